@@ -1,0 +1,124 @@
+// Autograd, grad mode and autocast. Grad mode and autocast are thread-local in LibTorch: TypeScript sets and
+// restores them within one synchronous call. JS is never called from backward.
+#include "environment.h"
+
+#include <ATen/autocast_mode.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/variable.h>
+
+namespace adapt {
+namespace {
+
+using torch::autograd::variable_list;
+
+// Reads `count` handles from the shared buffer at `offset`; a negative handle is an undefined tensor.
+variable_list readList(Call& call, size_t offset, size_t count) {
+  if (offset + count > call.state.bufferLength) throw CodedError("BAD_ARGUMENT", "list longer than the shared buffer");
+  variable_list list;
+  list.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    const double handle = call.state.buffer[offset + i];
+    list.push_back(handle < 0 ? at::Tensor() : call.state.slots.get(handle));
+  }
+  return list;
+}
+
+struct Lists {
+  variable_list outputs, gradients, inputs;
+};
+
+// (numOutputs, numGradients, numInputs, ...): the lists follow each other in the buffer.
+Lists readLists(Call& call) {
+  const auto numOutputs = static_cast<size_t>(call.integer(0));
+  const auto numGradients = static_cast<size_t>(call.integer(1));
+  const auto numInputs = static_cast<size_t>(call.integer(2));
+  return {readList(call, 0, numOutputs), readList(call, numOutputs, numGradients),
+          readList(call, numOutputs + numGradients, numInputs)};
+}
+
+// backward(numOutputs, numGradients, numInputs, retainGraph)
+napi_value backward(Call& call) {
+  const Lists lists = readLists(call);
+  torch::autograd::backward(lists.outputs, lists.gradients, call.boolean(3), false, lists.inputs);
+  return call.undefined();
+}
+
+// grad(numOutputs, numGradients, numInputs, retainGraph, allowUnused): handles (or -1) are left in the buffer
+napi_value grad(Call& call) {
+  const Lists lists = readLists(call);
+  const variable_list result =
+      torch::autograd::grad(lists.outputs, lists.inputs, lists.gradients, call.boolean(3), false, call.boolean(4));
+  for (size_t i = 0; i < result.size(); ++i)
+    call.state.buffer[i] = result[i].defined() ? call.state.slots.add(result[i]) : -1;
+  return call.fromNumber(static_cast<double>(result.size()));
+}
+
+napi_value setRequiresGrad(Call& call) {
+  call.tensor(0).set_requires_grad(call.boolean(1));
+  return call.undefined();
+}
+
+// getGrad(handle) -> handle or -1
+napi_value getGrad(Call& call) {
+  const at::Tensor& gradient = call.tensor(0).grad();
+  return call.fromNumber(gradient.defined() ? call.state.slots.add(gradient) : -1);
+}
+
+// setGrad(handle, gradientHandle or -1)
+napi_value setGrad(Call& call) {
+  const double handle = call.number(1);
+  call.tensor(0).mutable_grad() = handle < 0 ? at::Tensor() : call.state.slots.get(handle);
+  return call.undefined();
+}
+
+// setGradMode(enabled) -> previous
+napi_value setGradMode(Call& call) {
+  const bool previous = c10::GradMode::is_enabled();
+  c10::GradMode::set_enabled(call.boolean(0));
+  return call.fromBool(previous);
+}
+
+void enableAutocast(c10::DeviceType device, bool enabled, at::ScalarType dtype) {
+#if ADAPT_TORCH_AT_LEAST(2, 4)
+  at::autocast::set_autocast_dtype(device, dtype);
+  at::autocast::set_autocast_enabled(device, enabled);
+#else
+  if (device == c10::DeviceType::CPU) {
+    at::autocast::set_autocast_cpu_dtype(dtype);
+    at::autocast::set_cpu_enabled(enabled);
+  } else {
+    at::autocast::set_autocast_gpu_dtype(dtype);
+    at::autocast::set_enabled(enabled);
+  }
+#endif
+}
+
+// beginAutocast(deviceType, dtype)
+napi_value beginAutocast(Call& call) {
+  enableAutocast(static_cast<c10::DeviceType>(call.integer(0)), true, static_cast<at::ScalarType>(call.integer(1)));
+  at::autocast::increment_nesting();
+  return call.undefined();
+}
+
+// endAutocast(deviceType, dtype, outerEnabled): drops the cache of cast weights when the outermost region ends
+napi_value endAutocast(Call& call) {
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+  enableAutocast(static_cast<c10::DeviceType>(call.integer(0)), call.boolean(2), static_cast<at::ScalarType>(call.integer(1)));
+  return call.undefined();
+}
+
+}  // namespace
+
+void exportAutograd(napi_env env, napi_value exports) {
+  exportFunction(env, exports, "backward", guarded<backward>);
+  exportFunction(env, exports, "grad", guarded<grad>);
+  exportFunction(env, exports, "setRequiresGrad", guarded<setRequiresGrad>);
+  exportFunction(env, exports, "getGrad", guarded<getGrad>);
+  exportFunction(env, exports, "setGrad", guarded<setGrad>);
+  exportFunction(env, exports, "setGradMode", guarded<setGradMode>);
+  exportFunction(env, exports, "beginAutocast", guarded<beginAutocast>);
+  exportFunction(env, exports, "endAutocast", guarded<endAutocast>);
+}
+
+}  // namespace adapt

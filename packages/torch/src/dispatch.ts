@@ -1,0 +1,322 @@
+import { parseDevice } from './device.js'
+import { isDType, scalarTypeOf } from './dtype.js'
+import { TorchError } from './errors.js'
+import { Generator } from './generator.js'
+import { type ArgumentInfo, engine, type OperatorInfo } from './native.js'
+import { Tensor } from './tensor.js'
+
+/** Tags of one argument in the shared buffer; must match `Tag` in native/dispatch.cpp. */
+const TAG = {
+  default: 0,
+  none: 1,
+  tensor: 2,
+  number: 3,
+  integer: 4,
+  bool: 5,
+  numberList: 6,
+  tensorList: 7,
+  string: 8,
+  device: 9,
+  generator: 10,
+} as const
+
+/** A value an operator takes. `bigint` is an integer scalar; `null` is None; `undefined` is the default. */
+export type Argument =
+  | Tensor
+  | number
+  | bigint
+  | boolean
+  | string
+  | Generator
+  | null
+  | undefined
+  | readonly (Tensor | null)[]
+  | readonly number[]
+  | readonly boolean[]
+
+export type Result = Tensor | number | boolean | undefined | (Tensor | number | boolean | undefined)[] | Tensor[]
+
+export type KeywordArguments = Readonly<Record<string, Argument>>
+
+/** One overload, bound to its live schema. */
+export interface Operator {
+  (...args: (Argument | KeywordArguments)[]): Result
+  readonly schema: string
+}
+
+const ENUMS: Record<string, Record<string, number>> = {
+  layout: { strided: 0 },
+  memory_format: { contiguous: 0, preserve: 1, channels_last: 2 },
+}
+
+class Encoder {
+  private readonly buffer: Float64Array
+  private position = 0
+  strings: string[] | undefined
+
+  constructor(buffer: Float64Array) {
+    this.buffer = buffer
+  }
+
+  get length(): number {
+    return this.position
+  }
+
+  private put(value: number): void {
+    if (this.position >= this.buffer.length) throw new TorchError('BUFFER_TOO_SMALL', 'argument lists are longer than the shared buffer')
+    this.buffer[this.position++] = value
+  }
+
+  private put2(tag: number, value: number): void {
+    this.put(tag)
+    this.put(value)
+  }
+
+  encode(value: Argument, info: ArgumentInfo): void {
+    if (value instanceof Tensor) return this.put2(TAG.tensor, value.handle)
+    switch (typeof value) {
+      case 'undefined':
+        return this.put(TAG.default)
+      case 'number':
+        return this.put2(TAG.number, value)
+      case 'boolean':
+        return this.put2(TAG.bool, value ? 1 : 0)
+      case 'bigint':
+        return this.put2(TAG.integer, Number(value))
+      case 'string':
+        return this.encodeString(value, info)
+    }
+    if (value === null) return this.put(TAG.none)
+    if (value instanceof Generator) return this.put2(TAG.generator, value.id)
+    if (Array.isArray(value)) return this.encodeList(value, info)
+    throw new TorchError('BAD_ARGUMENT', `argument \`${info.name}\`: expected ${info.kind}, received ${typeof value}`)
+  }
+
+  private encodeString(value: string, info: ArgumentInfo): void {
+    if (info.kind === 'int' && isDType(value)) return this.put2(TAG.number, scalarTypeOf(value))
+    const enumValue = info.kind === 'int' ? ENUMS[info.name]?.[value] : undefined
+    if (enumValue !== undefined) return this.put2(TAG.number, enumValue)
+    if (info.kind === 'device') {
+      const { type, index } = parseDevice(value)
+      this.put(TAG.device)
+      return this.put2(type, index)
+    }
+    if (info.kind !== 'string') {
+      throw new TorchError('BAD_ARGUMENT', `argument \`${info.name}\`: expected ${info.kind}, received "${value}"`)
+    }
+    this.strings ??= []
+    this.strings.push(value)
+    this.put2(TAG.string, this.strings.length - 1)
+  }
+
+  private encodeList(list: readonly (Tensor | null | number | boolean)[], info: ArgumentInfo): void {
+    const ofTensors = info.kind === 'tensor[]' || info.kind === 'tensor?[]'
+    this.put2(ofTensors ? TAG.tensorList : TAG.numberList, list.length)
+    for (const item of list) {
+      if (!ofTensors) {
+        if (typeof item !== 'number' && typeof item !== 'boolean')
+          throw new TorchError('BAD_ARGUMENT', `argument \`${info.name}\`: expected ${info.kind}, received a list with ${item === null ? 'null' : typeof item}`)
+        this.put(Number(item))
+      } else if (item instanceof Tensor) this.put(item.handle)
+      else if (item === null && info.kind === 'tensor?[]') this.put(-1)
+      else throw new TorchError('BAD_ARGUMENT', `argument \`${info.name}\`: expected ${info.kind}, received a list with ${typeof item}`)
+    }
+  }
+}
+
+function isKeywords(value: unknown): value is KeywordArguments {
+  return value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype
+}
+
+/** Positional and keyword arguments in schema order. */
+function arrange(info: OperatorInfo, args: readonly (Argument | KeywordArguments)[]): Argument[] {
+  const ordered: Argument[] = []
+  let numPositional = args.length
+  const last = args[args.length - 1]
+  if (isKeywords(last)) {
+    numPositional -= 1
+    for (const [key, value] of Object.entries(last)) {
+      const i = info.arguments.findIndex((argument) => argument.name === key)
+      if (i < 0) throw new TorchError('BAD_ARGUMENT', `no argument \`${key}\` in ${info.schema}`)
+      if (i < numPositional) throw new TorchError('BAD_ARGUMENT', `argument \`${key}\` is given twice`)
+      ordered[i] = value
+    }
+  }
+  if (numPositional > info.arguments.length) throw new TorchError('BAD_ARGUMENT', `too many arguments for ${info.schema}`)
+  for (let i = 0; i < numPositional; i++) ordered[i] = args[i] as Argument
+  return ordered
+}
+
+function decodeAt(buffer: Float64Array, start: number): { value: Result; next: number } {
+  const tag = buffer[start]
+  const payload = buffer[start + 1]!
+  switch (tag) {
+    case TAG.none:
+      return { value: undefined, next: start + 1 }
+    case TAG.tensor:
+      return { value: new Tensor(payload), next: start + 2 }
+    case TAG.number:
+      return { value: payload, next: start + 2 }
+    case TAG.bool:
+      return { value: payload !== 0, next: start + 2 }
+    case TAG.tensorList: {
+      const list = Array.from(buffer.subarray(start + 2, start + 2 + payload), (handle) => new Tensor(handle))
+      return { value: list, next: start + 2 + payload }
+    }
+    case TAG.numberList:
+      return { value: Array.from(buffer.subarray(start + 2, start + 2 + payload)), next: start + 2 + payload }
+    default:
+      throw new TorchError('BAD_RESULT', `unknown result tag ${tag}`)
+  }
+}
+
+function describe(value: Argument): string {
+  if (value instanceof Tensor) return value.toString()
+  if (Array.isArray(value)) return `[${value.slice(0, 4).map((item) => describe(item as Argument)).join(', ')}${value.length > 4 ? ', ...' : ''}]`
+  return String(value)
+}
+
+/** Runs one resolved operator. In-place and out= results are the argument objects themselves. */
+function invoke(name: string, info: OperatorInfo, args: readonly (Argument | KeywordArguments)[]): Result {
+  const { native, buffer } = engine()
+  let ordered: Argument[] = []
+  try {
+    ordered = isKeywords(args[args.length - 1]) ? arrange(info, args) : (args as Argument[])
+    if (ordered.length > info.arguments.length) throw new TorchError('BAD_ARGUMENT', `too many arguments for ${info.schema}`)
+    const encoder = new Encoder(buffer)
+    for (let i = 0; i < info.arguments.length; i++) encoder.encode(ordered[i], info.arguments[i]!)
+    native.call(info.id, encoder.length, encoder.strings)
+  } catch (error) {
+    const failed = error as { code?: string; message?: string; nativeBacktrace?: string }
+    const firstLine = String(failed.message ?? error).split('\n', 1)[0]
+    const shapes = ordered.map(describe)
+    throw new TorchError(failed.code ?? 'TORCH_ERROR', `${name}(${shapes.join(', ')}): ${firstLine}`, {
+      op: name,
+      shapes,
+      ...(failed.nativeBacktrace ? { nativeBacktrace: failed.nativeBacktrace } : {}),
+    })
+  }
+  const aliases = info.aliasOfArgument
+  if (aliases.length === 1) return aliases[0]! >= 0 ? (ordered[aliases[0]!] as Tensor) : decodeAt(buffer, 0).value
+  if (aliases.length === 0) return undefined
+  let position = 0
+  return aliases.map((alias) => {
+    if (alias >= 0) return ordered[alias] as Tensor
+    const { value, next } = decodeAt(buffer, position)
+    position = next
+    return value as Tensor
+  })
+}
+
+/**
+ * Binds one overload, for instance `bind('aten::add', 'Tensor')`. Nothing is loaded before the first call.
+ * @throws {TorchError} NO_SUCH_OPERATOR on the first call when this LibTorch does not have it.
+ */
+export function bind(name: string, overload = ''): Operator {
+  let info: OperatorInfo | undefined
+  const label = overload ? `${name}.${overload}` : name
+  const resolve = (): OperatorInfo => {
+    info ??= engine().native.resolve(name, overload)
+    if (!info) throw new TorchError('NO_SUCH_OPERATOR', `this LibTorch has no operator ${label}`, { op: label })
+    return info
+  }
+  const call = (...args: (Argument | KeywordArguments)[]) => invoke(label, info ?? resolve(), args)
+  return Object.defineProperty(call, 'schema', { get: () => resolve().schema }) as unknown as Operator
+}
+
+/** Whether this LibTorch has the operator; the one way optional operators are probed. */
+export function hasOperator(name: string, overload = ''): boolean {
+  return engine().native.resolve(name, overload) !== undefined
+}
+
+function accepts(info: ArgumentInfo, value: Argument): boolean {
+  if (value === undefined) return info.hasDefault || info.optional
+  if (value === null) return info.optional
+  if (value instanceof Tensor) return info.kind === 'tensor'
+  if (value instanceof Generator) return info.kind === 'generator'
+  if (Array.isArray(value)) {
+    if (value.length === 0) return info.kind.endsWith('[]')
+    return value.some((item) => item instanceof Tensor) ? info.kind.startsWith('tensor') : /^(int|float|bool|other)/.test(info.kind)
+  }
+  switch (typeof value) {
+    case 'number':
+      return /^(int|float|scalar)/.test(info.kind) && !(info.kind === 'int' && !Number.isInteger(value))
+    case 'bigint':
+      return info.kind === 'int' || info.kind === 'scalar'
+    case 'boolean':
+      return info.kind === 'bool' || info.kind === 'scalar'
+    default:
+      return info.kind === 'string' || info.kind === 'int' || info.kind === 'device'
+  }
+}
+
+/** All overloads of a name; calling it picks the first whose schema takes the arguments, as torch.ops does. */
+function createPacket(name: string): Operator {
+  let overloads: { info: OperatorInfo; label: string }[] | undefined
+  const load = () => {
+    overloads ??= engine()
+      .native.overloads(name)
+      .map((overload) => ({ info: engine().native.resolve(name, overload)!, label: overload ? `${name}.${overload}` : name }))
+    return overloads
+  }
+  const call = (...args: (Argument | KeywordArguments)[]): Result => {
+    const candidates = load()
+    if (candidates.length === 0) throw new TorchError('NO_SUCH_OPERATOR', `this LibTorch has no operator ${name}`, { op: name })
+    for (const { info, label } of candidates) {
+      let ordered: Argument[]
+      try {
+        ordered = arrange(info, args)
+      } catch {
+        continue
+      }
+      if (info.arguments.every((argument, i) => accepts(argument, ordered[i]))) return invoke(label, info, args)
+    }
+    const given = args.map((value) => (isKeywords(value) ? JSON.stringify(Object.keys(value)) : describe(value as Argument))).join(', ')
+    throw new TorchError(
+      'NO_MATCHING_OVERLOAD',
+      `${name}: no overload takes (${given}); it has ${candidates.map(({ info }) => info.schema).join('; ')}`,
+      { op: name },
+    )
+  }
+  const cache = new Map<string, Operator>()
+  return new Proxy(call, {
+    get(target, key) {
+      if (typeof key !== 'string' || key in target) return Reflect.get(target, key)
+      let overload = cache.get(key)
+      if (!overload) cache.set(key, (overload = bind(name, key === 'default' ? '' : key)))
+      return overload
+    },
+  }) as unknown as Operator
+}
+
+export type OperatorPacket = Operator & Readonly<Record<string, Operator>>
+export type OperatorNamespace = Readonly<Record<string, OperatorPacket>>
+
+function createNamespace(namespace: string): OperatorNamespace {
+  const cache = new Map<string, OperatorPacket>()
+  return new Proxy({} as Record<string, OperatorPacket>, {
+    get(_, name) {
+      if (typeof name !== 'string') return undefined
+      let packet = cache.get(name)
+      if (!packet) cache.set(name, (packet = createPacket(`${namespace}::${name}`) as OperatorPacket))
+      return packet
+    },
+  })
+}
+
+/**
+ * Every operator LibTorch knows, as `torch.ops` in Python: `ops.aten.mm(a, b)`, `ops.aten.add.Tensor(a, b, { alpha: 2 })`.
+ * Arguments are bound by name and kind against the live schema.
+ */
+export const ops: Readonly<Record<string, OperatorNamespace>> = (() => {
+  const cache = new Map<string, OperatorNamespace>()
+  return new Proxy({} as Record<string, OperatorNamespace>, {
+    get(_, namespace) {
+      if (typeof namespace !== 'string') return undefined
+      let found = cache.get(namespace)
+      if (!found) cache.set(namespace, (found = createNamespace(namespace)))
+      return found
+    },
+  })
+})()
+

@@ -1,0 +1,39 @@
+import { type Device, parseDevice } from './device.js'
+import { rethrow } from './errors.js'
+import { engine } from './native.js'
+import { Tensor } from './tensor.js'
+
+/** A random number generator whose state can be read and set, for exact resume. */
+export class Generator {
+  readonly id: number
+
+  constructor(seed: number, device: Device = 'cpu') {
+    const { type, index } = parseDevice(device)
+    this.id = engine().native.newGenerator(type, Math.max(index, 0))
+    this.seed(seed)
+  }
+
+  /** Restarts the stream; `seed` is a non-negative safe integer. */
+  seed(seed: number): void {
+    engine().native.seedGenerator(this.id, seed)
+  }
+
+  /** uint8 tensor; caller disposes. */
+  state(): Tensor {
+    return new Tensor(engine().native.generatorState(this.id))
+  }
+
+  /** Sets a state that `state` returned, on the same kind of device. */
+  setState(state: Tensor): void {
+    try {
+      engine().native.setGeneratorState(this.id, state.handle)
+    } catch (error) {
+      rethrow(error, 'setState')
+    }
+  }
+}
+
+/** Seeds the default generators of all devices, as torch.manual_seed does. */
+export function manualSeed(seed: number): void {
+  engine().native.seedAll(seed)
+}

@@ -1,0 +1,140 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { TorchError } from './errors.js'
+
+export interface ArgumentInfo {
+  readonly name: string
+  readonly kind: string
+  readonly optional: boolean
+  readonly hasDefault: boolean
+}
+
+export interface OperatorInfo {
+  readonly id: number
+  readonly arguments: readonly ArgumentInfo[]
+  readonly aliasOfArgument: readonly number[]
+  readonly schema: string
+}
+
+export interface MemoryStats {
+  /** Bytes of live CPU tensors as asked for by LibTorch. */
+  readonly allocatedBytes: number
+  /** Largest `allocatedBytes` since the start or the last `resetPeakMemoryStats`. */
+  readonly peakBytes: number
+  /** Bytes held from the system, cached blocks included. */
+  readonly reservedBytes: number
+  /** Allocations since the process started. */
+  readonly numAllocations: number
+  /** Tensor handles alive in this environment. */
+  readonly liveTensors: number
+}
+
+/** The add-on's exports; see packages/torch/native. Handles are numbers, lists go through `buffer`. */
+export interface Native {
+  resolve(name: string, overload: string): OperatorInfo | undefined
+  overloads(name: string): string[]
+  call(id: number, length: number, strings?: string[]): void
+  buffer(length: number): Float64Array
+  release(handle: number): void
+  isLive(handle: number): boolean
+  escape(handle: number): void
+  beginScope(): number
+  endScope(depth: number, numKept: number): void
+  backward(numOutputs: number, numGradients: number, numInputs: number, retainGraph: boolean): void
+  grad(
+    numOutputs: number,
+    numGradients: number,
+    numInputs: number,
+    retainGraph: boolean,
+    allowUnused: boolean,
+  ): number
+  setRequiresGrad(handle: number, value: boolean): void
+  getGrad(handle: number): number
+  setGrad(handle: number, gradient: number): void
+  setGradMode(enabled: boolean): boolean
+  beginAutocast(deviceType: number, scalarType: number): void
+  endAutocast(deviceType: number, scalarType: number, outerEnabled: boolean): void
+  fromHost(array: ArrayBufferView, scalarType: number, numDims: number): number
+  toHost(handle: number, array: ArrayBufferView): void
+  item(handle: number): number
+  meta(handle: number): void
+  readFile(handle: number, fd: number, offset: number): void
+  writeFile(handle: number, fd: number, offset: number): number
+  info(): { version: string; numThreads: number; hasCuda: boolean; config: string }
+  setNumThreads(threads: number): void
+  loadLibrary(path: string): void
+  memoryStats(): MemoryStats
+  resetPeak(): void
+  emptyCache(): void
+  newGenerator(deviceType: number, deviceIndex: number): number
+  seedGenerator(id: number, seed: number): void
+  generatorState(id: number): number
+  setGeneratorState(id: number, handle: number): void
+  seedAll(seed: number): void
+  setFlags(deterministic: boolean, tf32: boolean): void
+}
+
+/** What the set-up built; written by scripts/setup.mjs. */
+export interface Build {
+  readonly addon: string
+  readonly libtorch: { readonly version: string; readonly root: string; readonly kind: string; readonly libDir: string; readonly cuda: boolean }
+}
+
+const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..')
+
+function readBuild(): Build {
+  const path = process.env.ADAPT_TORCH_BUILD ?? join(packageRoot, 'build', 'current.json')
+  if (!existsSync(path)) {
+    throw new TorchError('ADDON_NOT_BUILT', 'the native add-on is not built: run `npm run setup` in the project folder')
+  }
+  return JSON.parse(readFileSync(path, 'utf8')) as Build
+}
+
+/** Physical cores: two hyper-threads share one floating-point unit. Falls back to what Node sees. */
+function physicalCores(): number {
+  const logical = availableParallelism()
+  try {
+    const root = '/sys/devices/system/cpu'
+    const cores = new Set<string>()
+    for (const cpu of readdirSync(root).filter((name) => /^cpu\d+$/.test(name))) {
+      const topology = join(root, cpu, 'topology')
+      const read = (file: string) => readFileSync(join(topology, file), 'utf8').trim()
+      cores.add(`${read('physical_package_id')}:${read('core_id')}`)
+    }
+    return Math.max(1, Math.min(logical, cores.size || logical))
+  } catch {
+    return logical
+  }
+}
+
+let loaded: { native: Native; build: Build; buffer: Float64Array } | undefined
+
+/** Doubles in the argument buffer: room for tensor lists of models with thousands of parameters. */
+const BUFFER_LENGTH = 1 << 16
+
+function load(): { native: Native; build: Build; buffer: Float64Array } {
+  const build = readBuild()
+  let native: Native
+  try {
+    native = createRequire(import.meta.url)(join(packageRoot, build.addon)) as Native
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error)
+    throw new TorchError('LIBTORCH_NOT_FOUND', `the native add-on does not load (${reason}): run \`npm run setup\``, {
+      addon: build.addon,
+    })
+  }
+  const library = join(build.libtorch.libDir, 'libtorch_cuda.so')
+  if (build.libtorch.cuda && existsSync(library)) native.loadLibrary(library)
+  const wanted = Number(process.env.ADAPT_NUM_THREADS ?? '')
+  native.setNumThreads(Number.isInteger(wanted) && wanted > 0 ? wanted : physicalCores())
+  return { native, build, buffer: native.buffer(BUFFER_LENGTH) }
+}
+
+/** The add-on, loaded on first use (Debian's LibTorch takes about two seconds). */
+export function engine(): { native: Native; build: Build; buffer: Float64Array } {
+  loaded ??= load()
+  return loaded
+}

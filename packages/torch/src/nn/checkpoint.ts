@@ -1,0 +1,52 @@
+import { backward, enableGrad, noGrad } from '../autograd.js'
+import { TorchError } from '../errors.js'
+import { detach } from '../ops.js'
+import { scope } from '../scope.js'
+import type { Tensor } from '../tensor.js'
+
+/** One piece of a network: a function of one tensor whose parameters receive gradients. */
+export type Segment = (input: Tensor) => Tensor
+
+export interface CheckpointedPass {
+  /** Output of the last segment, detached. */
+  readonly output: Tensor
+  /** Recomputes segment by segment from the last to the first; returns the gradient of the first input. */
+  backward(gradient: Tensor): Tensor
+}
+
+/**
+ * Activation checkpointing: the forward keeps only each segment's input, backward recomputes one segment at a
+ * time. Gradients equal those of the plain pass bit for bit as long as a segment is a pure function of its input
+ * (`wrap` restores the surroundings of the forward, for instance autocast, during the recomputation).
+ */
+export function runCheckpointed(
+  segments: readonly Segment[],
+  input: Tensor,
+  wrap: <T>(fn: () => T) => T = (fn) => fn(),
+): CheckpointedPass {
+  const inputs: Tensor[] = []
+  let x = detach(input)
+  for (const segment of segments) {
+    inputs.push(x)
+    x = noGrad(() => wrap(() => scope(() => segment(x))))
+  }
+  return {
+    output: x,
+    backward(gradient) {
+      let downstream = gradient
+      for (let i = segments.length - 1; i >= 0; i--) {
+        downstream = scope(() => {
+          const leaf = detach(inputs[i]!).setRequiresGrad()
+          const output = enableGrad(() => wrap(() => scope(() => segments[i]!(leaf))))
+          backward([output], [downstream])
+          const result = leaf.grad
+          if (!result) throw new TorchError('NO_GRADIENT', `segment ${i} does not depend on its input`)
+          leaf.grad = undefined
+          return result
+        })
+        inputs[i]!.dispose()
+      }
+      return downstream
+    },
+  }
+}

@@ -1,0 +1,101 @@
+/** D width in, E width out, V vocabulary, T positions, H heads. Any leading dimensions unless said otherwise. */
+import { hasOperator, ops } from '../dispatch.js'
+import { cat, cos, embedding, linear, mean, mul, narrow, neg, pow, rsqrt, add, sin, tensor, toDType, zeros } from '../ops.js'
+import { scope } from '../scope.js'
+import type { Tensor } from '../tensor.js'
+import { Module, Parameter } from './module.js'
+
+/** y = x W^T + b, weight float32 [outFeatures, inFeatures], zeros until initialised or loaded. */
+export class Linear extends Module {
+  readonly weight: Parameter
+  readonly bias: Parameter | undefined
+
+  constructor(inFeatures: number, outFeatures: number, { bias = false }: { bias?: boolean } = {}) {
+    super()
+    this.weight = new Parameter(zeros([outFeatures, inFeatures]))
+    this.bias = bias ? new Parameter(zeros([outFeatures])) : undefined
+  }
+
+  forward(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias)
+  }
+}
+
+/** Rows of weight [V, D] by id: int64 [...] -> float [..., D]. */
+export class Embedding extends Module {
+  readonly weight: Parameter
+
+  constructor(numEmbeddings: number, embeddingDim: number) {
+    super()
+    this.weight = new Parameter(zeros([numEmbeddings, embeddingDim]))
+  }
+
+  forward(ids: Tensor): Tensor {
+    return embedding(this.weight, ids)
+  }
+}
+
+let fusedNorm: boolean | undefined
+
+/** x / sqrt(mean(x^2) + eps) * weight over the last dimension, computed in float32 (Zhang and Sennrich 2019). */
+export class RMSNorm extends Module {
+  readonly weight: Parameter
+  readonly eps: number
+
+  constructor(dim: number, { eps = 1e-6 }: { eps?: number } = {}) {
+    super()
+    const data = zeros([dim])
+    ops.aten!.fill_!.Scalar!(data, 1)
+    this.weight = new Parameter(data)
+    this.eps = eps
+  }
+
+  forward(x: Tensor): Tensor {
+    const x32 = x.dtype === 'float32' ? x : toDType(x, 'float32')
+    fusedNorm ??= hasOperator('aten::_fused_rms_norm')
+    if (fusedNorm) return (ops.aten!._fused_rms_norm!(x32, this.weight.shape, this.weight, this.eps) as Tensor[])[0]!
+    return mul(mul(x32, rsqrt(add(mean(pow(x32, 2), -1, true), this.eps))), this.weight)
+  }
+}
+
+/**
+ * Rotary position embedding (Su et al. 2021) in Hugging Face's half-rotation layout.
+ * Tables are float32 [maxPositions, headDim]: cos and sin of position * theta^(-2i/headDim), repeated for both halves.
+ */
+export class RotaryTable {
+  readonly cos: Tensor
+  readonly sin: Tensor
+
+  constructor(headDim: number, maxPositions: number, { theta = 10_000 }: { theta?: number } = {}) {
+    const half = headDim / 2
+    const angles = new Float32Array(maxPositions * headDim)
+    for (let position = 0; position < maxPositions; position++) {
+      for (let i = 0; i < half; i++) {
+        // PyTorch makes the inverse frequencies and the angles in float32; so do we.
+        const inverse = Math.fround(1 / Math.fround(theta ** Math.fround((2 * i) / headDim)))
+        const angle = Math.fround(position * inverse)
+        angles[position * headDim + i] = angle
+        angles[position * headDim + half + i] = angle
+      }
+    }
+    const [c, s] = scope(() => {
+      const angle = tensor(angles, [maxPositions, headDim])
+      return [cos(angle), sin(angle)] as [Tensor, Tensor]
+    })
+    this.cos = c.persist()
+    this.sin = s.persist()
+  }
+
+  dispose(): void {
+    this.cos.dispose()
+    this.sin.dispose()
+  }
+}
+
+/** Rotates x [..., headDim] by tables that broadcast against it: x cos + rotateHalf(x) sin. */
+export function applyRotary(x: Tensor, cosTable: Tensor, sinTable: Tensor): Tensor {
+  const headDim = x.shape.at(-1)!
+  const half = headDim / 2
+  const rotated = cat([neg(narrow(x, -1, half, half)), narrow(x, -1, 0, half)], -1)
+  return add(mul(x, cosTable), mul(rotated, sinTable))
+}

@@ -1,0 +1,269 @@
+/**
+ * Typed functions over the operators the project uses, named as in PyTorch. Anything else is reached through
+ * `ops.aten.<name>`. Results belong to the current scope. A trailing underscore means in place.
+ */
+import type { Device } from './device.js'
+import type { DType } from './dtype.js'
+import { bind, type Operator } from './dispatch.js'
+import type { Generator } from './generator.js'
+import { fromBytes, setHostCast, type Tensor, type TypedArray } from './tensor.js'
+
+export interface TensorOptions {
+  readonly dtype?: DType
+  readonly device?: Device
+}
+
+type Shape = readonly number[]
+
+const one = (op: Operator, ...args: Parameters<Operator>) => op(...args) as Tensor
+const many = (op: Operator, ...args: Parameters<Operator>) => op(...args) as Tensor[]
+
+const aten = (name: string, overload = '') => bind(`aten::${name}`, overload)
+const OP = {
+  zeros: aten('zeros'),
+  full: aten('full'),
+  empty: aten('empty', 'memory_format'),
+  arange: aten('arange'),
+  zerosLike: aten('zeros_like'),
+  emptyLike: aten('empty_like'),
+  to: aten('to', 'dtype'),
+  toDevice: aten('to', 'device'),
+  add: aten('add', 'Tensor'),
+  addScalar: aten('add', 'Scalar'),
+  sub: aten('sub', 'Tensor'),
+  subScalar: aten('sub', 'Scalar'),
+  mul: aten('mul', 'Tensor'),
+  mulScalar: aten('mul', 'Scalar'),
+  div: aten('div', 'Tensor'),
+  divScalar: aten('div', 'Scalar'),
+  addInPlace: aten('add_', 'Tensor'),
+  subInPlace: aten('sub_', 'Tensor'),
+  mulInPlace: aten('mul_', 'Tensor'),
+  mulScalarInPlace: aten('mul_', 'Scalar'),
+  neg: aten('neg'),
+  exp: aten('exp'),
+  expInPlace: aten('exp_'),
+  log: aten('log'),
+  sin: aten('sin'),
+  cos: aten('cos'),
+  sqrt: aten('sqrt'),
+  rsqrt: aten('rsqrt'),
+  pow: aten('pow', 'Tensor_Scalar'),
+  sigmoid: aten('sigmoid'),
+  silu: aten('silu'),
+  siluBackward: aten('silu_backward'),
+  softmax: aten('softmax', 'int'),
+  logSoftmax: aten('log_softmax', 'int'),
+  clamp: aten('clamp'),
+  where: aten('where', 'self'),
+  maskedFill: aten('masked_fill', 'Scalar'),
+  isfinite: aten('isfinite'),
+  eq: aten('eq', 'Tensor'),
+  eqScalar: aten('eq', 'Scalar'),
+  ge: aten('ge', 'Scalar'),
+  le: aten('le', 'Tensor'),
+  logicalAnd: aten('logical_and'),
+  sum: aten('sum', 'dim_IntList'),
+  sumAll: aten('sum'),
+  mean: aten('mean', 'dim'),
+  meanAll: aten('mean'),
+  all: aten('all'),
+  argmax: aten('argmax'),
+  norm: aten('linalg_vector_norm'),
+  matmul: aten('matmul'),
+  mm: aten('mm'),
+  addmmInPlace: aten('addmm_'),
+  bmm: aten('bmm'),
+  baddbmm: aten('baddbmm'),
+  linear: aten('linear'),
+  embedding: aten('embedding'),
+  reshape: aten('reshape'),
+  view: aten('view'),
+  transpose: aten('transpose', 'int'),
+  permute: aten('permute'),
+  contiguous: aten('contiguous'),
+  unsqueeze: aten('unsqueeze'),
+  squeeze: aten('squeeze', 'dim'),
+  expand: aten('expand'),
+  narrow: aten('narrow'),
+  select: aten('select', 'int'),
+  slice: aten('slice', 'Tensor'),
+  chunk: aten('chunk'),
+  split: aten('split_with_sizes'),
+  cat: aten('cat'),
+  stack: aten('stack'),
+  gather: aten('gather'),
+  indexSelect: aten('index_select'),
+  indexAdd: aten('index_add'),
+  scatterAddInPlace: aten('scatter_add_'),
+  triu: aten('triu'),
+  detach: aten('detach'),
+  clone: aten('clone'),
+  copyInPlace: aten('copy_'),
+  zeroInPlace: aten('zero_'),
+  fillInPlace: aten('fill_', 'Scalar'),
+  normalInPlace: aten('normal_'),
+  uniformInPlace: aten('uniform_'),
+  equal: aten('equal'),
+  allclose: aten('allclose'),
+} as const
+
+setHostCast((tensor, dtype) => toDType(tensor, dtype))
+
+const options = ({ dtype = 'float32', device = 'cpu' }: TensorOptions) => ({ dtype, device })
+
+// ---- creation -------------------------------------------------------------------------------------------------
+
+export const zeros = (shape: Shape, opts: TensorOptions = {}) => one(OP.zeros, shape, options(opts))
+export const ones = (shape: Shape, opts: TensorOptions = {}) => one(OP.full, shape, 1, options(opts))
+export const full = (shape: Shape, value: number, opts: TensorOptions = {}) => one(OP.full, shape, value, options(opts))
+/** Uninitialised memory. */
+export const empty = (shape: Shape, opts: TensorOptions = {}) => one(OP.empty, shape, options(opts))
+/** 0, 1, ..., end - 1; int64 unless told otherwise. */
+export const arange = (end: number, { dtype = 'int64', device = 'cpu' }: TensorOptions = {}) =>
+  one(OP.arange, BigInt(end), { dtype, device })
+export const zerosLike = (x: Tensor) => one(OP.zerosLike, x)
+export const emptyLike = (x: Tensor) => one(OP.emptyLike, x)
+
+const ARRAY_DTYPES: readonly [new (n: number) => TypedArray, DType][] = [
+  [Float32Array, 'float32'],
+  [Float64Array, 'float64'],
+  [Int32Array, 'int32'],
+  [BigInt64Array, 'int64'],
+  [Uint8Array, 'uint8'],
+  [Int8Array, 'int8'],
+  [Int16Array, 'int16'],
+  [Uint16Array, 'bfloat16'],
+]
+
+/**
+ * Copies a typed array (or plain numbers, as float32) into a new tensor. A Uint16Array is read as bfloat16 bits.
+ * `dtype` converts afterwards: `tensor(int32Ids, [B, T], { dtype: 'int64' })`.
+ */
+export function tensor(data: TypedArray | readonly number[], shape: Shape, opts: TensorOptions = {}): Tensor {
+  const array = Array.isArray(data) ? Float32Array.from(data as readonly number[]) : (data as TypedArray)
+  const source = ARRAY_DTYPES.find(([type]) => array instanceof type)![1]
+  let result = fromBytes(array, source, shape)
+  const convert = (next: Tensor) => {
+    if (next !== result) result.dispose()
+    result = next
+  }
+  if (opts.dtype && opts.dtype !== source) convert(toDType(result, opts.dtype))
+  if (opts.device && opts.device !== 'cpu') convert(toDevice(result, opts.device))
+  return result
+}
+
+// ---- conversion -----------------------------------------------------------------------------------------------
+
+/** Always a new handle; shares memory when the dtype is the same already. */
+export const toDType = (x: Tensor, dtype: DType) => one(OP.to, x, dtype)
+export const toDevice = (x: Tensor, device: Device) =>
+  one(OP.toDevice, x, { device, dtype: x.dtype, non_blocking: true })
+export const detach = (x: Tensor) => one(OP.detach, x)
+export const clone = (x: Tensor) => one(OP.clone, x)
+export const contiguous = (x: Tensor) => one(OP.contiguous, x)
+
+// ---- arithmetic -----------------------------------------------------------------------------------------------
+
+export const add = (x: Tensor, y: Tensor | number) => (typeof y === 'number' ? one(OP.addScalar, x, y) : one(OP.add, x, y))
+export const sub = (x: Tensor, y: Tensor | number) => (typeof y === 'number' ? one(OP.subScalar, x, y) : one(OP.sub, x, y))
+export const mul = (x: Tensor, y: Tensor | number) => (typeof y === 'number' ? one(OP.mulScalar, x, y) : one(OP.mul, x, y))
+export const div = (x: Tensor, y: Tensor | number) => (typeof y === 'number' ? one(OP.divScalar, x, y) : one(OP.div, x, y))
+/** x += alpha * y */
+export const add_ = (x: Tensor, y: Tensor, alpha = 1) => one(OP.addInPlace, x, y, { alpha })
+export const sub_ = (x: Tensor, y: Tensor) => one(OP.subInPlace, x, y)
+export const mul_ = (x: Tensor, y: Tensor | number) =>
+  typeof y === 'number' ? one(OP.mulScalarInPlace, x, y) : one(OP.mulInPlace, x, y)
+export const neg = (x: Tensor) => one(OP.neg, x)
+export const exp = (x: Tensor) => one(OP.exp, x)
+export const exp_ = (x: Tensor) => one(OP.expInPlace, x)
+export const log = (x: Tensor) => one(OP.log, x)
+export const sin = (x: Tensor) => one(OP.sin, x)
+export const cos = (x: Tensor) => one(OP.cos, x)
+export const sqrt = (x: Tensor) => one(OP.sqrt, x)
+export const rsqrt = (x: Tensor) => one(OP.rsqrt, x)
+export const pow = (x: Tensor, exponent: number) => one(OP.pow, x, exponent)
+export const sigmoid = (x: Tensor) => one(OP.sigmoid, x)
+export const silu = (x: Tensor) => one(OP.silu, x)
+/** gradOutput * d silu(x) / dx */
+export const siluBackward = (gradOutput: Tensor, x: Tensor) => one(OP.siluBackward, gradOutput, x)
+export const softmax = (x: Tensor, dim: number, dtype?: DType) => one(OP.softmax, x, dim, dtype)
+export const logSoftmax = (x: Tensor, dim: number, dtype?: DType) => one(OP.logSoftmax, x, dim, dtype)
+export const clamp = (x: Tensor, min: number | null, max: number | null) => one(OP.clamp, x, min, max)
+
+// ---- comparison -----------------------------------------------------------------------------------------------
+
+export const where = (condition: Tensor, x: Tensor, y: Tensor) => one(OP.where, condition, x, y)
+export const maskedFill = (x: Tensor, mask: Tensor, value: number) => one(OP.maskedFill, x, mask, value)
+export const isFinite = (x: Tensor) => one(OP.isfinite, x)
+export const eq = (x: Tensor, y: Tensor | number) => (typeof y === 'number' ? one(OP.eqScalar, x, y) : one(OP.eq, x, y))
+export const ge = (x: Tensor, y: number) => one(OP.ge, x, y)
+export const le = (x: Tensor, y: Tensor) => one(OP.le, x, y)
+export const logicalAnd = (x: Tensor, y: Tensor) => one(OP.logicalAnd, x, y)
+export const all = (x: Tensor) => one(OP.all, x)
+/** Same shape, dtype and bits (NaN differs from itself). */
+export const equal = (x: Tensor, y: Tensor) => OP.equal(x, y) as boolean
+export const allclose = (x: Tensor, y: Tensor, rtol = 1e-5, atol = 1e-8) => OP.allclose(x, y, rtol, atol) as boolean
+
+// ---- reduction ------------------------------------------------------------------------------------------------
+
+export const sum = (x: Tensor, dim?: number | readonly number[], keepdim = false, dtype?: DType) =>
+  dim === undefined ? one(OP.sumAll, x, { dtype }) : one(OP.sum, x, dim, keepdim, { dtype })
+export const mean = (x: Tensor, dim?: number | readonly number[], keepdim = false) =>
+  dim === undefined ? one(OP.meanAll, x) : one(OP.mean, x, dim, keepdim)
+export const argmax = (x: Tensor, dim: number) => one(OP.argmax, x, dim)
+/** Euclidean norm over one dimension, or over everything. */
+export const norm = (x: Tensor, dim?: number, keepdim = false, dtype?: DType) =>
+  one(OP.norm, x, 2, dim === undefined ? undefined : [dim], keepdim, { dtype })
+
+// ---- linear algebra -------------------------------------------------------------------------------------------
+
+export const matmul = (x: Tensor, y: Tensor) => one(OP.matmul, x, y)
+export const mm = (x: Tensor, y: Tensor) => one(OP.mm, x, y)
+/** out += x @ y */
+export const addmm_ = (out: Tensor, x: Tensor, y: Tensor) => one(OP.addmmInPlace, out, x, y)
+export const bmm = (x: Tensor, y: Tensor) => one(OP.bmm, x, y)
+/** beta * input + alpha * x @ y over a batch of matrices. */
+export const baddbmm = (input: Tensor, x: Tensor, y: Tensor, { beta = 1, alpha = 1 } = {}) =>
+  one(OP.baddbmm, input, x, y, { beta, alpha })
+/** x @ weight^T + bias, weight [out, in]. */
+export const linear = (x: Tensor, weight: Tensor, bias?: Tensor) => one(OP.linear, x, weight, bias)
+/** Rows of weight [V, D] by int64 ids of any shape. */
+export const embedding = (weight: Tensor, ids: Tensor) => one(OP.embedding, weight, ids)
+
+// ---- shape ----------------------------------------------------------------------------------------------------
+
+export const reshape = (x: Tensor, shape: Shape) => one(OP.reshape, x, shape)
+export const view = (x: Tensor, shape: Shape) => one(OP.view, x, shape)
+export const transpose = (x: Tensor, dim0: number, dim1: number) => one(OP.transpose, x, dim0, dim1)
+export const permute = (x: Tensor, dims: readonly number[]) => one(OP.permute, x, dims)
+export const unsqueeze = (x: Tensor, dim: number) => one(OP.unsqueeze, x, dim)
+export const squeeze = (x: Tensor, dim: number) => one(OP.squeeze, x, dim)
+export const expand = (x: Tensor, shape: Shape) => one(OP.expand, x, shape)
+export const narrow = (x: Tensor, dim: number, start: number, length: number) => one(OP.narrow, x, dim, start, length)
+export const select = (x: Tensor, dim: number, index: number) => one(OP.select, x, dim, index)
+export const slice = (x: Tensor, dim: number, start: number, end: number) => one(OP.slice, x, dim, start, end, 1)
+export const chunk = (x: Tensor, chunks: number, dim: number) => many(OP.chunk, x, chunks, dim)
+export const split = (x: Tensor, sizes: readonly number[], dim: number) => many(OP.split, x, sizes, dim)
+export const cat = (tensors: readonly Tensor[], dim = 0) => one(OP.cat, tensors, dim)
+export const stack = (tensors: readonly Tensor[], dim = 0) => one(OP.stack, tensors, dim)
+
+// ---- indexing -------------------------------------------------------------------------------------------------
+
+export const gather = (x: Tensor, dim: number, index: Tensor) => one(OP.gather, x, dim, index)
+export const indexSelect = (x: Tensor, dim: number, index: Tensor) => one(OP.indexSelect, x, dim, index)
+/** out = x, then out[index[i]] += source[i] along `dim`. */
+export const indexAdd = (x: Tensor, dim: number, index: Tensor, source: Tensor) => one(OP.indexAdd, x, dim, index, source)
+export const scatterAdd_ = (x: Tensor, dim: number, index: Tensor, source: Tensor) =>
+  one(OP.scatterAddInPlace, x, dim, index, source)
+export const triu = (x: Tensor, diagonal = 0) => one(OP.triu, x, diagonal)
+
+// ---- in place -------------------------------------------------------------------------------------------------
+
+export const copy_ = (x: Tensor, source: Tensor) => one(OP.copyInPlace, x, source)
+export const zero_ = (x: Tensor) => one(OP.zeroInPlace, x)
+export const fill_ = (x: Tensor, value: number) => one(OP.fillInPlace, x, value)
+export const normal_ = (x: Tensor, mean: number, std: number, generator?: Generator) =>
+  one(OP.normalInPlace, x, mean, std, { generator: generator ?? null })
+export const uniform_ = (x: Tensor, from: number, to: number, generator?: Generator) =>
+  one(OP.uniformInPlace, x, from, to, { generator: generator ?? null })

@@ -1,0 +1,3 @@
+export { AdamW, type AdamWOptions, decayGroups, type ParameterGroup } from './adamw.js'
+export { clipGradNorm, gradNorm, scaleGradients } from './clip-grad-norm.js'
+export { type ScheduleKind, type ScheduleOptions, scheduleFactor } from './schedule.js'

@@ -1,0 +1,130 @@
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
+import { type DType, itemBytes } from './dtype.js'
+import { empty } from './ops.js'
+import { buildSafetensorsHeader, parseSafetensorsHeader, readHeaderLength } from './safetensors-header.js'
+import type { Tensor } from './tensor.js'
+import { TorchError } from './errors.js'
+
+/** dtype names of the file format and ours. */
+const FILE_DTYPES: Readonly<Record<string, DType>> = {
+  F64: 'float64',
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+  I64: 'int64',
+  I32: 'int32',
+  I16: 'int16',
+  I8: 'int8',
+  U8: 'uint8',
+  BOOL: 'bool',
+}
+
+const FILE_NAMES = new Map(Object.entries(FILE_DTYPES).map(([file, dtype]) => [dtype, file]))
+
+export interface SafetensorsEntry {
+  readonly dtype: DType
+  readonly shape: readonly number[]
+}
+
+/** An open safetensors file: the header is checked in full before any tensor is read. */
+export class SafetensorsFile {
+  readonly metadata: ReadonlyMap<string, string>
+  private readonly fd: number
+  private readonly dataStart: number
+  private readonly entries: ReturnType<typeof parseSafetensorsHeader>['tensors']
+
+  /** @throws SafetensorsError with a code that begins with SAFETENSORS_ when the file is damaged or hostile. */
+  constructor(readonly path: string) {
+    this.fd = openSync(path, 'r')
+    try {
+      const fileBytes = fstatSync(this.fd).size
+      const prefix = new Uint8Array(8)
+      const got = readSync(this.fd, prefix, 0, 8, 0)
+      const headerBytes = readHeaderLength(prefix.subarray(0, got), fileBytes)
+      const header = new Uint8Array(headerBytes)
+      readSync(this.fd, header, 0, headerBytes, 8)
+      this.dataStart = 8 + headerBytes
+      const parsed = parseSafetensorsHeader(header, { dataBytes: fileBytes - this.dataStart })
+      this.entries = parsed.tensors
+      this.metadata = parsed.metadata
+    } catch (error) {
+      closeSync(this.fd)
+      throw error
+    }
+  }
+
+  get names(): string[] {
+    return [...this.entries.keys()]
+  }
+
+  entry(name: string): SafetensorsEntry | undefined {
+    const found = this.entries.get(name)
+    return found && { dtype: this.dtypeOf(name, found.dtype), shape: found.shape }
+  }
+
+  private dtypeOf(name: string, fileDtype: string): DType {
+    const dtype = FILE_DTYPES[fileDtype]
+    if (!dtype) throw new TorchError('UNSUPPORTED_DTYPE', `${this.path}: tensor "${name}" has dtype ${fileDtype}, which is not supported`)
+    return dtype
+  }
+
+  /** Reads one tensor to the CPU. Belongs to the current scope. */
+  read(name: string): Tensor {
+    const found = this.entries.get(name)
+    if (!found) throw new TorchError('NO_SUCH_TENSOR', `${this.path}: no tensor "${name}"`)
+    const tensor = empty(found.shape, { dtype: this.dtypeOf(name, found.dtype) })
+    if (found.end > found.begin) tensor.readFromFile(this.fd, this.dataStart + found.begin)
+    return tensor
+  }
+
+  /** Fills `target` (same shape and dtype) straight from the file. */
+  readInto(name: string, target: Tensor): void {
+    const found = this.entries.get(name)
+    if (!found) throw new TorchError('NO_SUCH_TENSOR', `${this.path}: no tensor "${name}"`)
+    const dtype = this.dtypeOf(name, found.dtype)
+    const shape = target.shape
+    if (dtype !== target.dtype || shape.length !== found.shape.length || shape.some((n, i) => n !== found.shape[i])) {
+      throw new TorchError('SHAPE_MISMATCH', `${this.path}: "${name}" is ${dtype}[${found.shape}], expected ${target.dtype}[${shape}]`)
+    }
+    if (found.end > found.begin) target.readFromFile(this.fd, this.dataStart + found.begin)
+  }
+
+  close(): void {
+    closeSync(this.fd)
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+/**
+ * Writes tensors in the given order and waits until they are on the disk (fsync).
+ * @param metadata Text values kept in the header, for instance { format: 'pt' } as transformers expects.
+ */
+export function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+): void {
+  const entries = Array.from(tensors, ([name, tensor]) => {
+    const dtype = tensor.dtype
+    const fileDtype = FILE_NAMES.get(dtype)
+    if (!fileDtype) throw new TorchError('UNSUPPORTED_DTYPE', `cannot write "${name}": dtype ${dtype}`)
+    const shape = tensor.shape
+    return { name, dtype: fileDtype, shape, nbytes: tensor.numel * itemBytes(dtype) }
+  })
+  const header = buildSafetensorsHeader(entries, metadata)
+  const fd = openSync(path, 'w')
+  try {
+    const length = new Uint8Array(8)
+    new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true)
+    writeSync(fd, length)
+    writeSync(fd, header)
+    let offset = 8 + header.length
+    for (const tensor of tensors.values()) if (tensor.numel > 0) offset += tensor.writeToFile(fd, offset)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}

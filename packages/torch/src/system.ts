@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs'
+import { type Build, engine, type MemoryStats } from './native.js'
+
+export interface BuildInfo {
+  readonly libtorchVersion: string
+  readonly libtorchRoot: string
+  readonly libtorchKind: string
+  readonly addonPath: string
+  readonly numThreads: number
+  /** Kernel set LibTorch picked, for instance AVX2 or AVX512. */
+  readonly cpuCapability: string
+  /** Whether the hardware multiplies bfloat16 natively (AVX512-BF16, AMX or a CUDA device). */
+  readonly hasBf16: boolean
+  readonly hasCuda: boolean
+}
+
+function cpuHasBf16(): boolean {
+  try {
+    return /^flags.*\b(avx512_bf16|amx_bf16)\b|^Features.*\bbf16\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+/** What the engine is running on. Loads LibTorch. */
+export function buildInfo(): BuildInfo {
+  const { native, build } = engine()
+  const info = native.info()
+  return {
+    libtorchVersion: build.libtorch.version,
+    libtorchRoot: build.libtorch.root,
+    libtorchKind: build.libtorch.kind,
+    addonPath: (build as Build).addon,
+    numThreads: info.numThreads,
+    cpuCapability: /CPU capability usage: (\S+)/.exec(info.config)?.[1] ?? 'unknown',
+    hasBf16: info.hasCuda || cpuHasBf16(),
+    hasCuda: info.hasCuda,
+  }
+}
+
+export function setNumThreads(threads: number): void {
+  engine().native.setNumThreads(threads)
+}
+
+/** Exact counters of the caching CPU allocator, and live tensor handles. */
+export function memoryStats(): MemoryStats {
+  return engine().native.memoryStats()
+}
+
+/** Starts a new peak measurement at the bytes allocated now. */
+export function resetPeakMemoryStats(): void {
+  engine().native.resetPeak()
+}
+
+/** Returns cached blocks to the system. */
+export function emptyCache(): void {
+  engine().native.emptyCache()
+}
+
+/** Deterministic kernels where there is a choice; TF32 only where asked for. */
+export function setBackendFlags({ deterministic = true, tf32 = false } = {}): void {
+  engine().native.setFlags(deterministic, tf32)
+}

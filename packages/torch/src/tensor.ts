@@ -1,0 +1,185 @@
+import { type Device, deviceName } from './device.js'
+import { type DType, dtypeOf, scalarTypeOf } from './dtype.js'
+import { rethrow, TorchError } from './errors.js'
+import { engine } from './native.js'
+
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Int8Array
+  | Int16Array
+  | Uint16Array
+
+/**
+ * A handle to a LibTorch tensor. The memory belongs to the scope in which the tensor was made (see `scope`);
+ * outside every scope the owner calls `dispose`. Using a freed tensor throws TENSOR_DISPOSED.
+ */
+export class Tensor {
+  /** Index and generation in the native table; meaningful only to the engine. */
+  readonly handle: number
+
+  constructor(handle: number) {
+    this.handle = handle
+    leakRegistry?.register(this, handle)
+  }
+
+  /** Sizes of the dimensions; `[]` for a scalar. */
+  get shape(): number[] {
+    const { native, buffer } = engine()
+    native.meta(this.handle)
+    return Array.from(buffer.subarray(6, 6 + buffer[5]!))
+  }
+
+  get numel(): number {
+    return this.shape.reduce((product, size) => product * size, 1)
+  }
+
+  get dtype(): DType {
+    const { native, buffer } = engine()
+    native.meta(this.handle)
+    return dtypeOf(buffer[0]!)
+  }
+
+  get device(): Device {
+    const { native, buffer } = engine()
+    native.meta(this.handle)
+    return deviceName(buffer[1]!, buffer[2]!)
+  }
+
+  get requiresGrad(): boolean {
+    const { native, buffer } = engine()
+    native.meta(this.handle)
+    return buffer[3] !== 0
+  }
+
+  /** Only leaf tensors may be switched; returns this. */
+  setRequiresGrad(value = true): this {
+    engine().native.setRequiresGrad(this.handle, value)
+    return this
+  }
+
+  /** A new handle to the accumulated gradient, or undefined. */
+  get grad(): Tensor | undefined {
+    const handle = engine().native.getGrad(this.handle)
+    return handle < 0 ? undefined : new Tensor(handle)
+  }
+
+  set grad(gradient: Tensor | undefined) {
+    engine().native.setGrad(this.handle, gradient ? gradient.handle : -1)
+  }
+
+  get isDisposed(): boolean {
+    return !engine().native.isLive(this.handle)
+  }
+
+  /** Frees this handle now. May be called twice. */
+  dispose(): void {
+    engine().native.release(this.handle)
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  /** Takes the tensor out of every scope: it lives until `dispose`. For parameters and optimizer state. */
+  persist(): this {
+    engine().native.escape(this.handle)
+    return this
+  }
+
+  /** The single element as a number (bool as 0 or 1). Waits for the device. */
+  item(): number {
+    try {
+      return engine().native.item(this.handle)
+    } catch (error) {
+      return rethrow(error, 'item')
+    }
+  }
+
+  /** Copies to the host as float32; other dtypes are converted. */
+  toFloat32Array(): Float32Array {
+    return this.copyOut('float32', Float32Array)
+  }
+
+  /** Copies to the host as float64; other dtypes are converted. */
+  toFloat64Array(): Float64Array {
+    return this.copyOut('float64', Float64Array)
+  }
+
+  /** Copies to the host as int32; other dtypes are converted. */
+  toInt32Array(): Int32Array {
+    return this.copyOut('int32', Int32Array)
+  }
+
+  /** Copies an int64 tensor to the host. */
+  toBigInt64Array(): BigInt64Array {
+    return this.copyOut('int64', BigInt64Array)
+  }
+
+  /** The bit patterns of a bfloat16 or float16 tensor. */
+  toRawUint16Array(): Uint16Array {
+    const dtype = this.dtype
+    if (dtype !== 'bfloat16' && dtype !== 'float16') throw new TorchError('TYPE_ERROR', `raw 16-bit copy of a ${dtype} tensor`)
+    return this.copyOut(dtype, Uint16Array)
+  }
+
+  private copyOut<T extends TypedArray>(dtype: DType, type: new (length: number) => T): T {
+    const out = new type(this.numel)
+    const converted = this.dtype === dtype ? undefined : castForHost(this, dtype)
+    engine().native.toHost((converted ?? this).handle, out)
+    converted?.dispose()
+    return out
+  }
+
+  /** Fills this tensor with `nbytes` of a file, starting at `offset`, without passing through JS memory. */
+  readFromFile(fd: number, offset: number): void {
+    try {
+      engine().native.readFile(this.handle, fd, offset)
+    } catch (error) {
+      rethrow(error, 'readFromFile', { offset })
+    }
+  }
+
+  /** Writes the tensor's bytes (contiguous, little-endian) to a file at `offset`; returns how many. */
+  writeToFile(fd: number, offset: number): number {
+    try {
+      return engine().native.writeFile(this.handle, fd, offset)
+    } catch (error) {
+      return rethrow(error, 'writeToFile', { offset })
+    }
+  }
+
+  toString(): string {
+    return this.isDisposed ? 'Tensor(disposed)' : `Tensor(${this.dtype}[${this.shape.join(', ')}], ${this.device})`
+  }
+}
+
+let castForHost: (tensor: Tensor, dtype: DType) => Tensor = () => {
+  throw new TorchError('ENGINE_ORDER', 'the operators are not loaded')
+}
+
+/** Wired by ops.ts, which needs Tensor first. */
+export function setHostCast(cast: typeof castForHost): void {
+  castForHost = cast
+}
+
+const leakRegistry =
+  process.env.ADAPT_TORCH_LEAKS === '1'
+    ? new FinalizationRegistry<number>((handle) => {
+        if (engine().native.isLive(handle)) process.emitWarning(`a tensor was collected without dispose (handle ${handle})`)
+      })
+    : undefined
+
+/** Writes a shape into the shared buffer and makes a CPU tensor from the array's bytes. */
+export function fromBytes(array: TypedArray, dtype: DType, shape: readonly number[]): Tensor {
+  const { native, buffer } = engine()
+  buffer.set(shape)
+  try {
+    return new Tensor(native.fromHost(array, scalarTypeOf(dtype), shape.length))
+  } catch (error) {
+    return rethrow(error, 'fromBytes', { dtype, shape })
+  }
+}

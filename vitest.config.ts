@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+
+// Tests run the compiled output: what is tested is what ships, worker threads included.
+export default defineConfig({
+  test: {
+    include: ['packages/*/dist/**/*.test.js', 'test/dist/**/*.test.js', 'scripts/**/*.test.mjs'],
+    exclude: ['**/node_modules/**'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    env: { ADAPT_NUM_THREADS: '1' },
+  },
+})

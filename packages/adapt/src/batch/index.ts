@@ -1,0 +1,13 @@
+export { type Batch, type BatchSample, IGNORED_LABEL } from './batch.js'
+export { type BuildBatchOptions, buildBatch } from './build-batch.js'
+export { packSamples } from './pack-samples.js'
+export { createPermutation, type PermutationKey, permuteIndex } from './permute-index.js'
+export {
+  createRowStream,
+  type Row,
+  type RowCursor,
+  type RowStep,
+  type RowStream,
+  type RowStreamOptions,
+} from './row-stream.js'
+export { type GlobalBatchShape, splitGlobalBatch } from './split-global-batch.js'

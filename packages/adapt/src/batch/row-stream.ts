@@ -1,0 +1,181 @@
+import { ConfigError, DataError } from '../errors.js'
+import type { TokenDataset } from '../tokenize/index.js'
+import { packSamples } from './pack-samples.js'
+import { createPermutation } from './permute-index.js'
+
+/** Sample indices of one row, in the order they stand in it. */
+export type Row = readonly number[]
+
+/** Position of the next row; JSON. */
+export interface RowCursor {
+  readonly epoch: number
+  /** Window of samples within the epoch. */
+  readonly window: number
+  /** Row within the window. */
+  readonly row: number
+}
+
+export interface RowStreamOptions {
+  readonly dataset: Pick<TokenDataset, 'numSamples' | 'length'>
+  readonly seed: number
+  /** Tokens of a packed row; no sample may be longer. */
+  readonly maxLength: number
+  /** Several samples per row, or one. */
+  readonly packing: boolean
+  /** Samples that are packed together, 1..65536. Default 1024. */
+  readonly windowSize?: number
+  /** Where to go on. Default: the start of epoch 0. */
+  readonly cursor?: RowCursor
+}
+
+export interface RowStep {
+  readonly rows: readonly Row[]
+  /** Epoch of the first row. */
+  readonly epoch: number
+  /** The last row of an epoch is among the rows. */
+  readonly epochEnd: boolean
+}
+
+export interface RowStream {
+  /** Where the next row is; a stream made from it continues exactly. */
+  readonly cursor: RowCursor
+  /**
+   * The next rows. At the end of an epoch fewer than `numRows` come, unless `crossEpochs` (default false)
+   * fills up from the next.
+   */
+  next(numRows: number, options?: { readonly crossEpochs?: boolean }): RowStep
+  /** Rows of an epoch. With packing it depends on the epoch, and packs the whole epoch when first asked. */
+  numRowsPerEpoch(epoch: number): number
+}
+
+const DEFAULT_WINDOW = 1024
+const MAX_WINDOW = 65_536
+
+/**
+ * The order of training: the samples of an epoch in the order of a keyed permutation, cut into windows of
+ * `windowSize` samples; packing happens inside a window, and the rows of a window are permuted too, since packing
+ * sorts by length. The order is a function of (seed, epoch, dataset lengths, options) alone, so any cursor can be
+ * resumed, on any number of ranks. Every sample comes exactly once per epoch.
+ *
+ * @throws {ConfigError} OUT_OF_RANGE for options. @throws {DataError} EMPTY_DATA without samples; SAMPLE_TOO_LONG
+ *   for a sample of more than `maxLength` tokens; CURSOR_OUT_OF_RANGE when the cursor is none of this data.
+ */
+export function createRowStream(options: RowStreamOptions): RowStream {
+  const { dataset, windowSize = DEFAULT_WINDOW } = options
+  requireInteger('seed', options.seed, 0, Number.MAX_SAFE_INTEGER)
+  requireInteger('max_length', options.maxLength, 1, Number.MAX_SAFE_INTEGER)
+  requireInteger('window_size', windowSize, 1, MAX_WINDOW)
+  if (dataset.numSamples === 0) {
+    throw new DataError('EMPTY_DATA', 'expected at least one sample to train on, received none')
+  }
+  const numWindows = Math.ceil(dataset.numSamples / windowSize)
+  const rowsOfEpochs = new Map<number, number>()
+  let cursor: RowCursor = options.cursor ?? { epoch: 0, window: 0, row: 0 }
+  assertCursorShape(cursor, numWindows)
+  let current = { epoch: cursor.epoch, window: cursor.window, rows: buildWindow(options, cursor, windowSize) }
+  if (cursor.row >= current.rows.length) {
+    throw cursorError(cursor, `window ${cursor.window} has ${current.rows.length} rows`)
+  }
+  const rowsAt = ({ epoch, window }: RowCursor): readonly Row[] => {
+    if (current.epoch !== epoch || current.window !== window) {
+      current = { epoch, window, rows: buildWindow(options, { epoch, window }, windowSize) }
+    }
+    return current.rows
+  }
+  return {
+    get cursor() {
+      return cursor
+    },
+    next(numRows, { crossEpochs = false } = {}) {
+      const { epoch } = cursor
+      const rows: Row[] = []
+      let epochEnd = false
+      while (rows.length < numRows) {
+        const inWindow = rowsAt(cursor)
+        const taken = inWindow.slice(cursor.row, cursor.row + numRows - rows.length)
+        rows.push(...taken)
+        cursor = { ...cursor, row: cursor.row + taken.length }
+        if (cursor.row === inWindow.length) {
+          cursor = { ...cursor, window: cursor.window + 1, row: 0 }
+        }
+        if (cursor.window === numWindows) {
+          cursor = { epoch: cursor.epoch + 1, window: 0, row: 0 }
+          epochEnd = true
+          if (!crossEpochs) {
+            break
+          }
+        }
+      }
+      return { rows, epoch, epochEnd }
+    },
+    numRowsPerEpoch(epoch) {
+      if (!options.packing) {
+        return dataset.numSamples
+      }
+      let numRows = rowsOfEpochs.get(epoch)
+      if (numRows === undefined) {
+        numRows = 0
+        for (let window = 0; window < numWindows; window++) {
+          numRows += buildWindow(options, { epoch, window }, windowSize).length
+        }
+        rowsOfEpochs.set(epoch, numRows)
+      }
+      return numRows
+    },
+  }
+}
+
+function buildWindow(
+  { dataset, seed, maxLength, packing }: RowStreamOptions,
+  { epoch, window }: Pick<RowCursor, 'epoch' | 'window'>,
+  windowSize: number,
+): readonly Row[] {
+  const permute = createPermutation({ seed, epoch, numSamples: dataset.numSamples })
+  const first = window * windowSize
+  const size = Math.min(windowSize, dataset.numSamples - first)
+  const samples = Array.from({ length: size }, (_, i) => permute(first + i))
+  const lengths = samples.map((s) => dataset.length(s))
+  const tooLong = lengths.findIndex((n) => n > maxLength)
+  if (tooLong >= 0) {
+    throw new DataError(
+      'SAMPLE_TOO_LONG',
+      `sample ${samples[tooLong]}: expected at most max_length = ${maxLength} tokens, received ${lengths[tooLong]}; ` +
+        'tokenise the data with the same max_length',
+    )
+  }
+  if (!packing) {
+    return samples.map((s) => [s])
+  }
+  const packed = packSamples(lengths, maxLength)
+  const shuffle = createPermutation({ seed, epoch, numSamples: packed.length, stream: window + 1 })
+  return packed.map((_, i) => packed[shuffle(i)]!.map((place) => samples[place]!))
+}
+
+function assertCursorShape(cursor: RowCursor, numWindows: number): void {
+  for (const key of ['epoch', 'window', 'row'] as const) {
+    if (!Number.isSafeInteger(cursor[key]) || cursor[key] < 0) {
+      throw cursorError(cursor, `${key} is no integer >= 0`)
+    }
+  }
+  if (cursor.window >= numWindows) {
+    throw cursorError(cursor, `an epoch has ${numWindows} windows`)
+  }
+}
+
+function cursorError(cursor: RowCursor, problem: string): DataError {
+  const { epoch, window, row } = cursor
+  return new DataError(
+    'CURSOR_OUT_OF_RANGE',
+    `data cursor ${JSON.stringify({ epoch, window, row })}: ${problem}; it belongs to other data or other options`,
+    { epoch, window, row },
+  )
+}
+
+function requireInteger(name: string, value: number, least: number, most: number): void {
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    throw new ConfigError(
+      'OUT_OF_RANGE',
+      `${name}: expected an integer in ${least}..${most}, received ${value}`,
+    )
+  }
+}

@@ -1,0 +1,270 @@
+import { spawn } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
+
+const BIN = fileURLToPath(new URL('../../bin/adapt.mjs', import.meta.url))
+const VERBS = ['train', 'eval', 'data', 'validate', 'doctor', 'schema']
+
+interface Outcome {
+  readonly exitCode: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+interface RunOptions {
+  readonly nodeArgs?: readonly string[]
+  readonly bin?: string
+  /** Close the reading end of stdout before anything is written. */
+  readonly closeStdout?: boolean
+}
+
+function adapt(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  const { NO_COLOR: _, ADAPT_DEBUG: __, ...env } = process.env
+  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), options.bin ?? BIN, ...args], {
+    cwd: folder,
+    env,
+  })
+  let stdout = ''
+  let stderr = ''
+  if (options.closeStdout === true) child.stdout.destroy()
+  else child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }))
+  })
+}
+
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'adapt-cli-'))
+  writeTinyTokenizer(join(folder, 'conf/tok'))
+  await mkdir(join(folder, 'conf/corpus'))
+  const records = [
+    { text: 'the data shapes the model\u001b[2J', source: 'web' },
+    { prompt: 'the model? ', completion: 'the data.', source: 'qa' },
+    { prompt: 'a prompt that is longer than the whole sample may be', completion: 'x', source: 'qa' },
+  ]
+  await writeFile(join(folder, 'conf/corpus/a.jsonl'), records.map((r) => `${JSON.stringify(r)}\n`).join(''))
+  await writeFile(join(folder, 'conf/anchors.jsonl'), '{"text": "the user"}\n')
+  await writeFile(join(folder, 'conf/bad.jsonl'), '{"text": 5}\n')
+  await writeFile(join(folder, 'conf/empty.jsonl'), '\n')
+  await writeFile(
+    join(folder, 'conf/run.yaml'),
+    `model: { init: scratch, preset: llama-1m }
+tokenizer: tok
+data: { train: [corpus/*.jsonl], max_length: 24 }
+anchors: [anchors.jsonl]
+training: { max_steps: 30 }
+output_dir: runs/x
+`,
+  )
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+describe('help', () => {
+  it('lists every verb and an example, on stdout', async () => {
+    const { exitCode, stdout, stderr } = await adapt(['--help'])
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
+    for (const verb of VERBS) expect(stdout).toMatch(new RegExp(`^ {2}${verb} `, 'm'))
+    expect(stdout).toContain('adapt train run.yaml')
+  })
+
+  it.each(VERBS)('of %s shows an example', async (verb) => {
+    const { exitCode, stdout } = await adapt([verb, '--help'])
+    expect(exitCode).toBe(0)
+    expect(stdout).toMatch(new RegExp(`Examples:\n {2}adapt ${verb}`))
+  })
+
+  it('loads neither the engine nor the config libraries', async () => {
+    const hooks = `import { writeSync } from 'node:fs'
+      export async function resolve(specifier, context, next) {
+        const found = await next(specifier, context)
+        writeSync(2, found.url + '\\n')
+        return found
+      }`
+    const register = `import { register } from 'node:module'; register(${JSON.stringify(dataUrl(hooks))})`
+    const { stderr } = await adapt(['--help'], { nodeArgs: ['--import', dataUrl(register)] })
+    expect(stderr).toContain('run-cli.js')
+    expect(stderr).not.toMatch(
+      /zod|\/yaml\/|tokenizers|packages\/torch|dist\/(?:config|dataset|experiment)\//,
+    )
+  })
+
+  it('is the answer without a verb, with the exit code of a usage error', async () => {
+    const { exitCode, stdout, stderr } = await adapt([])
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' })
+    expect(stderr).toContain('Usage: adapt')
+  })
+
+  it('prints the version of the package', async () => {
+    const manifest = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
+    expect(await adapt(['--version'])).toEqual({ exitCode: 0, stdout: `${manifest.version}\n`, stderr: '' })
+  })
+})
+
+describe('a wrong command line', () => {
+  it.each([
+    [['trian', 'x.yaml'], "error: unknown command 'trian' (Did you mean train?)\n"],
+    [['train', 'x.yaml', '--sett', 'a=b'], "error: unknown option '--sett' (Did you mean --set?)\n"],
+    [['train'], "error: missing required argument 'config'\n"],
+    [['eval', '--text', 'a'], "error: required option '--model <dir>' not specified\n"],
+    [
+      ['data', 'x.yaml', '--samples', '1.5'],
+      "error: option '--samples <n>' argument '1.5' is invalid. Expected a whole number >= 0.\n",
+    ],
+    [['train', 'none.yaml'], 'error: none.yaml: expected a config file, received no such file\n'],
+  ])('%j is one line and exit code 2', async (args, stderr) => {
+    expect(await adapt(args)).toEqual({ exitCode: 2, stdout: '', stderr })
+  })
+
+  it('reports each problem of a config with its line and column', async () => {
+    const set = ['--set', 'training.seed=-1', '--set', 'model.preset=llama-3x']
+    const { exitCode, stderr } = await adapt(['train', 'conf/run.yaml', ...set])
+    expect(exitCode).toBe(2)
+    expect(stderr.split('\n').map((line) => line.split(': ')[1])).toEqual([
+      '--set model.preset=llama-3x',
+      '--set training.seed=-1',
+      undefined,
+    ])
+  })
+})
+
+describe('validate', () => {
+  it('says OK and what would run', async () => {
+    const { exitCode, stdout, stderr } = await adapt(['validate', 'conf/run.yaml'])
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
+    expect(stdout.split('\n')).toEqual([
+      'OK',
+      'model       scratch, llama-1m',
+      expect.stringMatching(/^tokenizer {3}tok, \d+ tokens$/),
+      'train       1 file, 0.2 kB',
+      'anchors     1 file, 0.0 kB',
+      'evaluation  none',
+      'method      adapt: signal model-embedding, gate sigmoid',
+      'training    30 steps of 8 rows x 24 tokens, linear from 0.0005',
+      'output_dir  runs/x',
+      '',
+    ])
+  })
+
+  it('prints a resolved config that validates again to the same', async () => {
+    const first = await adapt(['validate', 'conf/run.yaml', '--set', 'method=adapt-calibrated', '--resolved'])
+    await writeFile(join(folder, 'conf/resolved.yaml'), first.stdout)
+    expect(await adapt(['validate', 'conf/resolved.yaml', '--resolved'])).toEqual(first)
+    expect(first.stdout).toContain('kind: calibrated-sigmoid')
+  })
+
+  it('reports every missing file at once', async () => {
+    const set = ['model={path: m}', 'tokenizer=t', 'anchors=[n.jsonl]', 'evaluation.sets=[e.jsonl]']
+    const { exitCode, stdout, stderr } = await adapt([
+      'validate',
+      'conf/run.yaml',
+      ...set.flatMap((s) => ['--set', s]),
+    ])
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' })
+    expect(stderr.split('\n').map((line) => line.split(': ')[1])).toEqual([
+      'model.path',
+      'tokenizer',
+      'anchors',
+      'evaluation.sets',
+      undefined,
+    ])
+  })
+
+  it('ends with the exit code of bad data for records that cannot be read', async () => {
+    const bad = await adapt(['validate', 'conf/run.yaml', '--set', 'anchors=[bad.jsonl]'])
+    expect(bad).toMatchObject({ exitCode: 3, stdout: '' })
+    expect(bad.stderr).toMatch(/^error: anchors: .*bad\.jsonl:1/)
+    const empty = await adapt(['validate', 'conf/run.yaml', '--set', 'anchors=[empty.jsonl]'])
+    expect(empty).toMatchObject({
+      exitCode: 3,
+      stderr: 'error: anchors: expected at least one record in 1 files, found none\n',
+    })
+    expect(
+      (await adapt(['validate', 'conf/run.yaml', '--set', 'anchors=[empty.jsonl, anchors.jsonl]'])).exitCode,
+    ).toBe(0)
+  })
+
+  it('warns of settings without effect and goes on', async () => {
+    const { exitCode, stderr } = await adapt(['validate', 'conf/run.yaml', '--set', 'method=uniform'])
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 0,
+      stderr: 'warning: anchors: not used, because method.signal.kind is "constant"\n',
+    })
+  })
+})
+
+describe('data', () => {
+  it('shows samples with their trained tokens, shares by source and counts', async () => {
+    const { exitCode, stdout, stderr } = await adapt(['data', 'conf/run.yaml', '--samples', '5'])
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
+    expect(stdout).toContain('<s>[[the data shapes the model\\u{1b}[2J</s>]]\n')
+    expect(stdout).toContain('<s>the model?[[ the data.</s>]]\n')
+    expect(stdout).not.toContain('\u001b')
+    expect(stdout).toMatch(/^web +1 +\d+ +\d+ +\d+\.\d% +\d+\.\d%$/m)
+    expect(stdout).toMatch(/^qa +2 +/m)
+    expect(stdout).toMatch(/^documents: 3\nsamples: 3\n/m)
+    expect(stdout).toMatch(/^samples without trained tokens: 1$/m)
+  })
+
+  it('shows the same samples for the same seed', async () => {
+    const first = await adapt(['data', 'conf/run.yaml', '--samples', '1', '--seed', '4'])
+    expect(await adapt(['data', 'conf/run.yaml', '--samples', '1', '--seed', '4'])).toEqual(first)
+    expect(first.stdout.match(/^--- /gm)).toHaveLength(1)
+  })
+})
+
+describe('the process', () => {
+  it('prints the schema as JSON', async () => {
+    const { exitCode, stdout } = await adapt(['schema'])
+    expect(exitCode).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ type: 'object', additionalProperties: false })
+  })
+
+  it('ends quietly when nobody reads its output', async () => {
+    expect(await adapt(['schema'], { closeStdout: true })).toEqual({ exitCode: 0, stdout: '', stderr: '' })
+  })
+
+  it('takes over SIGUSR1 before anything else, so that Node does not open its inspector', async () => {
+    const watch = `const on = process.on
+      const seen = []
+      process.on = function (name, ...rest) { seen.push(name); return on.call(this, name, ...rest) }
+      on.call(process, 'exit', () => process._rawDebug(seen[0] + ' ' + process.listenerCount('SIGUSR1')))`
+    const { stderr } = await adapt(['schema'], { nodeArgs: ['--import', dataUrl(watch)] })
+    expect(stderr).toBe('SIGUSR1 1\n')
+  })
+
+  it('says what to do when it was not built', async () => {
+    const bare = join(folder, 'bare/bin')
+    await mkdir(bare, { recursive: true })
+    await cp(BIN, join(bare, 'adapt.mjs'))
+    expect(await adapt(['--help'], { bin: join(bare, 'adapt.mjs') })).toEqual({
+      exitCode: 5,
+      stdout: '',
+      stderr: 'error: adapt is not built: run `npm run setup` first\n',
+    })
+  })
+
+  it('diagnoses the machine, and names the problem when the engine is missing', async () => {
+    const { exitCode, stdout, stderr } = await adapt(['doctor', '--json'])
+    const diagnosis = JSON.parse(stdout)
+    expect(stderr).toBe('')
+    expect(diagnosis.node).toBe(process.versions.node)
+    expect(diagnosis.packages.zod).toMatch(/^4\./)
+    expect(exitCode).toBe(diagnosis.engine.isReady ? 0 : 5)
+
+    const watch = `process.env.ADAPT_TORCH_BUILD = '/nonexistent/current.json'`
+    const missing = await adapt(['doctor'], { nodeArgs: ['--import', dataUrl(watch)] })
+    expect(missing.exitCode).toBe(5)
+    expect(missing.stdout).toMatch(/NOT READY \(ADDON_NOT_BUILT\): .*npm run setup/)
+  })
+})
+
+function dataUrl(source: string): string {
+  return `data:text/javascript,${encodeURIComponent(source)}`
+}

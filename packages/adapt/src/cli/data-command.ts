@@ -1,0 +1,111 @@
+import { dataSources, loadConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
+import { printable, resolveSources } from '../dataset/index.js'
+import { loadTokenizer, openTokenCache, type TokenDataset } from '../tokenize/index.js'
+import type { CliIo } from './cli-io.js'
+import { BRACKETS, GREEN, renderSample } from './render-sample.js'
+import { formatCount, renderTable } from './render-table.js'
+
+export interface DataOptions {
+  readonly samples: number
+  readonly seed: number
+  readonly color: boolean
+  readonly set?: readonly string[]
+}
+
+/** `adapt data CONFIG`: what the model will be trained on. */
+export async function dataCommand(path: string, options: DataOptions, io: CliIo): Promise<void> {
+  const { config, baseDir } = await loadConfig(path, {
+    env: io.env,
+    ...(options.set === undefined ? {} : { set: options.set }),
+  })
+  const tokenizer = loadTokenizer(resolveConfigPath(baseDir, config.tokenizer))
+  const showsProgress = io.stderr.isTTY === true
+  const dataset = await openTokenCache({
+    files: await resolveSources(dataSources(config.data.train), baseDir),
+    tokenizer,
+    maxLength: config.data.max_length,
+    cacheDir: resolveCacheDir(config, baseDir),
+    numWorkers: config.data.num_workers,
+    onProgress: ({ numDocuments, numTokens, fileNumber, numFiles }) => {
+      if (!showsProgress) return
+      const counts = `${formatCount(numDocuments)} documents, ${formatCount(numTokens)} tokens`
+      io.stderr.write(`\rtokenizing file ${fileNumber}/${numFiles}: ${counts}\u001b[K`)
+    },
+  })
+  if (showsProgress) io.stderr.write('\r\u001b[K')
+  try {
+    const usesColor = options.color && io.stdout.isTTY === true && !io.env.NO_COLOR
+    for (const index of pickSamples(dataset.numSamples, options.samples, options.seed)) {
+      const sample = dataset.sample(index)
+      const place = printable(`${sample.path}:${sample.line}`)
+      const counts = `${sample.tokens.length} tokens, ${dataset.labelCount(index)} trained`
+      io.stdout.write(`--- ${printable(sample.id)}  (${printable(sample.source)}, ${place}; ${counts})\n`)
+      io.stdout.write(`${await renderSample(sample, tokenizer, usesColor ? GREEN : BRACKETS)}\n\n`)
+    }
+    io.stdout.write(`${renderSources(dataset)}\n${renderCounts(dataset)}`)
+  } finally {
+    dataset.close()
+  }
+}
+
+/** Distinct sample numbers in ascending order: a function of the seed alone. */
+export function pickSamples(numSamples: number, count: number, seed: number): readonly number[] {
+  const random = randomNumbers(seed)
+  const picked = new Set<number>()
+  const wanted = Math.min(count, numSamples)
+  // Floyd's method: every subset of the wanted size is equally likely, without a list of all samples.
+  for (let last = numSamples - wanted; last < numSamples; last++) {
+    const candidate = Math.floor(random() * (last + 1))
+    picked.add(picked.has(candidate) ? last : candidate)
+  }
+  return [...picked].sort((a, b) => a - b)
+}
+
+/** Numbers in [0, 1) from a 32-bit hash of a counter. */
+function randomNumbers(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0
+    let x = state
+    x = Math.imul(x ^ (x >>> 16), 0x21f0aaad)
+    x = Math.imul(x ^ (x >>> 15), 0x735a2d97)
+    return ((x ^ (x >>> 15)) >>> 0) / 2 ** 32
+  }
+}
+
+/** Samples, tokens and trained tokens per source, largest share of trained tokens first. */
+export function renderSources(dataset: TokenDataset): string {
+  const totals = dataset.sources.map((source) => ({ source, samples: 0, tokens: 0, labels: 0 }))
+  for (let i = 0; i < dataset.numSamples; i++) {
+    const total = totals[dataset.sourceIndex(i)]!
+    total.samples += 1
+    total.tokens += dataset.length(i)
+    total.labels += dataset.labelCount(i)
+  }
+  const share = (part: number, whole: number) => `${((100 * part) / Math.max(1, whole)).toFixed(1)}%`
+  const rows = totals
+    .sort((a, b) => b.labels - a.labels)
+    .map(({ source, samples, tokens, labels }) => [
+      printable(source, 60),
+      formatCount(samples),
+      formatCount(tokens),
+      formatCount(labels),
+      share(labels, tokens),
+      share(labels, dataset.numLabels),
+    ])
+  const number = (heading: string) => ({ heading, isNumeric: true })
+  const columns = ['samples', 'tokens', 'trained', 'of its tokens', 'of all trained'].map(number)
+  return renderTable([{ heading: 'source' }, ...columns], rows)
+}
+
+function renderCounts(dataset: TokenDataset): string {
+  const counts: readonly (readonly [string, number])[] = [
+    ['documents', dataset.numDocuments],
+    ['samples', dataset.numSamples],
+    ['tokens', dataset.numTokens],
+    ['trained tokens', dataset.numLabels],
+    ['truncated samples', dataset.numTruncated],
+    ['samples without trained tokens', dataset.numUnlabelled],
+  ]
+  return counts.map(([name, value]) => `${name}: ${formatCount(value)}\n`).join('')
+}

@@ -1,0 +1,171 @@
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import type { CliIo } from './cli-io.js'
+import type { DataOptions } from './data-command.js'
+import type { EvalOptions } from './eval-command.js'
+import { collectOption, wholeNumberOption } from './option-parsers.js'
+import type { TrainOptions } from './train-command.js'
+
+const SET_HELP = 'set a config key, e.g. training.seed=3 (value as YAML; repeatable)'
+
+/**
+ * The command line. Each verb imports its code when it runs, so that `--help` answers at once.
+ *
+ * @param onExitCode  called by a verb that ends without an error but not with 0.
+ */
+export function createProgram(io: CliIo, onExitCode: (code: number) => void): Command {
+  const program = new Command('adapt')
+    .description(
+      'Train language models whose data curation happens during training: every sample stays, and its loss\n' +
+        'is weighted by how close the model itself now finds it to your examples.',
+    )
+    .version(packageVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [verb]', 'print the help of a verb')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      // One line: commander puts its suggestion on a second one.
+      outputError: (text, write) => write(`${text.trim().replace(/\s*\n\s*/g, ' ')}\n`),
+      getOutHelpWidth: () => Math.min(io.stdout.columns ?? 100, 100),
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  adapt validate run.yaml               check a config and its files
+  adapt data run.yaml                   see what the model will be trained on
+  adapt train run.yaml                  train
+  adapt eval --model runs/first/model --text 'heldout/*.jsonl'
+
+Exit codes: 0 done, 1 bug, 2 config or missing file, 3 data, 4 numeric, 5 resource or set-up, 7 damaged file.`,
+    )
+
+  program
+    .command('train')
+    .description('train a model from a config file')
+    .argument('<config>', 'YAML config')
+    .option('--set <key=value>', SET_HELP, collectOption)
+    .option(
+      '--output-dir <dir>',
+      'folder of the run, instead of output_dir (relative to the working directory)',
+    )
+    .option('--overwrite', 'replace a finished run in the output folder')
+    .option('--quiet', 'print only the result')
+    .addHelpText(
+      'after',
+      `
+Paths in the config are relative to the config file; output_dir is relative to the working directory.
+An interrupted run continues where it stopped when the same command is given again.
+
+Examples:
+  adapt train run.yaml
+  adapt train run.yaml --set method=uniform --set training.seed=1 --output-dir runs/uniform-1`,
+    )
+    .action(async (path: string, options: TrainOptions) => {
+      const { trainCommand } = await import('./train-command.js')
+      await trainCommand(path, options, io)
+    })
+
+  program
+    .command('eval')
+    .description('measure a model on held-out text, in bits per byte')
+    .requiredOption('--model <dir>', 'model folder (config.json, *.safetensors, tokenizer.json)')
+    .requiredOption('--text <glob>', 'text to measure on (repeatable)', collectOption)
+    .option('--max-length <n>', 'window in tokens', wholeNumberOption(2))
+    .option('--batch-size <n>', 'windows per pass', wholeNumberOption(1))
+    .option('--limit <n>', 'documents read per file', wholeNumberOption(1))
+    .option('--json', 'print JSON instead of a table')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  adapt eval --model runs/first/model --text 'heldout/*.jsonl'
+  adapt eval --model ./Llama-2-7b-hf --text a.jsonl --text b.jsonl --json > bpb.json`,
+    )
+    .action(async (options: EvalOptions) => {
+      const { evalCommand } = await import('./eval-command.js')
+      await evalCommand(options, io)
+    })
+
+  program
+    .command('data')
+    .description('show samples as the model sees them and what the training data consists of')
+    .argument('<config>', 'YAML config')
+    .option('--samples <n>', 'samples to show', wholeNumberOption(0), 3)
+    .option('--seed <n>', 'choice of the samples', wholeNumberOption(0), 0)
+    .option('--set <key=value>', SET_HELP, collectOption)
+    .option('--no-color', 'mark trained tokens by [[ and ]] on a terminal too')
+    .addHelpText(
+      'after',
+      `
+Trained tokens are coloured on a terminal and stand between [[ and ]] elsewhere; the rest is context.
+
+Examples:
+  adapt data run.yaml
+  adapt data run.yaml --samples 10 --seed 7 --no-color > samples.txt`,
+    )
+    .action(async (path: string, options: DataOptions) => {
+      const { dataCommand } = await import('./data-command.js')
+      await dataCommand(path, options, io)
+    })
+
+  program
+    .command('validate')
+    .description('check a config and that its files exist, without training')
+    .argument('<config>', 'YAML config')
+    .option('--set <key=value>', SET_HELP, collectOption)
+    .option('--resolved', 'print the config with every default instead of a summary')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  adapt validate run.yaml
+  adapt validate run.yaml --set method=adapt-calibrated --resolved > resolved.yaml`,
+    )
+    .action(
+      async (path: string, options: { readonly set?: readonly string[]; readonly resolved?: boolean }) => {
+        const { validateCommand } = await import('./validate-command.js')
+        await validateCommand(path, options, io)
+      },
+    )
+
+  program
+    .command('doctor')
+    .description('show the machine, the engine and what slows them down')
+    .option('--json', 'print JSON instead of text')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  adapt doctor
+  adapt doctor --json`,
+    )
+    .action(async (options: { readonly json?: boolean }) => {
+      const { doctorCommand } = await import('./doctor.js')
+      onExitCode(await doctorCommand(options, io))
+    })
+
+  program
+    .command('schema')
+    .description('print the JSON Schema of a config, for editors')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  adapt schema > adapt.schema.json
+  then, as the first line of a config:  # yaml-language-server: $schema=adapt.schema.json`,
+    )
+    .action(async () => {
+      const { configJsonSchema } = await import('../config/index.js')
+      io.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`)
+    })
+
+  return program
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { readonly version: string }).version
+}

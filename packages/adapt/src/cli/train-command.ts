@@ -1,0 +1,57 @@
+import { relative } from 'node:path'
+import { loadConfig } from '../config/index.js'
+import type { CliIo } from './cli-io.js'
+import type { ExperimentModule } from './experiment-api.js'
+import { createProgress, type Progress } from './progress.js'
+
+export interface TrainOptions {
+  readonly set?: readonly string[]
+  readonly outputDir?: string
+  readonly overwrite?: boolean
+  readonly quiet?: boolean
+}
+
+/** `adapt train CONFIG` */
+export async function trainCommand(path: string, options: TrainOptions, io: CliIo): Promise<void> {
+  const { config, warnings, baseDir } = await loadConfig(path, {
+    env: io.env,
+    ...(options.set === undefined ? {} : { set: options.set }),
+    ...(options.outputDir === undefined ? {} : { outputDir: options.outputDir }),
+  })
+  for (const warning of warnings) io.stderr.write(`warning: ${warning}\n`)
+  const { runTraining }: ExperimentModule = await import('../experiment/index.js')
+  let progress: Progress | undefined
+  try {
+    const { outputDir, reportPath } = await runTraining({
+      config,
+      baseDir,
+      overwrite: options.overwrite === true,
+      onLine: (line) => {
+        if (options.quiet === true) return
+        if (progress === undefined) io.stdout.write(`${line}\n`)
+        else progress.line(line)
+      },
+      onStep: (record, totalSteps) => {
+        if (options.quiet === true) return
+        progress ??= createProgress({
+          totalSteps,
+          loggingSteps: config.training.logging_steps,
+          stream: io.stdout,
+          isTty: io.stdout.isTTY === true,
+        })
+        progress.step(record)
+      },
+    })
+    progress?.done()
+    progress = undefined
+    io.stdout.write(`run     ${shorten(outputDir)}\nreport  ${shorten(reportPath)}\n`)
+  } finally {
+    progress?.done()
+  }
+}
+
+/** The path as a user in the working directory would type it. */
+function shorten(path: string): string {
+  const near = relative(process.cwd(), path)
+  return near === '' || near.startsWith('..') ? path : near
+}

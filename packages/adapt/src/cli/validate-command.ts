@@ -1,0 +1,127 @@
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  dataSources,
+  loadConfig,
+  type RunConfig,
+  renderResolvedConfig,
+  resolveConfigPath,
+} from '../config/index.js'
+import { printable, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
+import { AdaptError, ConfigError, DataError } from '../errors.js'
+import { loadTokenizer } from '../tokenize/index.js'
+import type { CliIo } from './cli-io.js'
+import { formatCount } from './render-table.js'
+
+export interface ValidateOptions {
+  readonly set?: readonly string[]
+  readonly resolved?: boolean
+}
+
+type Entries = Parameters<typeof dataSources>[0]
+
+/** `adapt validate CONFIG`: the config and the files it names, all problems at once. */
+export async function validateCommand(path: string, options: ValidateOptions, io: CliIo): Promise<void> {
+  const { config, warnings, baseDir } = await loadConfig(path, {
+    env: io.env,
+    ...(options.set === undefined ? {} : { set: options.set }),
+  })
+  for (const warning of warnings) io.stderr.write(`warning: ${warning}\n`)
+  const problems: AdaptError[] = []
+  const check = async <T>(key: string, action: () => T | Promise<T>): Promise<T | undefined> => {
+    try {
+      return await action()
+    } catch (error) {
+      if (!(error instanceof AdaptError)) throw error
+      problems.push(new AdaptError(error.code, error.exitCode, `${key}: ${error.message}`, error.context))
+      return undefined
+    }
+  }
+  const entries = (key: string, list: Entries) => check(key, () => requireDocuments(list, baseDir))
+
+  await check('model.path', () => requireModel(config, baseDir))
+  const tokenizer = await check('tokenizer', () =>
+    loadTokenizer(resolveConfigPath(baseDir, config.tokenizer)),
+  )
+  const train = await entries('data.train', config.data.train)
+  const anchors = await entries('anchors', config.anchors)
+  const sets = await entries('evaluation.sets', config.evaluation.sets)
+  const first = problems[0]
+  if (first !== undefined) {
+    const message = problems.map((problem) => problem.message).join('\n')
+    throw new AdaptError(first.code, first.exitCode, message, { problems })
+  }
+  if (options.resolved === true) {
+    io.stdout.write(renderResolvedConfig(config))
+    return
+  }
+  const rows: readonly (readonly [string, string])[] = [
+    ['model', 'init' in config.model ? `scratch, ${config.model.preset}` : printable(config.model.path)],
+    ['tokenizer', `${printable(config.tokenizer)}, ${formatCount(tokenizer!.vocabSize)} tokens`],
+    ['train', describeFiles(train!)],
+    ['anchors', describeFiles(anchors!)],
+    ['evaluation', describeFiles(sets!)],
+    ['method', describeMethod(config)],
+    ['training', describeTraining(config)],
+    ['output_dir', printable(config.output_dir)],
+  ]
+  io.stdout.write(`OK\n${rows.map(([name, value]) => `${name.padEnd(11)} ${value}\n`).join('')}`)
+}
+
+/** @throws {ConfigError} FILE_NOT_FOUND */
+function requireModel({ model }: RunConfig, baseDir: string): void {
+  if (!('path' in model)) return
+  const folder = resolveConfigPath(baseDir, model.path)
+  const shown = printable(folder)
+  if (!existsSync(join(folder, 'config.json'))) {
+    throw new ConfigError('FILE_NOT_FOUND', `${shown}: expected a model folder with config.json, found none`)
+  }
+  if (!readdirSync(folder).some((name) => name.endsWith('.safetensors'))) {
+    throw new ConfigError(
+      'FILE_NOT_FOUND',
+      `${shown}: expected *.safetensors in the model folder, found none`,
+    )
+  }
+}
+
+/**
+ * The files of the entries, after reading the first record of each.
+ *
+ * @throws {ConfigError} FILE_NOT_FOUND. @throws {DataError} what reading throws; EMPTY_DATA when all are empty.
+ */
+async function requireDocuments(list: Entries, baseDir: string): Promise<readonly ResolvedFile[]> {
+  const files = await resolveSources(dataSources(list), baseDir)
+  let numRead = 0
+  for (const file of files) {
+    try {
+      for await (const _ of readDocuments([{ ...file, limit: 1 }])) numRead++
+    } catch (error) {
+      // One empty file among others is no problem.
+      if (!(error instanceof DataError && error.code === 'EMPTY_DATA')) throw error
+    }
+  }
+  if (files.length > 0 && numRead === 0) {
+    throw new DataError('EMPTY_DATA', `expected at least one record in ${files.length} files, found none`)
+  }
+  return files
+}
+
+function describeFiles(files: readonly ResolvedFile[]): string {
+  if (files.length === 0) return 'none'
+  const bytes = files.reduce((sum, file) => sum + statSync(file.path).size, 0)
+  const size = bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
+  return `${formatCount(files.length)} ${files.length === 1 ? 'file' : 'files'}, ${size}`
+}
+
+function describeMethod({ method }: RunConfig): string {
+  return `${method.preset}: signal ${method.signal.kind}, gate ${method.gate.kind}`
+}
+
+function describeTraining({ training, data }: RunConfig): string {
+  const length =
+    training.max_steps === undefined
+      ? `${training.num_train_epochs} epochs`
+      : `${formatCount(training.max_steps)} steps`
+  const rows = training.per_device_train_batch_size * training.gradient_accumulation_steps
+  return `${length} of ${formatCount(rows)} rows x ${formatCount(data.max_length)} tokens, ${training.lr_scheduler_type} from ${training.learning_rate}`
+}

@@ -1,0 +1,63 @@
+import { z } from 'zod'
+import { wholeNumber } from './number-ranges.js'
+
+const pathText = () => z.string().min(1, { error: 'expected a path' })
+
+const sourceFields = {
+  path: pathText().describe(
+    'File or glob (.jsonl, .jsonl.gz ...), relative to the folder of the config file.',
+  ),
+  limit: z.exactOptional(wholeNumber({ min: 1 })).describe('Read at most this many documents.'),
+}
+
+const sourceMapping = z.strictObject({
+  ...sourceFields,
+  source: z
+    .exactOptional(z.string().min(1))
+    .describe('Name of the source. Default: the source field of a record, else the file name.'),
+  text_field: z
+    .exactOptional(z.string().min(1))
+    .describe('Field of a record that holds its plain text. Default: recognised from the record.'),
+})
+
+/** One entry of `data.train` or `anchors`; a bare string is short for `{ path }`. */
+export const sourceSchema = z
+  .union([pathText().describe('Short for { path }.'), sourceMapping])
+  .transform((entry) => (typeof entry === 'string' ? { path: entry } : entry))
+
+/** One entry of `evaluation.sets`; a bare string is short for `{ path }`. */
+export const evaluationSetSchema = z
+  .union([
+    pathText().describe('Short for { path }.'),
+    z.strictObject({
+      ...sourceFields,
+      name: z
+        .exactOptional(z.string().min(1))
+        .describe('Name of the set in tables and files. Default: the source of each document.'),
+    }),
+  ])
+  .transform((entry) => (typeof entry === 'string' ? { path: entry } : entry))
+
+export const dataSchema = z
+  .strictObject({
+    train: z.array(sourceSchema).min(1).describe('Training data; every document is kept and weighted.'),
+    max_length: wholeNumber({ min: 2, max: 1_048_576 })
+      .default(1024)
+      .describe('Longest sample in tokens; longer documents are split into pieces.'),
+    packing: z
+      .boolean()
+      .default(true)
+      .describe('Put several samples into one row; attention and positions stay separate per sample.'),
+    packing_window: wholeNumber({ min: 1, max: 1_000_000 })
+      .default(1024)
+      .describe('Number of consecutive samples that greedy packing looks at.'),
+    cache_dir: z
+      .exactOptional(pathText())
+      .describe(
+        'Folder of the token cache, relative to the config file. Default: .adapt-cache in the working directory.',
+      ),
+    num_workers: wholeNumber({ min: 0, max: 256 })
+      .default(1)
+      .describe('Worker threads that read and tokenize ahead of the step; 0 uses the main thread.'),
+  })
+  .describe('Training data and how it becomes rows of tokens.')

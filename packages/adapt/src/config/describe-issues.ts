@@ -1,0 +1,157 @@
+import type { z } from 'zod'
+import { MAX_LISTED_ISSUES } from './config-issue.js'
+import { describeValue } from './describe-value.js'
+import { suggestName } from './nearest-name.js'
+import { configJsonSchema } from './run-config.js'
+
+type ZodIssue = z.core.$ZodIssue
+
+/** A schema issue in words, with the path it belongs to and whether that key itself is the problem. */
+export interface DescribedIssue {
+  readonly path: readonly PropertyKey[]
+  readonly at: 'key' | 'value'
+  readonly message: string
+}
+
+/** Puts zod's issues into sentences that say what was expected, what was received and the nearest name. */
+export function describeIssues(issues: readonly ZodIssue[], input: unknown): readonly DescribedIssue[] {
+  return issues.flatMap((issue) => describeIssue(issue, [], input))
+}
+
+function describeIssue(issue: ZodIssue, base: readonly PropertyKey[], input: unknown): DescribedIssue[] {
+  const path = [...base, ...issue.path]
+  const received = valueAt(input, path)
+  const say = (expected: string, hint = ''): DescribedIssue[] => [
+    { path, at: 'value', message: `${expected}, received ${describeValue(received)}${hint}` },
+  ]
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key, i) => ({
+        path: [...path, key],
+        at: 'key',
+        message: `expected a known key, received ${describeValue(key)}${i < MAX_LISTED_ISSUES ? keyHint(key, path) : ''}`,
+      }))
+    case 'invalid_union':
+      return describeUnion(issue.errors, path, input, received)
+    case 'invalid_value': {
+      const values = issue.values.map(String)
+      const hint = typeof received === 'string' ? suggestName(received, values) : ''
+      return say(`expected ${listValues(values)}`, hint)
+    }
+    case 'custom':
+      return [{ path, at: 'key', message: issue.message }]
+    case 'invalid_type':
+      return issue.message.startsWith('expected ')
+        ? say(issue.message)
+        : say(`expected ${TYPES[issue.expected] ?? issue.expected}`)
+    case 'too_small':
+      if (issue.origin === 'array') return say('expected at least one entry')
+      return issue.message.startsWith('expected ')
+        ? say(issue.message)
+        : say('expected text that is not empty')
+    default:
+      return say(issue.message)
+  }
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  string: 'text',
+  boolean: 'true or false',
+  object: 'a mapping',
+  array: 'a list',
+}
+
+/** Reports the branch the writer most likely meant: of the right type, then with the fewest problems. */
+function describeUnion(
+  branches: readonly (readonly ZodIssue[])[],
+  path: readonly PropertyKey[],
+  input: unknown,
+  received: unknown,
+): DescribedIssue[] {
+  const fitting = branches.filter(
+    (issues) => !issues.some((issue) => issue.path.length === 0 && isTypeIssue(issue)),
+  )
+  if (fitting.length > 0) {
+    const best = fitting.reduce((a, b) => (countProblems(b) < countProblems(a) ? b : a))
+    return best.flatMap((issue) => describeIssue(issue, path, input))
+  }
+  const parts = branches.map((issues) => describeIssue(issues[0]!, path, input)[0]!.message)
+  const expected = parts.map((part) => part.replace(/^expected /, '').replace(/, received [\s\S]*$/, ''))
+  const values = branches
+    .flat()
+    .flatMap((issue) => (issue.code === 'invalid_value' ? issue.values.map(String) : []))
+  const hint = typeof received === 'string' ? suggestName(received, values) : ''
+  const choice = [...new Set(expected)].join(' or ')
+  return [{ path, at: 'value', message: `expected ${choice}, received ${describeValue(received)}${hint}` }]
+}
+
+function isTypeIssue(issue: ZodIssue): boolean {
+  return issue.code === 'invalid_type' || issue.code === 'invalid_value'
+}
+
+function countProblems(issues: readonly ZodIssue[]): number {
+  return issues.reduce((sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1), 0)
+}
+
+function listValues(values: readonly string[]): string {
+  const quoted = values.map((value) => `"${value}"`)
+  return quoted.length === 1 ? quoted[0]! : `one of ${quoted.join(', ')}`
+}
+
+/** Nearest key of the same mapping, else the same key elsewhere in the config, else the keys there are. */
+function keyHint(key: string, path: readonly PropertyKey[]): string {
+  const schema = cachedSchema()
+  const known = keysAt(schema, path)
+  if (known.includes(key)) return ` (it does not go together with the other keys of ${path.join('.')})`
+  const near = suggestName(key, known)
+  if (near !== '') return near
+  const elsewhere = allKeyPaths(schema, []).filter((candidate) => candidate.endsWith(`.${key}`))
+  if (elsewhere.length > 0) return ` (did you mean "${elsewhere[0]}"?)`
+  return known.length === 0 ? '' : ` (known keys: ${known.join(', ')})`
+}
+
+let schemaForHints: JsonSchema | undefined
+
+function cachedSchema(): JsonSchema {
+  schemaForHints ??= configJsonSchema()
+  return schemaForHints
+}
+
+type JsonSchema = {
+  readonly properties?: Record<string, JsonSchema>
+  readonly items?: JsonSchema
+  readonly anyOf?: JsonSchema[]
+}
+
+function branchesOf(schema: JsonSchema): readonly JsonSchema[] {
+  return schema.anyOf === undefined ? [schema] : schema.anyOf.flatMap(branchesOf)
+}
+
+function keysAt(root: JsonSchema, path: readonly PropertyKey[]): string[] {
+  let level = branchesOf(root)
+  for (const part of path) {
+    level = level.flatMap((schema) => {
+      const next = typeof part === 'number' ? schema.items : schema.properties?.[String(part)]
+      return next === undefined ? [] : branchesOf(next)
+    })
+  }
+  return [...new Set(level.flatMap((schema) => Object.keys(schema.properties ?? {})))]
+}
+
+function allKeyPaths(schema: JsonSchema, path: readonly string[]): string[] {
+  return branchesOf(schema).flatMap((branch) =>
+    Object.entries(branch.properties ?? {}).flatMap(([key, child]) => [
+      [...path, key].join('.'),
+      ...allKeyPaths(child, [...path, key]),
+    ]),
+  )
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let here = input
+  for (const part of path) {
+    if (typeof here !== 'object' || here === null || !Object.hasOwn(here, part)) return undefined
+    here = (here as Record<PropertyKey, unknown>)[part]
+  }
+  return here
+}

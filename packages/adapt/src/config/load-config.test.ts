@@ -1,0 +1,304 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of references to the environment
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ConfigError } from '../errors.js'
+import { type LoadConfigOptions, loadConfig, MAX_CONFIG_BYTES, parseConfigText } from './load-config.js'
+import { renderResolvedConfig } from './render-config.js'
+import { configJsonSchema, type RunConfig } from './run-config.js'
+
+const MINIMAL = `model: { init: scratch, preset: llama-1m }
+tokenizer: tok
+data: { train: [a.jsonl] }
+anchors: [b.jsonl]
+output_dir: runs/x
+`
+
+function load(text: string, options: LoadConfigOptions = {}): RunConfig {
+  return parseConfigText(text, 'run.yaml', { env: {}, ...options })
+}
+
+function failure(text: string, options: LoadConfigOptions = {}): string[] {
+  try {
+    load(text, options)
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError)
+    expect(error).toMatchObject({ code: 'INVALID_CONFIG', exitCode: 2 })
+    return (error as ConfigError).message.split('\n')
+  }
+  throw new Error('expected the config to be refused')
+}
+
+describe('a valid config', () => {
+  it('gets every default', () => {
+    expect(load(MINIMAL)).toEqual({
+      model: { init: 'scratch', preset: 'llama-1m' },
+      tokenizer: 'tok',
+      data: {
+        train: [{ path: 'a.jsonl' }],
+        max_length: 1024,
+        packing: true,
+        packing_window: 1024,
+        num_workers: 1,
+      },
+      anchors: [{ path: 'b.jsonl' }],
+      method: {
+        preset: 'adapt',
+        signal: {
+          kind: 'model-embedding',
+          pooling: 'position_weighted',
+          tokens: 'all',
+          refresh_every: 50,
+          center: false,
+          centroid_ema: 1,
+          score_eval: false,
+        },
+        gate: { kind: 'sigmoid', temperature: 1, w_min: 0, w_max: 1 },
+        apply: 'loss',
+      },
+      training: {
+        num_train_epochs: 1,
+        per_device_train_batch_size: 8,
+        gradient_accumulation_steps: 1,
+        learning_rate: 5e-4,
+        lr_scheduler_type: 'linear',
+        decay_ratio: 0.2,
+        min_lr_ratio: 0,
+        weight_decay: 0,
+        adam_beta1: 0.9,
+        adam_beta2: 0.999,
+        adam_epsilon: 1e-8,
+        max_grad_norm: 1,
+        seed: 42,
+        bf16: 'auto',
+        gradient_checkpointing: false,
+        loss_chunk_size: 512,
+        dataloader_drop_last: false,
+        logging_steps: 10,
+      },
+      evaluation: { per_device_eval_batch_size: 16, sets: [] },
+      output_dir: 'runs/x',
+    })
+  })
+
+  it('does not get num_train_epochs when max_steps is given', () => {
+    expect(load(`${MINIMAL}training: { max_steps: 5 }`).training).not.toHaveProperty('num_train_epochs')
+  })
+
+  it('comes back unchanged from its resolved rendering, awkward texts included', () => {
+    const awkward = [
+      'no',
+      '1_000',
+      '0123',
+      '${HOME}',
+      '$${x}',
+      'a: b',
+      '*a',
+      '!x',
+      ' s ',
+      '1e3',
+      'null',
+      '~',
+      'ü\u2028',
+    ]
+    for (const text of awkward) {
+      const config = load(`${MINIMAL}method: adapt-calibrated`, { outputDir: text })
+      expect(config.output_dir).toBe(text)
+      expect(load(renderResolvedConfig(config))).toEqual(config)
+    }
+  })
+
+  it('resolves paths against the folder of the file', async () => {
+    const { baseDir, config, warnings } = await loadConfig(join(folder, 'ok.yaml'))
+    expect(baseDir).toBe(folder)
+    expect(config.tokenizer).toBe('tok')
+    expect(warnings).toEqual([])
+  })
+})
+
+describe('an invalid config', () => {
+  it('reports every problem on its own line with line and column', () => {
+    const text = `model: { init: scratch, preset: llama-3x }
+tokenizer: 5
+data:
+  train: []
+  max_length: 0
+method: adatp
+training:
+  learning_rat: 1
+  learning_rate: .nan
+  adam_beta2: 1
+  bf16: maybe
+learning_rate: 3
+`
+    expect(failure(text)).toEqual([
+      'run.yaml:1:1: output_dir: expected text, received nothing',
+      'run.yaml:1:33: model.preset: expected one of "llama-1m", "llama-3m", "llama-10m", "llama-120m", received "llama-3x" (did you mean "llama-3m"?)',
+      'run.yaml:2:12: tokenizer: expected text, received 5',
+      'run.yaml:4:10: data.train: expected at least one entry, received a list',
+      'run.yaml:5:15: data.max_length: expected a whole number in [2, 1048576], received 0',
+      'run.yaml:6:9: method: expected one of "uniform", "adapt", "adapt-paper", "adapt-calibrated" or a mapping, received "adatp" (did you mean "adapt"?)',
+      'run.yaml:8:3: training.learning_rat: expected a known key, received "learning_rat" (did you mean "learning_rate"?)',
+      'run.yaml:9:18: training.learning_rate: expected a number > 0, received .nan',
+      'run.yaml:10:15: training.adam_beta2: expected a number in [0, 1), received 1',
+      'run.yaml:11:9: training.bf16: expected true or false or "auto", received "maybe"',
+      'run.yaml:12:1: learning_rate: expected a known key, received "learning_rate" (did you mean "training.learning_rate"?)',
+    ])
+  })
+
+  it('names the nearest key inside short forms and lists the keys when none is near', () => {
+    const sources = MINIMAL.replace('[a.jsonl]', '[a.jsonl, { path: b.jsonl, limt: 3 }]')
+    expect(failure(sources)[0]).toBe(
+      'run.yaml:3:43: data.train.1.limt: expected a known key, received "limt" (did you mean "limit"?)',
+    )
+    expect(failure(`${MINIMAL}evaluation: { banana: 1 }`)[0]).toContain(
+      '(known keys: every_steps, per_device_eval_batch_size, sets)',
+    )
+    expect(failure(MINIMAL.replace('preset:', 'path: x, preset:'))[0]).toContain('model.path')
+  })
+
+  it('reports an unreadable value once and still reports the others', () => {
+    expect(failure(`${MINIMAL}training: { seed: 1_000, max_steps: 0 }`)).toEqual([
+      'run.yaml:6:19: training.seed: expected a value that every YAML version reads alike, received 1_000 (write 1000, or quotes for the text)',
+      'run.yaml:6:37: training.max_steps: expected a whole number in [1, 1000000000], received 0',
+    ])
+  })
+
+  it('does not pass terminal controls on', () => {
+    const [line] = failure(`${MINIMAL}"a\\e[2J\\u202e": 1`)
+    expect(line).toContain('\\u{1b}[2J\\u{202e}')
+    expect(line).not.toContain('\u001b')
+  })
+
+  it('lists a bounded number of problems', () => {
+    const lines = failure(MINIMAL + Array.from({ length: 5000 }, (_, i) => `k${i}: 1\n`).join(''))
+    expect(lines).toHaveLength(101)
+    expect(lines[100]).toBe('and 4900 more problems')
+  })
+
+  it('is refused when empty, not a mapping, or not YAML', () => {
+    expect(failure('')[0]).toBe('run.yaml:1:1: expected a mapping, received nothing (null)')
+    expect(failure('- a')[0]).toBe('run.yaml:1:1: expected a mapping, received a list')
+    expect(failure('a: "b')[0]).toMatch(
+      /^run\.yaml:1:6: expected valid YAML, received: Missing closing "quote/,
+    )
+  })
+})
+
+describe('--set', () => {
+  it('overrides keys, reads values as YAML and reaches list items', () => {
+    const config = load(MINIMAL, {
+      set: [
+        'training.max_steps=1e2',
+        'data.train.0.limit=5',
+        'data.train.1=c.jsonl',
+        'evaluation.sets=[{path: e, name: "no"}]',
+      ],
+    })
+    expect(config.training.max_steps).toBe(100)
+    expect(config.data.train).toEqual([{ path: 'a.jsonl', limit: 5 }, { path: 'c.jsonl' }])
+    expect(config.evaluation.sets).toEqual([{ path: 'e', name: 'no' }])
+  })
+
+  it('opens the short form of a method', () => {
+    const config = load(`${MINIMAL}method: adapt-calibrated`, { set: ['method.gate.ess=0.8'] })
+    expect(config.method).toMatchObject({ preset: 'adapt-calibrated', gate: { ess: 0.8, edr: 0.48 } })
+  })
+
+  it('supplies a key that the file lacks', () => {
+    expect(load(MINIMAL.replace(/output_dir.*/, ''), { set: ['output_dir=o'] }).output_dir).toBe('o')
+  })
+
+  it('applies in order, so the last one wins', () => {
+    expect(load(MINIMAL, { set: ['training.seed=1', 'training.seed=2'] }).training.seed).toBe(2)
+  })
+
+  it.each([
+    ['training.seed=x', '--set training.seed=x: training.seed: expected a whole number >= 0, received "x"'],
+    [
+      'training.sed=1',
+      '--set training.sed=1: training.sed: expected a known key, received "sed" (did you mean "seed"?)',
+    ],
+    ['seed', '--set seed: expected key.path=value'],
+    ['=3', '--set =3: expected key.path=value'],
+    ['a..b=3', '--set a..b=3: expected key.path=value'],
+    ['__proto__.polluted=1', '--set __proto__.polluted=1: expected key.path=value'],
+    [
+      'data.train.7=x',
+      '--set data.train.7=x: data.train.7: expected an item number from 0 to 1 for data.train, received "7"',
+    ],
+    [
+      'tokenizer.x=1',
+      '--set tokenizer.x=1: tokenizer.x: expected tokenizer to be a mapping or a list, received "tok"',
+    ],
+    ['data=*a', '--set data=*a: data: expected a value, received the alias *a (aliases are not read)'],
+    [
+      'training.learning_rate=.inf',
+      '--set training.learning_rate=.inf: training.learning_rate: expected a number > 0, received .inf',
+    ],
+    [
+      'training={constructor: 1}',
+      '--set training={constructor: 1}: training.constructor: expected a config key, received "constructor"',
+    ],
+  ])('reports %s', (assignment, expected) => {
+    expect(failure(MINIMAL, { set: [assignment] })).toEqual([expected])
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined()
+  })
+})
+
+describe('loadConfig', () => {
+  it('refuses a missing file, a folder, a large file and bytes that are not UTF-8', async () => {
+    await expect(loadConfig(join(folder, 'none.yaml'))).rejects.toMatchObject({
+      code: 'FILE_NOT_FOUND',
+      exitCode: 2,
+    })
+    await expect(loadConfig(folder)).rejects.toMatchObject({ code: 'FILE_NOT_READABLE', exitCode: 2 })
+    await expect(loadConfig(join(folder, 'large.yaml'))).rejects.toMatchObject({ code: 'FILE_TOO_LARGE' })
+    await expect(loadConfig(join(folder, 'latin1.yaml'))).rejects.toMatchObject({ code: 'INVALID_CONFIG' })
+  })
+
+  it('warns of settings without effect', async () => {
+    const { warnings } = await loadConfig(join(folder, 'ok.yaml'), {
+      set: ['method=uniform', 'evaluation.every_steps=5'],
+    })
+    expect(warnings).toEqual([
+      'anchors: not used, because method.signal.kind is "constant"',
+      'evaluation.every_steps: no effect, because evaluation.sets is empty',
+    ])
+  })
+})
+
+describe('configJsonSchema', () => {
+  it('describes every key for editors', () => {
+    const undescribed: string[] = []
+    const walk = (schema: Record<string, unknown>, path: string) => {
+      for (const [key, child] of Object.entries(
+        (schema.properties ?? {}) as Record<string, Record<string, unknown>>,
+      )) {
+        if (typeof child.description !== 'string') undescribed.push(`${path}.${key}`)
+        walk(child, `${path}.${key}`)
+      }
+      for (const branch of (schema.anyOf ?? []) as Record<string, unknown>[]) walk(branch, path)
+      if (schema.items !== undefined) walk(schema.items as Record<string, unknown>, `${path}[]`)
+    }
+    const schema = configJsonSchema()
+    walk(schema, '')
+    expect(undescribed).toEqual([])
+    expect(schema).toMatchObject({
+      type: 'object',
+      required: ['model', 'tokenizer', 'data', 'output_dir'],
+      additionalProperties: false,
+      properties: { training: { properties: { learning_rate: { default: 5e-4, exclusiveMinimum: 0 } } } },
+    })
+  })
+})
+
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'adapt-config-'))
+  await writeFile(join(folder, 'ok.yaml'), MINIMAL)
+  await writeFile(join(folder, 'large.yaml'), `#${' '.repeat(MAX_CONFIG_BYTES)}\n${MINIMAL}`)
+  await writeFile(join(folder, 'latin1.yaml'), Buffer.from([...Buffer.from(MINIMAL), 0x23, 0xe9]))
+})
+afterAll(() => rm(folder, { recursive: true }))

@@ -1,0 +1,1 @@
+export * from '../method/method-config.js'

@@ -1,0 +1,82 @@
+import { z } from 'zod'
+import { evaluationSetSchema } from './data-schema.js'
+import { realNumber, wholeNumber } from './number-ranges.js'
+
+export const LR_SCHEDULERS = ['linear', 'cosine', 'wsd', 'constant'] as const
+
+const MAX_ROWS = 1_000_000
+
+export const trainingSchema = z
+  .strictObject({
+    max_steps: z
+      .exactOptional(wholeNumber({ min: 1, max: 1_000_000_000 }))
+      .describe('Number of optimiser steps. Give this or num_train_epochs, not both.'),
+    num_train_epochs: z
+      .exactOptional(realNumber({ above: 0, max: 1_000_000 }))
+      .describe('Passes over the training data. Default 1 when max_steps is not given.'),
+    per_device_train_batch_size: wholeNumber({ min: 1, max: MAX_ROWS })
+      .default(8)
+      .describe('Rows in one forward and backward pass.'),
+    gradient_accumulation_steps: wholeNumber({ min: 1, max: MAX_ROWS })
+      .default(1)
+      .describe('Passes per optimiser step; the result does not depend on how a step is split.'),
+    learning_rate: realNumber({ above: 0 }).default(5e-4).describe('Peak learning rate of AdamW.'),
+    lr_scheduler_type: z
+      .enum(LR_SCHEDULERS)
+      .default('linear')
+      .describe('Shape of the learning rate after warm-up; wsd is warm-up, stable, decay.'),
+    warmup_ratio: z
+      .exactOptional(realNumber({ min: 0, max: 1 }))
+      .describe('Share of all steps in which the rate rises from 0. Default 0. Excludes warmup_steps.'),
+    warmup_steps: z
+      .exactOptional(wholeNumber({ min: 0, max: 1_000_000_000 }))
+      .describe('Steps in which the rate rises from 0. Excludes warmup_ratio.'),
+    decay_ratio: realNumber({ above: 0, max: 1 })
+      .default(0.2)
+      .describe('Share of all steps in which a wsd schedule decays, at the end.'),
+    min_lr_ratio: realNumber({ min: 0, max: 1 })
+      .default(0)
+      .describe('Final learning rate as a share of learning_rate.'),
+    weight_decay: realNumber({ min: 0 }).default(0).describe('Decoupled weight decay of AdamW.'),
+    adam_beta1: realNumber({ min: 0, below: 1 }).default(0.9).describe('Decay of the first moment.'),
+    adam_beta2: realNumber({ min: 0, below: 1 }).default(0.999).describe('Decay of the second moment.'),
+    adam_epsilon: realNumber({ above: 0 }).default(1e-8).describe('Added to the denominator of AdamW.'),
+    max_grad_norm: realNumber({ above: 0 })
+      .default(1)
+      .describe('Gradients are clipped to this norm; a very large value (1.0e9) never clips.'),
+    seed: wholeNumber({ min: 0 }).default(42).describe('Seed of initial weights and data order.'),
+    bf16: z
+      .union([z.boolean(), z.literal('auto')])
+      .default('auto')
+      .describe('bfloat16 autocast with float32 parameters; auto: only where the hardware has it.'),
+    gradient_checkpointing: z
+      .boolean()
+      .default(false)
+      .describe('Recompute activations in the backward pass: less memory, more time.'),
+    loss_chunk_size: wholeNumber({ min: 1, max: 16_777_216 })
+      .default(512)
+      .describe('Tokens per chunk of the output projection and loss; bounds peak memory.'),
+    dataloader_drop_last: z
+      .boolean()
+      .default(false)
+      .describe('Drop the last, smaller optimiser step of an epoch.'),
+    logging_steps: wholeNumber({ min: 1, max: 1_000_000_000 })
+      .default(10)
+      .describe('Print a line every this many steps; the run folder records every step anyway.'),
+    threads: z
+      .exactOptional(wholeNumber({ min: 1, max: 1024 }))
+      .describe('Threads of the engine. Default: the physical cores.'),
+  })
+  .describe('Optimiser, schedule and batch.')
+
+export const evaluationSchema = z
+  .strictObject({
+    every_steps: z
+      .exactOptional(wholeNumber({ min: 1, max: 1_000_000_000 }))
+      .describe('Evaluate every this many steps. Default: only at the end.'),
+    per_device_eval_batch_size: wholeNumber({ min: 1, max: MAX_ROWS })
+      .default(16)
+      .describe('Rows in one evaluation pass.'),
+    sets: z.array(evaluationSetSchema).default([]).describe('Held-out text; reported in bits per byte.'),
+  })
+  .describe('Evaluation on held-out text.')

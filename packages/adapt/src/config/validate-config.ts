@@ -1,0 +1,125 @@
+import { needsAnchors } from './resolve-method.js'
+import type { RunConfig } from './run-config.js'
+
+/** A problem between keys that are each valid on their own. */
+export interface CrossFieldIssue {
+  readonly path: readonly (string | number)[]
+  readonly message: string
+}
+
+/** Checks the keys of a config against each other; an empty list means that the run may start. */
+export function validateConfig(config: RunConfig): readonly CrossFieldIssue[] {
+  return [
+    ...validateModel(config),
+    ...validateMethod(config),
+    ...validateSchedule(config),
+    ...validateEvaluation(config),
+  ]
+}
+
+/** Settings that are valid but most likely not meant. */
+export function configWarnings(config: RunConfig): readonly string[] {
+  const warnings: string[] = []
+  const { method, evaluation, training } = config
+  if (!needsAnchors(method) && config.anchors.length > 0) {
+    warnings.push(`anchors: not used, because method.signal.kind is "${method.signal.kind}"`)
+  }
+  if (method.signal.kind === 'constant' && method.gate.kind !== 'identity') {
+    warnings.push(`method.gate: a constant signal gives every sample the same weight, whatever the gate`)
+  }
+  if (evaluation.every_steps !== undefined && evaluation.sets.length === 0) {
+    warnings.push('evaluation.every_steps: no effect, because evaluation.sets is empty')
+  }
+  if (training.lr_scheduler_type === 'constant' && training.min_lr_ratio > 0) {
+    warnings.push('training.min_lr_ratio: no effect on a constant schedule')
+  }
+  return warnings
+}
+
+function validateModel({ model, data }: RunConfig): CrossFieldIssue[] {
+  if (!('init' in model) || model.config === undefined) return []
+  const issues: CrossFieldIssue[] = []
+  const shape = model.config
+  const path = (key: string) => ['model', 'config', key]
+  const divides = (
+    whole: 'hidden_size' | 'num_attention_heads',
+    part: 'num_attention_heads' | 'num_key_value_heads',
+  ) => {
+    const a = shape[whole]
+    const b = shape[part]
+    if (a === undefined || b === undefined || a % b === 0) return
+    issues.push({ path: path(part), message: `expected a divisor of ${whole} (${a}), received ${b}` })
+  }
+  divides('hidden_size', 'num_attention_heads')
+  divides('num_attention_heads', 'num_key_value_heads')
+  const positions = shape.max_position_embeddings
+  if (positions !== undefined && data.max_length > positions) {
+    const message = `expected at most model.config.max_position_embeddings (${positions}), received ${data.max_length}`
+    issues.push({ path: ['data', 'max_length'], message })
+  }
+  return issues
+}
+
+function validateMethod({ method, anchors }: RunConfig): CrossFieldIssue[] {
+  const issues: CrossFieldIssue[] = []
+  if (needsAnchors(method) && anchors.length === 0) {
+    const message = `expected at least one entry for method "${method.preset}", received none (or set method: uniform)`
+    issues.push({ path: ['anchors'], message })
+  }
+  const { gate } = method
+  if (gate.kind === 'calibrated-sigmoid' && gate.ess <= gate.edr) {
+    // w^2 <= w on [0, 1] makes the ESS ratio at least the mean weight, so this target has no solution.
+    const message = `expected a target above method.gate.edr (${gate.edr}), received ${gate.ess}`
+    issues.push({ path: ['method', 'gate', 'ess'], message })
+  }
+  if (gate.kind === 'sigmoid' && gate.w_min >= gate.w_max) {
+    const message = `expected a weight below method.gate.w_max (${gate.w_max}), received ${gate.w_min}`
+    issues.push({ path: ['method', 'gate', 'w_min'], message })
+  }
+  return issues
+}
+
+function validateSchedule({ training }: RunConfig): CrossFieldIssue[] {
+  const issues: CrossFieldIssue[] = []
+  const { max_steps, num_train_epochs, warmup_ratio, warmup_steps, decay_ratio } = training
+  const report = (key: string, message: string) => issues.push({ path: ['training', key], message })
+  if (max_steps !== undefined && num_train_epochs !== undefined) {
+    report('num_train_epochs', `expected either max_steps or num_train_epochs, received both`)
+  }
+  if (warmup_ratio !== undefined && warmup_steps !== undefined) {
+    report('warmup_steps', `expected either warmup_ratio or warmup_steps, received both`)
+  }
+  if (warmup_steps !== undefined && max_steps !== undefined && warmup_steps > max_steps) {
+    report('warmup_steps', `expected at most max_steps (${max_steps}), received ${warmup_steps}`)
+  }
+  if (training.lr_scheduler_type === 'wsd') {
+    const warmup =
+      warmup_ratio ?? (warmup_steps !== undefined && max_steps !== undefined ? warmup_steps / max_steps : 0)
+    // A tolerance of rounding, so that 0.9 + 0.1 is one whole run.
+    if (warmup + decay_ratio > 1 + 1e-9) {
+      report(
+        'decay_ratio',
+        `expected warm-up and decay to fit into the run, received shares ${warmup} and ${decay_ratio}`,
+      )
+    }
+  }
+  return issues
+}
+
+function validateEvaluation({ evaluation }: RunConfig): CrossFieldIssue[] {
+  const seen = new Set<string>()
+  return evaluation.sets.flatMap((set, i) => {
+    const name = 'name' in set ? set.name : undefined
+    if (name === undefined) return []
+    if (!seen.has(name)) {
+      seen.add(name)
+      return []
+    }
+    return [
+      {
+        path: ['evaluation', 'sets', i, 'name'],
+        message: `expected each name once, received a second "${name}"`,
+      },
+    ]
+  })
+}

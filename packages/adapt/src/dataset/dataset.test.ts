@@ -1,0 +1,375 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { AdaptError } from '../errors.js'
+import type { DataSource, Document } from './document.js'
+import { fingerprintFiles } from './fingerprint-files.js'
+import { matchSegment } from './glob.js'
+import { printable } from './printable.js'
+import { type ReadOptions, readDocuments } from './read-documents.js'
+import { resolveSources } from './resolve-sources.js'
+import { MAX_LINE_BYTES } from './split-lines.js'
+
+let folder = ''
+beforeEach(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'adapt-dataset-'))
+})
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function put(name: string, content: string | Buffer): string {
+  const file = path.join(folder, name)
+  mkdirSync(path.dirname(file), { recursive: true })
+  writeFileSync(file, content)
+  return name
+}
+
+async function read(source: string | DataSource, options?: ReadOptions): Promise<Document[]> {
+  const entry = typeof source === 'string' ? { path: source } : source
+  const documents: Document[] = []
+  for await (const document of readDocuments(await resolveSources([entry], folder), options)) {
+    documents.push(document)
+  }
+  return documents
+}
+
+async function errorOf(action: Promise<unknown>): Promise<AdaptError> {
+  const error = await action.then(
+    () => undefined,
+    (e: unknown) => e,
+  )
+  expect(error).toBeInstanceOf(AdaptError)
+  return error as AdaptError
+}
+
+const textOf = (d: Document): string => (d.content.kind === 'text' ? d.content.text : d.content.completion)
+
+describe('resolveSources', () => {
+  it('matches *, ** and ? and sorts by path within an entry', async () => {
+    for (const name of [
+      'b.jsonl',
+      'a.jsonl',
+      'deep/x/c1.jsonl',
+      'deep/c2.jsonl',
+      '.hidden.jsonl',
+      'deep/no.txt',
+    ]) {
+      put(name, '{"text":"x"}\n')
+    }
+    const names = async (pattern: string): Promise<string[]> =>
+      (await resolveSources([{ path: pattern }], folder)).map((f) => f.name)
+    expect(await names('*.jsonl')).toEqual(['a.jsonl', 'b.jsonl'])
+    expect(await names('**/*.jsonl')).toEqual(['a.jsonl', 'b.jsonl', 'deep/c2.jsonl', 'deep/x/c1.jsonl'])
+    expect(await names('deep/**')).toEqual(['deep/c2.jsonl', 'deep/no.txt', 'deep/x/c1.jsonl'])
+    expect(await names('deep/**/c?.jsonl')).toEqual(['deep/c2.jsonl', 'deep/x/c1.jsonl'])
+    expect(await names(path.join(folder, 'a.*'))).toEqual(['a.jsonl'])
+  })
+
+  it('takes a name that holds wildcard characters literally when such a file exists', async () => {
+    put('a*.jsonl', '{"text":"x"}\n')
+    put('ab.jsonl', '{"text":"x"}\n')
+    expect((await resolveSources([{ path: 'a*.jsonl' }], folder)).map((f) => f.name)).toEqual(['a*.jsonl'])
+  })
+
+  it('ends on a folder that links to its parent', async () => {
+    put('d/a.jsonl', '{"text":"x"}\n')
+    symlinkSync('..', path.join(folder, 'd/up'))
+    expect((await resolveSources([{ path: '**/*.jsonl' }], folder)).map((f) => f.name)).toEqual(['d/a.jsonl'])
+  })
+
+  it('names the pattern that matches nothing', async () => {
+    for (const pattern of ['none.jsonl', 'none/*.jsonl', '**/*.jsonl']) {
+      const error = await errorOf(resolveSources([{ path: pattern }], folder))
+      expect([error.code, error.exitCode]).toEqual(['FILE_NOT_FOUND', 2])
+      expect(error.message).toContain(pattern)
+    }
+  })
+
+  it('refuses file types it does not read, pickles among them', async () => {
+    for (const name of ['a.bin', 'a.pt', 'a.pkl', 'a.json', 'a.gz']) {
+      put(name, 'x')
+      expect((await errorOf(resolveSources([{ path: name }], folder))).code).toBe('UNKNOWN_FILE_TYPE')
+    }
+  })
+
+  it('refuses a limit that is not a positive integer', async () => {
+    put('a.jsonl', '{"text":"x"}\n')
+    for (const limit of [0, -1, 1.5, Number.NaN]) {
+      expect((await errorOf(resolveSources([{ path: 'a.jsonl', limit }], folder))).code).toBe('OUT_OF_RANGE')
+    }
+  })
+
+  it('matches segments with several stars without retrying every split', () => {
+    expect(matchSegment('*a*b*', 'xxaxxbxx')).toBe(true)
+    expect(matchSegment('*a*b', 'xxaxxbxx')).toBe(false)
+    expect(matchSegment('?', '😀')).toBe(true)
+    expect(matchSegment('*a*a*a*a*a*a*a*a*a*b', 'a'.repeat(200))).toBe(false)
+    expect(matchSegment('*', '.hidden')).toBe(false)
+  })
+})
+
+describe('readDocuments', () => {
+  it('reads text and completion records with ids, sources, weights and positions', async () => {
+    const lines = [
+      '{"text":"one"}',
+      '',
+      '{"text":"two","id":"x","source":"s","weight":0.5}',
+      '  \t\r',
+      '{"prompt":"p","completion":"c","meta":{"source":"m"},"id":7}',
+    ]
+    put('sub/web.train.jsonl', lines.join('\n'))
+    const counts = { numDocuments: 0, numBlankLines: 0, numBadRecords: 0 }
+    const documents = await read('sub/*.jsonl', { counts })
+    const path = 'sub/web.train.jsonl'
+    expect(documents).toEqual([
+      {
+        id: `${path}:1`,
+        source: 'web.train',
+        path,
+        line: 1,
+        byteOffset: 0,
+        weight: 1,
+        content: { kind: 'text', text: 'one' },
+      },
+      {
+        id: 'x',
+        source: 's',
+        path,
+        line: 3,
+        byteOffset: 16,
+        weight: 0.5,
+        content: { kind: 'text', text: 'two' },
+      },
+      {
+        id: '7',
+        source: 'm',
+        path,
+        line: 5,
+        byteOffset: lines.slice(0, 4).join('\n').length + 1,
+        weight: 1,
+        content: { kind: 'completion', prompt: 'p', completion: 'c' },
+      },
+    ])
+    expect(counts).toEqual({ numDocuments: 3, numBlankLines: 2, numBadRecords: 0 })
+  })
+
+  it('prefers the source and the text field of the entry', async () => {
+    put('a.ndjson', '{"body":"b","source":5}\n')
+    const [document] = await read({ path: 'a.ndjson', source: 'mine', textField: 'body' })
+    expect([document?.source, document && textOf(document)]).toEqual(['mine', 'b'])
+  })
+
+  it('makes one document of a plain text file, and none of a blank one', async () => {
+    put('t/a.txt', 'x\r\ny\n')
+    put('t/b.txt', ' \n\n')
+    put('t/c.txt.gz', gzipSync('zipped'))
+    expect((await read('t/*')).map((d) => [d.id, d.source, textOf(d)])).toEqual([
+      ['t/a.txt:1', 'a', 'x\r\ny\n'],
+      ['t/c.txt.gz:1', 'c', 'zipped'],
+    ])
+  })
+
+  it('counts the limit over all files of one entry', async () => {
+    put('1.jsonl', '{"text":"a"}\n{"text":"b"}\n')
+    put('2.jsonl', '{"text":"c"}\n{"text":"d"}\nnot json')
+    put('3.jsonl', 'not json')
+    expect((await read({ path: '?.jsonl', limit: 3 })).map(textOf)).toEqual(['a', 'b', 'c'])
+  })
+
+  it('ends lines at 0x0A only and keeps every other character exactly', async () => {
+    const texts = ['cr\rlf', 'u2028\u2028u2029\u2029x', 'u85\u0085', 'a\ufeffb', '\u0000', '😀 é 日本']
+    put('a.jsonl', texts.map((t) => JSON.stringify({ text: t })).join('\r\n'))
+    expect((await read('a.jsonl')).map(textOf)).toEqual(texts)
+  })
+
+  it('reads lines that span chunks of the stream', async () => {
+    const texts = [1, 300_000, 262_144, 0, 700_001].map((n, i) => String.fromCharCode(97 + i).repeat(n))
+    const body = texts.map((t) => `${JSON.stringify({ text: t })}\n`).join('')
+    put('a.jsonl', body)
+    put('b.jsonl.gz', gzipSync(body))
+    expect((await read('a.jsonl')).map(textOf)).toEqual(texts)
+    const zipped = await read('b.jsonl.gz')
+    expect(zipped.map(textOf)).toEqual(texts)
+    expect(zipped.map((d) => d.byteOffset)).toEqual((await read('a.jsonl')).map((d) => d.byteOffset))
+  })
+
+  it('keeps ids above 2^53 as they are written', async () => {
+    put(
+      'a.jsonl',
+      '{"nested":{"id":1},"id" : 9007199254740993,"text":"\\"id\\":2"}\n{"id":-12345678901234567890,"text":""}',
+    )
+    expect((await read('a.jsonl')).map((d) => d.id)).toEqual(['9007199254740993', '-12345678901234567890'])
+  })
+
+  it('takes no harm from a key named __proto__', async () => {
+    put('a.jsonl', '{"text":"a","__proto__":{"weight":9,"polluted":1},"constructor":2}\n')
+    expect((await read('a.jsonl'))[0]?.weight).toBe(1)
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined()
+  })
+
+  const bad: [name: string, line: string | Buffer, code: string, said: string][] = [
+    ['broken JSON', '{"text": ', 'BAD_JSON', 'expected one JSON object'],
+    ['an array', '[1]', 'BAD_JSON', 'received an array'],
+    ['null', 'null', 'BAD_JSON', 'received null'],
+    ['a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1', 'LFS_POINTER', 'git lfs pull'],
+    ['unknown keys', '{"messages":[],"b":1}', 'UNKNOWN_RECORD', 'keys "messages", "b"'],
+    ['no keys', '{}', 'UNKNOWN_RECORD', '"text", or "prompt" and "completion"'],
+    ['a text that is no string', '{"text":5}', 'BAD_FIELD', '"text": expected a string, received 5'],
+    ['a completion that is null', '{"prompt":"a","completion":null}', 'BAD_FIELD', 'received null'],
+    ['a negative weight', '{"text":"a","weight":-1}', 'BAD_FIELD', '>= 0, received -1'],
+    ['an infinite weight', '{"text":"a","weight":1e999}', 'BAD_FIELD', 'received Infinity'],
+    ['a weight in quotes', '{"text":"a","weight":"1"}', 'BAD_FIELD', 'received "1"'],
+    ['an id that is a list', '{"text":"a","id":[1]}', 'BAD_FIELD', '"id": expected'],
+    ['a source that is a number', '{"text":"a","source":3}', 'BAD_FIELD', '"source": expected'],
+    ['a key given twice', '{"text":"a","text":"b"}', 'DUPLICATE_KEY', 'each key once'],
+    [
+      'a key given twice through an escape',
+      '{"text":"a","\\u0074ext":"b"}',
+      'DUPLICATE_KEY',
+      'each key once',
+    ],
+    [
+      'an id beyond 2^53 behind an escaped key',
+      '{"text":"a","\\u0069d":9007199254740993}',
+      'BAD_FIELD',
+      '"id"',
+    ],
+    ['half a surrogate pair', '{"text":"a\\ud83d!"}', 'LONE_SURROGATE', 'surrogate'],
+    [
+      '65 levels of nesting',
+      `{"text":"a","x":${'['.repeat(64)}${']'.repeat(64)}}`,
+      'JSON_TOO_DEEP',
+      'received 65',
+    ],
+    ['a deep line that never closes', '['.repeat(1_000_000), 'JSON_TOO_DEEP', '1000000'],
+    [
+      'bytes that are not UTF-8',
+      Buffer.from('7b2274657874223a2261ff227d', 'hex'),
+      'BAD_UTF8',
+      'byte 10 of the line',
+    ],
+    ['a character cut at the end', Buffer.from('7b22e2', 'hex'), 'BAD_UTF8', 'expected UTF-8'],
+    ['UTF-16', Buffer.from('\ufeff{"text":"a"}', 'utf16le'), 'BAD_UTF8', 'UTF-16'],
+  ]
+  it.each(bad)('refuses %s, saying where', async (_, line, code, said) => {
+    put('a.jsonl', Buffer.concat([Buffer.from('{"text":"ok"}\n'), Buffer.from(line), Buffer.from('\n')]))
+    const error = await errorOf(read('a.jsonl'))
+    expect([error.code, error.exitCode]).toEqual([code, 3])
+    expect(error.message).toContain('a.jsonl:2 (byte 14): ')
+    expect(error.message).toContain(said)
+  })
+
+  it('accepts 64 levels of nesting and brackets inside strings', async () => {
+    put('a.jsonl', `{"text":"${'['.repeat(500)}\\\\","x":${'['.repeat(63)}${']'.repeat(63)}}`)
+    expect(await read('a.jsonl')).toHaveLength(1)
+  })
+
+  it('refuses a byte order mark', async () => {
+    put('a.jsonl', '\ufeff{"text":"a"}\n')
+    put('a.txt', '\ufeffabc')
+    expect((await errorOf(read('a.jsonl', { maxBadRecords: 9 }))).code).toBe('BYTE_ORDER_MARK')
+    expect((await errorOf(read('a.txt'))).code).toBe('BYTE_ORDER_MARK')
+  })
+
+  it('skips bad records within a budget and stops at the first beyond it', async () => {
+    put('a.jsonl', '{"text":"a"}\nbad\n{"text":"b"}\n{}\n{"text":"c"}\n')
+    const counts = { numDocuments: 0, numBlankLines: 0, numBadRecords: 0 }
+    expect((await read('a.jsonl', { maxBadRecords: 2, counts })).map(textOf)).toEqual(['a', 'b', 'c'])
+    expect(counts.numBadRecords).toBe(2)
+    const error = await errorOf(read('a.jsonl', { maxBadRecords: 1 }))
+    expect(error.message).toContain('a.jsonl:4 (byte 30)')
+  })
+
+  it('says that the data is empty when no file holds a record', async () => {
+    for (const content of ['', '\n', '\n \n\n\n', '\r\n']) {
+      put('a.jsonl', content)
+      const error = await errorOf(read('a.jsonl'))
+      expect([error.code, error.exitCode]).toEqual(['EMPTY_DATA', 3])
+    }
+    put('b.jsonl', 'bad\n')
+    expect((await errorOf(read('b.jsonl', { maxBadRecords: 5 }))).message).toContain('1 bad records')
+  })
+
+  it('stops a line without end before it is in memory', async () => {
+    put('a.jsonl.gz', gzipSync(Buffer.alloc(200 * 1024 * 1024, 'a'), { level: 1 }))
+    put('b.jsonl', Buffer.concat([Buffer.from('{"text":"x"}\n'), Buffer.alloc(MAX_LINE_BYTES + 1, 'a')]))
+    const before = process.memoryUsage().rss
+    expect((await errorOf(read('a.jsonl.gz'))).code).toBe('LINE_TOO_LONG')
+    expect(process.memoryUsage().rss - before).toBeLessThan(128 * 1024 * 1024)
+    expect((await errorOf(read('b.jsonl'))).message).toContain('b.jsonl:2 (byte 13)')
+  })
+
+  it('shows no control or bidirectional characters of the data in an error', async () => {
+    put('a.jsonl', `{"\\u001b[31mred\\u202e":1,"${'k'.repeat(500)}":2}\n`)
+    put('evil\u001b[2J\u202e.jsonl', 'bad\u001b[0m\u009b31m\u2066')
+    for (const name of ['a.jsonl', 'evil*.jsonl']) {
+      const { message } = await errorOf(read(name))
+      expect(message).not.toMatch(/\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u)
+      expect(message.length).toBeLessThan(600)
+    }
+    expect(printable('a\u001b\u202eb')).toBe('a\\u{1b}\\u{202e}b')
+  })
+})
+
+describe('gzip files', () => {
+  const one = gzipSync('{"text":"a"}\n')
+  const two = gzipSync('{"text":"b"}\n')
+
+  it('reads several members as one file', async () => {
+    put('a.jsonl.gz', Buffer.concat([one, two]))
+    expect((await read('a.jsonl.gz')).map(textOf)).toEqual(['a', 'b'])
+  })
+
+  const flipped = Buffer.from(one)
+  flipped[one.length - 6]! ^= 1
+  const damaged: [string, Buffer][] = [
+    ['cut in the data', one.subarray(0, -12)],
+    ['cut in the checksum', one.subarray(0, -3)],
+    ['cut in the header of the second member', Buffer.concat([one, two.subarray(0, 5)])],
+    ['cut in the second member', Buffer.concat([one, two.subarray(0, -1)])],
+    ['followed by other bytes', Buffer.concat([one, Buffer.from('xyz')])],
+    ['followed by zero bytes', Buffer.concat([one, Buffer.alloc(3)])],
+    ['followed by a zero byte and a lost member', Buffer.concat([one, Buffer.alloc(1), two])],
+    ['with a wrong checksum', flipped],
+    ['that is empty', Buffer.alloc(0)],
+    ['that is not gzip', Buffer.from('{"text":"a"}\n')],
+  ]
+  it.each(damaged)('refuses a file %s', async (_, bytes) => {
+    put('a.jsonl.gz', bytes)
+    const error = await errorOf(read('a.jsonl.gz', { maxBadRecords: 100 }))
+    expect([error.code, error.exitCode]).toEqual(['GZIP_DAMAGED', 3])
+    expect(error.message).toContain('a.jsonl.gz')
+  })
+
+  it('stops a compression bomb of blank lines', async () => {
+    put('a.jsonl.gz', gzipSync(Buffer.alloc(80 * 1024 * 1024, '\n'), { level: 9 }))
+    const error = await errorOf(read('a.jsonl.gz'))
+    expect([error.code, error.exitCode]).toEqual(['GZIP_BOMB', 7])
+  })
+})
+
+describe('fingerprintFiles', () => {
+  const fingerprint = async (...names: string[]): Promise<string> =>
+    fingerprintFiles(
+      await resolveSources(
+        names.map((n) => ({ path: n })),
+        folder,
+      ),
+    )
+
+  it('changes with one byte, a name or the order, and with nothing else', async () => {
+    put('a.jsonl', '{"text":"a"}')
+    put('b.jsonl', '{"text":"b"}')
+    const before = await fingerprint('a.jsonl', 'b.jsonl')
+    expect(before).toMatch(/^[0-9a-f]{64}$/)
+    expect(await fingerprint('?.jsonl')).toBe(before)
+    expect(await fingerprint('b.jsonl', 'a.jsonl')).not.toBe(before)
+    put('c.jsonl', '{"text":"b"}')
+    expect(await fingerprint('a.jsonl', 'c.jsonl')).not.toBe(before)
+    put('b.jsonl', '{"text":"B"}')
+    expect(await fingerprint('a.jsonl', 'b.jsonl')).not.toBe(before)
+  })
+})

@@ -1,0 +1,45 @@
+/** One entry of `data.train`, `anchors` or an evaluation set. */
+export interface DataSource {
+  /** A file, or a glob with `*`, `?` and `**`; relative to the folder of the config. */
+  readonly path: string
+  /** Name of the source for all documents of this entry; overrides what the records say. */
+  readonly source?: string
+  /** Read at most this many documents of this entry, in file order. */
+  readonly limit?: number
+  /** Name of the field that holds the text; default: recognised from the record. */
+  readonly textField?: string
+}
+
+/** One file of a `DataSource`. */
+export interface ResolvedFile {
+  /** Absolute path, to open the file with. */
+  readonly path: string
+  /** Path relative to the base folder with `/`; used in ids, errors and fingerprints. */
+  readonly name: string
+  /** Index of the `DataSource` that named the file; `limit` counts per entry. */
+  readonly entry: number
+  readonly source?: string
+  readonly limit?: number
+  readonly textField?: string
+}
+
+/** One record of a data file, not yet tokenised. */
+export interface Document {
+  /** The record's `id` as text, else `<relative path>:<line>`. */
+  readonly id: string
+  /** `DataSource.source`, else the record's `source` or `meta.source`, else the file name without extensions. */
+  readonly source: string
+  /** `ResolvedFile.name`. */
+  readonly path: string
+  /** Line of the record, from 1. */
+  readonly line: number
+  /** Offset of the line's first byte in the uncompressed file. */
+  readonly byteOffset: number
+  /** Static weight of the record, finite and >= 0; default 1. */
+  readonly weight: number
+  readonly content: DocumentContent
+}
+
+export type DocumentContent =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'completion'; readonly prompt: string; readonly completion: string }

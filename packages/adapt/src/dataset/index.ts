@@ -1,0 +1,7 @@
+export type { DataSource, Document, DocumentContent, ResolvedFile } from './document.js'
+export { fingerprintFiles } from './fingerprint-files.js'
+export { compareText, expandGlob } from './glob.js'
+export { printable } from './printable.js'
+export { type ReadCounts, type ReadOptions, readDocuments } from './read-documents.js'
+export { resolveSources } from './resolve-sources.js'
+export { type JsonScan, scanJson } from './scan-json.js'

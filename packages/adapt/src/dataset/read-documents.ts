@@ -1,0 +1,174 @@
+import { DataError } from '../errors.js'
+import type { Document, ResolvedFile } from './document.js'
+import { type FileKind, fileKind } from './file-kind.js'
+import { decodeUtf8, failAt, parseRecord } from './parse-record.js'
+import { printable } from './printable.js'
+import { readBytes } from './read-bytes.js'
+import { type Line, MAX_LINE_BYTES, splitLines } from './split-lines.js'
+
+/** Longest plain text file; it becomes one document, so it is held whole. */
+export const MAX_TEXT_FILE_BYTES = 64 * 1024 * 1024
+
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
+
+/** What a reader met; filled while `readDocuments` runs. */
+export interface ReadCounts {
+  numDocuments: number
+  numBlankLines: number
+  numBadRecords: number
+}
+
+export interface ReadOptions {
+  /** Bad records that are skipped and counted before one is an error. Default 0: the first one is. */
+  readonly maxBadRecords?: number
+  /** Counters to add to. */
+  readonly counts?: ReadCounts
+}
+
+/**
+ * Streams the documents of the files in constant memory: files in order, lines in order.
+ * `.jsonl`, `.json-lines`, `.jsonlines` and `.ndjson` hold one record per line, lines end at 0x0A only, blank
+ * lines are skipped and counted; a `.txt` file is one document. Each may be gzip (`.gz`). Text is strict UTF-8.
+ *
+ * @throws {DataError} what `parseRecord` throws; BYTE_ORDER_MARK, LINE_TOO_LONG (16 MiB), GZIP_DAMAGED; EMPTY_DATA
+ *   at the end when no file held a valid record.
+ * @throws {HostileFileError} GZIP_BOMB. @throws {ConfigError} FILE_NOT_FOUND. @throws {ResourceError} READ_FAILED.
+ */
+export async function* readDocuments(
+  files: readonly ResolvedFile[],
+  options: ReadOptions = {},
+): AsyncGenerator<Document, void, undefined> {
+  const counts = options.counts ?? { numDocuments: 0, numBlankLines: 0, numBadRecords: 0 }
+  const maxBadRecords = options.maxBadRecords ?? 0
+  const numRead = new Map<number, number>()
+  let total = 0
+  for (const file of files) {
+    const limit = file.limit ?? Number.POSITIVE_INFINITY
+    let read = numRead.get(file.entry) ?? 0
+    if (read >= limit) {
+      continue
+    }
+    for await (const document of readFile(file, counts, maxBadRecords)) {
+      read += 1
+      total += 1
+      counts.numDocuments += 1
+      yield document
+      if (read >= limit) {
+        break
+      }
+    }
+    numRead.set(file.entry, read)
+  }
+  if (total === 0) {
+    const skipped = `${counts.numBlankLines} blank lines, ${counts.numBadRecords} bad records`
+    const first = files[0] === undefined ? '' : ` (first: ${printable(files[0].name)})`
+    throw new DataError(
+      'EMPTY_DATA',
+      `expected at least one record in ${files.length} files${first}, found ${skipped}`,
+    )
+  }
+}
+
+async function* readFile(
+  file: ResolvedFile,
+  counts: ReadCounts,
+  maxBadRecords: number,
+): AsyncGenerator<Document, void, undefined> {
+  const kind = fileKind(file.name)
+  const bytes = readBytes({ path: file.path, name: file.name, gzip: kind.gzip })
+  if (kind.format === 'text') {
+    const document = await readTextFile(bytes, file, kind)
+    if (document === undefined) {
+      counts.numBlankLines += 1
+    } else {
+      yield document
+    }
+    return
+  }
+  const onTooLong = (line: Pick<Line, 'number' | 'byteOffset'>): never =>
+    failAt(file, line)(
+      'LINE_TOO_LONG',
+      `expected a line of at most ${MAX_LINE_BYTES} bytes; is this one JSON array or a file without line ends?`,
+    )
+  for await (const { lines, numEmpty } of splitLines(bytes, onTooLong)) {
+    counts.numBlankLines += numEmpty
+    for (const line of lines) {
+      if (line.number === 1) {
+        assertNoByteOrderMark(line, file)
+      }
+      if (isBlank(line.bytes)) {
+        counts.numBlankLines += 1
+        continue
+      }
+      const document = parseOrCount(line, file, kind, counts, maxBadRecords)
+      if (document !== undefined) {
+        yield document
+      }
+    }
+  }
+}
+
+async function readTextFile(
+  bytes: AsyncIterable<Buffer>,
+  file: ResolvedFile,
+  kind: FileKind,
+): Promise<Document | undefined> {
+  const start = { number: 1, byteOffset: 0 }
+  const chunks: Buffer[] = []
+  let numBytes = 0
+  for await (const chunk of bytes) {
+    numBytes += chunk.length
+    if (numBytes > MAX_TEXT_FILE_BYTES) {
+      const limit = `expected a text file of at most ${MAX_TEXT_FILE_BYTES} bytes (it becomes one document)`
+      failAt(file, start)('LINE_TOO_LONG', `${limit}; split it or write it as .jsonl`)
+    }
+    chunks.push(chunk)
+  }
+  const whole = { ...start, bytes: Buffer.concat(chunks) }
+  assertNoByteOrderMark(whole, file)
+  const text = decodeUtf8(whole.bytes, failAt(file, start))
+  if (text.trim() === '') {
+    return undefined
+  }
+  return {
+    id: `${file.name}:1`,
+    source: file.source ?? kind.stem,
+    path: file.name,
+    line: 1,
+    byteOffset: 0,
+    weight: 1,
+    content: { kind: 'text', text },
+  }
+}
+
+function parseOrCount(
+  line: Line,
+  file: ResolvedFile,
+  kind: FileKind,
+  counts: ReadCounts,
+  maxBadRecords: number,
+): Document | undefined {
+  try {
+    return parseRecord(line, file, kind.stem)
+  } catch (error) {
+    if (!(error instanceof DataError) || counts.numBadRecords >= maxBadRecords) {
+      throw error
+    }
+    counts.numBadRecords += 1
+    return undefined
+  }
+}
+
+function assertNoByteOrderMark(line: Line, file: ResolvedFile): void {
+  if (line.bytes.subarray(0, 3).equals(BYTE_ORDER_MARK)) {
+    failAt(file, line)(
+      'BYTE_ORDER_MARK',
+      'expected plain UTF-8, the file starts with a byte order mark; remove it',
+    )
+  }
+}
+
+/** Spaces, tabs and carriage returns only: JSON's white space on one line. */
+function isBlank(bytes: Buffer): boolean {
+  return bytes.every((b) => b === 0x20 || b === 0x09 || b === 0x0d)
+}

@@ -1,0 +1,116 @@
+import { clamp, div, full, mul, noGrad, scope, sigmoid, softmax, sub, type Tensor } from '@adapt-ts/torch'
+import { ConfigError } from '../errors.js'
+import { type Calibration, ScoreHistogram, solveTau } from './calibration.js'
+import type { Gate } from './gate.js'
+
+const stateless = { state: () => ({}), load() {} }
+const detached = (fn: () => Tensor) => noGrad(() => scope(fn))
+
+function requirePositive(name: string, value: number): void {
+  if (!(value > 0)) throw new ConfigError('OUT_OF_RANGE', `gate.${name}: expected a number > 0, received ${value}`)
+}
+
+/** w = s. */
+export function createIdentityGate(): Gate {
+  return { needs: 'none', weights: (score_S) => detached(() => mul(score_S, 1)), ...stateless }
+}
+
+/**
+ * ADAPT's gate: w = clip(sigmoid(s / max(tau, 1e-8)), wMin, wMax). Global: a sample's weight does not depend on
+ * its neighbours in the batch.
+ * @param options.temperature tau, in units of the score, > 0. Default 1, the paper's: with cosines the largest and
+ *   the smallest weight then differ by a factor of e at most.
+ */
+export function createSigmoidGate({ temperature = 1, wMin = 0, wMax = 1 } = {}): Gate {
+  requirePositive('temperature', temperature)
+  if (!(wMin >= 0 && wMax > wMin)) throw new ConfigError('OUT_OF_RANGE', `gate.w_min, gate.w_max: expected 0 <= w_min < w_max, received ${wMin}, ${wMax}`)
+  return {
+    needs: 'none',
+    weights: (score_S) => detached(() => clamp(sigmoid(div(score_S, Math.max(temperature, 1e-8))), wMin, wMax)),
+    ...stateless,
+  }
+}
+
+/**
+ * w_i = n exp(s_i / tau) / sum_j exp(s_j / tau) over the n samples of the whole optimiser step; the mean weight
+ * is 1. Needs every score before the first backward, hence a scoring forward (+2N FLOPs per token).
+ */
+export function createSoftmaxGate({ temperature = 1 } = {}): Gate {
+  requirePositive('temperature', temperature)
+  return {
+    needs: 'step',
+    weights: (score_S) => detached(() => mul(softmax(div(score_S, temperature), 0), score_S.shape[0]!)),
+    ...stateless,
+  }
+}
+
+export interface CalibratedGateOptions {
+  /** Target Kish effective sample size as a share of the samples, in (edr, 1). Default 0.95. */
+  readonly ess?: number
+  /** Target mean weight. Default min(0.5, 0.6 ess). */
+  readonly edr?: number
+  /** Optimiser steps between two calibrations. Default 50. */
+  readonly updateEvery?: number
+  /** Optimiser steps with weight 1 for all, in which scores are only collected. */
+  readonly warmupSteps: number
+}
+
+/**
+ * w = sigmoid((s - mu) / tau), with mu and tau solved so that the mean weight is `edr` and the effective sample
+ * size `ess` over the scores seen lately (a histogram that forgets 1 % a step). The constants are frozen during a
+ * step, so the gate stays global.
+ */
+export class CalibratedSigmoidGate implements Gate {
+  readonly needs = 'none'
+  private readonly ess: number
+  private readonly edr: number
+  private readonly updateEvery: number
+  private readonly warmupSteps: number
+  private readonly histogram = new ScoreHistogram()
+  private calibration: Calibration | undefined
+  private completed = 0
+
+  constructor({ ess = 0.95, edr = Math.min(0.5, 0.6 * ess), updateEvery = 50, warmupSteps }: CalibratedGateOptions) {
+    if (ess <= edr) throw new ConfigError('ESS_INFEASIBLE', `gate.ess: expected more than gate.edr (${edr}), received ${ess}`)
+    this.ess = ess
+    this.edr = edr
+    this.updateEvery = updateEvery
+    this.warmupSteps = warmupSteps
+  }
+
+  weights(score_S: Tensor): Tensor {
+    const { calibration } = this
+    if (!calibration) return full(score_S.shape, 1, { device: score_S.device })
+    return detached(() => sigmoid(div(sub(score_S, calibration.mu), calibration.tau)))
+  }
+
+  observe(scores: Float64Array, step: number): Calibration | undefined {
+    this.histogram.decayAndAdd(this.histogram.countScores(scores))
+    this.completed = step
+    const due = step >= this.warmupSteps && (!this.calibration || step % this.updateEvery === 0)
+    return due ? this.calibrate() : undefined
+  }
+
+  rescore(scores: Float64Array): Calibration | undefined {
+    this.histogram.replace(this.histogram.countScores(scores))
+    return this.completed >= this.warmupSteps && this.completed > 0 ? this.calibrate() : undefined
+  }
+
+  private calibrate(): Calibration | undefined {
+    const points = this.histogram.weightedScores()
+    if (points.scores.length === 0) return undefined
+    const previous = this.calibration
+    this.calibration = solveTau(points, { edr: this.edr, ess: this.ess, ...(previous ? { previous } : {}) })
+    return this.calibration
+  }
+
+  state(): Readonly<Record<string, unknown>> {
+    return { calibration: this.calibration ?? null, completed: this.completed, counts: Array.from(this.histogram.counts) }
+  }
+
+  load(state: Readonly<Record<string, unknown>>): void {
+    this.calibration = (state.calibration as Calibration | null) ?? undefined
+    this.completed = Number(state.completed)
+    this.histogram.replace(state.counts as number[])
+  }
+}

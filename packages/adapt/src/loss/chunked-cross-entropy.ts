@@ -1,0 +1,127 @@
+/** N labelled positions, C positions of a chunk, D width, V vocabulary. */
+import {
+  add_,
+  addmm_,
+  cat,
+  type DType,
+  exp_,
+  gather,
+  logSoftmax,
+  mm,
+  mul,
+  neg,
+  narrow,
+  noGrad,
+  full,
+  type nn,
+  scatterAdd_,
+  scope,
+  squeeze,
+  type Tensor,
+  toDType,
+  transpose,
+  unsqueeze,
+  zerosLike,
+} from '@adapt-ts/torch'
+
+export interface ChunkedLossOptions {
+  /** Positions a chunk; the logits of one chunk are all that ever exists. Default 512. */
+  readonly chunkSize?: number
+  /** Matrix products in this dtype; log-softmax and sums stay in float32. */
+  readonly computeDtype?: DType | undefined
+}
+
+export interface ChunkedLoss {
+  /** float32 [N], nats, unweighted. */
+  readonly loss_N: Tensor
+  /** float32 [N, D]: d (sum_n weight_n loss_n) / d hidden. */
+  readonly gradient_ND: Tensor
+}
+
+const asDType = (x: Tensor, dtype: DType) => (x.dtype === dtype ? x : toDType(x, dtype))
+
+/** -log p[label] of one chunk, and the log-probabilities it was read from. */
+function chunkLosses(hidden_CD: Tensor, head_DV: Tensor, label_C1: Tensor): { loss_C: Tensor; logProb_CV: Tensor } {
+  const logProb_CV = logSoftmax(mm(hidden_CD, head_DV), -1, 'float32')
+  return { loss_C: neg(squeeze(gather(logProb_CV, 1, label_C1), 1)), logProb_CV }
+}
+
+function* chunks(total: number, size: number): Generator<[start: number, length: number]> {
+  for (let start = 0; start < total; start += size) yield [start, Math.min(size, total - start)]
+}
+
+/**
+ * Linear head and cross-entropy in one, chunk by chunk, with the gradient in closed form: the [N, V] logits are
+ * never held and nothing is recorded for autograd.
+ *
+ *   ce_n = -log softmax(h_n W^T)[y_n],   d/dh_n = a_n (p_n - 1[y_n]) W,   d/dW = sum_n a_n (p_n - 1[y_n])^T h_n
+ *
+ * The head's gradient is added to `head.grad` at once (when it is trainable).
+ *
+ * @param hidden_ND float32 [N, D], read only.
+ * @param head      [V, D]
+ * @param labels_N  int64 [N], every one in 0 .. V-1.
+ * @param weight_N  float32 [N], a_n >= 0; carries no gradient.
+ */
+export function chunkedCrossEntropy(
+  hidden_ND: Tensor,
+  head: nn.Parameter,
+  labels_N: Tensor,
+  weight_N: Tensor,
+  { chunkSize = 512, computeDtype = 'float32' }: ChunkedLossOptions = {},
+): ChunkedLoss {
+  return noGrad(() =>
+    scope(() => {
+      const numPositions = labels_N.shape[0]!
+      const head_VD = asDType(head, computeDtype)
+      const head_DV = transpose(head_VD, 0, 1)
+      const minusOne_C1 = full([Math.min(chunkSize, numPositions), 1], -1, { device: head.device })
+      const headGrad = head.requiresGrad ? (head.grad ?? zerosLike(head)) : undefined
+      const losses: Tensor[] = []
+      const gradients: Tensor[] = []
+      for (const [start, length] of chunks(numPositions, chunkSize)) {
+        const [loss_C, gradient_CD] = scope(() => {
+          const hidden_CD = narrow(hidden_ND, 0, start, length)
+          const label_C1 = unsqueeze(narrow(labels_N, 0, start, length), 1)
+          const weight_C1 = unsqueeze(narrow(weight_N, 0, start, length), 1)
+          const { loss_C, logProb_CV } = chunkLosses(asDType(hidden_CD, computeDtype), head_DV, label_C1)
+          // p - onehot in place of the log-probabilities; the weights go on the narrow side of each product.
+          const residual_CV = asDType(scatterAdd_(exp_(logProb_CV), 1, label_C1, narrow(minusOne_C1, 0, 0, length)), computeDtype)
+          const gradient_CD = mul(mm(residual_CV, head_VD), weight_C1)
+          if (headGrad) {
+            const weighted_CD = asDType(mul(hidden_CD, weight_C1), computeDtype)
+            const residual_VC = transpose(residual_CV, 0, 1)
+            if (computeDtype === 'float32') addmm_(headGrad, residual_VC, weighted_CD)
+            else add_(headGrad, mm(residual_VC, weighted_CD))
+          }
+          return [loss_C, asDType(gradient_CD, 'float32')] as [Tensor, Tensor]
+        })
+        losses.push(loss_C)
+        gradients.push(gradient_CD)
+      }
+      if (headGrad) head.grad = headGrad
+      return { loss_N: cat(losses), gradient_ND: cat(gradients) }
+    }),
+  )
+}
+
+/** Token losses only: float32 [N], nats. For scoring and evaluation. */
+export function chunkedTokenLosses(
+  hidden_ND: Tensor,
+  head: Tensor,
+  labels_N: Tensor,
+  { chunkSize = 512, computeDtype = 'float32' }: ChunkedLossOptions = {},
+): Tensor {
+  return noGrad(() =>
+    scope(() => {
+      const head_DV = transpose(asDType(head, computeDtype), 0, 1)
+      const losses = Array.from(chunks(labels_N.shape[0]!, chunkSize), ([start, length]) =>
+        scope(() => {
+          const hidden_CD = asDType(narrow(hidden_ND, 0, start, length), computeDtype)
+          return chunkLosses(hidden_CD, head_DV, unsqueeze(narrow(labels_N, 0, start, length), 1)).loss_C
+        }),
+      )
+      return cat(losses)
+    }),
+  )
+}

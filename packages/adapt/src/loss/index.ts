@@ -1,0 +1,3 @@
+export { type ChunkedLoss, type ChunkedLossOptions, chunkedCrossEntropy, chunkedTokenLosses } from './chunked-cross-entropy.js'
+export { type LabelledPositions, labelledPositions } from './labelled-positions.js'
+export { denominator, tokenFactor, type WeightedSample } from './normalizer.js'

@@ -1,0 +1,46 @@
+/** B rows, T positions, N labelled positions, S samples. */
+import { bind, type Device, reshape, scope, tensor, type Tensor, toDevice, indexSelect, zeros } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
+
+const indexCopy_ = bind('aten::index_copy_')
+
+/** The positions of a batch that have a label: only these meet the output head. */
+export interface LabelledPositions {
+  readonly count: number
+  /** Sample of each labelled position, host copy. */
+  readonly sampleOf: Int32Array
+  /** int64 [N] */
+  readonly labels_N: Tensor
+  /** int64 [N], index of the sample. */
+  readonly sample_N: Tensor
+  /** [B, T, D] -> [N, D] */
+  select(hidden_BTD: Tensor): Tensor
+  /** [N, D] -> [B, T, D], zero elsewhere. */
+  scatter(gradient_ND: Tensor): Tensor
+}
+
+export function labelledPositions(batch: Batch, device: Device = 'cpu'): LabelledPositions {
+  const { rows, length, labels_BT, segment_BT } = batch
+  const total = rows * length
+  const positions: number[] = []
+  for (let i = 0; i < total; i++) if (labels_BT[i]! >= 0) positions.push(i)
+  const count = positions.length
+  const sampleOf = Int32Array.from(positions, (i) => segment_BT[i]!)
+  const ids = (array: Int32Array) => scope(() => toDevice(tensor(array, [count], { dtype: 'int64' }), device))
+  const position_N = ids(Int32Array.from(positions))
+  return {
+    count,
+    sampleOf,
+    labels_N: ids(Int32Array.from(positions, (i) => labels_BT[i]!)),
+    sample_N: ids(sampleOf),
+    select: (hidden_BTD) => {
+      const flat = reshape(hidden_BTD, [total, hidden_BTD.shape[2]!])
+      return count === total ? flat : indexSelect(flat, 0, position_N)
+    },
+    scatter: (gradient_ND) => {
+      const width = gradient_ND.shape[1]!
+      const flat = count === total ? gradient_ND : (indexCopy_(zeros([total, width], { device }), 0, position_N, gradient_ND) as Tensor)
+      return reshape(flat, [rows, length, width])
+    },
+  }
+}

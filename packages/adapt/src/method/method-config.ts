@@ -1,0 +1,145 @@
+/** Ids of the built-in compositions of signal and gate. */
+export const METHOD_PRESETS = ['uniform', 'adapt', 'adapt-paper', 'adapt-calibrated'] as const
+export type MethodPreset = (typeof METHOD_PRESETS)[number]
+
+export type SignalConfig =
+  | { readonly kind: 'constant' }
+  | {
+      readonly kind: 'model-embedding'
+      readonly pooling: 'position_weighted' | 'mean' | 'last'
+      readonly tokens: 'all' | 'response_only'
+      /** Optimiser steps, >= 1, or once per epoch. */
+      readonly refresh_every: number | 'epoch'
+      readonly center: boolean
+      /** Share of the new centroid at a refresh, in (0, 1]. */
+      readonly centroid_ema: number
+      readonly score_eval: boolean
+    }
+
+export type GateConfig =
+  | { readonly kind: 'identity' }
+  | { readonly kind: 'sigmoid'; readonly temperature: number; readonly w_min: number; readonly w_max: number }
+  | { readonly kind: 'softmax'; readonly temperature: number }
+  | {
+      readonly kind: 'calibrated-sigmoid'
+      /** Target effective sample size as a share, in (edr, 1]. */
+      readonly ess: number
+      /** Target mean weight, in (0, ess). */
+      readonly edr: number
+      readonly update_every: number
+      readonly warmup_ratio: number
+    }
+
+/** Denominators of the weighted loss; their equations stand in loss/normalizer.ts. */
+export const NORMALIZERS = ['sample.mean', 'sample.wmean', 'token.mean', 'token.wmean'] as const
+export type Normalizer = (typeof NORMALIZERS)[number]
+
+/** A method with every option of its signal and gate filled in. */
+export interface MethodConfig {
+  readonly preset: MethodPreset
+  readonly signal: SignalConfig
+  readonly gate: GateConfig
+  readonly apply: 'loss'
+  /** Absent: chosen from the data by {@link resolveNormalizer}. */
+  readonly normalizer?: Normalizer
+}
+
+/** A method as a user writes it: any part may be missing. */
+export interface MethodInput {
+  readonly preset?: MethodPreset
+  readonly signal?: Readonly<Record<string, unknown>> & { readonly kind?: SignalConfig['kind'] }
+  readonly gate?: Readonly<Record<string, unknown>> & { readonly kind?: GateConfig['kind'] }
+  readonly apply?: 'loss'
+  readonly normalizer?: Normalizer
+}
+
+// Defaults per kind. The constants are those of the paper where it gives them (temperature 1), else measured ones.
+const SIGNALS: { readonly [K in SignalConfig['kind']]: Extract<SignalConfig, { kind: K }> } = {
+  constant: { kind: 'constant' },
+  'model-embedding': {
+    kind: 'model-embedding',
+    pooling: 'position_weighted',
+    tokens: 'all',
+    refresh_every: 50,
+    center: false,
+    centroid_ema: 1,
+    score_eval: false,
+  },
+}
+
+const GATES: { readonly [K in GateConfig['kind']]: Extract<GateConfig, { kind: K }> } = {
+  identity: { kind: 'identity' },
+  sigmoid: { kind: 'sigmoid', temperature: 1, w_min: 0, w_max: 1 },
+  softmax: { kind: 'softmax', temperature: 1 },
+  'calibrated-sigmoid': {
+    kind: 'calibrated-sigmoid',
+    ess: 0.95,
+    edr: 0.5,
+    update_every: 50,
+    warmup_ratio: 0.1,
+  },
+}
+
+const PRESETS: Readonly<Record<MethodPreset, { readonly signal: SignalConfig; readonly gate: GateConfig }>> =
+  {
+    uniform: { signal: SIGNALS.constant, gate: GATES.identity },
+    adapt: { signal: SIGNALS['model-embedding'], gate: GATES.sigmoid },
+    'adapt-paper': { signal: SIGNALS['model-embedding'], gate: GATES.sigmoid },
+    'adapt-calibrated': {
+      signal: { ...SIGNALS['model-embedding'], center: true },
+      gate: GATES['calibrated-sigmoid'],
+    },
+  }
+
+/**
+ * Fills in a method: the preset's values (default preset `adapt`), or the kind's own defaults when the user
+ * names another kind, then the user's keys. A key that the kind does not have is reported.
+ */
+export function resolveMethod(
+  input: MethodInput,
+  report: (path: readonly string[], message: string) => void,
+): MethodConfig {
+  const preset = input.preset ?? 'adapt'
+  const signal = fill('signal', PRESETS[preset].signal, SIGNALS, input.signal, report)
+  let gate = fill('gate', PRESETS[preset].gate, GATES, input.gate, report)
+  if (gate.kind === 'calibrated-sigmoid' && input.gate?.edr === undefined) {
+    // w^2 <= w on [0, 1], so a mean weight at or above the target ESS cannot be reached.
+    gate = { ...gate, edr: Math.min(0.5, 0.6 * gate.ess) }
+  }
+  const method = { preset, signal, gate, apply: 'loss' } as const
+  return input.normalizer === undefined ? method : { ...method, normalizer: input.normalizer }
+}
+
+function fill<T extends { readonly kind: string }>(
+  part: 'signal' | 'gate',
+  base: T,
+  defaults: Readonly<Record<string, T>>,
+  input: Readonly<Record<string, unknown>> | undefined,
+  report: (path: readonly string[], message: string) => void,
+): T {
+  if (input === undefined) return base
+  const kind = typeof input.kind === 'string' ? input.kind : base.kind
+  const start = kind === base.kind ? base : defaults[kind]!
+  const keys = Object.keys(start).filter((key) => key !== 'kind')
+  for (const key of Object.keys(input)) {
+    if (key in start) continue
+    const known = keys.length === 0 ? 'it has none' : keys.join(', ')
+    report([part, key], `expected an option of ${part} kind "${kind}" (${known}), received "${key}"`)
+  }
+  return { ...start, ...input, kind } as T
+}
+
+/** True when the method compares samples with anchors. */
+export function needsAnchors(method: MethodConfig): boolean {
+  return method.signal.kind === 'model-embedding'
+}
+
+/**
+ * The normaliser of the weighted loss: the method's own, else token forms when every training document is plain
+ * text and sample forms otherwise; self-normalised (`wmean`), except that `adapt-paper` divides by the count.
+ */
+export function resolveNormalizer(method: MethodConfig, allPlainText: boolean): Normalizer {
+  if (method.normalizer !== undefined) return method.normalizer
+  const unit = allPlainText ? 'token' : 'sample'
+  return method.preset === 'adapt-paper' ? `${unit}.mean` : `${unit}.wmean`
+}

@@ -1,0 +1,94 @@
+/** B rows, T positions, D width. */
+import { autocast, backward, type DType, detach, enableGrad, nn, noGrad, type Tensor } from '@adapt-ts/torch'
+import { ConfigError } from '../errors.js'
+import { attentionMask } from './attention.js'
+import type { Llama } from './llama.js'
+import type { ModelInputs } from './model-inputs.js'
+
+export interface ForwardOptions {
+  /** Matrix products in this dtype; undefined or float32 leaves everything in float32. */
+  readonly autocastDtype?: DType | undefined
+  /** Keep only each block's input and recompute in backward. */
+  readonly checkpoint?: boolean
+}
+
+/** One forward that can be taken back once. Belongs to the scope in which it was made. */
+export interface ForwardPass {
+  /** float32 [B, T, D] after the final norm, cut off from the graph: a leaf for what is built on top. */
+  readonly hidden_BTD: Tensor
+  /** Accumulates the body's parameter gradients from d loss / d hidden. */
+  backward(gradient_BTD: Tensor): void
+}
+
+/** Frees the handle of a block's input as soon as the block has run; autograd keeps what backward needs. */
+function replace(old: Tensor, next: Tensor): Tensor {
+  old.dispose()
+  return next
+}
+
+function prepare(model: Llama, inputs: ModelInputs) {
+  const { length } = inputs.batch
+  if (length > model.config.maxPositionEmbeddings) {
+    throw new ConfigError(
+      'SEQUENCE_TOO_LONG',
+      `max_length: the batch has ${length} positions, the model was made for ${model.config.maxPositionEmbeddings} (max_position_embeddings)`,
+    )
+  }
+  const rotation = model.rotation(inputs.position_BT, length)
+  const mask = attentionMask(inputs.mask_BTT, length, model.device)
+  return { rotation, mask }
+}
+
+/** Hidden states without a graph, in evaluation mode: for anchors, scoring and evaluation. */
+export function embedTokens(model: Llama, inputs: ModelInputs, { autocastDtype }: ForwardOptions = {}): Tensor {
+  const wasTraining = model.training
+  model.eval()
+  try {
+    return noGrad(() =>
+      autocast(model.device, autocastDtype, () => {
+        const { rotation, mask } = prepare(model, inputs)
+        let x_BTD = model.model.run(inputs.tokens_BT)
+        for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, rotation, mask))
+        return replace(x_BTD, model.model.norm.run(x_BTD))
+      }),
+    )
+  } finally {
+    model.train(wasTraining)
+  }
+}
+
+/** The training forward: embedding, blocks, final norm. */
+export function runForward(model: Llama, inputs: ModelInputs, options: ForwardOptions = {}): ForwardPass {
+  const inAutocast = <T>(fn: () => T): T => autocast(model.device, options.autocastDtype, fn)
+  const { rotation, mask } = noGrad(() => prepare(model, inputs))
+  if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, rotation, mask)
+  const output_BTD = enableGrad(() =>
+    inAutocast(() => {
+      let x_BTD = model.model.run(inputs.tokens_BT)
+      for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, rotation, mask))
+      return replace(x_BTD, model.model.norm.run(x_BTD))
+    }),
+  )
+  return {
+    hidden_BTD: detach(output_BTD),
+    backward: (gradient_BTD) => backward([output_BTD], [gradient_BTD]),
+  }
+}
+
+function runCheckpointedForward(
+  model: Llama,
+  inputs: ModelInputs,
+  inAutocast: <T>(fn: () => T) => T,
+  rotation: ReturnType<Llama['rotation']>,
+  mask: ReturnType<typeof attentionMask>,
+): ForwardPass {
+  const { embed_tokens, layers, norm } = model.model
+  const embedded_BTD = enableGrad(() => embed_tokens.run(inputs.tokens_BT))
+  const segments: nn.Segment[] = layers.map((layer) => (x_BTD) => layer.run(x_BTD, rotation, mask))
+  segments.push((x_BTD) => norm.run(x_BTD))
+  const pass = nn.runCheckpointed(segments, embedded_BTD, inAutocast)
+  return {
+    hidden_BTD: pass.output,
+    backward: (gradient_BTD) => backward([embedded_BTD], [pass.backward(gradient_BTD)]),
+  }
+}

@@ -1,0 +1,15 @@
+export { attend, attentionMask, type AttentionMask, hasFusedAttention } from './attention.js'
+export { embedTokens, type ForwardOptions, type ForwardPass, runForward } from './forward-pass.js'
+export { initialiseLlama } from './initialise.js'
+export { Llama, LlamaBlock, type Rotation } from './llama.js'
+export {
+  assertLlamaConfig,
+  countParameters,
+  LLAMA_PRESETS,
+  type LlamaConfig,
+  type LlamaPreset,
+  parseLlamaConfig,
+  toHuggingFaceConfig,
+} from './llama-config.js'
+export { loadModelFolder, saveModelFolder } from './model-folder.js'
+export { type ModelInputs, toModelInputs } from './model-inputs.js'

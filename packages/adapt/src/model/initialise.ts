@@ -1,0 +1,16 @@
+import { fill_, Generator, noGrad, normal_ } from '@adapt-ts/torch'
+import type { Llama } from './llama.js'
+
+/**
+ * Hugging Face's initialisation: every matrix normal with standard deviation `initializer_range`, norms 1. Drawn
+ * in parameter order from one generator, so a seed names one model.
+ */
+export function initialiseLlama(model: Llama, seed: number): void {
+  const generator = new Generator(seed)
+  noGrad(() => {
+    for (const [, parameter] of model.namedParameters()) {
+      if (parameter.shape.length >= 2) normal_(parameter, 0, model.config.initializerRange, generator)
+      else fill_(parameter, 1)
+    }
+  })
+}

@@ -1,0 +1,104 @@
+import type { StepRecord } from './step-record.js'
+
+/** Bits per byte and its parts for one evaluation set. */
+export interface SourceEvaluation {
+  /** Nats of every token divided by (ln 2 x UTF-8 bytes of the raw text). */
+  readonly bits_per_byte: number
+  readonly nats_per_token: number
+  readonly bytes: number
+  readonly tokens: number
+  readonly documents: number
+}
+
+interface EventBase {
+  /** Completed optimiser steps when the event happened. */
+  readonly step: number
+  /** Seconds since the epoch. */
+  readonly time: number
+}
+
+/** A process began to train. `step` is 0 for a new run and the checkpoint's step for a resumed one. */
+export interface RunStartEvent extends EventBase {
+  readonly type: 'run-start'
+  readonly name: string
+  readonly config: Readonly<Record<string, string | number | boolean | null>>
+  readonly versions: Readonly<Record<string, string>>
+}
+
+/** The anchors were embedded again. */
+export interface RefreshEvent extends EventBase {
+  readonly type: 'refresh'
+  readonly reason: string
+  readonly numAnchors: number
+  readonly refreshMs: number
+  /** FLOPs of this refresh. */
+  readonly flops: number
+  /** Figures of the anchor set, such as the resultant length or the staleness. */
+  readonly diagnostics: Readonly<Record<string, number>>
+}
+
+export interface EvaluationEvent extends EventBase {
+  readonly type: 'evaluation'
+  readonly sources: Readonly<Record<string, SourceEvaluation>>
+}
+
+/** The gate's constants were solved again from the score histogram. */
+export interface CalibrationEvent extends EventBase {
+  readonly type: 'calibration'
+  readonly mu: number
+  readonly tau: number
+  readonly targetEdr: number
+  /** NaN when only the effective data ratio is controlled. */
+  readonly targetEss: number
+  readonly edr: number
+  readonly essRatio: number
+  /** Weight of the histogram: a count of scores, less the decay. */
+  readonly numScores: number
+  /** False when the target could not be reached and the last valid constants were kept. */
+  readonly reached: boolean
+}
+
+export interface AlertEvent extends EventBase {
+  readonly type: 'alert'
+  readonly severity: 'info' | 'warning' | 'error'
+  /** Stable UPPER_SNAKE code. */
+  readonly code: string
+  readonly message: string
+  readonly values: Readonly<Record<string, number>>
+}
+
+export interface RunEndEvent extends EventBase {
+  readonly type: 'run-end'
+  readonly status: 'finished' | 'interrupted' | 'failed'
+  readonly exitCode: number
+  readonly summary: Readonly<Record<string, number>>
+}
+
+/** One line of `events.jsonl`. */
+export type RunEvent =
+  | RunStartEvent
+  | StepRecord
+  | RefreshEvent
+  | EvaluationEvent
+  | CalibrationEvent
+  | AlertEvent
+  | RunEndEvent
+
+/**
+ * Where numbers may stand in each kind of event, as paths with `*` for any key. Only there are the strings
+ * "NaN", "Infinity" and "-Infinity" read back as numbers; a run that is NAMED "NaN" keeps its name.
+ */
+export const NUMERIC_PATHS: Readonly<Record<string, readonly string[]>> = {
+  'run-start': ['step', 'time'],
+  step: [
+    ...['step', 'time', 'epoch', 'lossWeighted', 'lossUnweighted', 'gradNorm', 'learningRate', 'numSamples'],
+    ...['numTokens', 'numTokensProcessed', 'weightMean', 'essRatio', 'weightQuantiles.*', 'scoreMean'],
+    ...['scoreStd', 'weightMeanBySource.*', 'massBySource.*', 'tokensPerSecond', 'stepMs', 'signalMs'],
+    ...['flopsTrain', 'flopsSignal'],
+  ],
+  refresh: ['step', 'time', 'numAnchors', 'refreshMs', 'flops', 'diagnostics.*'],
+  evaluation: ['step', 'time', 'sources.*.*'],
+  calibration: ['step', 'time', 'mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores'],
+  alert: ['step', 'time', 'values.*'],
+  'run-end': ['step', 'time', 'exitCode', 'summary.*'],
+}

@@ -1,0 +1,109 @@
+/** A chart over optimiser steps, complete but for drawing: the page's script turns it into a uPlot instance. */
+export interface ChartSpec {
+  readonly title: string
+  /** One sentence on how to read it. */
+  readonly about: string
+  /** With the unit. */
+  readonly yLabel: string
+  /** Fixed ends of the y axis; null is fitted to the data. */
+  readonly yRange?: readonly [number | null, number | null]
+  /** One table per run: runs need not have the same steps. */
+  readonly tables: readonly ChartTable[]
+  /** Areas between two series, as positions over all tables. */
+  readonly bands?: readonly ChartBand[]
+  /** Points in the running mean when smoothing is on; 1 is never smoothed. */
+  readonly smoothPoints: number
+  /** The cumulative series are shares: each is drawn down to the next, and the legend shows its own part. */
+  readonly stacked?: boolean
+}
+
+export interface ChartTable {
+  readonly steps: readonly number[]
+  readonly series: readonly ChartSeries[]
+}
+
+export interface ChartSeries {
+  readonly label: string
+  /** Position in the palette. */
+  readonly color: number
+  readonly dashed?: boolean
+  /** Pixels; default 1.5. */
+  readonly width?: number
+  /** Lines go over missing values: not every step has a sample of every source. */
+  readonly sparse?: boolean
+  /** Draws points as well: for few values. */
+  readonly points?: boolean
+  readonly values: readonly (number | null)[]
+  /** Shown in the legend in place of `values`. */
+  readonly legendValues?: readonly (number | null)[]
+}
+
+export interface ChartBand {
+  readonly upper: number
+  readonly lower: number
+  readonly color: number
+  readonly opacity: number
+}
+
+/** More points than pixels would only make the page heavy. */
+export const MAX_POINTS = 1000
+/** Significant digits of a drawn value; all of them would triple the size of the page. */
+const DIGITS = 6
+
+/**
+ * Means over buckets of equally many steps, the same buckets for all runs, so that their values stand at equal
+ * steps. A bucket without a finite value is null and leaves a gap.
+ */
+export class StepBuckets {
+  /** Steps per point; 1 for short runs. */
+  readonly stride: number
+
+  constructor(maxStep: number) {
+    this.stride = Math.max(1, Math.ceil(maxStep / MAX_POINTS))
+  }
+
+  /** The step at the end of each bucket that has a record. */
+  steps(records: readonly { readonly step: number }[]): number[] {
+    return [...new Set(records.map((record) => this.#bucket(record.step)))].map(
+      (bucket) => bucket * this.stride,
+    )
+  }
+
+  values<R extends { readonly step: number }>(
+    records: readonly R[],
+    pick: (record: R) => number | undefined,
+  ): (number | null)[] {
+    const means: (number | null)[] = []
+    let current = Number.NaN
+    let total = 0
+    let count = 0
+    const finish = (): void => {
+      if (!Number.isNaN(current)) means.push(count === 0 ? null : Number((total / count).toPrecision(DIGITS)))
+    }
+    for (const record of records) {
+      const bucket = this.#bucket(record.step)
+      if (bucket !== current) {
+        finish()
+        current = bucket
+        total = 0
+        count = 0
+      }
+      const value = pick(record)
+      if (value === undefined || !Number.isFinite(value)) continue
+      total += value
+      count++
+    }
+    finish()
+    return means
+  }
+
+  #bucket(step: number): number {
+    return Math.ceil(step / this.stride)
+  }
+}
+
+/** Points of the running mean that covers about 1/40 of a run. */
+export function smoothingWindow(points: number): number {
+  const half = Math.floor(points / 80)
+  return 2 * half + 1
+}

@@ -1,0 +1,422 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Script } from 'node:vm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type SampleRecord, type StepRecord, summarizeSamples } from '../record/index.js'
+import type { ChartSpec } from './chart-spec.js'
+import { renderReport } from './render-report.js'
+import type { ReportEvaluation, ReportInput, ReportRun, ReportSample } from './report-run.js'
+import { writeReport } from './write-report.js'
+
+const SOURCES = ['gsm8k-train', 'wikitext-2', 'cpython', 'novels', 'noise']
+const HOSTILE = `</script><script>globalThis.injected = true</script><img src=x onerror="injected=1">&amp;<!-- \u202e\u0007 \u2028`
+
+/** Repeatable uniform numbers in [0, 1). */
+function createRandom(seed: number): () => number {
+  let state = seed + 1
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
+interface Shape {
+  readonly name: string
+  readonly method: string
+  readonly seed: number
+  readonly steps?: number
+  /** Temperature of the gate; null weights everything 1. */
+  readonly tau: number | null
+  /** Change of the first source's bits per byte. */
+  readonly gain: number
+}
+
+/** A run that looks like a small pretraining: the loss falls, and the gate learns to tell the sources apart. */
+function createRun({ name, method, seed, steps = 600, tau, gain }: Shape): ReportRun {
+  const random = createRandom(seed * 7919 + name.length)
+  const normal = (): number => Math.sqrt(-2 * Math.log(random() + 1e-12)) * Math.cos(2 * Math.PI * random())
+  const records: StepRecord[] = []
+  let samples: SampleRecord[] = []
+  for (let step = 1; step <= steps; step++) {
+    const progress = step / steps
+    samples = Array.from({ length: 16 }, (_, i) => {
+      const source = SOURCES[Math.floor(random() * SOURCES.length)]!
+      const place = 0.12 - 0.06 * SOURCES.indexOf(source) * progress
+      const score = place + 0.05 * normal()
+      const weight = tau === null ? 1 : 1 / (1 + Math.exp(-(score + 0.02) / tau))
+      const loss = 2.4 + 6 * Math.exp(-8 * progress) + 0.3 * normal() + (source === 'noise' ? 1 : 0)
+      return {
+        index: step * 16 + i,
+        id: `${source}:${step}`,
+        source,
+        score,
+        weight,
+        sampleWeight: 1,
+        loss,
+        tokens: 255,
+      }
+    })
+    const total = samples.reduce((sum, sample) => sum + sample.weight, 0)
+    records.push({
+      type: 'step',
+      step,
+      time: 1_750_000_000 + step * 0.4,
+      epoch: progress,
+      lossWeighted: samples.reduce((sum, sample) => sum + sample.weight * sample.loss, 0) / total,
+      lossUnweighted: samples.reduce((sum, sample) => sum + sample.loss, 0) / samples.length,
+      gradNorm: 0.6 + 2 * Math.exp(-10 * progress) + 0.1 * Math.abs(normal()),
+      learningRate: 1e-3 * Math.min(1, step / 30) * 0.5 * (1 + Math.cos(Math.PI * progress)),
+      numTokensProcessed: 4096,
+      ...summarizeSamples(samples, { unit: 'token' }),
+      tokensPerSecond: 11_000 + 400 * normal(),
+      stepMs: 370 + 10 * normal(),
+      signalMs: tau === null ? 0 : 4,
+      flopsTrain: 6 * 2.2e6 * 4096 * step,
+      flopsSignal: tau === null ? 0 : 2 * 2.2e6 * 50 * 128 * Math.ceil(step / 50),
+      skipped: false,
+    })
+  }
+  const evaluations: ReportEvaluation[] = [0.25, 0.5, 0.75, 1].map((part) => ({
+    step: Math.round(part * steps),
+    sources: Object.fromEntries(
+      SOURCES.map((source, i) => {
+        const bits =
+          1.6 + 0.35 * i + 1.5 * Math.exp(-4 * part) + (i === 0 ? gain : -gain / 8) * part + 0.002 * normal()
+        return [
+          source,
+          { bits_per_byte: bits, nats_per_token: bits * 2.5, bytes: 60_000, tokens: 16_000, documents: 40 },
+        ]
+      }),
+    ),
+  }))
+  const top = samples.slice(0, 8).map(
+    (sample, i): ReportSample => ({
+      ...sample,
+      text:
+        i === 0
+          ? HOSTILE
+          : `${sample.source} says: ${'What is 12 x 7? It is 84, since ten sevens are seventy and two more are fourteen. '.repeat(i)}`,
+    }),
+  )
+  return {
+    name,
+    method,
+    config: { method: method.split(' ')[0]!, seed, learning_rate: 1e-3, max_steps: steps, packing: true },
+    steps: records,
+    evaluations,
+    ...(tau === null ? {} : { samples: top }),
+    summary: { 'anchor overlap': 0, 'final tau': tau ?? 'none' },
+  }
+}
+
+const uniform = createRun({ name: 'uniform', method: 'uniform', seed: 0, tau: null, gain: 0 })
+const paper = createRun({ name: 'adapt', method: 'ADAPT, tau 1', seed: 0, tau: 1, gain: -0.009 })
+const calibrated = createRun({
+  name: 'adapt-calibrated',
+  method: 'ADAPT, ESS 0.8',
+  seed: 0,
+  tau: 0.12,
+  gain: -0.025,
+})
+const input: ReportInput = {
+  title: 'Three ways to train 2.2 million parameters',
+  runs: [uniform, paper, calibrated],
+  notes: ['Pool of 2.5 million tokens, anchors from gsm8k.'],
+}
+
+function embeddedCharts(page: string): ChartSpec[] {
+  const [, json] = /<script type="application\/json" id="charts">(.*?)<\/script>/s.exec(page)!
+  return JSON.parse(json!) as ChartSpec[]
+}
+
+/** Text of the cells of the table row with this head. */
+function cellsOf(page: string, head: string): string[] {
+  const row = page.split('<tr').find((part) => part.includes(`<th scope="row">${head}`))
+  if (row === undefined) throw new Error(`no row ${head}`)
+  return [...row.matchAll(/<td[^>]*>(.*?)<\/td>/gs)].map(([, cell]) => cell!.replace(/<[^>]+>/g, ''))
+}
+
+describe('renderReport', () => {
+  const page = renderReport(input)
+
+  it('is one page that asks for nothing outside itself', () => {
+    expect(/^<!doctype html>/.test(page)).toBe(true)
+    expect(
+      page.includes(
+        `content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:;`,
+      ),
+    ).toBe(true)
+    const markup = page.replace(/<script[^>]*>.*?<\/script>/gs, '').replace(/<style>.*?<\/style>/gs, '')
+    expect(/<(script|iframe|object|embed|form|base)/.test(markup)).toBe(false)
+    for (const [, target] of markup.matchAll(/(?:src|href|action|data)="([^"]*)"/g))
+      expect(target).toMatch(/^(#|data:,$)/)
+    const styles = [...page.matchAll(/<style>(.*?)<\/style>/gs)].map(([, css]) => css).join()
+    expect(/url\(|@import/.test(styles)).toBe(false)
+    expect(/\b(src|href)="https?:/.test(page)).toBe(false)
+  })
+
+  it('carries the chart library with its licence, and scripts that compile', () => {
+    const scripts = [...page.matchAll(/<script>(.*?)<\/script>/gs)].map(([, code]) => code!)
+    expect(scripts).toHaveLength(1)
+    expect(scripts[0]).toContain('Permission is hereby granted')
+    expect(() => new Script(scripts[0]!)).not.toThrow()
+  })
+
+  it('has a plot for each embedded chart and a chart for everything the steps hold', () => {
+    const charts = embeddedCharts(page)
+    expect(page.split('<div class="plot">').length - 1).toBe(charts.length)
+    const titles = charts.map((chart) => chart.title)
+    for (const title of [
+      'Training loss',
+      'Effective sample size',
+      'Effective data ratio',
+      'Gradient norm',
+      'Learning rate',
+    ]) {
+      expect(titles).toContain(title)
+    }
+    // Uniform has a mass, but nothing to say about its weights.
+    expect(titles.filter((title) => title === 'Weight mass by source')).toHaveLength(3)
+    expect(titles.filter((title) => title === 'Weights')).toHaveLength(2)
+    expect(titles.filter((title) => title === 'Scores')).toHaveLength(2)
+    for (const chart of charts) {
+      for (const { steps, series } of chart.tables) {
+        expect(steps.length).toBeGreaterThan(0)
+        for (const one of series) expect(one.values).toHaveLength(steps.length)
+      }
+    }
+  })
+
+  it('draws the values of the records', () => {
+    const loss = embeddedCharts(page).find((chart) => chart.title === 'Training loss')!
+    expect(loss.tables).toHaveLength(3)
+    expect(loss.tables[1]!.steps).toEqual(paper.steps.map((step) => step.step))
+    const close = (values: readonly number[]): unknown[] => values.map((value) => expect.closeTo(value, 4))
+    expect(loss.tables[1]!.series[0]!.values).toEqual(close(paper.steps.map((step) => step.lossUnweighted)))
+    expect(loss.tables[1]!.series[1]!.values).toEqual(close(paper.steps.map((step) => step.lossWeighted)))
+  })
+
+  it('stacks the shares of the sources up to 1', () => {
+    const mass = embeddedCharts(page).filter((chart) => chart.title === 'Weight mass by source')[2]!
+    const series = mass.tables[0]!.series
+    expect(series).toHaveLength(SOURCES.length)
+    for (const value of series[0]!.values) expect(value).toBeCloseTo(1, 5)
+    const own = Object.fromEntries(series.map((one) => [one.label, one.legendValues![599]]))
+    for (const source of SOURCES)
+      expect(own[source]).toBeCloseTo(calibrated.steps[599]!.massBySource[source] ?? 0, 5)
+  })
+
+  it('shows the last evaluation and its difference to the first run, better ones marked', () => {
+    const bits = (run: ReportRun): number => run.evaluations.at(-1)!.sources['gsm8k-train']!.bits_per_byte
+    const cells = cellsOf(page, 'gsm8k-train')
+    expect(cells).toHaveLength(5)
+    expect([cells[0], cells[1], cells[3]]).toEqual(
+      [uniform, paper, calibrated].map((run) => bits(run).toFixed(4)),
+    )
+    expect(cells[4]).toBe(`\u2212${(bits(uniform) - bits(calibrated)).toFixed(4)}`)
+    expect(new RegExp(`<td class="diff good">${cells[4]}</td>`).test(page)).toBe(true)
+  })
+
+  it('sums up selection and cost over the steps', () => {
+    const edr = calibrated.steps.reduce((sum, step) => sum + step.weightMean, 0) / 600
+    expect(cellsOf(page, 'effective data ratio')[3]).toBe(edr.toFixed(3))
+    expect(cellsOf(page, 'effective data ratio')[0]).toBe('1.000')
+    expect(cellsOf(page, 'tokens processed')[0]).toBe('2\u2009457\u2009600')
+    expect(cellsOf(page, 'training <span class="unit">FLOPs')[0]).toBe('3.24\u2009\u00d7\u20091013')
+    expect(cellsOf(page, 'final tau')).toEqual(['none', '1', '', '0.12', ''])
+  })
+
+  it('says that one seed proves nothing', () => {
+    expect(page.includes('One seed proves nothing.')).toBe(true)
+  })
+
+  it('compares methods over paired seeds instead once there are several', () => {
+    const seeds = [0, 1, 2]
+    const many = seeds.flatMap((seed) => [
+      createRun({ name: `uniform-${seed}`, method: 'uniform', seed, steps: 20, tau: null, gain: 0 }),
+      createRun({ name: `adapt-${seed}`, method: 'ADAPT', seed, steps: 20, tau: 0.2, gain: -0.5 }),
+    ])
+    const compared = renderReport({ title: 'seeds', runs: many })
+    expect(compared.includes('One seed proves nothing')).toBe(false)
+    const bits = (i: number): number => many[i]!.evaluations.at(-1)!.sources['gsm8k-train']!.bits_per_byte
+    const differences = seeds.map((seed) => bits(2 * seed + 1) - bits(2 * seed))
+    const mean = differences.reduce((a, b) => a + b, 0) / 3
+    const std = Math.sqrt(differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / 2)
+    const [, ...afterHead] = compared.split('difference, paired by seed')
+    const [, cell] = /<td[^>]*>(.*?)<\/td>/s.exec(afterHead.join())!
+    expect(cell!.replace(/<[^>]+>/g, '')).toBe(
+      `\u2212${Math.abs(mean).toFixed(4)} \u00b1 ${std.toFixed(4)} 3 of 3 lower`,
+    )
+  })
+
+  it('never turns text of the data into markup', () => {
+    const bad = HOSTILE.slice(0, 60)
+    const hostile: ReportRun = {
+      ...createRun({ name: HOSTILE, method: HOSTILE, seed: 0, steps: 5, tau: 0.5, gain: 0 }),
+      config: { [HOSTILE]: HOSTILE },
+      summary: { [HOSTILE]: HOSTILE },
+    }
+    const step = {
+      ...hostile.steps[0]!,
+      massBySource: { [HOSTILE]: 1, ['__proto__']: 0 },
+      weightMeanBySource: { [HOSTILE]: 1 },
+    }
+    const evaluation = { bits_per_byte: 1, nats_per_token: 1, bytes: 1, tokens: 1, documents: 1 }
+    const sources = Object.fromEntries([
+      [HOSTILE, evaluation],
+      ['__proto__', evaluation],
+    ])
+    const runs = [
+      {
+        ...hostile,
+        steps: [step],
+        evaluations: [
+          { step: 1, sources },
+          { step: 2, sources },
+        ],
+      },
+    ]
+    const page = renderReport({ title: HOSTILE, runs: [...runs, ...runs], notes: [HOSTILE] })
+    expect(page.includes(bad)).toBe(false)
+    expect(page.match(/<script/g)).toHaveLength(2)
+    expect(page.match(/<\/script/g)).toHaveLength(2)
+    expect(page.includes('<img')).toBe(false)
+    for (const character of '\u0007\u202e\u2028') expect(page.includes(character)).toBe(false)
+    expect(page.includes('&lt;/script&gt;&lt;script&gt;')).toBe(true)
+    const labels = embeddedCharts(page).flatMap((chart) =>
+      chart.tables.flatMap((table) => table.series.map((s) => s.label)),
+    )
+    expect(labels.some((label) => label.includes('</script>'))).toBe(true)
+  })
+
+  it('puts samples in order of weight: the highest first in one table, the lowest first in the other', () => {
+    const [, up, down] = page.split('<caption>')
+    const weights = (part: string): number[] =>
+      [...part.matchAll(/<tr><td>([0-9.]+)<\/td>/g)].map(([, w]) => Number(w))
+    expect(up).toContain('Most up-weighted')
+    expect(weights(up!)).toEqual([...weights(up!)].sort((a, b) => b - a))
+    expect(weights(down!.split('</table>')[0]!)).toEqual(
+      [...weights(down!.split('</table>')[0]!)].sort((a, b) => a - b),
+    )
+    expect(Math.min(...weights(up!))).toBeGreaterThanOrEqual(
+      Math.max(...weights(down!.split('</table>')[0]!)),
+    )
+  })
+
+  it('gives the same page for the same input', () => {
+    expect(renderReport(input) === page).toBe(true)
+  })
+
+  it('leaves gaps where values are not finite and counts such steps', () => {
+    const steps = uniform.steps
+      .slice(0, 10)
+      .map((step, i) =>
+        i === 4 ? { ...step, lossWeighted: Number.NaN, gradNorm: Number.POSITIVE_INFINITY } : step,
+      )
+    const page = renderReport({ title: 'gap', runs: [{ ...uniform, steps }] })
+    const norm = embeddedCharts(page).find((chart) => chart.title === 'Gradient norm')!
+    expect(norm.tables[0]!.series[0]!.values[4]).toBeNull()
+    expect(norm.tables[0]!.series[0]!.values[5]).toBeCloseTo(steps[5]!.gradNorm, 5)
+    expect(cellsOf(page, 'steps with a value not finite')).toEqual(['1'])
+  })
+
+  it('draws long runs as means over equal numbers of steps, the same for all runs', () => {
+    const stretch = (run: ReportRun, count: number): ReportRun => ({
+      ...run,
+      steps: Array.from({ length: count }, (_, i) => ({ ...run.steps[i % 600]!, step: i + 1 })),
+    })
+    const page = renderReport({ title: 'long', runs: [stretch(uniform, 2500), stretch(paper, 700)] })
+    const norm = embeddedCharts(page).find((chart) => chart.title === 'Gradient norm')!
+    expect(norm.tables.map((table) => table.steps.slice(0, 3))).toEqual([
+      [3, 6, 9],
+      [3, 6, 9],
+    ])
+    expect(norm.tables[0]!.steps).toHaveLength(834)
+    const first = uniform.steps.slice(0, 3).reduce((sum, step) => sum + step.gradNorm, 0) / 3
+    expect(norm.tables[0]!.series[0]!.values[0]).toBeCloseTo(first, 5)
+    expect(page.includes('mean of 3 steps')).toBe(true)
+  })
+
+  it('keeps the largest sources apart and gathers the rest', () => {
+    const shares = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`s${i}`, (i + 1) / 210]))
+    const steps = paper.steps
+      .slice(0, 3)
+      .map((step) => ({ ...step, massBySource: shares, weightMeanBySource: shares }))
+    const page = renderReport({ title: 'sources', runs: [{ ...paper, steps }] })
+    const mass = embeddedCharts(page).find((chart) => chart.title === 'Weight mass by source')!
+    const series = mass.tables[0]!.series
+    expect(series.map((one) => one.label)).toEqual([
+      's19',
+      's18',
+      's17',
+      's16',
+      's15',
+      's14',
+      's13',
+      '13 others',
+    ])
+    expect(series[0]!.values[0]).toBeCloseTo(1, 5)
+    const means = embeddedCharts(page).find((chart) => chart.title === 'Mean weight by source')!
+    expect(means.tables[0]!.series).toHaveLength(7)
+  })
+
+  it('stands a run without steps, evaluations or samples, and a report without runs', () => {
+    const empty: ReportRun = { name: 'x', method: 'm', config: {}, steps: [], evaluations: [], summary: {} }
+    const page = renderReport({ title: 'empty', runs: [empty] })
+    expect(page.includes('No run was evaluated.')).toBe(true)
+    expect(cellsOf(page, 'effective data ratio')).toEqual(['n/a'])
+    expect(renderReport({ title: 'none', runs: [] }).includes('<h1>none</h1>')).toBe(true)
+  })
+})
+
+describe('writeReport', () => {
+  let folder: string
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'report-'))
+  })
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  it('writes the page and nothing else, over an older one', () => {
+    const path = join(folder, 'report.html')
+    writeFileSync(path, 'old')
+    writeReport(path, input)
+    expect(readFileSync(path, 'utf8') === renderReport(input)).toBe(true)
+    expect(readdirSync(folder)).toEqual(['report.html'])
+  })
+
+  it('reports a folder that is not there', () => {
+    const attempt = (): void => writeReport(join(folder, 'missing', 'report.html'), input)
+    expect(attempt).toThrow(expect.objectContaining({ code: 'REPORT_WRITE', exitCode: 5 }))
+  })
+
+  // A browser is no part of the project: ADAPT_TEST_CHROMIUM names one to draw the page with.
+  // ADAPT_TEST_REPORT keeps the page for looking at it.
+  const browser = process.env.ADAPT_TEST_CHROMIUM
+  it.skipIf(!browser)('is drawn by a real browser without an error (needs ADAPT_TEST_CHROMIUM)', () => {
+    const path = process.env.ADAPT_TEST_REPORT ?? join(folder, 'drawn.html')
+    writeReport(path, input)
+    const flags = [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-sync',
+    ]
+    const quiet = [
+      '--disable-background-networking',
+      '--disable-component-update',
+      `--user-data-dir=${join(folder, 'profile')}`,
+    ]
+    const log = ['--enable-logging=stderr', '--dump-dom']
+    const child = spawnSync(browser!, [...flags, ...quiet, ...log, `file://${path}`], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    })
+    expect(child.stderr.split('\n').filter((line) => /CONSOLE|Uncaught|Refused/.test(line))).toEqual([])
+    expect(child.stdout.match(/<canvas/g)).toHaveLength(embeddedCharts(readFileSync(path, 'utf8')).length)
+    expect(child.stdout.includes('<script>globalThis.injected')).toBe(false)
+  })
+})

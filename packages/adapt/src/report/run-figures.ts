@@ -1,0 +1,74 @@
+import type { ReportRun } from './report-run.js'
+
+/** What the tables say about one run. NaN where the run has nothing to say. */
+export interface RunFigures {
+  /** From the last evaluation, by set. */
+  readonly bitsPerByte: ReadonlyMap<string, number>
+  readonly evaluationStep: number
+  /** Mean unweighted loss of the last tenth of the steps. */
+  readonly finalLoss: number
+  /** Mean gate weight over all samples. */
+  readonly edr: number
+  /** Mean over the steps. */
+  readonly essRatio: number
+  readonly steps: number
+  readonly skippedSteps: number
+  /** Steps with a loss or gradient norm that is not finite. */
+  readonly nonFiniteSteps: number
+  /** Positions processed, prompts included. */
+  readonly tokens: number
+  readonly flopsTrain: number
+  readonly flopsSignal: number
+  /** Sum over the steps; evaluation, saving and pauses are not in it. */
+  readonly trainSeconds: number
+  /** Share of `trainSeconds`. */
+  readonly signalShare: number
+  readonly tokensPerSecond: number
+}
+
+export function computeRunFigures(run: ReportRun): RunFigures {
+  const { steps } = run
+  const last = steps.at(-1)
+  const taken = steps.filter((step) => !step.skipped)
+  const tail = taken.slice(Math.floor(taken.length * 0.9))
+  const milliseconds = sum(steps.map((step) => step.stepMs))
+  const tokens = sum(steps.map((step) => step.numTokensProcessed))
+  const evaluation = run.evaluations.reduce<(typeof run.evaluations)[number] | undefined>(
+    (latest, candidate) => (latest === undefined || candidate.step >= latest.step ? candidate : latest),
+    undefined,
+  )
+  const samples = sum(taken.map((step) => step.numSamples))
+  return {
+    bitsPerByte: new Map(
+      Object.entries(evaluation?.sources ?? {}).map(([name, e]) => [name, e.bits_per_byte]),
+    ),
+    evaluationStep: evaluation?.step ?? Number.NaN,
+    finalLoss: sum(tail.map((step) => step.lossUnweighted)) / tail.length,
+    edr: sum(taken.map((step) => step.weightMean * step.numSamples)) / samples,
+    essRatio: sum(taken.map((step) => step.essRatio)) / taken.length,
+    steps: last?.step ?? 0,
+    skippedSteps: steps.length - taken.length,
+    nonFiniteSteps: steps.filter((s) => !Number.isFinite(s.lossWeighted) || !Number.isFinite(s.gradNorm))
+      .length,
+    tokens,
+    flopsTrain: last?.flopsTrain ?? Number.NaN,
+    flopsSignal: last?.flopsSignal ?? Number.NaN,
+    trainSeconds: milliseconds / 1000,
+    signalShare: sum(steps.map((step) => step.signalMs)) / milliseconds,
+    tokensPerSecond: tokens / (milliseconds / 1000),
+  }
+}
+
+/** Evaluation sets of all runs, in the order of their first appearance. */
+export function evaluationNames(figures: readonly RunFigures[]): string[] {
+  return [...new Set(figures.flatMap((run) => [...run.bitsPerByte.keys()]))]
+}
+
+/** Plain mean over the named sets; NaN when one is missing. */
+export function meanBitsPerByte(figures: RunFigures, names: readonly string[]): number {
+  return sum(names.map((name) => figures.bitsPerByte.get(name) ?? Number.NaN)) / names.length
+}
+
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}

@@ -1,0 +1,116 @@
+import { formatDifference, formatNumber, type NumberFormat } from './format.js'
+import { type Html, html, visibleText } from './html.js'
+import type { ReportRun } from './report-run.js'
+import { evaluationNames, meanBitsPerByte, type RunFigures } from './run-figures.js'
+
+interface Row {
+  readonly label: string
+  readonly unit: string
+  readonly format: NumberFormat
+  /** One per run; null where the run has no such figure. */
+  readonly values: readonly (number | string | null)[]
+  /** Set where less is better; a difference is then marked as good or bad. */
+  readonly better?: 'lower'
+}
+
+interface RowGroup {
+  readonly label: string
+  readonly rows: readonly Row[]
+}
+
+/** Figures by row, runs by column, each later run with its difference to the first. */
+export function renderSummaryTable(runs: readonly ReportRun[], figures: readonly RunFigures[]): Html {
+  const groups = buildRows(runs, figures).filter((group) => group.rows.length > 0)
+  const heads = runs.map((run, i) => {
+    const name = html`<span class="key c${i % 8}"></span>${visibleText(run.name)}`
+    return i === 0
+      ? html`<th scope="col">${name}</th>`
+      : html`<th scope="col">${name}</th><th scope="col" class="diff">difference</th>`
+  })
+  const bodies = groups.map(
+    ({ label, rows }) =>
+      html`<tbody><tr class="group"><th scope="rowgroup" colspan="${2 * runs.length}">${label}</th></tr>${rows.map(renderRow)}</tbody>`,
+  )
+  return html`<div class="scroll"><table class="figures"><thead><tr><th scope="col"></th>${heads}</tr></thead>${bodies}</table></div>`
+}
+
+function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): RowGroup[] {
+  const names = evaluationNames(figures)
+  const quality: Row[] = names.map((name) => ({
+    label: visibleText(name),
+    unit: '',
+    format: 'bits',
+    better: 'lower',
+    values: figures.map((run) => run.bitsPerByte.get(name) ?? null),
+  }))
+  if (names.length > 1) {
+    const values = figures.map((run) => meanBitsPerByte(run, names))
+    quality.push({ label: 'mean of the sets', unit: '', format: 'bits', better: 'lower', values })
+  }
+  const of = (
+    label: string,
+    unit: string,
+    format: NumberFormat,
+    pick: (run: RunFigures) => number,
+    better?: 'lower',
+  ): Row => ({ label, unit, format, values: figures.map(pick), ...(better === undefined ? {} : { better }) })
+  const summaryKeys = [...new Set(runs.flatMap((run) => Object.keys(run.summary)))]
+  return [
+    { label: 'Held-out bits per byte, last evaluation', rows: quality },
+    {
+      label: 'Training',
+      rows: [
+        of('unweighted loss, last tenth', 'nats', 'bits', (run) => run.finalLoss, 'lower'),
+        of('effective data ratio (EDR)', '', 'ratio', (run) => run.edr),
+        of('effective sample size (ESS)', 'share of samples', 'ratio', (run) => run.essRatio),
+        of('skipped steps', '', 'count', (run) => run.skippedSteps),
+        of('steps with a value not finite', '', 'count', (run) => run.nonFiniteSteps),
+      ],
+    },
+    {
+      label: 'Cost',
+      rows: [
+        of('optimiser steps', '', 'count', (run) => run.steps),
+        of('tokens processed', '', 'count', (run) => run.tokens),
+        of('training', 'FLOPs', 'flops', (run) => run.flopsTrain),
+        of('signal', 'FLOPs', 'flops', (run) => run.flopsSignal),
+        of('training time', '', 'duration', (run) => run.trainSeconds),
+        of('signal', 'share of the time', 'percent', (run) => run.signalShare),
+        of('speed', 'tokens/s', 'count', (run) => run.tokensPerSecond),
+      ],
+    },
+    {
+      label: 'Further figures',
+      rows: summaryKeys.map((key) => ({
+        label: visibleText(key),
+        unit: '',
+        format: 'plain',
+        values: runs.map((run) => (Object.hasOwn(run.summary, key) ? run.summary[key]! : null)),
+      })),
+    },
+  ]
+}
+
+function renderRow({ label, unit, format, values, better }: Row): Html {
+  const first = values[0]
+  const cells = values.map((value, i) => {
+    const shown = html`<td>${renderValue(value, format)}</td>`
+    if (i === 0) return shown
+    if (typeof value !== 'number' || typeof first !== 'number') return html`${shown}<td class="diff"></td>`
+    const difference = value - first
+    return html`${shown}<td class="diff ${verdict(difference, better)}">${formatDifference(difference, format)}</td>`
+  })
+  const units = unit === '' ? html`` : html` <span class="unit">${unit}</span>`
+  return html`<tr><th scope="row">${label}${units}</th>${cells}</tr>`
+}
+
+function renderValue(value: number | string | null, format: NumberFormat): Html {
+  if (value === null || (typeof value === 'number' && Number.isNaN(value)))
+    return html`<span class="none">n/a</span>`
+  return typeof value === 'number' ? formatNumber(value, format) : html`${visibleText(value)}`
+}
+
+function verdict(difference: number, better: 'lower' | undefined): string {
+  if (better === undefined || difference === 0 || Number.isNaN(difference)) return ''
+  return difference < 0 ? 'good' : 'bad'
+}

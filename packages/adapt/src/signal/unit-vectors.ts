@@ -1,0 +1,17 @@
+import { clamp, div, noGrad, norm, scope, sum, type Tensor, mul } from '@adapt-ts/torch'
+
+/** phi / max(|phi|, 1e-8) for every row of [N, D]. */
+export function unitRows(rows_ND: Tensor): Tensor {
+  return noGrad(() => scope(() => div(rows_ND, clamp(norm(rows_ND, -1, true), 1e-8, null))))
+}
+
+/** <row, vector> for every row: [N, D], [D] -> [N]. */
+export function dotRows(rows_ND: Tensor, vector_D: Tensor): Tensor {
+  return noGrad(() => scope(() => sum(mul(rows_ND, vector_D), -1)))
+}
+
+/** Euclidean length of a vector as a number. */
+export function lengthOf(vector: Tensor): number {
+  return scope(() => norm(vector).item())
+}
+

@@ -1,0 +1,66 @@
+import type { Document, DocumentContent } from '../dataset/index.js'
+import type { EncodedDocuments } from './encode-documents.js'
+
+const CHUNK_DOCUMENTS = 256
+const CHUNK_CHARACTERS = 256 * 1024
+
+export interface EncodeInOrderOptions {
+  /** Encodes one chunk; may run elsewhere, and finish in any order. */
+  readonly encode: (contents: readonly DocumentContent[]) => Promise<EncodedDocuments>
+  /** Chunks under way at most, which bounds memory. */
+  readonly maxPending: number
+  /** Receives every document in reading order. `tokens` may be kept, not changed. */
+  readonly onDocument: (document: Document, tokens: Int32Array, labelStart: number) => void
+}
+
+interface Pending {
+  readonly documents: readonly Document[]
+  readonly encoded: Promise<EncodedDocuments>
+}
+
+/** Encodes documents in chunks, several at a time, and hands them on in their order: workers cannot change it. */
+export async function encodeInOrder(
+  documents: Iterable<Document> | AsyncIterable<Document>,
+  { encode, maxPending, onDocument }: EncodeInOrderOptions,
+): Promise<void> {
+  const queue: Pending[] = []
+  let chunk: Document[] = []
+  let numCharacters = 0
+  const start = (): void => {
+    const encoded = encode(chunk.map((d) => d.content))
+    // Awaited later, in order; until then a failure must not count as unhandled.
+    encoded.catch(() => {})
+    queue.push({ documents: chunk, encoded })
+    chunk = []
+    numCharacters = 0
+  }
+  const finish = async (): Promise<void> => {
+    const { documents: done, encoded } = queue.shift()!
+    const { tokens, lengths, labelStarts } = await encoded
+    let at = 0
+    for (const [i, document] of done.entries()) {
+      onDocument(document, tokens.subarray(at, at + lengths[i]!), labelStarts[i]!)
+      at += lengths[i]!
+    }
+  }
+  for await (const document of documents) {
+    chunk.push(document)
+    numCharacters += charactersOf(document.content)
+    if (chunk.length === CHUNK_DOCUMENTS || numCharacters >= CHUNK_CHARACTERS) {
+      start()
+      while (queue.length >= maxPending) {
+        await finish()
+      }
+    }
+  }
+  if (chunk.length > 0) {
+    start()
+  }
+  while (queue.length > 0) {
+    await finish()
+  }
+}
+
+function charactersOf(content: DocumentContent): number {
+  return content.kind === 'text' ? content.text.length : content.prompt.length + content.completion.length
+}

@@ -1,0 +1,10 @@
+export { openTokenCache, type TokenCacheOptions, type TokenCacheProgress } from './token-cache.js'
+export type { TokenDataset, TokenizedSample } from './token-dataset.js'
+export { tokenizeDocuments } from './tokenize-documents.js'
+export {
+  assertTokenizerFits,
+  type CompletionText,
+  type EncodedCompletion,
+  loadTokenizer,
+  type Tokenizer,
+} from './tokenizer.js'

@@ -1,0 +1,94 @@
+import { DataError } from '../errors.js'
+import { SampleRecords } from './sample-records.js'
+import type { DatasetFacts, TokenDataset, TokenizedSample } from './token-dataset.js'
+
+/** Bytes of a dataset: in memory or in a file. */
+export interface ByteStore {
+  /** A copy of `length` bytes from `offset`. @throws {DataError} CACHE_DAMAGED when they are not there. */
+  read(offset: number, length: number): Uint8Array
+  close(): void
+}
+
+/** A store over bytes in memory. */
+export function memoryStore(buffer: ArrayBuffer): ByteStore {
+  return {
+    read: (offset, length) => new Uint8Array(buffer.slice(offset, offset + length)),
+    close: () => {},
+  }
+}
+
+/** A `TokenDataset` over the bytes that a `SampleWriter` wrote. */
+export class StoredDataset implements TokenDataset {
+  readonly numSamples: number
+  readonly numTokens: number
+  readonly numLabels: number
+  readonly numDocuments: number
+  readonly numTruncated: number
+  readonly numUnlabelled: number
+  readonly fingerprint: string
+  readonly sources: readonly string[]
+  readonly #facts: DatasetFacts
+  readonly #records: SampleRecords
+  readonly #tokens: ByteStore
+  readonly #ids: ByteStore
+
+  constructor(
+    facts: DatasetFacts,
+    fingerprint: string,
+    bytes: { readonly records: ArrayBuffer; readonly tokens: ByteStore; readonly ids: ByteStore },
+  ) {
+    this.numSamples = facts.numSamples
+    this.numTokens = facts.numTokens
+    this.numLabels = facts.numLabels
+    this.numDocuments = facts.numDocuments
+    this.numTruncated = facts.numTruncated
+    this.numUnlabelled = facts.numUnlabelled
+    this.fingerprint = fingerprint
+    this.sources = facts.sources
+    this.#facts = facts
+    this.#records = new SampleRecords(bytes.records)
+    this.#tokens = bytes.tokens
+    this.#ids = bytes.ids
+  }
+
+  length(index: number): number {
+    return this.#records.length(index)
+  }
+
+  labelCount(index: number): number {
+    return this.#records.length(index) - this.#records.labelStart(index)
+  }
+
+  sourceIndex(index: number): number {
+    return this.#records.source(index)
+  }
+
+  sample(index: number): TokenizedSample {
+    const record = this.#records.get(index)
+    const bytes = this.#tokens.read(record.firstToken * 4, record.length * 4)
+    const tokens = new Int32Array(bytes.buffer, bytes.byteOffset, record.length)
+    // An id outside the embedding would be read from memory that is not there.
+    if (tokens.some((id) => id < 0 || id >= this.#facts.vocabSize)) {
+      throw new DataError(
+        'CACHE_DAMAGED',
+        `sample ${index}: the token cache holds an id outside 0..${this.#facts.vocabSize - 1}; delete the cache`,
+      )
+    }
+    const id = Buffer.from(this.#ids.read(record.firstIdByte, record.idBytes)).toString('utf8')
+    return {
+      index,
+      id: record.piece === 0 ? id : `${id}#${record.piece - 1}`,
+      source: this.sources[record.source]!,
+      weight: record.weight,
+      path: this.#facts.paths[record.path]!,
+      line: record.line,
+      tokens,
+      labelMask: new Uint8Array(record.length).fill(1, record.labelStart),
+    }
+  }
+
+  close(): void {
+    this.#tokens.close()
+    this.#ids.close()
+  }
+}

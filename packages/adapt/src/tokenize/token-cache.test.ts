@@ -1,0 +1,368 @@
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type DataSource, type Document, readDocuments, resolveSources } from '../dataset/index.js'
+import { AdaptError } from '../errors.js'
+import { openCacheFiles } from './cache-files.js'
+import { writeTinyTokenizer } from './tiny-tokenizer.test.fixture.js'
+import { openTokenCache, type TokenCacheOptions } from './token-cache.js'
+import type { TokenDataset, TokenizedSample } from './token-dataset.js'
+import { tokenizeDocuments } from './tokenize-documents.js'
+import { loadTokenizer, type Tokenizer } from './tokenizer.js'
+
+let root = ''
+let folder = ''
+let tokenizer: Tokenizer
+beforeAll(() => {
+  root = mkdtempSync(path.join(os.tmpdir(), 'adapt-cache-'))
+  tokenizer = loadTokenizer(writeTinyTokenizer(path.join(root, 'tokenizer')))
+})
+afterAll(() => {
+  rmSync(root, { recursive: true, force: true })
+})
+beforeEach(() => {
+  folder = mkdtempSync(path.join(root, 'case-'))
+})
+
+function putLines(name: string, records: readonly unknown[]): void {
+  mkdirSync(path.dirname(path.join(folder, name)), { recursive: true })
+  writeFileSync(path.join(folder, name), records.map((r) => `${JSON.stringify(r)}\n`).join(''))
+}
+
+const cacheDir = (): string => path.join(folder, 'cache')
+
+async function open(
+  options: Partial<TokenCacheOptions> & { readonly source?: DataSource } = {},
+): Promise<TokenDataset> {
+  const { source = { path: 'data/*.jsonl' }, ...rest } = options
+  const files = await resolveSources([source], folder)
+  return await openTokenCache({
+    files,
+    tokenizer,
+    maxLength: 32,
+    cacheDir: cacheDir(),
+    numWorkers: 0,
+    ...rest,
+  })
+}
+
+async function codeOf(action: Promise<unknown>): Promise<string> {
+  const error = await action.then(
+    () => new Error('expected an error'),
+    (e: unknown) => e,
+  )
+  expect(error).toBeInstanceOf(AdaptError)
+  return (error as AdaptError).code
+}
+
+const allOf = (dataset: TokenDataset): TokenizedSample[] =>
+  Array.from({ length: dataset.numSamples }, (_, i) => dataset.sample(i))
+
+const textOf = (id: string, text: string): Document => ({
+  id,
+  source: 's',
+  path: 'p',
+  line: 1,
+  byteOffset: 0,
+  weight: 1,
+  content: { kind: 'text', text },
+})
+
+const completionOf = (prompt: string, completion: string): Document => ({
+  ...textOf('c', ''),
+  content: { kind: 'completion', prompt, completion },
+})
+
+function putCorpus(numDocuments = 40): void {
+  const words = 'the model reads data shapes trainer weighs each sample 😀 é'.split(' ')
+  const records = Array.from({ length: numDocuments }, (_, i) => {
+    const text = Array.from({ length: 1 + ((i * 7) % 90) }, (_, k) => words[(i + k * k) % words.length]).join(
+      ' ',
+    )
+    const shared = {
+      source: `s${i % 3}`,
+      weight: i % 4 === 0 ? 0.1 : 1,
+      id: i % 5 === 0 ? undefined : `doc-é-${i}`,
+    }
+    return i % 6 === 0
+      ? { prompt: text.slice(0, 20), completion: text.slice(20), ...shared }
+      : { text, ...shared }
+  })
+  putLines('data/a.jsonl', records.slice(0, numDocuments / 2))
+  putLines('data/b.jsonl', records.slice(numDocuments / 2))
+}
+
+describe('samples', () => {
+  it('frame a text with start and eos and predict all but the start', async () => {
+    const dataset = await tokenizeDocuments([textOf('x', 'the data')], tokenizer, 32)
+    const [ids] = await tokenizer.encodeBatch(['the data'])
+    expect(allOf(dataset)).toEqual([
+      {
+        index: 0,
+        id: 'x',
+        source: 's',
+        weight: 1,
+        path: 'p',
+        line: 1,
+        tokens: Int32Array.from([tokenizer.startId, ...ids!, tokenizer.eosId]),
+        labelMask: new Uint8Array(ids!.length + 2).fill(1, 1),
+      },
+    ])
+  })
+
+  it('predict the completion and the final eos of a completion, not the prompt', async () => {
+    const dataset = await tokenizeDocuments([completionOf('the model', ' reads é')], tokenizer, 32)
+    const { tokens, labelMask } = dataset.sample(0)
+    const labels = tokens.filter((_, i) => labelMask[i] === 1)
+    expect(labels.at(-1)).toBe(tokenizer.eosId)
+    expect(await tokenizer.decode(labels.subarray(0, -1))).toBe(' reads é')
+    expect(labelMask[0]).toBe(0)
+    expect([dataset.numLabels, dataset.labelCount(0)]).toEqual([labels.length, labels.length])
+  })
+
+  it('of a split text predict every token but the first exactly once', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 60 }),
+        fc.integer({ min: 2, max: 20 }),
+        async (n, maxLength) => {
+          const text = 'q'.repeat(n)
+          const dataset = await tokenizeDocuments([textOf('d', text), textOf('e', '')], tokenizer, maxLength)
+          const whole = [tokenizer.startId, ...(await tokenizer.encodeBatch([text]))[0]!, tokenizer.eosId]
+          const pieces = allOf(dataset).filter((s) => s.id !== 'e')
+          expect(pieces.map((s) => s.id)).toEqual(
+            pieces.length === 1 ? ['d'] : pieces.map((_, k) => `d#${k}`),
+          )
+          const predicted: number[] = [whole[0]!]
+          for (const { tokens, labelMask } of pieces) {
+            expect(tokens.length).toBeLessThanOrEqual(maxLength)
+            // Its first token is context: the last one of the piece before.
+            expect(tokens[0]).toBe(predicted.at(-1))
+            expect([...labelMask]).toEqual([...tokens].map((_, i) => (i === 0 ? 0 : 1)))
+            predicted.push(...tokens.subarray(1))
+          }
+          expect(predicted).toEqual(whole)
+          expect(dataset.numLabels).toBe(whole.length - 1 + 1)
+        },
+      ),
+      { seed: 1, numRuns: 60 },
+    )
+  })
+
+  it('of a long completion lose tokens at the right and are counted', async () => {
+    const documents = [completionOf('qq', 'wwww'), completionOf('qqqqqqqq', 'w'), completionOf('q', 'w')]
+    const dataset = await tokenizeDocuments(documents, tokenizer, 5)
+    const [cut, unlabelled, whole] = allOf(dataset)
+    expect([...cut!.labelMask]).toEqual([0, 0, 0, 1, 1])
+    expect([...unlabelled!.labelMask]).toEqual([0, 0, 0, 0, 0])
+    expect([...whole!.labelMask]).toEqual([0, 0, 1, 1])
+    expect(cut!.tokens.includes(tokenizer.eosId)).toBe(false)
+    expect([dataset.numTruncated, dataset.numUnlabelled, dataset.numLabels, dataset.numTokens]).toEqual([
+      2, 1, 4, 14,
+    ])
+  })
+
+  it('need a length of two tokens, and documents', async () => {
+    for (const maxLength of [1, 0, -1, 2.5, Number.NaN]) {
+      expect(await codeOf(tokenizeDocuments([textOf('x', 'a')], tokenizer, maxLength))).toBe('OUT_OF_RANGE')
+    }
+    expect(await codeOf(tokenizeDocuments([], tokenizer, 8))).toBe('EMPTY_DATA')
+  })
+
+  it('are read by index only within bounds', async () => {
+    const dataset = await tokenizeDocuments([textOf('x', 'a')], tokenizer, 8)
+    for (const index of [-1, 1, 0.5, Number.NaN]) {
+      expect(() => dataset.sample(index)).toThrow()
+    }
+    expect(() => dataset.length(1)).toThrow(RangeError)
+  })
+})
+
+describe('openTokenCache', () => {
+  it('holds the samples that tokenising in memory gives', async () => {
+    putCorpus()
+    const dataset = await open()
+    const documents: Document[] = []
+    for await (const document of readDocuments(await resolveSources([{ path: 'data/*.jsonl' }], folder))) {
+      documents.push(document)
+    }
+    const inMemory = await tokenizeDocuments(documents, tokenizer, 32)
+    expect(allOf(dataset)).toEqual(allOf(inMemory))
+    expect(dataset.sources).toEqual(['s0', 's1', 's2'])
+    expect(dataset.numDocuments).toBe(40)
+    const samples = allOf(dataset)
+    expect(samples.map((s) => s.index)).toEqual(samples.map((_, i) => i))
+    expect(new Set(samples.map((s) => s.id)).size).toBe(samples.length)
+    expect(samples.some((s) => s.weight === 0.1)).toBe(true)
+    expect(dataset.numTokens).toBe(samples.reduce((n, s) => n + s.tokens.length, 0))
+    expect(dataset.numLabels).toBe(samples.reduce((n, s) => n + s.labelMask.filter((m) => m === 1).length, 0))
+    for (const [i, s] of samples.entries()) {
+      expect(dataset.length(i)).toBe(s.tokens.length)
+      expect(dataset.sources[dataset.sourceIndex(i)]).toBe(s.source)
+      expect(dataset.labelCount(i)).toBe(s.labelMask.filter((m) => m === 1).length)
+    }
+    dataset.close()
+  })
+
+  it('writes the same bytes with any number of worker threads', async () => {
+    putCorpus(1200)
+    const contents = []
+    for (const numWorkers of [0, 1, 3]) {
+      const dir = path.join(folder, `cache-${numWorkers}`)
+      const dataset = await open({ numWorkers, cacheDir: dir })
+      dataset.close()
+      const cache = path.join(dir, dataset.fingerprint)
+      contents.push(readdirSync(cache).map((name) => [name, readFileSync(path.join(cache, name), 'base64')]))
+    }
+    expect(contents[0]).toHaveLength(4)
+    expect(contents[1]).toEqual(contents[0])
+    expect(contents[2]).toEqual(contents[0])
+  })
+
+  it('reuses a cache, and makes another when data, options or tokenizer change', async () => {
+    putCorpus()
+    const first = await open()
+    const stampOf = (): bigint =>
+      statSync(path.join(cacheDir(), first.fingerprint, 'meta.json'), { bigint: true }).mtimeNs
+    const stamp = stampOf()
+    expect((await open()).fingerprint).toBe(first.fingerprint)
+    expect(stampOf()).toBe(stamp)
+    const other = loadTokenizer(writeTinyTokenizer(path.join(folder, 'other'), { numMerges: 8 }))
+    const fingerprints = [
+      first.fingerprint,
+      (await open({ maxLength: 33 })).fingerprint,
+      (await open({ tokenizer: other })).fingerprint,
+      (await open({ source: { path: 'data/*.jsonl', limit: 9 } })).fingerprint,
+      (await open({ source: { path: 'data/*.jsonl', source: 'x' } })).fingerprint,
+      (await open({ maxBadRecords: 1 })).fingerprint,
+    ]
+    const file = path.join(folder, 'data/a.jsonl')
+    writeFileSync(file, readFileSync(file, 'utf8').replace('model', 'modem'))
+    fingerprints.push((await open()).fingerprint)
+    expect(new Set(fingerprints).size).toBe(fingerprints.length)
+    expect(readdirSync(cacheDir()).sort()).toEqual([...fingerprints].sort())
+  })
+
+  it('gives the same cache to two callers at once', async () => {
+    putCorpus()
+    const [a, b] = await Promise.all([open(), open()])
+    expect(allOf(a)).toEqual(allOf(b))
+    expect(readdirSync(cacheDir())).toEqual([a.fingerprint])
+  })
+
+  it('builds a damaged or incomplete cache again', async () => {
+    putCorpus()
+    const good = await open()
+    const samples = allOf(good)
+    const inCache = (name: string): string => path.join(cacheDir(), good.fingerprint, name)
+    const damages = [
+      () => truncateSync(inCache('tokens.bin'), 40),
+      () => appendFileSync(inCache('ids.bin'), 'x'),
+      () => rmSync(inCache('meta.json')),
+      () => writeFileSync(inCache('meta.json'), '{"key":'),
+      () => writeFileSync(inCache('meta.json'), '{}'),
+      () => rmSync(inCache('tokens.bin')),
+      () => {
+        const bytes = readFileSync(inCache('records.bin'))
+        bytes[30]! ^= 1
+        writeFileSync(inCache('records.bin'), bytes)
+      },
+    ]
+    for (const damage of damages) {
+      damage()
+      expect(openCacheFiles(path.dirname(inCache('')), good.fingerprint)).toBeUndefined()
+      expect(allOf(await open())).toEqual(samples)
+    }
+  })
+
+  it('refuses to hand out ids that no embedding has', async () => {
+    putCorpus()
+    const { fingerprint } = await open()
+    const file = path.join(cacheDir(), fingerprint, 'tokens.bin')
+    const bytes = readFileSync(file)
+    bytes.writeInt32LE(tokenizer.vocabSize, 8)
+    writeFileSync(file, bytes)
+    const dataset = await open()
+    expect(() => dataset.sample(0)).toThrow(/outside 0\.\./)
+    expect(dataset.sample(1).tokens.length).toBeGreaterThan(1)
+  })
+
+  it('reads samples by position when the files are too large for memory', async () => {
+    putCorpus()
+    const dataset = await open()
+    const cache = path.join(cacheDir(), dataset.fingerprint)
+    const byPosition = openCacheFiles(cache, dataset.fingerprint, 0)!
+    expect(allOf(byPosition)).toEqual(allOf(dataset))
+    truncateSync(path.join(cache, 'tokens.bin'), 40)
+    expect(() => byPosition.sample(byPosition.numSamples - 1)).toThrow(/became shorter/)
+    byPosition.close()
+    byPosition.close()
+    expect(() => byPosition.sample(0)).toThrow()
+  })
+
+  it('leaves nothing behind when it fails, and removes what a dead process left', async () => {
+    putCorpus()
+    const leftover = path.join(cacheDir(), `${'0'.repeat(64)}.tmp-${os.hostname()}-4194999-00000000`)
+    const foreign = path.join(cacheDir(), `${'0'.repeat(64)}.tmp-elsewhere-4194999-00000000`)
+    mkdirSync(leftover, { recursive: true })
+    mkdirSync(foreign)
+    putLines('data/c.jsonl', [{ text: 'fine' }, { wrong: 1 }])
+    for (const numWorkers of [0, 2]) {
+      expect(await codeOf(open({ numWorkers }))).toBe('UNKNOWN_RECORD')
+      expect(readdirSync(cacheDir())).toEqual([path.basename(foreign)])
+    }
+  })
+
+  it('notices a file that changes while it is read', async () => {
+    putCorpus(600)
+    const grow = (): void => appendFileSync(path.join(folder, 'data/a.jsonl'), '{"text":"late"}\n')
+    expect(await codeOf(open({ onProgress: grow }))).toBe('FILE_CHANGED')
+    expect(readdirSync(cacheDir())).toEqual([])
+  })
+
+  it('reports progress by documents, tokens and file', async () => {
+    putCorpus(600)
+    const seen: unknown[] = []
+    const dataset = await open({
+      onProgress: (p) => seen.push([p.numDocuments, p.file, p.fileNumber, p.numFiles]),
+    })
+    expect(seen).toEqual([
+      [256, 'data/a.jsonl', 1, 2],
+      [512, 'data/b.jsonl', 2, 2],
+    ])
+    dataset.close()
+  })
+
+  it('names data without a token to train on', async () => {
+    putLines('data/a.jsonl', [{ prompt: 'q'.repeat(50), completion: 'x' }])
+    expect(await codeOf(open({ maxLength: 8 }))).toBe('ZERO_TRAINED_TOKENS')
+    expect(await codeOf(open({ maxLength: 8 }))).toBe('ZERO_TRAINED_TOKENS')
+    expect(await codeOf(open({ maxLength: 1 }))).toBe('OUT_OF_RANGE')
+  })
+
+  it('fails when the tokenizer on disk is no longer the one that was loaded', async () => {
+    putCorpus()
+    const at = path.join(folder, 'tokenizer')
+    const mine = loadTokenizer(writeTinyTokenizer(at))
+    writeTinyTokenizer(at, { numMerges: 5 })
+    expect(await codeOf(open({ tokenizer: mine, numWorkers: 1 }))).toBe('TOKENIZER_THREAD_FAILED')
+  })
+
+  it('says that the cache folder cannot be written', async () => {
+    putCorpus()
+    writeFileSync(path.join(folder, 'file'), '')
+    expect(await codeOf(open({ cacheDir: path.join(folder, 'file', 'cache') }))).toBe('CACHE_WRITE_FAILED')
+  })
+})

@@ -1,0 +1,58 @@
+/** One sample: a document, or a piece of a long one. */
+export interface TokenizedSample {
+  /** Dense integer from 0, unique per data fingerprint. */
+  readonly index: number
+  /** The document's id, plus `#k` for the k-th piece (from 0) when the document was split. */
+  readonly id: string
+  readonly source: string
+  /** Static weight of the document. */
+  readonly weight: number
+  readonly path: string
+  readonly line: number
+  /** int32 [<= maxLength]. */
+  readonly tokens: Int32Array
+  /** uint8, same length: 1 where the token is to be predicted. Position 0 is always 0. */
+  readonly labelMask: Uint8Array
+}
+
+/** Samples on disk or in memory, read on demand; document order. */
+export interface TokenDataset {
+  readonly numSamples: number
+  /** Sum of the sample lengths: specials and the shared token of split documents included. */
+  readonly numTokens: number
+  /** Tokens to be predicted. */
+  readonly numLabels: number
+  readonly numDocuments: number
+  /** Completion samples that lost tokens at their right end. */
+  readonly numTruncated: number
+  /** Samples without any label (a prompt that fills the whole length). They train nothing. */
+  readonly numUnlabelled: number
+  /** SHA-256 (hex) that identifies samples and their order. */
+  readonly fingerprint: string
+  /** Names of the sources, in order of first appearance. */
+  readonly sources: readonly string[]
+  /** @throws {RangeError} for an index outside 0..numSamples-1. @throws {DataError} CACHE_DAMAGED */
+  sample(index: number): TokenizedSample
+  /** Tokens of a sample, without reading it. */
+  length(index: number): number
+  /** Labels of a sample, without reading it. */
+  labelCount(index: number): number
+  /** Index into `sources` of a sample, without reading it. */
+  sourceIndex(index: number): number
+  /** Closes its files. Reading afterwards is an error. */
+  close(): void
+}
+
+/** The facts of a dataset that are the same for all samples; kept as `meta.json` in the cache. */
+export interface DatasetFacts {
+  readonly numSamples: number
+  readonly numTokens: number
+  readonly numLabels: number
+  readonly numDocuments: number
+  readonly numTruncated: number
+  readonly numUnlabelled: number
+  readonly vocabSize: number
+  readonly sources: readonly string[]
+  /** Names of the data files. */
+  readonly paths: readonly string[]
+}

@@ -1,0 +1,191 @@
+import { isUtf8 } from 'node:buffer'
+import { createHash } from 'node:crypto'
+import { readFileSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { printable, scanJson } from '../dataset/index.js'
+import { ConfigError, HostileFileError } from '../errors.js'
+import { assertSafePatterns } from './tokenizer-patterns.js'
+
+/** Largest tokenizer.json that is read; the largest in common use have some 35 MB. */
+const MAX_FILE_BYTES = 256 * 1024 * 1024
+const MAX_DEPTH = 64
+
+type JsonObject = Readonly<Record<string, unknown>>
+
+/** What the files of a tokenizer folder say, checked. */
+export interface TokenizerFiles {
+  /** tokenizer.json for the native library: without truncation, padding, dropout and post-processing. */
+  readonly json: string
+  /** Highest id + 1: the rows an embedding needs. */
+  readonly vocabSize: number
+  readonly idOf: ReadonlyMap<string, number>
+  readonly addedTokens: ReadonlyMap<string, number>
+  readonly bosToken: string | undefined
+  readonly eosToken: string | undefined
+  readonly padToken: string | undefined
+  /** False only when tokenizer_config.json says `add_bos_token: false`. */
+  readonly addBosToken: boolean
+  /** SHA-256 (hex) of tokenizer.json. */
+  readonly sha256: string
+}
+
+/**
+ * Reads tokenizer.json, and the special tokens from tokenizer_config.json, else special_tokens_map.json.
+ *
+ * @throws {ConfigError} FILE_NOT_FOUND without tokenizer.json.
+ * @throws {HostileFileError} BAD_TOKENIZER for damaged files or ids that clash, TOKENIZER_PATTERN.
+ */
+export function readTokenizerFiles(folder: string): TokenizerFiles {
+  const file = path.join(folder, 'tokenizer.json')
+  const bytes = readBounded(file)
+  if (bytes === undefined) {
+    throw new ConfigError(
+      'FILE_NOT_FOUND',
+      `${printable(folder)}: expected a folder with tokenizer.json, found none; set tokenizer to such a folder`,
+      { folder },
+    )
+  }
+  const config = parseJson(bytes, file)
+  assertSafePatterns(config, file)
+  const model = objectOf(config.model, file, '"model"')
+  const idOf = vocabularyOf(model, file)
+  const addedTokens = addedTokensOf(config, idOf, file)
+  for (const [token, id] of addedTokens) {
+    idOf.set(token, id)
+  }
+  const vocabSize = checkIds(idOf, file)
+  const special = readOptional(path.join(folder, 'special_tokens_map.json'))
+  const settings = readOptional(path.join(folder, 'tokenizer_config.json'))
+  const tokenOf = (key: string): string | undefined => contentOf(settings[key]) ?? contentOf(special[key])
+  return {
+    json: JSON.stringify({
+      ...config,
+      truncation: null,
+      padding: null,
+      // It would add special tokens (we do) and trim offsets (we need them whole).
+      post_processor: null,
+      // Random merges would make the tokens of a text differ from one time to the next.
+      model: 'dropout' in model ? { ...model, dropout: null } : model,
+    }),
+    vocabSize,
+    idOf,
+    addedTokens,
+    bosToken: tokenOf('bos_token'),
+    eosToken: tokenOf('eos_token'),
+    padToken: tokenOf('pad_token'),
+    addBosToken: settings.add_bos_token !== false,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+  }
+}
+
+/** An error about a file of the tokenizer that is damaged or made to harm. */
+export function badTokenizer(file: string, problem: string, cause?: unknown): HostileFileError {
+  const options = cause === undefined ? undefined : { cause }
+  return new HostileFileError('BAD_TOKENIZER', `${printable(file)}: ${problem}`, { file }, options)
+}
+
+function readOptional(file: string): JsonObject {
+  const bytes = readBounded(file)
+  return bytes === undefined ? {} : parseJson(bytes, file)
+}
+
+function readBounded(file: string): Buffer | undefined {
+  try {
+    const found = statSync(file)
+    if (!found.isFile() || found.size > MAX_FILE_BYTES) {
+      throw badTokenizer(file, `expected a file of at most ${MAX_FILE_BYTES} bytes`)
+    }
+    return readFileSync(file)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      return undefined
+    }
+    if (error instanceof HostileFileError) {
+      throw error
+    }
+    const said = `${printable(file)}: cannot be read: ${printable(message)}`
+    throw new ConfigError('FILE_UNREADABLE', said, { file }, { cause: error })
+  }
+}
+
+function parseJson(bytes: Buffer, file: string): JsonObject {
+  if (!isUtf8(bytes)) {
+    throw badTokenizer(file, 'expected UTF-8')
+  }
+  const { depth } = scanJson(bytes)
+  if (depth > MAX_DEPTH) {
+    throw badTokenizer(file, `expected at most ${MAX_DEPTH} levels of nesting, received ${depth}`)
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(bytes.toString('utf8'))
+  } catch (error) {
+    throw badTokenizer(file, `expected JSON: ${printable((error as Error).message)}`, error)
+  }
+  return objectOf(value, file, 'the file')
+}
+
+function objectOf(value: unknown, file: string, what: string): JsonObject {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw badTokenizer(file, `${what}: expected a JSON object`)
+  }
+  return value as JsonObject
+}
+
+/** Token to id: an object for BPE, WordPiece and WordLevel; a list of [token, score] in id order for Unigram. */
+function vocabularyOf(model: JsonObject, file: string): Map<string, number> {
+  const { vocab } = model
+  if (Array.isArray(vocab)) {
+    return new Map(vocab.map((entry, id) => [String((entry as unknown[] | null)?.[0]), id]))
+  }
+  return new Map(Object.entries(objectOf(vocab, file, '"model.vocab"')) as [string, number][])
+}
+
+function addedTokensOf(
+  config: JsonObject,
+  idOf: ReadonlyMap<string, number>,
+  file: string,
+): Map<string, number> {
+  const added = new Map<string, number>()
+  for (const entry of Array.isArray(config.added_tokens) ? config.added_tokens : []) {
+    const { content, id } = objectOf(entry, file, '"added_tokens"')
+    if (typeof content !== 'string' || typeof id !== 'number') {
+      throw badTokenizer(file, '"added_tokens": expected entries with a text "content" and a number "id"')
+    }
+    const known = added.get(content) ?? idOf.get(content) ?? id
+    if (known !== id) {
+      throw badTokenizer(file, `token "${printable(content, 40)}" has two ids, ${known} and ${id}`)
+    }
+    added.set(content, id)
+  }
+  return added
+}
+
+function checkIds(idOf: ReadonlyMap<string, number>, file: string): number {
+  const tokenOf = new Map<number, string>()
+  let highest = -1
+  for (const [token, id] of idOf) {
+    if (!Number.isInteger(id) || id < 0) {
+      throw badTokenizer(file, `token "${printable(token, 40)}": expected an integer id >= 0, received ${id}`)
+    }
+    const other = tokenOf.get(id)
+    if (other !== undefined) {
+      const both = `"${printable(other, 40)}" and "${printable(token, 40)}"`
+      throw badTokenizer(file, `id ${id} belongs to two tokens, ${both}`)
+    }
+    tokenOf.set(id, token)
+    highest = Math.max(highest, id)
+  }
+  if (idOf.size === 0 || highest + 1 > 2 * idOf.size + 1024) {
+    throw badTokenizer(file, `expected ids without large gaps, received ${idOf.size} ids up to ${highest}`)
+  }
+  return highest + 1
+}
+
+/** A special token is written as text or as an object with `content`. */
+function contentOf(value: unknown): string | undefined {
+  const content =
+    typeof value === 'object' && value !== null ? (value as { readonly content?: unknown }).content : value
+  return typeof content === 'string' && content !== '' ? content : undefined
+}

@@ -1,0 +1,164 @@
+import { createHash } from 'node:crypto'
+import path from 'node:path'
+import { type Encoding, Tokenizer as NativeTokenizer } from 'tokenizers'
+import { printable } from '../dataset/index.js'
+import { ConfigError } from '../errors.js'
+import { badTokenizer, readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
+
+export interface Tokenizer {
+  /** Folder it was loaded from; worker threads load it again. */
+  readonly folder: string
+  /** Highest id + 1: the rows an embedding needs. */
+  readonly vocabSize: number
+  readonly bosId?: number
+  readonly eosId: number
+  readonly padId?: number
+  /** First token of every sample: `bosId`, or `eosId` without one or with `add_bos_token: false`. */
+  readonly startId: number
+  /** SHA-256 (hex) of tokenizer.json and the special ids: equal hashes give equal tokens. */
+  readonly hash: string
+  /** Ids of each text, without special tokens of our own; `<eos>` written in a text is that token. */
+  encodeBatch(texts: readonly string[]): Promise<Int32Array[]>
+  /** Ids of prompt and completion joined; see `EncodedCompletion` for the border. */
+  encodeCompletions(pairs: readonly CompletionText[]): Promise<EncodedCompletion[]>
+  decode(ids: ArrayLike<number>, options?: { readonly skipSpecialTokens?: boolean }): Promise<string>
+}
+
+export interface CompletionText {
+  readonly prompt: string
+  readonly completion: string
+}
+
+export interface EncodedCompletion {
+  readonly tokens: Int32Array
+  /**
+   * Tokens that hold no character of the completion. Prompt and completion are tokenised as one text, as they
+   * stand in a document, and the border is found by character offsets; a token that straddles it counts to the
+   * completion, because its last characters are to be learnt.
+   */
+  readonly numPromptTokens: number
+}
+
+/**
+ * Loads a Hugging Face tokenizer: tokenizer.json, with the special tokens of tokenizer_config.json or
+ * special_tokens_map.json.
+ *
+ * @throws {ConfigError} FILE_NOT_FOUND; TOKENIZER_NO_EOS; TOKENIZER_SPECIAL_TOKEN when a special token has no id.
+ * @throws {HostileFileError} BAD_TOKENIZER, TOKENIZER_PATTERN.
+ */
+export function loadTokenizer(folder: string): Tokenizer {
+  const files = readTokenizerFiles(folder)
+  const file = path.join(folder, 'tokenizer.json')
+  const native = loadNative(files, file)
+  const bosId = specialId(files, files.bosToken, 'bos_token', folder)
+  const eosId = specialId(files, files.eosToken, 'eos_token', folder)
+  const padId = specialId(files, files.padToken, 'pad_token', folder)
+  if (eosId === undefined) {
+    throw new ConfigError(
+      'TOKENIZER_NO_EOS',
+      `${printable(folder)}: expected an eos_token in tokenizer_config.json or special_tokens_map.json, found none`,
+      { folder },
+    )
+  }
+  const startId = files.addBosToken ? (bosId ?? eosId) : eosId
+  const identity = JSON.stringify([files.sha256, startId, eosId])
+  return {
+    folder: path.resolve(folder),
+    vocabSize: files.vocabSize,
+    ...(bosId === undefined ? {} : { bosId }),
+    eosId,
+    ...(padId === undefined ? {} : { padId }),
+    startId,
+    hash: createHash('sha256').update(identity).digest('hex'),
+    async encodeBatch(texts) {
+      return (await encode(native, texts)).map((e) => Int32Array.from(e.getIds()))
+    },
+    async encodeCompletions(pairs) {
+      const encodings = await encode(
+        native,
+        pairs.map((p) => p.prompt + p.completion),
+      )
+      return encodings.map((encoding, i) => ({
+        tokens: Int32Array.from(encoding.getIds()),
+        numPromptTokens: countPromptTokens(encoding, pairs[i]!.prompt),
+      }))
+    },
+    async decode(ids, options = {}) {
+      return await native.decode(Array.from(ids), options.skipSpecialTokens ?? false)
+    },
+  }
+}
+
+/**
+ * @param embeddingRows  Rows of the model's embedding (its `vocab_size`); more than the tokenizer needs is fine.
+ * @throws {ConfigError} TOKENIZER_TOO_LARGE
+ */
+export function assertTokenizerFits(tokenizer: Tokenizer, embeddingRows: number): void {
+  if (tokenizer.vocabSize > embeddingRows) {
+    throw new ConfigError(
+      'TOKENIZER_TOO_LARGE',
+      `tokenizer ${printable(tokenizer.folder)}: needs an embedding of ${tokenizer.vocabSize} rows, ` +
+        `the model has ${embeddingRows}; use the model's own tokenizer or a larger vocab_size`,
+      { vocabSize: tokenizer.vocabSize, embeddingRows },
+    )
+  }
+}
+
+async function encode(native: NativeTokenizer, texts: readonly string[]): Promise<Encoding[]> {
+  return texts.length === 0 ? [] : await native.encodeBatch([...texts], { addSpecialTokens: false })
+}
+
+function countPromptTokens(encoding: Encoding, prompt: string): number {
+  if (prompt === '') {
+    return 0
+  }
+  // Offsets count characters (code points), a JavaScript length counts UTF-16 units.
+  let numCharacters = 0
+  for (const _ of prompt) {
+    numCharacters += 1
+  }
+  const offsets = encoding.getOffsets()
+  const border = offsets.findIndex(([, end]) => end! > numCharacters)
+  return border < 0 ? offsets.length : border
+}
+
+function loadNative(files: TokenizerFiles, file: string): NativeTokenizer {
+  let native: NativeTokenizer
+  try {
+    native = NativeTokenizer.fromString(files.json)
+  } catch (error) {
+    const said = printable((error as Error).message)
+    throw badTokenizer(file, `not a tokenizer this program can load: ${said}`, error)
+  }
+  for (const [token, id] of files.addedTokens) {
+    // The library gives an added token another id than the file says when the ids leave gaps.
+    const actual = native.tokenToId(token)
+    if (actual !== id) {
+      throw badTokenizer(
+        file,
+        `added token "${printable(token, 40)}": expected id ${id}, it would get ${actual}`,
+      )
+    }
+  }
+  return native
+}
+
+function specialId(
+  files: TokenizerFiles,
+  token: string | undefined,
+  key: string,
+  folder: string,
+): number | undefined {
+  if (token === undefined) {
+    return undefined
+  }
+  const id = files.idOf.get(token)
+  if (id === undefined) {
+    throw new ConfigError(
+      'TOKENIZER_SPECIAL_TOKEN',
+      `${printable(folder)}: ${key} "${printable(token, 40)}" is no token of tokenizer.json`,
+      { folder, key, token },
+    )
+  }
+  return id
+}

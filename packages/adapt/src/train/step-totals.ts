@@ -1,0 +1,121 @@
+/** N labelled positions, S samples of a micro-batch. */
+import { cat, type Collective, noGrad, reshape, scope, tensor, type Tensor } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
+import { denominator, tokenFactor } from '../loss/index.js'
+import type { Method } from '../method/index.js'
+import type { SampleRecord } from '../record/index.js'
+import { meanBySample } from './sample-loss.js'
+
+/** What a micro-batch leaves on the device for the end of the step. */
+export interface MicroBatchTally {
+  readonly batch: Batch
+  /** Sample of each labelled position. */
+  readonly sampleOf: Int32Array
+  readonly loss_N: Tensor
+  readonly score_S: Tensor
+  readonly weight_S: Tensor
+}
+
+/** One optimiser step in numbers; sums run over all ranks. */
+export interface StepTotals {
+  /** This rank's samples. */
+  readonly samples: readonly SampleRecord[]
+  /** Scores of all ranks' samples with labels. */
+  readonly scores: Float64Array
+  /** (1/Z) sum_i w_i l_i, and the same with every gate weight 1; nats. */
+  readonly lossWeighted: number
+  readonly lossUnweighted: number
+  /** Z of the normaliser. */
+  readonly denominator: number
+  /** Norm of the gradient of `lossWeighted`, before clipping. */
+  readonly gradNorm: number
+  /** What the accumulated gradients are multiplied by to be those of `lossWeighted`: 1 / (A Z). */
+  readonly gradientScale: number
+  readonly numTokens: number
+  readonly numTokensProcessed: number
+  /** False when a value is not finite or no weight is left: the optimiser must not move. */
+  readonly canUpdate: boolean
+  readonly isFinite: boolean
+  readonly signalMs: number
+}
+
+interface SynchroniseContext {
+  readonly method: Method
+  readonly collective: Collective
+  readonly options: { readonly lossScale: number }
+  readonly signalMs: number
+}
+
+/** The one place in a step where the host waits for the device: everything it wants to know, in one copy. */
+export function synchronise(tallies: readonly MicroBatchTally[], rawNorm: Tensor, context: SynchroniseContext): StepTotals {
+  const host = noGrad(() =>
+    scope(() => {
+      const parts = tallies.flatMap(({ loss_N, score_S, weight_S }) => [loss_N, score_S, weight_S])
+      return cat([reshape(rawNorm, [1]), ...parts]).toFloat32Array()
+    }),
+  )
+  let position = 1
+  const take = (count: number) => host.subarray(position, (position += count))
+  const samples = tallies.flatMap(({ batch, sampleOf }) => {
+    const losses = meanBySample(take(sampleOf.length), sampleOf, batch.samples.length)
+    const scores = take(batch.samples.length)
+    const weights = take(batch.samples.length)
+    return batch.samples.map(
+      ({ index, id, source, weight, numLabels }, i): SampleRecord => ({
+        index,
+        id,
+        source,
+        score: scores[i]!,
+        weight: weights[i]!,
+        sampleWeight: weight,
+        loss: losses[i]!,
+        tokens: numLabels,
+      }),
+    )
+  })
+  const numTokensProcessed = tallies.reduce((sum, { batch }) => sum + batch.samples.reduce((n, { numTokens }) => n + numTokens, 0), 0)
+  return total(samples, host[0]!, numTokensProcessed, context)
+}
+
+function total(samples: readonly SampleRecord[], rawNorm: number, numTokensProcessed: number, context: SynchroniseContext): StepTotals {
+  const { method, collective, options, signalMs } = context
+  const { normalizer } = method
+  const labelled = samples.filter(({ tokens }) => tokens > 0)
+  const weigh = (useGate: boolean) => {
+    const weighted = labelled.map(({ weight, sampleWeight, tokens }) => ({ weight: sampleWeight * (useGate ? weight : 1), numLabels: tokens }))
+    const numerator = labelled.reduce(
+      (sum, { loss, tokens }, i) => sum + weighted[i]!.weight * loss * tokens * tokenFactor(normalizer, tokens),
+      0,
+    )
+    return [numerator, denominator(normalizer, weighted)]
+  }
+  const [weightedSum, z, plainSum, plainZ, numTokens, processed] = collective.allReduceNumbers([
+    ...weigh(true),
+    ...weigh(false),
+    labelled.reduce((sum, { tokens }) => sum + tokens, 0),
+    numTokensProcessed,
+  ]) as [number, number, number, number, number, number]
+  const gradNorm = rawNorm / (options.lossScale * z)
+  const lossWeighted = weightedSum / z
+  const isFinite = Number.isFinite(rawNorm) && Number.isFinite(weightedSum)
+  return {
+    samples,
+    scores: gatherScores(labelled, collective),
+    lossWeighted,
+    lossUnweighted: plainSum / plainZ,
+    denominator: z,
+    gradNorm,
+    gradientScale: 1 / (options.lossScale * z),
+    numTokens,
+    numTokensProcessed: processed,
+    isFinite,
+    canUpdate: isFinite && z > 0 && Number.isFinite(gradNorm),
+    signalMs,
+  }
+}
+
+function gatherScores(samples: readonly SampleRecord[], collective: Collective): Float64Array {
+  const mine = Float64Array.from(samples, ({ score }) => score)
+  if (collective.worldSize === 1) return mine
+  return scope(() => cat(collective.allGather(tensor(mine, [mine.length]))).toFloat64Array())
+}

@@ -1,0 +1,197 @@
+import { type Collective, distributed, type DType, optim, scope } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
+import { NumericError } from '../errors.js'
+import { type Calibration } from '../gate/index.js'
+import { labelledPositions } from '../loss/index.js'
+import type { Method } from '../method/index.js'
+import { embedTokens, type Llama, toModelInputs } from '../model/index.js'
+import type { StepRecord } from '../record/index.js'
+import { summarizeSamples } from '../record/index.js'
+import type { RefreshReport, SignalContext } from '../signal/index.js'
+import { forwardFlops, trainingFlops } from './flops.js'
+import { meanLossPerSample } from './sample-loss.js'
+import type { StepTotals } from './step-totals.js'
+import { type TrainParts, trainStep } from './train-step.js'
+
+export interface TrainerOptions {
+  readonly totalSteps: number
+  readonly learningRate: number
+  readonly schedule?: optim.ScheduleKind
+  readonly warmupSteps?: number
+  readonly decaySteps?: number | undefined
+  readonly minLearningRateRatio?: number
+  readonly weightDecay?: number
+  readonly adamBeta1?: number
+  readonly adamBeta2?: number
+  readonly adamEpsilon?: number
+  readonly maxGradNorm?: number | undefined
+  readonly autocastDtype?: DType | undefined
+  readonly gradientCheckpointing?: boolean
+  readonly lossChunkSize?: number
+  /** Rows of the global batch and positions of a row: the constant that keeps gradients in range. */
+  readonly globalRows: number
+  readonly maxLength: number
+  readonly collective?: Collective
+  /** Steps in a row without a finite loss after which training stops. Default 3. */
+  readonly maxNonFiniteSteps?: number
+}
+
+/** What happened around one step besides the step itself. */
+export interface StepEvents {
+  readonly refresh?: { readonly report: RefreshReport; readonly ms: number; readonly flops: number }
+  readonly calibrations: readonly Calibration[]
+  readonly totals: StepTotals
+}
+
+/** Model, method and optimiser of one run, and the count of steps. Feeding it batches is the caller's part. */
+export class Trainer {
+  readonly model: Llama
+  readonly method: Method
+  readonly optimizer: optim.AdamW
+  private readonly parts: TrainParts
+  private readonly options: TrainerOptions
+  private readonly numParameters: number
+  private flopsTrain = 0
+  private flopsSignal = 0
+  private nonFiniteSteps = 0
+  /** Completed optimiser steps. */
+  step = 0
+
+  constructor(model: Llama, method: Method, anchors: readonly Batch[], options: TrainerOptions) {
+    const collective = options.collective ?? distributed.singleProcess
+    this.model = model
+    this.method = method
+    this.options = options
+    this.numParameters = model.numParameters
+    this.optimizer = new optim.AdamW(optim.decayGroups(model.parameters(), options.weightDecay ?? 0), {
+      beta1: options.adamBeta1 ?? 0.9,
+      beta2: options.adamBeta2 ?? 0.999,
+      epsilon: options.adamEpsilon ?? 1e-8,
+    })
+    const perRow = method.normalizer.startsWith('token') ? options.maxLength : 1
+    this.parts = {
+      model,
+      method,
+      optimizer: this.optimizer,
+      collective,
+      context: createSignalContext(model, anchors, collective, options.autocastDtype),
+      options: {
+        autocastDtype: options.autocastDtype,
+        checkpoint: options.gradientCheckpointing ?? false,
+        ...(options.lossChunkSize === undefined ? {} : { lossChunkSize: options.lossChunkSize }),
+        maxGradNorm: options.maxGradNorm,
+        lossScale: 1 / (options.globalRows * perRow),
+      },
+    }
+  }
+
+  /** The rate of the next step. */
+  get learningRate(): number {
+    const { learningRate, totalSteps, schedule = 'linear', warmupSteps = 0, decaySteps, minLearningRateRatio = 0 } = this.options
+    const factor = optim.scheduleFactor(this.step, {
+      kind: schedule,
+      totalSteps,
+      warmupSteps,
+      minRatio: minLearningRateRatio,
+      ...(decaySteps === undefined ? {} : { decaySteps }),
+    })
+    return learningRate * factor
+  }
+
+  /**
+   * Runs one optimiser step on this rank's micro-batches.
+   * @throws {NumericError} NOT_FINITE after several steps in a row without a finite loss; the model is unchanged.
+   */
+  runStep(batches: readonly Batch[], epoch: number): { record: StepRecord; events: StepEvents } {
+    const start = performance.now()
+    const learningRate = this.learningRate
+    this.optimizer.learningRate = learningRate
+    const refresh = this.refresh()
+    const totals = trainStep(this.parts, batches)
+    this.step += 1
+    this.assertFinite(totals)
+    const { gate } = this.method
+    const calibrations = [
+      ...(refresh?.report.rescored ? [gate.rescore?.(refresh.report.rescored)] : []),
+      gate.observe?.(totals.scores, this.step),
+    ].filter((calibration) => calibration !== undefined)
+    this.countFlops(totals, refresh?.flops ?? 0)
+    const stepMs = performance.now() - start
+    const record: StepRecord = {
+      type: 'step',
+      step: this.step,
+      time: Date.now() / 1000,
+      epoch,
+      lossWeighted: totals.lossWeighted,
+      lossUnweighted: totals.lossUnweighted,
+      gradNorm: totals.gradNorm,
+      learningRate,
+      ...summarizeSamples(totals.samples, { unit: this.method.normalizer.startsWith('token') ? 'token' : 'sample' }),
+      numTokensProcessed: totals.numTokensProcessed,
+      tokensPerSecond: (totals.numTokensProcessed / stepMs) * 1000,
+      stepMs,
+      signalMs: totals.signalMs + (refresh?.ms ?? 0),
+      flopsTrain: this.flopsTrain,
+      flopsSignal: this.flopsSignal,
+      skipped: !totals.canUpdate,
+    }
+    return { record, events: { ...(refresh ? { refresh } : {}), calibrations, totals } }
+  }
+
+  private refresh(): StepEvents['refresh'] {
+    const start = performance.now()
+    const report = this.method.signal.beforeStep?.(this.step, this.parts.context)
+    if (!report) return undefined
+    return { report, ms: performance.now() - start, flops: forwardFlops(this.numParameters, report.numTokens) }
+  }
+
+  private countFlops(totals: StepTotals, refreshFlops: number): void {
+    const { gate, signal } = this.method
+    const recompute = this.options.gradientCheckpointing ?? false
+    this.flopsTrain += trainingFlops(this.numParameters, totals.numTokensProcessed, { recompute })
+    const scoring = gate.needs === 'step' || signal.needs.separateForward
+    this.flopsSignal += refreshFlops + (scoring ? forwardFlops(this.numParameters, totals.numTokensProcessed) : 0)
+  }
+
+  private assertFinite(totals: StepTotals): void {
+    this.nonFiniteSteps = totals.isFinite ? 0 : this.nonFiniteSteps + 1
+    const limit = this.options.maxNonFiniteSteps ?? 3
+    if (this.nonFiniteSteps < limit) return
+    throw new NumericError(
+      'NOT_FINITE',
+      `step ${this.step}: the loss or the gradient was not finite in ${limit} steps in a row (loss ${totals.lossWeighted}, norm ${totals.gradNorm}); ` +
+        'no update was made from them: lower learning_rate or check the data',
+      { samples: totals.samples.map(({ id }) => id) },
+    )
+  }
+
+  /** Frees the optimiser and the method's tensors; the model stays with its owner. */
+  dispose(): void {
+    this.model.zeroGrad()
+    this.optimizer.dispose()
+    this.method.signal.dispose()
+  }
+}
+
+/** Forward without a graph for anchors and scoring, in the dtype of training. */
+function createSignalContext(
+  model: Llama,
+  anchors: readonly Batch[],
+  collective: Collective,
+  autocastDtype: DType | undefined,
+): SignalContext {
+  return {
+    collective,
+    anchors,
+    embed(batch) {
+      const inputs = toModelInputs(batch, model.device)
+      const hidden_BTD = embedTokens(model, inputs, { autocastDtype })
+      return {
+        inputs,
+        hidden_BTD,
+        sampleLoss_S: () =>
+          scope(() => meanLossPerSample(model, hidden_BTD, labelledPositions(batch, model.device), batch, { autocastDtype })),
+      }
+    },
+  }
+}

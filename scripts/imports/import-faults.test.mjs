@@ -1,0 +1,94 @@
+import path from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createFakeHost } from '../setup/fake-host.mjs'
+import { findImportFaults } from './import-faults.mjs'
+
+let tree
+beforeEach(() => {
+  tree = createFakeHost()
+  tree.write('package.json', JSON.stringify({ devDependencies: { vitest: '1' } }))
+  tree.write(
+    'packages/adapt/package.json',
+    JSON.stringify({ dependencies: { '@adapt-ts/torch': '1', zod: '1' } }),
+  )
+  tree.write('packages/torch/package.json', '{}')
+  adapt('index.ts', "export * from './cli/index.js'\n")
+  adapt('gate/index.ts', "import { E } from '../errors.js'\nimport * as torch from '@adapt-ts/torch'\n")
+  adapt('method/index.ts', "import type { Gate } from '../gate/index.js'\nimport { z } from 'zod'\n")
+})
+afterEach(() => tree.remove())
+
+const adapt = (file, text) => tree.write(`packages/adapt/src/${file}`, text)
+const torch = (file, text) => tree.write(`packages/torch/src/${file}`, text)
+const faults = () => findImportFaults(tree.prefix).faults
+
+describe('findImportFaults', () => {
+  it('finds nothing wrong in sources that keep the order', () => {
+    expect(faults()).toEqual([])
+    expect(findImportFaults(tree.prefix).numFiles).toBe(3)
+  })
+
+  it('finds a planted import of a later folder, also of a type, a re-export or a dynamic one', () => {
+    adapt('gate/index.ts', "// order\nimport type { M } from '../method/index.js'\n")
+    adapt('batch/a.ts', "export { x } from '../model/x.js'\n")
+    adapt('batch/b.ts', "const x = await import('../model/x.js')\n")
+    const found = faults()
+    expect(found).toContain(
+      'packages/adapt/src/gate/index.ts:2: gate must not import method: imports go to earlier folders only',
+    )
+    expect(found.filter((fault) => fault.includes('batch must not import model'))).toHaveLength(2)
+    expect(found.find((fault) => fault.includes('each other'))).toMatch(
+      /gate -> method -> gate|method -> gate -> method/,
+    )
+  })
+
+  it('lets tests import any folder, but not another package by path', () => {
+    adapt('gate/gate.test.ts', "import { it } from 'vitest'\nimport { m } from '../method/index.js'\n")
+    expect(faults()).toEqual([])
+    adapt('gate/gate.test.ts', "import { t } from '../../../torch/src/index.js'\n")
+    expect(faults()[0]).toMatch(/gate\.test\.ts:1: imports .*outside its package/)
+  })
+
+  it('keeps packages/torch from knowing packages/adapt', () => {
+    torch('a.ts', "import { x } from '@adapt-ts/adapt'\n")
+    torch('b.test.ts', "import { x } from '../../adapt/src/index.js'\n")
+    expect(faults()).toEqual([
+      'packages/torch/src/a.ts:1: @adapt-ts/torch must not know @adapt-ts/adapt',
+      'packages/torch/src/b.test.ts:1: imports ../../adapt/src/index.js, outside its package: another package is imported by its name',
+    ])
+  })
+
+  it('keeps the engine out of the folders that work without it, and its inside out of all', () => {
+    adapt('dataset/a.ts', "import { x } from '@adapt-ts/torch'\n")
+    adapt('model/a.ts', "import { x } from '@adapt-ts/torch/dist/x.js'\n")
+    expect(faults()).toEqual([
+      'packages/adapt/src/dataset/a.ts:1: dataset must not import @adapt-ts/torch: it works without the engine',
+      'packages/adapt/src/model/a.ts:1: imports @adapt-ts/torch/dist/x.js: only @adapt-ts/torch itself is public',
+    ])
+  })
+
+  it('finds folders of packages/torch that import each other', () => {
+    torch('nn/a.ts', "import { x } from '../optim/x.js'\n")
+    torch('optim/x.ts', "import { y } from '../nn/y.js'\n")
+    expect(faults()).toEqual([
+      'packages/torch/src: folders import each other: nn -> optim -> nn (packages/torch/src/nn/a.ts:1, packages/torch/src/optim/x.ts:1)',
+    ])
+  })
+
+  it('finds packages that are not declared, built-ins without node: and folders without a place', () => {
+    adapt('gate/b.ts', "import x from 'lodash'\nimport fs from 'fs'\n// import 'chalk'\n")
+    adapt('helpers/a.ts', "import '../gate/index.js'\n")
+    expect(faults()).toEqual([
+      'packages/adapt/src/gate/b.ts:1: lodash is not among the dependencies of packages/adapt',
+      'packages/adapt/src/gate/b.ts:2: write node:fs',
+      'packages/adapt/src/helpers/a.ts:1: folder helpers has no place in scripts/imports/rules.mjs',
+    ])
+  })
+
+  it('lists long files without calling them faults', () => {
+    adapt('gate/long.ts', '\n'.repeat(401))
+    const { faults: found, longFiles } = findImportFaults(tree.prefix)
+    expect(found).toEqual([])
+    expect(longFiles).toEqual([`${path.join('packages/adapt/src/gate/long.ts')}: 402 lines`])
+  })
+})

@@ -1,0 +1,25 @@
+/** Folders of packages/adapt/src in their order: each imports only from those before it (and errors.ts). */
+export const adaptFolders = [
+  'dataset',
+  'tokenize',
+  'batch',
+  'model',
+  'signal',
+  'gate',
+  'method',
+  'loss',
+  'train',
+  'record',
+  'checkpoint',
+  'eval',
+  'report',
+  'config',
+  'experiment',
+  'cli',
+]
+
+/** Folders that must load without the engine. */
+export const engineFreeFolders = ['dataset', 'tokenize', 'batch', 'record', 'report', 'config']
+
+/** Files above this many lines are listed; splitting them is a matter of judgement. */
+export const longFileLines = 400

@@ -1,0 +1,37 @@
+const maxRuntimePackages = 6
+
+/**
+ * What would let an installation drift or run foreign code.
+ * @param {{ packages: Record<string, any> }} lock parsed package-lock.json
+ * @returns {string[]} one sentence per fault
+ */
+export function lockfileFaults(lock) {
+  const faults = []
+  const runtime = new Set()
+  for (const [name, entry] of Object.entries(lock.packages)) {
+    if (!name.startsWith('node_modules/')) {
+      for (const dependency of Object.keys(entry.dependencies ?? {})) runtime.add(dependency)
+      continue
+    }
+    if (entry.link) {
+      if (!entry.resolved?.startsWith('packages/')) faults.push(`${name}: links outside packages/`)
+      continue
+    }
+    if (!/^sha512-/.test(entry.integrity ?? '')) faults.push(`${name}: has no SHA-512 integrity`)
+    if (entry.hasInstallScript) faults.push(`${name}: has an install script`)
+    if (entry.resolved !== undefined) faults.push(`${name}: names a download address`)
+    for (const optional of Object.keys(entry.optionalDependencies ?? {})) {
+      const isLocked = [`${name}/node_modules/${optional}`, `node_modules/${optional}`].some(
+        (key) => lock.packages[key],
+      )
+      if (!isLocked)
+        faults.push(
+          `${name}: its optional package ${optional} is not locked, so npm ci refuses the lock file`,
+        )
+    }
+  }
+  const foreign = [...runtime].filter((name) => !lock.packages[`node_modules/${name}`]?.link)
+  if (foreign.length > maxRuntimePackages)
+    faults.push(`${foreign.length} runtime packages, at most ${maxRuntimePackages} are allowed`)
+  return faults
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Writes the golden cases that need nothing but PyTorch, or checks the stored ones against this interpreter.
+
+    python3 tools/reference/write_goldens.py                  write every case
+    python3 tools/reference/write_goldens.py llama-two-layer  write one
+    python3 tools/reference/write_goldens.py --check          compare, write nothing, exit 1 on a difference
+"""
+import argparse
+import sys
+
+import torch
+
+import case_adapt_step
+import case_llama
+import case_ops
+import case_train
+from golden import REPOSITORY
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Write or check the golden cases")
+    parser.add_argument("names", nargs="*", help="cases to handle; all when none is named")
+    parser.add_argument("--check", action="store_true", help="compare with the stored files, write nothing")
+    parser.add_argument("--root", default=REPOSITORY, help="repository root (for writing somewhere else)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = [case for module in (case_llama, case_train, case_ops, case_adapt_step) for case in module.cases()]
+    unknown = set(options.names) - {case.name for case in found}
+    if unknown:
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
+    chosen = [case for case in found if not options.names or case.name in options.names]
+    problems = []
+    for case in chosen:
+        if options.check:
+            lines = case.differences(options.root)
+            problems += lines
+            print("\n".join(lines) if lines else f"{case.folder}: agrees")
+        else:
+            case.write(options.root)
+            print(f"{case.folder}: written with PyTorch {torch.__version__}, float64 deviation {case.deviation}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

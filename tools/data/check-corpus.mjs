@@ -12,7 +12,16 @@ import { readRecords } from './records.mjs'
 const FOLDERS = ['corpus', 'anchors', 'heldout', 'qa']
 const MAX_BYTES = 5_000_000
 // Awkward strings a byte-level tokenizer must give back unchanged.
-const HARD_TEXTS = ['', ' ', '\n\n\t x', 'naïve café — “quoted”', '日本語テキスト', '👩‍👩‍👧', "don't  stop\r\n", '\u0000\u007f\ufeff']
+const HARD_TEXTS = [
+  '',
+  ' ',
+  '\n\n\t x',
+  'naïve café — “quoted”',
+  '日本語テキスト',
+  '👩‍👩‍👧',
+  "don't  stop\r\n",
+  '\u0000\u007f\ufeff',
+]
 
 const textOf = (record) => record.text ?? record.prompt + record.completion
 
@@ -54,8 +63,11 @@ export async function checkExamples(examples) {
         ids.add(id)
       }
       const all = records.map(textOf)
-      const short = records.find((record) => record.text !== undefined && (record.text.length < 250 || record.text.length > 4000))
-      if (short !== undefined) throw new Error(`${folder}/${name}: ${short.id} has ${short.text.length} characters`)
+      const short = records.find(
+        (record) => record.text !== undefined && (record.text.length < 250 || record.text.length > 4000),
+      )
+      if (short !== undefined)
+        throw new Error(`${folder}/${name}: ${short.id} has ${short.text.length} characters`)
       texts[folder].push(...all)
       files.push({
         path: `${folder}/${name}`,
@@ -71,10 +83,12 @@ export async function checkExamples(examples) {
   const trained = ngramSet(texts.corpus)
   const anchored = ngramSet(texts.anchors)
   for (const text of texts.heldout) {
-    if (overlaps(text, trained) || overlaps(text, anchored)) throw new Error(`held-out text shares 13 words: ${text.slice(0, 80)}`)
+    if (overlaps(text, trained) || overlaps(text, anchored))
+      throw new Error(`held-out text shares 13 words: ${text.slice(0, 80)}`)
   }
   for (const text of texts.anchors) {
-    if (overlaps(text, trained)) throw new Error(`anchor text shares 13 words with training text: ${text.slice(0, 80)}`)
+    if (overlaps(text, trained))
+      throw new Error(`anchor text shares 13 words with training text: ${text.slice(0, 80)}`)
   }
   const bytes = folderBytes(examples)
   if (bytes > MAX_BYTES) throw new Error(`examples/ has ${bytes} bytes, expected at most ${MAX_BYTES}`)
@@ -82,9 +96,13 @@ export async function checkExamples(examples) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { files, bytes } = await checkExamples(join(dirname(fileURLToPath(import.meta.url)), '../../examples'))
+  const { files, bytes } = await checkExamples(
+    join(dirname(fileURLToPath(import.meta.url)), '../../examples'),
+  )
   for (const each of files) {
-    console.log(`${each.path}: ${each.records} records, ${each.bytes} bytes, ${each.unpacked} unpacked, ${each.tokens} tokens`)
+    console.log(
+      `${each.path}: ${each.records} records, ${each.bytes} bytes, ${each.unpacked} unpacked, ${each.tokens} tokens`,
+    )
   }
   console.log(`examples/: ${bytes} bytes; ids, overlap and round trip are as they should be`)
 }

@@ -22,7 +22,8 @@ export function packParts(parts, joiner = '\n\n', sizes = DOCUMENT_CHARACTERS) {
   }
   const last = documents.at(-1)
   if (current.length >= sizes.min || last === undefined) documents.push(current)
-  else if (last.length + current.length + joiner.length <= sizes.max) documents[documents.length - 1] = last + joiner + current
+  else if (last.length + current.length + joiner.length <= sizes.max)
+    documents[documents.length - 1] = last + joiner + current
   return documents.filter((each) => each.length >= sizes.min)
 }
 
@@ -38,7 +39,8 @@ function regroup(pieces, joiner, size) {
   const groups = []
   for (const piece of pieces) {
     const last = groups.at(-1)
-    if (last !== undefined && last.length + piece.length < size) groups[groups.length - 1] = last + joiner + piece
+    if (last !== undefined && last.length + piece.length < size)
+      groups[groups.length - 1] = last + joiner + piece
     else groups.push(piece)
   }
   return groups

@@ -1,9 +1,10 @@
 // What no document of the corpus may hold: addresses of people, notices, binary data, coarse words.
 
 const EMAIL = /[\w.+-]+(@| at )[\w-]+(\.| dot )[a-z]{2,}/i
-const PACKAGE_HOST = /\b(registry\.npmjs|npmjs\.(com|org)|deb\.debian|pypi\.(org|python))/i
+const PACKAGE_HOST = /:\/\/(www\.)?(registry|npm|pypi|deb|packages?|mirrors?)[\w-]*\./i
 const NOTICE = /copyright|all rights reserved|licen[cs]ed? (under|to)|gnu general public/i
-const COARSE = /\b(fuck|shit|cunt|bitch|asshole|bastard|nigger|faggot|whore|slut|rape[ds]?|masturbat|penis|screw(ed)? you)/i
+const COARSE =
+  /\b(fuck|shit|cunt|bitch|asshole|bastard|nigger|faggot|whore|slut|rape[ds]?|masturbat|penis|screw(ed)? you)/i
 const LONGEST_LINE = 2600
 
 /** A document's text without lines that hold an e-mail address or the host of a package registry. */

@@ -36,7 +36,9 @@ export function htmlBlocks(html, skip = () => false) {
     text = ''
     kind = next
   }
-  const pieces = html.replace(/<!--[\s\S]*?-->/g, '').matchAll(/<(\/?)([a-z][a-z0-9]*)([^>]*)>|([^<]+|<)/gi)
+  const pieces = html
+    .replace(/<!--[\s\S]*?-->|<[?!][^>]*>/g, '')
+    .matchAll(/<(\/?)([a-z][a-z0-9]*)([^>]*)>|([^<]+|<)/gi)
   for (const [, slash, rawTag, attributes, plain] of pieces) {
     if (rawTag === undefined) {
       if (skipped === null) text += decodeEntities(plain)
@@ -62,7 +64,8 @@ export function htmlBlocks(html, skip = () => false) {
       text += ' | '
     } else if (preDepth === 0 && BLOCK_TAGS.has(tag)) {
       // A paragraph inside a list item or definition stays what its parent is until it has been written once.
-      const inherits = (tag === 'p' || tag === 'div') && slash === '' && text.trim() === '' && kind !== 'heading'
+      const inherits =
+        (tag === 'p' || tag === 'div') && slash === '' && text.trim() === '' && kind !== 'heading'
       if (!inherits) flush(slash === '/' ? 'text' : kindOf(tag))
     }
   }

@@ -73,7 +73,10 @@ for (const { name } of SOURCES) {
   writeRecords(join(corpus, `${name}.jsonl.gz`), split.train.map(asRecord))
   writeRecords(join(heldout, `${name}.jsonl`), split.heldout.map(asRecord))
   if (split.anchors.length > 0) {
-    writeRecords(join(anchors, `${name}.jsonl`), split.anchors.map(({ id, text }) => ({ id, text })))
+    writeRecords(
+      join(anchors, `${name}.jsonl`),
+      split.anchors.map(({ id, text }) => ({ id, text })),
+    )
   }
 }
 const byHash = (documents) => hashOrder(documents, ({ id }) => `document ${id}`).map(asRecord)
@@ -92,7 +95,10 @@ const trainQuestions = makeQuestions({
   documents: every('train'),
   titles,
   perSource: QUESTIONS.train,
-  forbidden: ngramSet([...textsOf(every('heldout')), ...heldoutQuestions.map((each) => each.prompt + each.completion)]),
+  forbidden: ngramSet([
+    ...textsOf(every('heldout')),
+    ...heldoutQuestions.map((each) => each.prompt + each.completion),
+  ]),
 })
 writeRecords(join(questions, 'qa.heldout.jsonl'), heldoutQuestions)
 writeRecords(join(questions, 'qa.train.jsonl'), trainQuestions)

@@ -6,7 +6,8 @@ export const NGRAM_WORDS = 13
 export function ngrams(text) {
   const words = text.toLowerCase().match(/\w+/g) ?? []
   const found = new Set()
-  for (let i = 0; i + NGRAM_WORDS <= words.length; i += 1) found.add(words.slice(i, i + NGRAM_WORDS).join(' '))
+  for (let i = 0; i + NGRAM_WORDS <= words.length; i += 1)
+    found.add(words.slice(i, i + NGRAM_WORDS).join(' '))
   return found
 }
 

@@ -27,8 +27,8 @@ function fragments(documents, count, random) {
 }
 
 // What UTF-8 looks like after it was read as Latin-1 once or twice.
-const MISREAD = ['â€™', 'â€œ', 'â€\u009d', 'Ã©', 'Ã¨', 'Â ', 'Ã¼', 'ï¿½', 'â€“', 'Ã\u0192Â©', 'Ð°', 'Å¡'].map((each) =>
-  each.replace(/[\u0080-\u009f]/g, '¿'),
+const MISREAD = ['â€™', 'â€œ', 'â€\u009d', 'Ã©', 'Ã¨', 'Â ', 'Ã¼', 'ï¿½', 'â€“', 'Ã\u0192Â©', 'Ð°', 'Å¡'].map(
+  (each) => each.replace(/[\u0080-\u009f]/g, '¿'),
 )
 
 /** Each maker turns one document (and some others to draw from) into one bad document. */
@@ -47,7 +47,9 @@ const MAKERS = {
   /** Broken lines of many documents one under the other. */
   'line-salad': ({ others, random }) => {
     const lines = fragments(others, 24 + Math.floor(random() * 16), random)
-    return lines.map((words, i) => words.join(' ') + (i % 3 === 0 ? ' ...' : i % 5 === 0 ? ' |' : '')).join('\n')
+    return lines
+      .map((words, i) => words.join(' ') + (i % 3 === 0 ? ' ...' : i % 5 === 0 ? ' |' : ''))
+      .join('\n')
   },
 
   /** The same few navigation-like lines again and again. */
@@ -55,20 +57,38 @@ const MAKERS = {
     const titles = fragments(others, 4 + Math.floor(random() * 4), random).map((words) => words.join(' '))
     const block = [
       `Home > ${titles[0]} > ${titles[1]}`,
-      'Previous | Next | Print this page | Share',
+      pick(
+        ['Previous | Next | Share', 'Print this page | Top', 'Skip to content', 'Log in | Register'],
+        random,
+      ),
       ...titles.slice(2).map((title) => `* ${title} (read more)`),
-      'Subscribe now! Click here to accept all cookies and continue.',
+      pick(
+        ['Accept all cookies', 'Subscribe now!', 'Click here to continue', 'All prices include tax'],
+        random,
+      ),
     ]
     const repeats = 3 + Math.floor(random() * 4)
-    return Array.from({ length: repeats }, (_, i) => [...block, `Page ${i + 1} of ${repeats}`].join('\n')).join('\n\n')
+    return Array.from({ length: repeats }, (_, i) =>
+      [...block, `Page ${i + 1} of ${repeats}`].join('\n'),
+    ).join('\n\n')
   },
 
   /** Base64 or a hexadecimal dump of (part of) a document. */
   encoded: ({ document, random }) => {
     const bytes = Buffer.from(document.text)
-    if (random() < 0.5) return bytes.subarray(0, 700).toString('base64').match(/.{1,76}/g).join('\n')
-    const rows = bytes.subarray(0, 320).toString('hex').match(/.{1,32}/g)
-    return rows.map((row, i) => `${(i * 16).toString(16).padStart(8, '0')}  ${row.match(/.{1,4}/g).join(' ')}`).join('\n')
+    if (random() < 0.5)
+      return bytes
+        .subarray(0, 700)
+        .toString('base64')
+        .match(/.{1,76}/g)
+        .join('\n')
+    const rows = bytes
+      .subarray(0, 320)
+      .toString('hex')
+      .match(/.{1,32}/g)
+    return rows
+      .map((row, i) => `${(i * 16).toString(16).padStart(8, '0')}  ${row.match(/.{1,4}/g).join(' ')}`)
+      .join('\n')
   },
 
   /** Short runs of two documents in turn, sprinkled with wrongly decoded characters. */
@@ -106,6 +126,7 @@ export function makeNoise({ documents, characters, forbidden, label }) {
       const document = documents[next % documents.length]
       next += 1
       const text = MAKERS[kind]({ document, others: documents, random }).slice(0, 2400).trimEnd()
+      if (number > 20_000) throw new Error(`noise: cannot make enough ${kind} without overlap`)
       if (text.length < 300 || overlaps(text, forbidden)) continue
       made.push({ id, source: 'noise', group: id, text })
       total += text.length

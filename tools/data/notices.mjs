@@ -21,11 +21,20 @@ const DEBIAN_NOTICES = {
     return `${blockParagraphs(htmlBlocks(html, skip)).join('\n\n')}\n`
   },
   'sqlite.txt': (root) =>
-    stanzas(readFileSync(join(root, 'usr/share/doc/sqlite3-doc/copyright'), 'utf8'), /^Files: \*\n/, /^License: public-domain\n/),
+    stanzas(
+      readFileSync(join(root, 'usr/share/doc/sqlite3-doc/copyright'), 'utf8'),
+      /^Files: \*\n/,
+      /^License: public-domain\n/,
+    ),
   'python.txt': (root) => readFileSync(join(root, 'usr/lib/python3.11/LICENSE.txt'), 'utf8'),
   'nodejs.txt': (root) =>
-    stanzas(readFileSync(join(root, 'usr/share/doc/nodejs-doc/copyright'), 'utf8'), /^Files: \*\n/, /^License: Expat\n Perm/),
-  'jargon.txt': (root) => stanzas(readFileSync(join(root, 'usr/share/doc/dict-jargon/copyright'), 'utf8'), /^Files: \*\n/),
+    stanzas(
+      readFileSync(join(root, 'usr/share/doc/nodejs-doc/copyright'), 'utf8'),
+      /^Files: \*\n/,
+      /^License: Expat\n Perm/,
+    ),
+  'jargon.txt': (root) =>
+    stanzas(readFileSync(join(root, 'usr/share/doc/dict-jargon/copyright'), 'utf8'), /^Files: \*\n/),
   'bible-kjv.txt': (root) => {
     const text = readFileSync(join(root, 'usr/share/doc/bible-kjv-text/copyright'), 'utf8')
     return stanzas(text, /Bible Retrieval System/, /unrestricted use/, /copyright for the King James/)

@@ -9,7 +9,9 @@ import { DEBIAN_PACKAGES, NPM_PACKAGES } from './sources.mjs'
 function requireSum(file, expected, label) {
   const actual = sha256(readFileSync(file))
   if (actual !== expected) {
-    throw new Error(`${label}: expected SHA-256 ${expected}, received ${actual}; update tools/data/sources.mjs`)
+    throw new Error(
+      `${label}: expected SHA-256 ${expected}, received ${actual}; update tools/data/sources.mjs`,
+    )
   }
 }
 
@@ -48,7 +50,9 @@ export function fetchPackages(folder) {
     const root = join(folder, wanted.name)
     roots.set(wanted.name, join(root, 'package'))
     if (existsSync(root)) continue
-    const file = execFileSync('npm', ['pack', '--silent', `${wanted.name}@${wanted.version}`], { cwd: folder })
+    const file = execFileSync('npm', ['pack', '--silent', `${wanted.name}@${wanted.version}`], {
+      cwd: folder,
+    })
       .toString()
       .trim()
     requireSum(join(folder, file), wanted.sha256, file)

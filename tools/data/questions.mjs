@@ -30,8 +30,11 @@ const FINDERS = {
   },
   'python-code': ({ text, group }) => {
     const pairs = []
-    for (const [, indent, name, summary] of text.matchAll(/^( {0,4})def ([a-z]\w+)\([^)]*\)[^\n]*:\n\s+r?"""\s*([^"]+?)(?:\n\s*\n|""")/gm)) {
-      const what = indent === '' ? `function \`${group}.${name}\`` : `method \`${name}\` in the module \`${group}\``
+    for (const [, indent, name, summary] of text.matchAll(
+      /^( {0,4})def ([a-z]\w+)\([^)]*\)[^\n]*:\n\s+r?"""\s*([^"]+?)(?:\n\s*\n|""")/gm,
+    )) {
+      const what =
+        indent === '' ? `function \`${group}.${name}\`` : `method \`${name}\` in the module \`${group}\``
       pairs.push([`What does the Python ${what} do?`, firstSentence(summary)])
     }
     return pairs
@@ -39,16 +42,20 @@ const FINDERS = {
   'javascript-code': ({ text, id }) => {
     const pairs = []
     if (!id.includes('/lodash.')) return pairs
-    for (const [, comment, name] of text.matchAll(/\/\*\*\n((?:\s*\*[^\n]*\n)+?)\s*\*\/\n\s*function (\w+)\(/g)) {
+    for (const [, comment, name] of text.matchAll(
+      /\/\*\*\n((?: *\* [^\n]*\n| *\*\n)+) *\*\/\n *function (\w+)\(/g,
+    )) {
       if (!comment.includes('@memberOf _')) continue
-      const summary = comment.split(/\n\s*\*\s*(?:\n|@)/)[0].replace(/^\s*\*/gm, ' ')
+      const summary = comment.split(/\n *\* ?(?:\n|@)/)[0].replace(/^ *\*/gm, ' ')
       pairs.push([`What does the lodash function \`_.${name}\` do?`, firstSentence(summary)])
     }
     return pairs
   },
   'node-manual': ({ text }) => {
     const pairs = []
-    for (const [, call, body] of text.matchAll(/^#{2,4} `([\w.]+\([^`]*\))`\n([\s\S]*?)(?=\n#|$(?![\s\S]))/gm)) {
+    for (const [, call, body] of text.matchAll(
+      /^#{2,4} `([\w.]+\([^`]*\))`\n([\s\S]*?)(?=\n#|$(?![\s\S]))/gm,
+    )) {
       const prose = body.split(/\n{2,}/).find((part) => /^[A-Z`]/.test(part) && !part.includes('```'))
       if (prose !== undefined) pairs.push([`In Node.js, what does \`${call}\` do?`, firstSentence(prose)])
     }
@@ -60,7 +67,8 @@ const FINDERS = {
       const [head, grammar, meaning] = entry.split('\n')
       if (meaning === undefined || !/\b(n|v|vi|vt|adj)\./.test(grammar) || head.length > 40) continue
       const body = meaning.replace(/^(1\. )?(\[[^\]]*\] ?)*/, '')
-      if (/^[A-Z]/.test(body)) pairs.push([`In hacker slang, what does “${head.trim()}” mean?`, firstSentence(body)])
+      if (/^[A-Z]/.test(body))
+        pairs.push([`In hacker slang, what does “${head.trim()}” mean?`, firstSentence(body)])
     }
     return pairs
   },
@@ -92,7 +100,12 @@ export function makeQuestions({ documents, titles, perSource, forbidden }) {
       if (answer === undefined || asked.has(question) || overlaps(`${question} ${answer}`, forbidden)) return
       asked.add(question)
       const id = `qa/${document.id}/${i + 1}`
-      records.push({ id, prompt: `Question: ${question}\nAnswer:`, completion: ` ${answer}`, source: document.source })
+      records.push({
+        id,
+        prompt: `Question: ${question}\nAnswer:`,
+        completion: ` ${answer}`,
+        source: document.source,
+      })
     })
   }
   const taken = {}

@@ -12,13 +12,22 @@ import { NPM_PACKAGES } from './sources.mjs'
 function listFiles(root, pattern) {
   return readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1).replaceAll('\\', '/'))
+    .map((entry) =>
+      join(entry.parentPath, entry.name)
+        .slice(root.length + 1)
+        .replaceAll('\\', '/'),
+    )
     .filter((path) => pattern.test(path))
     .sort()
 }
 
 function numbered(source, group, texts) {
-  return texts.map((text, i) => ({ id: `${source}/${group}/${String(i + 1).padStart(2, '0')}`, source, group, text }))
+  return texts.map((text, i) => ({
+    id: `${source}/${group}/${String(i + 1).padStart(2, '0')}`,
+    source,
+    group,
+    text,
+  }))
 }
 
 // PostgreSQL ------------------------------------------------------------------------------------------------
@@ -27,7 +36,8 @@ const POSTGRES_HTML = 'usr/share/doc/postgresql-doc-15/html'
 // Indexes, tables of names, release history and thanks: no prose, or lists of people.
 const POSTGRES_LEFT_OUT =
   /^(index|bookindex|biblio|acronyms|release.*|acknowledgements|legalnotice|features.*|unsupported.*|errcodes.*|sql-keywords.*|git|resources|bug-.*|contrib-.*-author.*|docguide.*|sourcerepo|catalog.*|collation)$/
-const skipNavigation = (tag, attributes) => tag === 'div' && /class="(navheader|navfooter|toc|titlepage-toc)"/.test(attributes)
+const skipNavigation = (tag, attributes) =>
+  tag === 'div' && /class="(navheader|navfooter|toc|titlepage-toc)"/.test(attributes)
 
 function readPostgres(root, source, isWanted) {
   const folder = join(root, POSTGRES_HTML)
@@ -48,21 +58,26 @@ const SQLITE_LEFT_OUT =
 
 function readSqlite(root, source) {
   const folder = join(root, 'usr/share/doc/sqlite3')
-  const skip = (tag, attributes) => tag === 'div' && /class=["']?(nosearch|toc|menu)|mainmenu|menubar|searchmenu/.test(attributes)
+  const skip = (tag, attributes) =>
+    tag === 'div' && /class=["']?(nosearch|toc|menu)|mainmenu|menubar|searchmenu/.test(attributes)
   return listFiles(folder, /\.html$/).flatMap((file) => {
     if (SQLITE_LEFT_OUT.test(file)) return []
     const html = readFileSync(join(folder, file), 'utf8')
-      .replace(/^<!DOCTYPE html>/i, '')
       .replace(/<div class=nosearch>\s*<a href="intro.html">.*?<\/a>\s*(<h2>[\s\S]*?<\/h2>)\s*<\/div>/, '$1')
       .replace(/<p>See also lists of[\s\S]*$/, '')
     const blocks = htmlBlocks(html, skip)
-    return numbered(source, file.replace(/\.html$/, '').replaceAll('/', '.'), packParts(blockParagraphs(blocks)))
+    return numbered(
+      source,
+      file.replace(/\.html$/, '').replaceAll('/', '.'),
+      packParts(blockParagraphs(blocks)),
+    )
   })
 }
 
 // Program text ----------------------------------------------------------------------------------------------
 
-const PYTHON_LEFT_OUT = /(^|\/)(test|tests|lib2to3|idlelib|encodings|pydoc_data|turtledemo|ensurepip)\/|_sysconfigdata|__main__/
+const PYTHON_LEFT_OUT =
+  /(^|\/)(test|tests|lib2to3|idlelib|encodings|pydoc_data|turtledemo|ensurepip)\/|_sysconfigdata|__main__/
 
 function readPython(root, source) {
   const folder = join(root, 'usr/lib/python3.11')
@@ -78,7 +93,10 @@ function readJavaScript(roots, source) {
   return NPM_PACKAGES.flatMap((wanted) => {
     const root = roots.get(wanted.name)
     return listFiles(root, wanted.files).flatMap((file) => {
-      const text = readFileSync(join(root, file), 'utf8').replace(/\/\*(?:(?!\*\/)[\s\S])*(copyright|@license)[\s\S]*?\*\//gi, '')
+      const text = readFileSync(join(root, file), 'utf8').replace(
+        /\/\*(?:(?!\*\/)[\s\S])*(copyright|@license)[\s\S]*?\*\//gi,
+        '',
+      )
       const name = `${wanted.name}.${file.replace(/\.m?js$/, '').replace(/^(lib|src|modules|dist)\//, '')}`
       const documents = numbered(source, name.replaceAll('/', '.'), packParts(codeParts(text)))
       // One large bundle is a whole library: its parts are groups of their own.
@@ -127,7 +145,9 @@ function markdownParts(text) {
 /** Entries of a dict database in the order of its text: headword line, " word class." line, indented definition. */
 function readJargon(root, source) {
   const text = gunzipSync(readFileSync(join(root, 'usr/share/dictd/jargon.dict.dz'))).toString('utf8')
-  const entries = text.split(/\n\n(?=\S)/).filter((entry) => !/^00-database|^The original data/.test(entry.trim()))
+  const entries = text
+    .split(/\n\n(?=\S)/)
+    .filter((entry) => !/^00-database|^The original data/.test(entry.trim()))
   const parts = entries.map((entry) => {
     const [head, ...body] = entry.trim().split('\n')
     const paragraphs = body

@@ -17,5 +17,8 @@ export function writeRecords(path, records) {
 export function readRecords(path) {
   const raw = readFileSync(path)
   const text = (path.endsWith('.gz') ? gunzipSync(raw) : raw).toString('utf8')
-  return text.split('\n').filter(Boolean).map((line) => JSON.parse(line))
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
 }

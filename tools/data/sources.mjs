@@ -133,7 +133,7 @@ export const NPM_PACKAGES = [
 
 /**
  * The sources of the corpus. `trainCharacters`, `heldoutCharacters`: how much text each split gets at most;
- * `anchors`: how many anchor documents (one source only). `what` and `packages` go into examples/README.md.
+ * `anchors`: how many anchor passages (one source only). `what` and `packages` go into examples/README.md.
  */
 export const SOURCES = [
   {
@@ -206,6 +206,6 @@ export const SOURCES = [
 export const NOISE = {
   name: 'noise',
   what: 'DELIBERATELY BAD TEXT made from documents that no other file holds',
-  trainCharacters: 720_000,
+  trainCharacters: 630_000,
   heldoutCharacters: 30_000,
 }

@@ -1,11 +1,13 @@
 // Divides each source into training, held-out and anchor documents that share no 13-word run across splits.
 
+import { packParts } from './chunk.mjs'
 import { hashOrder } from './deterministic.mjs'
 import { dropNearDuplicates, ngramSet, overlaps } from './ngrams.mjs'
 
 // Overlap with training text removes many of these, so more are set aside than are needed.
 const SPARE = { heldout: 3, anchors: 4 }
-const ANCHOR_CHARACTERS = { min: 300, max: 2200 }
+// An anchor is one passage from the start of a document: about what a training row of a small model holds.
+const ANCHOR_CHARACTERS = { min: 300, soft: 450, max: 1000 }
 
 const characters = (documents) => documents.reduce((total, { text }) => total + text.length, 0)
 
@@ -73,7 +75,10 @@ export function splitSources(bySource, specs) {
   for (const spec of specs) {
     const split = splits.get(spec.name)
     split.anchors = split.anchors
-      .filter(({ text }) => text.length >= ANCHOR_CHARACTERS.min && text.length <= ANCHOR_CHARACTERS.max)
+      .flatMap((document) => {
+        const passage = packParts(document.text.split('\n\n'), '\n\n', ANCHOR_CHARACTERS).at(0)
+        return passage === undefined ? [] : [{ ...document, text: passage }]
+      })
       .filter(({ text }) => !overlaps(text, trained) && !overlaps(text, heldOut))
       .slice(0, spec.anchors)
     split.surplus = split.surplus.filter(({ text }) => !overlaps(text, heldOut))

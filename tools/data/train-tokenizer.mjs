@@ -2,7 +2,13 @@
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { BPE, byteLevelAlphabet, byteLevelPreTokenizer, Tokenizer, whitespaceSplitPreTokenizer } from 'tokenizers'
+import {
+  BPE,
+  byteLevelAlphabet,
+  byteLevelPreTokenizer,
+  Tokenizer,
+  whitespaceSplitPreTokenizer,
+} from 'tokenizers'
 
 export const END_OF_TEXT = '<|endoftext|>'
 export const PADDING = '<|pad|>'
@@ -18,7 +24,12 @@ const SPECIAL_TOKENS = [END_OF_TEXT, PADDING]
  */
 function learnMerges(texts, count, folder) {
   const splitter = byteLevelPreTokenizer(false, true)
-  const lines = texts.map((text) => splitter.preTokenizeString(text).map(([word]) => word).join(' '))
+  const lines = texts.map((text) =>
+    splitter
+      .preTokenizeString(text)
+      .map(([word]) => word)
+      .join(' '),
+  )
   const file = join(folder, 'words.txt')
   writeFileSync(file, `${lines.join('\n')}\n`)
   const learner = new Tokenizer(BPE.empty())

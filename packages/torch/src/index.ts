@@ -1,5 +1,7 @@
 export * from './autograd.js'
 export type { Device } from './device.js'
+export * as distributed from './distributed/index.js'
+export type { Collective } from './distributed/index.js'
 export { type Argument, bind, hasOperator, type KeywordArguments, type Operator, ops, type Result } from './dispatch.js'
 export { type DType, isDType, isFloating, itemBytes } from './dtype.js'
 export { TorchError } from './errors.js'

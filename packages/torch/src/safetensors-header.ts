@@ -63,7 +63,7 @@ export interface SafetensorsHeader {
 /** The format's own limit. */
 export const MAX_HEADER_BYTES = 100_000_000
 /** Bounds the memory a header can ask for; the largest real files hold some 100,000 tensors. */
-export const MAX_TENSORS = 1_000_000
+export const MAX_TENSORS = 500_000
 
 /** Bytes per element of a safetensors dtype. */
 export function safetensorsItemBytes(dtype: SafetensorsDtype): number {
@@ -84,7 +84,9 @@ export function isSafetensorsDtype(name: string): name is SafetensorsDtype {
 export function readHeaderLength(first8: Uint8Array, fileBytes: number): number {
   if (first8.length < 8 || fileBytes < 8) {
     const found = Math.min(first8.length, fileBytes)
-    throw new SafetensorsError('SAFETENSORS_LENGTH', `expected 8 bytes of header length, found ${found}`, { found })
+    throw new SafetensorsError('SAFETENSORS_LENGTH', `expected 8 bytes of header length, found ${found}`, {
+      found,
+    })
   }
   const view = new DataView(first8.buffer, first8.byteOffset, 8)
   // Exact only below 2^53, which the limit makes enough.
@@ -171,7 +173,10 @@ export function buildSafetensorsHeader(
   // One check for reading and writing: we never write what we would not read.
   const parsed = parseSafetensorsHeader(json, { dataBytes: offset })
   if (parsed.tensors.size !== entries.length) {
-    throw new SafetensorsError('SAFETENSORS_METADATA', 'expected no tensor with the reserved name __metadata__')
+    throw new SafetensorsError(
+      'SAFETENSORS_METADATA',
+      'expected no tensor with the reserved name __metadata__',
+    )
   }
   const padded = Math.ceil(json.length / 8) * 8
   const file = new Uint8Array(8 + padded).fill(SPACE)
@@ -182,10 +187,12 @@ export function buildSafetensorsHeader(
 
 function readMetadata(scanner: Scanner): Map<string, string> {
   const metadata = new Map<string, string>()
-  if (scanner.peek() !== BRACE_OPEN) throw scanner.unexpected('an object of strings as metadata', 'SAFETENSORS_METADATA')
+  if (scanner.peek() !== BRACE_OPEN)
+    throw scanner.unexpected('an object of strings as metadata', 'SAFETENSORS_METADATA')
   scanner.object((key) => {
     if (metadata.has(key)) throw duplicate(key)
-    if (scanner.peek() !== QUOTE) throw scanner.unexpected('a string as metadata value', 'SAFETENSORS_METADATA')
+    if (scanner.peek() !== QUOTE)
+      throw scanner.unexpected('a string as metadata value', 'SAFETENSORS_METADATA')
     metadata.set(key, scanner.string())
   })
   return metadata
@@ -263,7 +270,11 @@ function requireCover(tensors: ReadonlyMap<string, SafetensorsEntry>, dataBytes:
 }
 
 function duplicate(key: string): SafetensorsError {
-  return new SafetensorsError('SAFETENSORS_DUPLICATE_KEY', `expected every key once, found ${quote(key)} again`, { key })
+  return new SafetensorsError(
+    'SAFETENSORS_DUPLICATE_KEY',
+    `expected every key once, found ${quote(key)} again`,
+    { key },
+  )
 }
 
 /** Names come from the file: shortened, and with controls escaped, before they reach a terminal. */

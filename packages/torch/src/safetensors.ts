@@ -117,11 +117,8 @@ export function writeSafetensors(
   const header = buildSafetensorsHeader(entries, metadata)
   const fd = openSync(path, 'w')
   try {
-    const length = new Uint8Array(8)
-    new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true)
-    writeSync(fd, length)
     writeSync(fd, header)
-    let offset = 8 + header.length
+    let offset = header.length
     for (const tensor of tensors.values()) if (tensor.numel > 0) offset += tensor.writeToFile(fd, offset)
     fsyncSync(fd)
   } finally {

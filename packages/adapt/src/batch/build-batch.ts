@@ -45,7 +45,7 @@ export function buildBatch(
       for (let t = 0; t < tokens.length; t++) {
         position_BT[at + t] = t
         // The mask marks the token that is predicted; the label stands where the prediction is made.
-        if (t + 1 < tokens.length && labelMask[t + 1] === 1) {
+        if (labelMask[t + 1] === 1) {
           labels_BT[at + t] = tokens[t + 1]!
           numLabels += 1
         }

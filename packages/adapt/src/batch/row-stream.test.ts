@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AdaptError } from '../errors.js'
 import { packSamples } from './pack-samples.js'
+import { createPermutation } from './permute-index.js'
 import { createRowStream, type Row, type RowCursor, type RowStreamOptions } from './row-stream.js'
 import { splitGlobalBatch } from './split-global-batch.js'
 
@@ -148,6 +149,16 @@ describe('createRowStream', () => {
     expect(numFalling).toBeLessThan((longest.length * 3) / 4)
   })
 
+  it('shuffles the rows of each window in its own way', () => {
+    const numSamples = 32
+    const dataset = datasetOf(new Array(numSamples).fill(MAX_LENGTH))
+    const options = { ...optionsOf(0, true, 16), dataset }
+    const order = createPermutation({ seed: options.seed, epoch: 0, numSamples })
+    const placeOf = new Map(Array.from({ length: numSamples }, (_, i) => [order(i), i % 16]))
+    const places = walk(options, 1).map(({ row }) => placeOf.get(row[0]!))
+    expect(places.slice(0, 16)).not.toEqual(places.slice(16))
+  })
+
   it('refuses cursors that are none of this data', () => {
     const options = optionsOf(100, true, 16)
     const wrong = [
@@ -184,6 +195,7 @@ describe('packSamples', () => {
       [1, 4],
       [0, 2, 3, 5],
     ])
+    expect(packSamples([7, 5, 3], 10)).toEqual([[0, 2], [1]])
     expect(packSamples([5, 5, 5], 10)).toEqual([[0, 1], [2]])
     expect(packSamples([], 10)).toEqual([])
   })

@@ -227,7 +227,9 @@ describe('the process', () => {
   })
 
   it('ends quietly when nobody reads its output', async () => {
-    expect(await adapt(['schema'], { closeStdout: true })).toEqual({ exitCode: 0, stdout: '', stderr: '' })
+    for (const args of [['schema'], ['data', 'conf/run.yaml']]) {
+      expect(await adapt(args, { closeStdout: true })).toEqual({ exitCode: 0, stdout: '', stderr: '' })
+    }
   })
 
   it('takes over SIGUSR1 before anything else, so that Node does not open its inspector', async () => {

@@ -1,3 +1,13 @@
+export {
+  type GateConfig,
+  METHOD_PRESETS,
+  type MethodConfig,
+  type MethodPreset,
+  type Normalizer,
+  needsAnchors,
+  resolveNormalizer,
+  type SignalConfig,
+} from '../method/method-config.js'
 export { type ConfigIssue, invalidConfig, renderIssue } from './config-issue.js'
 export { dataSources, resolveCacheDir, resolveConfigPath } from './config-paths.js'
 export { describeValue } from './describe-value.js'
@@ -12,15 +22,5 @@ export {
 export { MODEL_PRESETS } from './model-schema.js'
 export { editDistance, nearestName, suggestName } from './nearest-name.js'
 export { renderResolvedConfig } from './render-config.js'
-export {
-  type GateConfig,
-  METHOD_PRESETS,
-  type MethodConfig,
-  type MethodPreset,
-  type Normalizer,
-  needsAnchors,
-  resolveNormalizer,
-  type SignalConfig,
-} from './resolve-method.js'
 export { configJsonSchema, type RunConfig, type RunConfigInput } from './run-config.js'
 export { type CrossFieldIssue, configWarnings, validateConfig } from './validate-config.js'

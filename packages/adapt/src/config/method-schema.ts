@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import { METHOD_PRESETS, NORMALIZERS, resolveMethod } from '../method/method-config.js'
 import { realNumber, wholeNumber } from './number-ranges.js'
-import { METHOD_PRESETS, resolveMethod } from './resolve-method.js'
 
 const signalSchema = z
   .strictObject({
@@ -61,7 +61,7 @@ const methodMapping = z.strictObject({
   gate: z.exactOptional(gateSchema),
   apply: z.exactOptional(z.literal('loss')).describe('What the weight multiplies. Default loss.'),
   normalizer: z
-    .exactOptional(z.enum(['sample.mean', 'sample.wmean', 'token.mean', 'token.wmean']))
+    .exactOptional(z.enum(NORMALIZERS))
     .describe(
       'What the weighted loss is divided by. Default: token forms when all data is plain text, sample ' +
         'forms else; wmean, or mean for adapt-paper.',

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ConfigError } from '../errors.js'
+import { resolveNormalizer } from '../method/method-config.js'
 import { parseConfigText } from './load-config.js'
-import { resolveNormalizer } from './resolve-method.js'
 import { runConfigSchema } from './run-config.js'
 import { validateConfig } from './validate-config.js'
 

@@ -1,4 +1,4 @@
-import { needsAnchors } from './resolve-method.js'
+import { needsAnchors } from '../method/method-config.js'
 import type { RunConfig } from './run-config.js'
 
 /** A problem between keys that are each valid on their own. */

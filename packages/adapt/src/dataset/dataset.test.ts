@@ -267,6 +267,12 @@ describe('readDocuments', () => {
     expect(await read('a.jsonl')).toHaveLength(1)
   })
 
+  it('is not misled by escaped quotes when it looks for the ends of strings', async () => {
+    const texts = [`"${'['.repeat(99)}`, `\\"${'{":'.repeat(99)}`, '\\', '"\\\\"', '","id":99999999999999999']
+    put('a.jsonl', texts.map((text) => JSON.stringify({ text, id: 'x', weight: 2 })).join('\n'))
+    expect((await read('a.jsonl')).map(textOf)).toEqual(texts)
+  })
+
   it('refuses a byte order mark', async () => {
     put('a.jsonl', '\ufeff{"text":"a"}\n')
     put('a.txt', '\ufeffabc')

@@ -11,5 +11,5 @@ export {
   parseLlamaConfig,
   toHuggingFaceConfig,
 } from './llama-config.js'
-export { loadModelFolder, saveModelFolder } from './model-folder.js'
+export { loadModelFolder, type SaveModelOptions, saveModelFolder } from './model-folder.js'
 export { type ModelInputs, toModelInputs } from './model-inputs.js'

@@ -1,6 +1,6 @@
 import { readSync } from 'node:fs'
 
-const CHUNK_BYTES = 1 << 18
+const CHUNK_BYTES = 1 << 16
 /** Far above any event we write; a longer line is damage, and must not fill the memory. */
 export const MAX_EVENT_BYTES = 16 << 20
 const NEWLINE = 0x0a

@@ -30,7 +30,9 @@ export function formatNumber(value: number, format: NumberFormat): Html {
 /** With a sign, for differences. */
 export function formatDifference(value: number, format: NumberFormat): Html {
   const shown = formatNumber(Math.abs(value), format)
-  if (!Number.isFinite(value) || Number(shown.markup) === 0) return shown
+  if (!Number.isFinite(value)) return formatNumber(value, format)
+  // What rounds to zero has no sign.
+  if (!/[1-9]/.test(shown.markup)) return shown
   return html`${value > 0 ? '+' : MINUS}${shown}`
 }
 

@@ -134,7 +134,7 @@ export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser
             ...axis,
             label: spec.yLabel,
             size: (_: unknown, texts: string[] | null) =>
-              14 + 7 * (texts ?? ['']).reduce((most, text) => Math.max(most, text.length), 2),
+              20 + 7 * (texts ?? ['']).reduce((most, text) => Math.max(most, text.length), 2),
             values: (_: unknown, ticks: number[]) => tickLabels(ticks),
           },
         ],
@@ -152,7 +152,7 @@ export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser
             label: one.label,
             stroke: color(one.color),
             width: one.width ?? 1.5,
-            points: { show: one.points === true, size: 6 },
+            points: { show: one.points === true, size: 6, fill: color(one.color) },
             spanGaps: one.sparse === true,
             ...(one.dashed ? { dash: [5, 4] } : {}),
             ...(spec.stacked && i === series.length - 1 ? { fill: translucent(color(one.color), 0.55) } : {}),

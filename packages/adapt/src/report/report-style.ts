@@ -47,7 +47,6 @@ thead th { border-bottom: 1px solid var(--line); }
 tbody th { text-align: left; font-weight: 400; position: sticky; left: 0; background: var(--panel); }
 tr.group th { color: var(--muted); font-size: 12.5px; padding-top: 13px; font-weight: 600; }
 tbody + tbody tr.group th { border-top: 1px solid var(--grid); }
-th.indent { padding-left: 30px; color: var(--muted); }
 .figures { width: auto; min-width: 60%; }
 .figures tbody tr:not(.group):hover > * { background: var(--grid); }
 .diff { color: var(--muted); padding-left: 4px; font-weight: 400; }
@@ -63,7 +62,8 @@ ${SERIES_RULES}
 .toolbar { font-size: 14px; margin: 8px 0; display: flex; flex-wrap: wrap; gap: 4px 20px; }
 .uplot .u-legend { font-size: 12.5px; text-align: left; margin: 0; color: var(--text); }
 .uplot .u-legend th, .uplot .u-legend td { padding: 1px 4px; text-align: left; background: none; font-weight: 400; position: static; border: 0; }
-.uplot .u-legend tr { margin-right: 10px; }
+.uplot .u-legend tr { margin-right: 8px; }
+.uplot .u-legend tr:first-child .u-marker { display: none; }
 .uplot .u-legend td { color: var(--muted); min-width: 2.6em; }
 .uplot .u-legend th::after { content: '' !important; }
 .uplot .u-legend table, .uplot table { width: auto; }
@@ -96,5 +96,6 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; margi
 dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
 footer { padding-top: 24px; padding-bottom: 40px; color: var(--muted); font-size: 13px; }
+@media (max-width: 640px) { th, td { padding: 5px 8px; } tbody th { white-space: normal; } .text { max-height: 14em; } }
 @media print { .chart, figure, .scroll { break-inside: avoid; } nav, .toolbar { display: none; } }
 `

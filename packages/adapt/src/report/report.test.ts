@@ -6,6 +6,8 @@ import { Script } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type SampleRecord, type StepRecord, summarizeSamples } from '../record/index.js'
 import type { ChartSpec } from './chart-spec.js'
+import { niceTicks } from './evaluation-chart.js'
+import { formatDifference, formatDuration, formatNumber, type NumberFormat } from './format.js'
 import { renderReport } from './render-report.js'
 import type { ReportEvaluation, ReportInput, ReportRun, ReportSample } from './report-run.js'
 import { writeReport } from './write-report.js'
@@ -244,9 +246,7 @@ describe('renderReport', () => {
     const differences = seeds.map((seed) => bits(2 * seed + 1) - bits(2 * seed))
     const mean = differences.reduce((a, b) => a + b, 0) / 3
     const std = Math.sqrt(differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / 2)
-    const [, ...afterHead] = compared.split('difference, paired by seed')
-    const [, cell] = /<td[^>]*>(.*?)<\/td>/s.exec(afterHead.join())!
-    expect(cell!.replace(/<[^>]+>/g, '')).toBe(
+    expect(cellsOf(compared, 'gsm8k-train')[2]).toBe(
       `\u2212${Math.abs(mean).toFixed(4)} \u00b1 ${std.toFixed(4)} 3 of 3 lower`,
     )
   })
@@ -368,6 +368,48 @@ describe('renderReport', () => {
     expect(page.includes('No run was evaluated.')).toBe(true)
     expect(cellsOf(page, 'effective data ratio')).toEqual(['n/a'])
     expect(renderReport({ title: 'none', runs: [] }).includes('<h1>none</h1>')).toBe(true)
+  })
+})
+
+describe('formatNumber', () => {
+  it('writes figures as people read them', () => {
+    const text = (value: number, format: NumberFormat): string => formatNumber(value, format).markup
+    expect(text(1.23456, 'bits')).toBe('1.2346')
+    expect(text(-0.5, 'ratio')).toBe('\u22120.500')
+    expect(text(0.0123, 'percent')).toBe('1.23\u2009%')
+    expect(text(1234567, 'count')).toBe('1\u2009234\u2009567')
+    expect(text(2.2411e19, 'flops')).toBe('2.24\u2009\u00d7\u200910<sup>19</sup>')
+    expect([0.42, 7.5, 192, 3599.7, 7500].map(formatDuration)).toEqual([
+      '0.42 s',
+      '7.5 s',
+      '3 min 12 s',
+      '1 h 00 min',
+      '2 h 05 min',
+    ])
+    expect(text(2e-5, 'plain')).toBe('2.00\u2009\u00d7\u200910<sup>\u22125</sup>')
+    expect(text(0.1 + 0.2, 'plain')).toBe('0.3')
+    expect(text(Number.NEGATIVE_INFINITY, 'bits')).toBe('\u2212Infinity')
+  })
+
+  it('gives differences a sign unless they round to zero', () => {
+    expect(formatDifference(0.01, 'bits').markup).toBe('+0.0100')
+    expect(formatDifference(-0.01, 'percent').markup).toBe('\u22121.00\u2009%')
+    expect(formatDifference(-1e-9, 'percent').markup).toBe('0.00\u2009%')
+  })
+})
+
+describe('niceTicks', () => {
+  it('encloses the values with round numbers, zero exactly zero', () => {
+    for (const values of [[1.6, 3.03], [-0.028, 0, 0.003], [2, 2], [0], []]) {
+      const ticks = niceTicks(values, 0.05)
+      expect(ticks.length).toBeGreaterThan(2)
+      expect(ticks.length).toBeLessThan(10)
+      for (const value of values) {
+        expect(ticks[0]).toBeLessThanOrEqual(value)
+        expect(ticks.at(-1)).toBeGreaterThanOrEqual(value)
+      }
+    }
+    expect(niceTicks([-0.028, 0, 0.003], 0.05)).toContain(0)
   })
 })
 

@@ -29,21 +29,20 @@ export function renderSeedComparison(runs: readonly ReportRun[], figures: readon
   if (groups.every((group) => group.runs.length === 1)) {
     return html`<p class="caution" role="note"><strong>One seed proves nothing.</strong> Each method here has a single run, so a difference between two of them may be chance. Repeat the comparison with at least three seeds before believing it; identical runs with another seed show how large chance is.</p>`
   }
-  const names = evaluationNames(figures)
-  const heads = names.map((name) => html`<th scope="col">${visibleText(name)}</th>`)
-  const rows = groups.map((group, g) => {
-    const means = names.map((name) => html`<td>${renderSpread(group, name, figures)}</td>`)
-    const head = html`<tr><th scope="row">${visibleText(group.method)} <span class="unit">${group.runs.length} ${group.runs.length === 1 ? 'run' : 'runs'}</span></th>${means}</tr>`
-    if (g === 0) return head
-    const differences = names.map((name) => {
-      const paired = comparePairs(runs, figures, groups[0]!.runs, group.runs, name)
-      return html`<td class="diff ${paired.mean < 0 ? 'good' : 'bad'}">${renderPaired(paired)}</td>`
+  const [base, ...others] = groups as [MethodGroup, ...MethodGroup[]]
+  const head = (group: MethodGroup): Html =>
+    html`<th scope="col">${visibleText(group.method)} <span class="unit">${group.runs.length} ${group.runs.length === 1 ? 'run' : 'runs'}</span></th>`
+  const rows = evaluationNames(figures).map((name) => {
+    const cells = others.map((group) => {
+      const paired = comparePairs(runs, figures, base.runs, group.runs, name)
+      return html`<td>${renderSpread(group, name, figures)}</td><td class="diff ${verdict(paired)}">${renderPaired(paired)}</td>`
     })
-    return html`${head}<tr><th scope="row" class="indent">difference, paired by seed</th>${differences}</tr>`
+    return html`<tr><th scope="row">${visibleText(name)}</th><td>${renderSpread(base, name, figures)}</td>${cells}</tr>`
   })
+  const heads = others.map((group) => html`${head(group)}<th scope="col" class="diff">difference</th>`)
   return html`<h3>By method</h3>
-<p class="about">Bits per byte: mean \u00b1 standard deviation over runs. Differences are to \u201c${visibleText(groups[0]!.method)}\u201d, between runs with the same seed; a difference below its spread means little.</p>
-<div class="scroll"><table class="figures"><thead><tr><th scope="col"></th>${heads}</tr></thead><tbody>${rows}</tbody></table></div>`
+<p class="about">Held-out bits per byte, last evaluation: mean \u00b1 standard deviation over runs. Differences are to \u201c${visibleText(base.method)}\u201d, between runs with the same seed; one that is smaller than its spread is not marked.</p>
+<div class="scroll"><table class="figures"><thead><tr><th scope="col"></th>${head(base)}${heads}</tr></thead><tbody>${rows}</tbody></table></div>`
 }
 
 /** Differences (method - base) over the seeds both have. NaN without any. */
@@ -66,6 +65,11 @@ export function comparePairs(
   const won = differences.filter((difference) => difference < 0).length
   if (differences.length === 0) return { mean: Number.NaN, std: Number.NaN, pairs: 0, won }
   return { ...sampleMoments(differences), pairs: differences.length, won }
+}
+
+function verdict({ mean, std }: PairedDifference): string {
+  if (!(Math.abs(mean) > std)) return ''
+  return mean < 0 ? 'good' : 'bad'
 }
 
 function groupByMethod(runs: readonly ReportRun[]): MethodGroup[] {

@@ -245,6 +245,7 @@ describe('openTokenCache', () => {
       (await open({ maxLength: 33 })).fingerprint,
       (await open({ tokenizer: other })).fingerprint,
       (await open({ source: { path: 'data/*.jsonl', limit: 9 } })).fingerprint,
+      (await open({ source: { path: 'data/*.jsonl', limit: 10 } })).fingerprint,
       (await open({ source: { path: 'data/*.jsonl', source: 'x' } })).fingerprint,
       (await open({ maxBadRecords: 1 })).fingerprint,
     ]

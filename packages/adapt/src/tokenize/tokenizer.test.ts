@@ -199,6 +199,26 @@ describe('encodeCompletions', () => {
       (await tokenizer.encodeBatch([' model']))[0]![0],
     )
   })
+
+  it('counts a token that ends in the white space of the completion to the completion', async () => {
+    const tokenizer = load({
+      edit: (json) => {
+        const space = '\u0120'
+        json.model.merges.push(`q ${space}`)
+        json.model.vocab[`q${space}`] = 304
+        // Added tokens follow the vocabulary.
+        const added_tokens = json.added_tokens.map((t) => ({ ...t, id: t.id + 1 }))
+        return {
+          ...json,
+          added_tokens,
+          pre_tokenizer: { ...(json.pre_tokenizer as object), use_regex: false },
+        }
+      },
+    })
+    const [encoded] = await tokenizer.encodeCompletions([{ prompt: 'zq', completion: ' b' }])
+    expect(await tokenizer.decode(encoded!.tokens.subarray(1, 2))).toBe('q ')
+    expect(encoded!.numPromptTokens).toBe(1)
+  })
 })
 
 describe('assertTokenizerFits', () => {

@@ -1,6 +1,7 @@
 /** D width in, E width out, V vocabulary, T positions, H heads. Any leading dimensions unless said otherwise. */
-import { hasOperator, ops } from '../dispatch.js'
-import { cat, cos, embedding, linear, mean, mul, narrow, neg, pow, rsqrt, add, sin, tensor, toDType, zeros } from '../ops.js'
+import type { Device } from '../device.js'
+import { bind, hasOperator } from '../dispatch.js'
+import { cat, cos, embedding, linear, mean, mul, narrow, neg, ones, pow, rsqrt, add, sin, tensor, toDevice, toDType, zeros } from '../ops.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { Module, Parameter } from './module.js'
@@ -35,6 +36,7 @@ export class Embedding extends Module {
   }
 }
 
+const fusedRmsNorm = bind('aten::_fused_rms_norm')
 let fusedNorm: boolean | undefined
 
 /** x / sqrt(mean(x^2) + eps) * weight over the last dimension, computed in float32 (Zhang and Sennrich 2019). */
@@ -44,16 +46,14 @@ export class RMSNorm extends Module {
 
   constructor(dim: number, { eps = 1e-6 }: { eps?: number } = {}) {
     super()
-    const data = zeros([dim])
-    ops.aten!.fill_!.Scalar!(data, 1)
-    this.weight = new Parameter(data)
+    this.weight = new Parameter(ones([dim]))
     this.eps = eps
   }
 
   forward(x: Tensor): Tensor {
     const x32 = x.dtype === 'float32' ? x : toDType(x, 'float32')
     fusedNorm ??= hasOperator('aten::_fused_rms_norm')
-    if (fusedNorm) return (ops.aten!._fused_rms_norm!(x32, this.weight.shape, this.weight, this.eps) as Tensor[])[0]!
+    if (fusedNorm) return (fusedRmsNorm(x32, this.weight.shape, this.weight, this.eps) as Tensor[])[0]!
     return mul(mul(x32, rsqrt(add(mean(pow(x32, 2), -1, true), this.eps))), this.weight)
   }
 }
@@ -66,7 +66,7 @@ export class RotaryTable {
   readonly cos: Tensor
   readonly sin: Tensor
 
-  constructor(headDim: number, maxPositions: number, { theta = 10_000 }: { theta?: number } = {}) {
+  constructor(headDim: number, maxPositions: number, { theta = 10_000, device = 'cpu' }: { theta?: number; device?: Device } = {}) {
     const half = headDim / 2
     const angles = new Float32Array(maxPositions * headDim)
     for (let position = 0; position < maxPositions; position++) {
@@ -80,7 +80,7 @@ export class RotaryTable {
     }
     const [c, s] = scope(() => {
       const angle = tensor(angles, [maxPositions, headDim])
-      return [cos(angle), sin(angle)] as [Tensor, Tensor]
+      return [toDevice(cos(angle), device), toDevice(sin(angle), device)] as const
     })
     this.cos = c.persist()
     this.sin = s.persist()

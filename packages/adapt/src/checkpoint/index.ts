@@ -1,0 +1,1 @@
+export { publishModel } from './publish-model.js'

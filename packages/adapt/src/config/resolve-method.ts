@@ -1,1 +1,0 @@
-export * from '../method/method-config.js'

@@ -1,0 +1,1 @@
+export { type Evaluation, type EvaluationOptions, evaluateText } from './bits-per-byte.js'

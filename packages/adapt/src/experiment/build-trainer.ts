@@ -1,0 +1,139 @@
+import { buildInfo, type DType, setNumThreads } from '@adapt-ts/torch'
+import { resolveConfigPath, type RunConfig } from '../config/index.js'
+import { ConfigError } from '../errors.js'
+import { createMethod, type Method } from '../method/index.js'
+import {
+  assertLlamaConfig,
+  initialiseLlama,
+  Llama,
+  LLAMA_PRESETS,
+  type LlamaConfig,
+  loadModelFolder,
+} from '../model/index.js'
+import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
+import { Trainer } from '../train/index.js'
+import type { PreparedData } from './prepare-data.js'
+
+/** Number of optimiser steps and how they fall on epochs. */
+export interface StepPlan {
+  readonly totalSteps: number
+  readonly stepsPerEpoch: number
+  readonly globalRows: number
+  /** Steps may take rows of two epochs; otherwise the last step of an epoch is shorter. */
+  readonly crossEpochs: boolean
+}
+
+export function planSteps(config: RunConfig, data: PreparedData): StepPlan {
+  const { training } = config
+  const globalRows = training.per_device_train_batch_size * training.gradient_accumulation_steps
+  const numRows = data.rows.numRowsPerEpoch(0)
+  const drop = training.dataloader_drop_last
+  const stepsPerEpoch = drop ? Math.floor(numRows / globalRows) : Math.ceil(numRows / globalRows)
+  if (stepsPerEpoch === 0) {
+    throw new ConfigError(
+      'TOO_LITTLE_DATA',
+      `data.train: one epoch has ${numRows} rows, fewer than one optimiser step of ${globalRows}; with dataloader_drop_last nothing would be trained`,
+    )
+  }
+  if (training.max_steps !== undefined) {
+    return { totalSteps: training.max_steps, stepsPerEpoch, globalRows, crossEpochs: true }
+  }
+  const totalSteps = Math.max(1, Math.ceil((training.num_train_epochs ?? 1) * stepsPerEpoch))
+  return { totalSteps, stepsPerEpoch, globalRows, crossEpochs: false }
+}
+
+const OVERRIDES: Readonly<Record<string, keyof LlamaConfig>> = {
+  vocab_size: 'vocabSize',
+  hidden_size: 'hiddenSize',
+  intermediate_size: 'intermediateSize',
+  num_hidden_layers: 'numHiddenLayers',
+  num_attention_heads: 'numAttentionHeads',
+  num_key_value_heads: 'numKeyValueHeads',
+  head_dim: 'headDim',
+  max_position_embeddings: 'maxPositionEmbeddings',
+  rms_norm_eps: 'rmsNormEps',
+  rope_theta: 'ropeTheta',
+  tie_word_embeddings: 'tieWordEmbeddings',
+  initializer_range: 'initializerRange',
+}
+
+/** A preset with the config's overrides; the vocabulary is the tokenizer's unless it is given. */
+function scratchConfig(
+  model: { readonly preset: keyof typeof LLAMA_PRESETS; readonly config?: Readonly<Record<string, unknown>> | undefined },
+  tokenizer: Tokenizer,
+): LlamaConfig {
+  const preset: LlamaConfig = LLAMA_PRESETS[model.preset]
+  const overrides = Object.entries(model.config ?? {}).map(([key, value]) => {
+    const name = OVERRIDES[key]
+    if (!name) throw new ConfigError('BAD_MODEL_CONFIG', `model.config.${key}: not a key of LlamaConfig that can be set here`)
+    return [name, value] as const
+  })
+  const merged: LlamaConfig = { ...preset, vocabSize: tokenizer.vocabSize, ...Object.fromEntries(overrides) }
+  const derived = Object.fromEntries(overrides).headDim === undefined ? { headDim: merged.hiddenSize / merged.numAttentionHeads } : {}
+  const config = { ...merged, ...derived }
+  if (!Number.isInteger(config.headDim)) {
+    throw new ConfigError('BAD_MODEL_CONFIG', `model.config: hidden_size (${config.hiddenSize}) must be a multiple of num_attention_heads (${config.numAttentionHeads})`)
+  }
+  assertLlamaConfig(config, 'model.config')
+  return config
+}
+
+/** The model a config names, loaded or freshly initialised, as float32 parameters. */
+export function buildModel(config: RunConfig, baseDir: string, tokenizer: Tokenizer): Llama {
+  const { model } = config
+  if ('path' in model) {
+    const loaded = loadModelFolder(resolveConfigPath(baseDir, model.path))
+    assertTokenizerFits(tokenizer, loaded.config.vocabSize)
+    return loaded
+  }
+  const llamaConfig = scratchConfig(model, tokenizer)
+  assertTokenizerFits(tokenizer, llamaConfig.vocabSize)
+  const fresh = new Llama(llamaConfig)
+  initialiseLlama(fresh, config.training.seed)
+  return fresh
+}
+
+/** bfloat16 where asked for, or by default where the hardware multiplies it natively. */
+export function autocastDtype(bf16: boolean | 'auto'): DType | undefined {
+  return bf16 === true || (bf16 === 'auto' && buildInfo().hasBf16) ? 'bfloat16' : undefined
+}
+
+/** Model, method and optimiser of a config. */
+export function buildTrainer(
+  config: RunConfig,
+  baseDir: string,
+  data: PreparedData,
+  plan: StepPlan,
+): { readonly trainer: Trainer; readonly method: Method; readonly dtype: DType | undefined } {
+  const { training } = config
+  if (training.threads !== undefined) setNumThreads(training.threads)
+  const dtype = autocastDtype(training.bf16)
+  const model = buildModel(config, baseDir, data.tokenizer)
+  if (config.data.max_length > model.config.maxPositionEmbeddings) {
+    model.dispose()
+    throw new ConfigError(
+      'SEQUENCE_TOO_LONG',
+      `data.max_length: ${config.data.max_length} is more than the model's max_position_embeddings (${model.config.maxPositionEmbeddings})`,
+    )
+  }
+  const method = createMethod(config.method, { ...plan, isPlainText: data.isPlainText })
+  const trainer = new Trainer(model, method, data.anchors, {
+    totalSteps: plan.totalSteps,
+    learningRate: training.learning_rate,
+    schedule: training.lr_scheduler_type,
+    warmupSteps: training.warmup_steps ?? Math.ceil((training.warmup_ratio ?? 0) * plan.totalSteps),
+    decaySteps: Math.round(training.decay_ratio * plan.totalSteps),
+    minLearningRateRatio: training.min_lr_ratio,
+    weightDecay: training.weight_decay,
+    adamBeta1: training.adam_beta1,
+    adamBeta2: training.adam_beta2,
+    adamEpsilon: training.adam_epsilon,
+    maxGradNorm: training.max_grad_norm,
+    autocastDtype: dtype,
+    gradientCheckpointing: training.gradient_checkpointing,
+    lossChunkSize: training.loss_chunk_size,
+    globalRows: plan.globalRows,
+    maxLength: config.data.max_length,
+  })
+  return { trainer, method, dtype }
+}

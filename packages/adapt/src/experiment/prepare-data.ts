@@ -1,0 +1,93 @@
+import { type Batch, buildBatch, createRowStream, type RowStream } from '../batch/index.js'
+import { dataSources, resolveCacheDir, resolveConfigPath, type RunConfig } from '../config/index.js'
+import { type Document, readDocuments, type ResolvedFile, resolveSources } from '../dataset/index.js'
+import { ConfigError, DataError } from '../errors.js'
+import { loadTokenizer, openTokenCache, type TokenDataset, tokenizeDocuments, type Tokenizer } from '../tokenize/index.js'
+
+/** Everything of a run that comes from files, checked before the model is built. */
+export interface PreparedData {
+  readonly tokenizer: Tokenizer
+  readonly padId: number
+  readonly train: TokenDataset
+  readonly rows: RowStream
+  /** Every label mask is all ones but for the first token: no prompts. */
+  readonly isPlainText: boolean
+  readonly anchors: readonly Batch[]
+  readonly numAnchors: number
+  readonly evaluationFiles: readonly ResolvedFile[]
+}
+
+/** Rows of one anchor batch. */
+const ANCHOR_BATCH_SIZE = 16
+
+/**
+ * Reads and tokenises what the config names.
+ * @throws {ConfigError} missing files or anchors. @throws {DataError} bad records, no data, nothing to train on.
+ */
+export async function prepareData(
+  config: RunConfig,
+  baseDir: string,
+  { needsAnchors, onLine }: { readonly needsAnchors: boolean; readonly onLine: (line: string) => void },
+): Promise<PreparedData> {
+  const { data, training } = config
+  const tokenizer = loadTokenizer(resolveConfigPath(baseDir, config.tokenizer))
+  const padId = tokenizer.padId ?? tokenizer.eosId
+  if (needsAnchors && config.anchors.length === 0) {
+    throw new ConfigError('NO_ANCHORS', 'anchors: this method compares samples with anchors, but none are given')
+  }
+  const trainFiles = await resolveSources(dataSources(data.train), baseDir)
+  const evaluationFiles = await resolveSources(dataSources(config.evaluation.sets), baseDir)
+  let lastLine = 0
+  const train = await openTokenCache({
+    files: trainFiles,
+    tokenizer,
+    maxLength: data.max_length,
+    cacheDir: resolveCacheDir(config, baseDir),
+    numWorkers: data.num_workers,
+    onProgress: ({ numDocuments, numTokens, file }) => {
+      if (Date.now() - lastLine < 2000) return
+      lastLine = Date.now()
+      onLine(`tokenizing ${file}: ${numDocuments.toLocaleString('en')} documents, ${numTokens.toLocaleString('en')} tokens`)
+    },
+  })
+  const rows = createRowStream({
+    dataset: train,
+    seed: training.seed,
+    maxLength: data.max_length,
+    packing: data.packing,
+    windowSize: Math.min(data.packing_window, 65_536),
+  })
+  const anchors = needsAnchors ? await prepareAnchors(config, baseDir, tokenizer, padId) : []
+  const isPlainText = train.numLabels === train.numTokens - train.numSamples
+  return {
+    tokenizer,
+    padId,
+    train,
+    rows,
+    isPlainText,
+    anchors,
+    numAnchors: anchors.reduce((sum, batch) => sum + batch.samples.length, 0),
+    evaluationFiles,
+  }
+}
+
+/** Anchors as unpacked batches of similar lengths; an anchor longer than max_length is its first piece. */
+async function prepareAnchors(config: RunConfig, baseDir: string, tokenizer: Tokenizer, padId: number): Promise<Batch[]> {
+  const documents: Document[] = []
+  for await (const document of readDocuments(await resolveSources(dataSources(config.anchors), baseDir))) documents.push(document)
+  if (documents.length === 0) throw new DataError('EMPTY_DATA', 'anchors: the files hold no record')
+  const dataset = await tokenizeDocuments(documents, tokenizer, config.data.max_length)
+  const seen = new Set<string>()
+  const firstPieces = Array.from({ length: dataset.numSamples }, (_, i) => i).filter((i) => {
+    const { path, line } = dataset.sample(i)
+    const document = `${path}:${line}`
+    return !seen.has(document) && seen.add(document)
+  })
+  const byLength = firstPieces.sort((a, b) => dataset.length(a) - dataset.length(b) || a - b)
+  const batches: Batch[] = []
+  for (let start = 0; start < byLength.length; start += ANCHOR_BATCH_SIZE) {
+    const rows = byLength.slice(start, start + ANCHOR_BATCH_SIZE).map((i) => [i])
+    batches.push(buildBatch(rows, dataset, { padId, packing: false }))
+  }
+  return batches
+}

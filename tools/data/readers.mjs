@@ -157,7 +157,8 @@ function readJargon(root, source) {
     return [head, ...paragraphs]
       .filter((part) => part !== '')
       .join('\n')
-      .replace(/\{([^{}]+)\}/g, '$1')
+      .replace(/\{\s*([^{}]+?)\s*\}/g, '$1')
+      .replace(/(\S) {2,}(?=\S)/g, '$1 ')
   })
   const documents = packParts(parts, '\n\n', { min: 300, soft: 900, max: 3600 })
   return documents.map((each, i) => {

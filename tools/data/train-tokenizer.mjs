@@ -90,7 +90,6 @@ export function trainTokenizer({ texts, size, output, workFolder }) {
   const config = {
     tokenizer_class: 'PreTrainedTokenizerFast',
     ...named,
-    model_max_length: 2048,
     clean_up_tokenization_spaces: false,
   }
   mkdirSync(output, { recursive: true })

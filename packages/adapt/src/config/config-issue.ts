@@ -13,8 +13,8 @@ export interface ConfigIssue {
 
 /** One line: `file:line:col: key.path: expected ..., received ...`. */
 export function renderIssue(issue: ConfigIssue): string {
-  const parts = [issue.where, issue.path, issue.message].filter((part) => part !== '')
-  return printable(parts.join(': '), Number.POSITIVE_INFINITY)
+  const parts = [issue.where, printable(issue.path, 200), printable(issue.message, 1000)]
+  return parts.filter((part) => part !== '').join(': ')
 }
 
 /** Most issues that one error lists; a file that is no config at all would give thousands. */

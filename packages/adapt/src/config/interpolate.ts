@@ -1,7 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of references to the environment
 export type Environment = Readonly<Record<string, string | undefined>>
 
-const REFERENCE = /\$\$\{|\$\{([^}]*)\}|\$\{/g
+// A name is bounded: without it, many `${` and no `}` would take quadratic time.
+const REFERENCE = /\$\$\{|\$\{([^}]{0,256})\}|\$\{/g
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /**

@@ -84,10 +84,22 @@ describe('parseYaml', () => {
 })
 
 describe('a large config', () => {
-  it('is read without comparing every pair of keys', () => {
-    const { value, issues } = parse(Array.from({ length: 60_000 }, (_, i) => `k${i}: 1`).join('\n'))
-    expect(issues).toEqual([])
-    expect(Object.keys(value as object)).toHaveLength(60_000)
+  const keys = (count: number) => Array.from({ length: count }, (_, i) => `k${i}: 1`).join('\n')
+
+  it('is read up to the limit of tokens and refused beyond it', () => {
+    expect(parse(keys(7000))).toMatchObject({ issues: [] })
+    expect(problems(keys(7200))).toEqual([
+      expect.stringMatching(/^7142:\d+ {2}expected at most 50000 YAML tokens/),
+    ])
+  })
+
+  it('gives one problem for a value full of broken references', () => {
+    expect(problems(`a: "${'${'.repeat(10_000)}"`)).toHaveLength(1)
+  })
+
+  it('is never quoted at length', () => {
+    const [issue] = parse(`a: ${'1_'.repeat(10_000)}`).issues
+    expect(issue?.message.length).toBeLessThan(300)
   })
 })
 

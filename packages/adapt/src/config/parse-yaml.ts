@@ -11,10 +11,14 @@ import {
   parseDocument,
   type Scalar,
 } from 'yaml'
+import { printable } from '../dataset/index.js'
 import type { ConfigIssue } from './config-issue.js'
 import { type Environment, interpolate } from './interpolate.js'
 
 export const MAX_DEPTH = 64
+
+/** A key and its value are about five tokens; the YAML library needs quadratic time for some broken texts. */
+export const MAX_TOKENS = 50_000
 
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 const CORE_TAGS = /^tag:yaml\.org,2002:(?:str|int|float|bool|null|map|seq)$/
@@ -45,7 +49,7 @@ export function placeKey(path: readonly PropertyKey[]): string {
 }
 
 /**
- * Reads YAML as data with limits: one document, nesting of at most {@link MAX_DEPTH}, string keys that are unique
+ * Reads YAML as data with limits: one document, nesting of at most {@link MAX_DEPTH} and {@link MAX_TOKENS}, string keys that are unique
  * and harmless, no aliases, no tags, no scalar that YAML 1.1 and 1.2 read differently. `${NAME}` in a value is the
  * environment variable: in quotes the result stays text, without quotes it is read like any plain scalar.
  */
@@ -62,9 +66,9 @@ export function parseYaml(text: string, options: ParseYamlOptions): ParsedYaml {
   }
   const done = (value: unknown): ParsedYaml => ({ value, places, issues })
 
-  const deepOffset = findTooDeep(text)
+  const excess = findExcess(text)
   const document =
-    deepOffset === undefined
+    excess === undefined
       ? parseDocument(text, {
           lineCounter: lines,
           version: '1.2',
@@ -79,7 +83,7 @@ export function parseYaml(text: string, options: ParseYamlOptions): ParsedYaml {
       : undefined
   if (document === undefined) {
     for (let i = 0; i < text.length; i++) if (text[i] === '\n') lines.addNewLine(i + 1)
-    report(deepOffset!, [], `expected at most ${MAX_DEPTH} levels of nesting, received more`)
+    report(excess!.offset, [], excess!.message)
     return done(undefined)
   }
   for (const error of document.errors) {
@@ -144,8 +148,8 @@ export function parseYaml(text: string, options: ParseYamlOptions): ParsedYaml {
     if (typeof value === 'string' && value.includes('${')) {
       let failed = false
       const replaced = interpolate(value, options.env, (message) => {
+        if (!failed) report(offset, path, message)
         failed = true
-        report(offset, path, message)
       })
       // The place already has its error; a value that no schema judges again keeps it the only one.
       if (failed) return undefined
@@ -157,7 +161,7 @@ export function parseYaml(text: string, options: ParseYamlOptions): ParsedYaml {
       report(
         offset,
         path,
-        `expected a value that every YAML version reads alike, received ${source} (${doubt})`,
+        `expected a value that every YAML version reads alike, received ${printable(source, 60)} (${doubt})`,
       )
       return undefined
     }
@@ -178,7 +182,8 @@ function readPlainScalar(text: string): unknown {
 
 function doubtfulScalar(source: string): string | undefined {
   if (OLD_BOOLEAN.test(source)) return `write true or false, or "${source}" in quotes for the text`
-  if (UNDERSCORED_NUMBER.test(source)) return `write ${source.replaceAll('_', '')}, or quotes for the text`
+  if (UNDERSCORED_NUMBER.test(source))
+    return `write ${printable(source.replaceAll('_', ''), 60)}, or quotes for the text`
   if (LEADING_ZERO.test(source)) return 'write the number without leading zeros, or quotes for the text'
   return undefined
 }
@@ -192,17 +197,27 @@ function syntaxMessage(code: string, message: string, text: string, [start, end]
 }
 
 /**
- * Offset at which nesting passes MAX_DEPTH. Only the streaming tokenizer runs, so that hostile nesting is refused
- * before anything recursive sees it.
+ * What makes a text too hard to read, and where. Only the streaming tokenizer runs, so that hostile nesting or
+ * length is refused before anything recursive or quadratic sees it.
  */
-function findTooDeep(text: string): number | undefined {
+function findExcess(text: string): { readonly offset: number; readonly message: string } | undefined {
   const parser = new Parser()
+  let numTokens = 0
   for (const lexeme of new Lexer().lex(text)) {
+    numTokens += 1
+    if (numTokens > MAX_TOKENS) {
+      return { offset: parser.offset, message: `expected at most ${MAX_TOKENS} YAML tokens, received more` }
+    }
     for (const _ of parser.next(lexeme)) {
       // Whole documents are not needed here, only the depth of the stack on the way.
     }
     // One entry is the document and one may be the scalar being read.
-    if (parser.stack.length > MAX_DEPTH + 2) return parser.offset
+    if (parser.stack.length > MAX_DEPTH + 2) {
+      return {
+        offset: parser.offset,
+        message: `expected at most ${MAX_DEPTH} levels of nesting, received more`,
+      }
+    }
   }
   return undefined
 }

@@ -33,7 +33,7 @@ export const LLAMA_PRESETS = {
     maxPositionEmbeddings: 1024,
     tieWordEmbeddings: true,
   },
-  /** 2.9M with 4,096. */
+  /** 2.75M with 4,096. */
   'llama-3m': {
     ...common,
     vocabSize: 4096,
@@ -59,7 +59,7 @@ export const LLAMA_PRESETS = {
     maxPositionEmbeddings: 2048,
     tieWordEmbeddings: false,
   },
-  /** 123M with 32,000: 12 layers of width 768, as in TinyLlama's 120M. */
+  /** 100M with 32,000 and a tied head: 12 layers of width 768. */
   'llama-120m': {
     ...common,
     vocabSize: 32_000,

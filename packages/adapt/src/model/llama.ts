@@ -108,6 +108,7 @@ export class Llama extends Module<[Tensor], Tensor> {
   readonly model: LlamaBody
   readonly lm_head: InstanceType<typeof Linear> | undefined
   private rotary: InstanceType<typeof RotaryTable> | undefined
+  private numRotaryPositions = 0
 
   constructor(config: LlamaConfig) {
     super()
@@ -133,14 +134,20 @@ export class Llama extends Module<[Tensor], Tensor> {
   /** Tables for the rows' positions, or for 0 .. length-1 in every row. Belongs to the current scope. */
   rotation(position_BT: Tensor | undefined, length: number): Rotation {
     const { headDim: E, maxPositionEmbeddings, ropeTheta } = this.config
-    this.rotary ??= new RotaryTable(E, maxPositionEmbeddings, { theta: ropeTheta, device: this.device })
+    if (length > this.numRotaryPositions) {
+      // Grown as needed: a config may name far more positions than any batch has.
+      this.rotary?.dispose()
+      this.numRotaryPositions = Math.min(maxPositionEmbeddings, 2 ** Math.ceil(Math.log2(length)))
+      this.rotary = new RotaryTable(E, this.numRotaryPositions, { theta: ropeTheta, device: this.device })
+    }
+    const rotary = this.rotary!
     const gather = (table: Tensor): Tensor => {
       if (!position_BT) return view(narrow(table, 0, 0, length), [1, length, 1, E])
       const [B, T] = position_BT.shape as [number, number]
       return unsqueeze(view(indexSelect(table, 0, reshape(position_BT, [B * T])), [B, T, E]), 2)
     }
-    const cosKey = gather(this.rotary.cos)
-    const sinKey = gather(this.rotary.sin)
+    const cosKey = gather(rotary.cos)
+    const sinKey = gather(rotary.sin)
     const scale = 1 / Math.sqrt(E)
     return { cosKey, sinKey, cosQuery: mul(cosKey, scale), sinQuery: mul(sinKey, scale) }
   }
@@ -149,5 +156,6 @@ export class Llama extends Module<[Tensor], Tensor> {
     super.dispose()
     this.rotary?.dispose()
     this.rotary = undefined
+    this.numRotaryPositions = 0
   }
 }

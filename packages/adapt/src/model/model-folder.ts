@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type DType, noGrad, SafetensorsFile, scope, type Tensor, toDType, writeSafetensors, copy_ } from '@adapt-ts/torch'
 import { ConfigError, HostileFileError } from '../errors.js'
 import { Llama } from './llama.js'
-import { parseLlamaConfig, toHuggingFaceConfig } from './llama-config.js'
+import { countParameters, type LlamaConfig, parseLlamaConfig, toHuggingFaceConfig } from './llama-config.js'
 
 /** Files that would run code or hide weights; named so that the user knows why nothing was loaded. */
 const REFUSED = ['pytorch_model.bin', 'pytorch_model.bin.index.json', 'model.safetensors.index.json']
@@ -34,6 +34,14 @@ function describeMismatch(expected: ReadonlySet<string>, found: ReadonlySet<stri
   return parts.length ? parts.join('; ') : undefined
 }
 
+/** Refuses sizes far beyond the weights that are there, before a hostile config makes the model allocate them. */
+function requireRoomFor(config: LlamaConfig, file: SafetensorsFile): void {
+  const numStored = file.names.reduce((sum, name) => sum + file.entry(name)!.shape.reduce((product, size) => product * size, 1), 0)
+  const { total } = countParameters(config)
+  if (total <= 2 * numStored) return
+  throw new ConfigError('SHAPES_DIFFER', `${file.path}: config.json describes ${total} parameters, the file holds ${numStored}`)
+}
+
 /**
  * Loads a Hugging Face folder (config.json and model.safetensors) of a LlamaForCausalLM. Weights become float32
  * parameters. Keys must match exactly.
@@ -48,6 +56,7 @@ export function loadModelFolder(folder: string): Llama {
     throw new ConfigError('MODEL_NOT_FOUND', `${path}: no such file${hint}`)
   }
   using file = new SafetensorsFile(path)
+  requireRoomFor(config, file)
   const model = new Llama(config)
   const parameters = new Map(model.namedParameters())
   const found = new Set(file.names)

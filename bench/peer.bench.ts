@@ -1,0 +1,158 @@
+/**
+ * Tokens per second and peak tensor bytes of the product's training step against eager PyTorch of the same LibTorch
+ * version, in interleaved blocks. The losses of both sides are compared before anything is timed.
+ *
+ *   npm run bench:peer -- [--blocks 20] [--steps 2] [--dtypes float32,bfloat16] [--threads 2]
+ *
+ * The last line of the output is one JSON object.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { LLAMA_PRESETS } from '@adapt-ts/adapt'
+import { buildInfo, type DType, emptyCache, memoryStats, resetPeakMemoryStats, setNumThreads } from '@adapt-ts/torch'
+import { Peer } from './peer-process.js'
+import { medianInterval, rounded } from './statistics.js'
+import { type BenchShape, createRunner, randomTokens, toBatch, writeWeights } from './step-runner.js'
+
+const { values: args } = parseArgs({
+  options: {
+    blocks: { type: 'string', default: '20' },
+    steps: { type: 'string', default: '2' },
+    dtypes: { type: 'string', default: 'float32,bfloat16' },
+    threads: { type: 'string', default: '2' },
+  },
+})
+delete process.env.OPENBLAS_CORETYPE
+
+const numBlocks = Number(args.blocks)
+const stepsPerBlock = Number(args.steps)
+const numCheckSteps = 3
+/** Different batches; both sides go round them in the same order. */
+const numBatches = 8
+const shape: BenchShape = { config: { ...LLAMA_PRESETS['llama-10m'] }, rows: 16, length: 256 }
+const tokensPerStep = shape.rows * shape.length
+const folder = mkdtempSync(join(tmpdir(), 'adapt-bench-'))
+
+interface Figures {
+  readonly tokens_per_second_ratio: number
+  readonly tokens_per_second_ratio_interval: readonly [number, number]
+  readonly tokens_per_second: number
+  readonly peer_tokens_per_second: number
+  readonly peak_bytes_ratio: number
+  readonly peak_bytes_ratio_checkpointed: number
+  readonly checkpointed_step_time_ratio: number
+}
+
+function peerArguments(dtype: DType): string[] {
+  return [
+    ...['--dtype', dtype, '--threads', args.threads, '--rows', String(shape.rows), '--length', String(shape.length)],
+    ...['--weights', join(folder, 'weights.safetensors'), '--data', join(folder, 'tokens.bin')],
+  ]
+}
+
+/** Seconds, losses and the exact peak of some steps on our side. */
+function stepper(dtype: DType, gradientCheckpointing = false) {
+  const trainer = createRunner(shape, { dtype, gradientCheckpointing })
+  let next = 0
+  return {
+    trainer,
+    run(steps: number): { seconds: number; losses: number[]; peakBytes: number } {
+      resetPeakMemoryStats()
+      const start = performance.now()
+      const losses = Array.from({ length: steps }, () => trainer.runStep([batches[next++ % numBatches]!], 0).record.lossWeighted)
+      return { seconds: (performance.now() - start) / 1000, losses, peakBytes: memoryStats().peakBytes }
+    },
+    dispose() {
+      trainer.dispose()
+      trainer.model.dispose()
+      emptyCache()
+    },
+  }
+}
+
+function assertSameLosses(ours: readonly number[], theirs: readonly number[], dtype: DType): void {
+  const tolerance = dtype === 'float32' ? 1e-4 : 2e-2
+  const difference = Math.max(...ours.map((loss, i) => Math.abs(loss - theirs[i]!) / theirs[i]!))
+  console.log(`${dtype}: losses of the first ${ours.length} steps differ by ${difference.toExponential(1)} (limit ${tolerance})`)
+  if (!(difference <= tolerance)) {
+    throw new Error(`the two sides do not train the same model: ${ours.join(', ')} against ${theirs.join(', ')}`)
+  }
+}
+
+async function measurePeerPeak(dtype: DType): Promise<number> {
+  const peer = new Peer([...peerArguments(dtype), '--measure-peak', '2'])
+  const { peak_tensor_bytes } = await peer.read()
+  return peak_tensor_bytes as number
+}
+
+async function measure(dtype: DType): Promise<Figures> {
+  const ours = stepper(dtype)
+  writeWeights(ours.trainer.model, join(folder, 'weights.safetensors'))
+  const peer = new Peer(peerArguments(dtype))
+  try {
+    const ready = await peer.read()
+    console.log(`${dtype}: peer PyTorch ${ready.torch}, ${ready.optimizer} AdamW, ${ready.attention}, ${ready.threads} threads`)
+    assertSameLosses(ours.run(numCheckSteps).losses, (await peer.run(numCheckSteps)).losses, dtype)
+
+    const ratios: number[] = []
+    const mine: number[] = []
+    const theirs: number[] = []
+    let peakBytes = 0
+    for (let block = 0; block < numBlocks; block++) {
+      // The order alternates, so that neither side always follows the other's heat.
+      const first = block % 2 === 0
+      let our = first ? ours.run(stepsPerBlock) : undefined
+      const their = await peer.run(stepsPerBlock)
+      our ??= ours.run(stepsPerBlock)
+      mine.push((tokensPerStep * stepsPerBlock) / our.seconds)
+      theirs.push((tokensPerStep * stepsPerBlock) / their.seconds)
+      ratios.push(their.seconds / our.seconds)
+      peakBytes = Math.max(peakBytes, our.peakBytes)
+      console.log(`${dtype} block ${block + 1}/${numBlocks}: ${mine.at(-1)!.toFixed(0)} tok/s, peer ${theirs.at(-1)!.toFixed(0)} tok/s, ratio ${ratios.at(-1)!.toFixed(3)}`)
+    }
+    ours.dispose()
+    const plainSeconds = tokensPerStep / medianInterval(mine).median
+
+    const checkpointed = stepper(dtype, true)
+    checkpointed.run(1)
+    const blocks = Array.from({ length: 5 }, () => checkpointed.run(1))
+    const checkpointedSeconds = medianInterval(blocks.map(({ seconds }) => seconds)).median
+    checkpointed.dispose()
+
+    const peerPeak = await measurePeerPeak(dtype)
+    const ratio = medianInterval(ratios)
+    const figures: Figures = {
+      tokens_per_second_ratio: rounded(ratio.median),
+      tokens_per_second_ratio_interval: [rounded(ratio.low), rounded(ratio.high)],
+      tokens_per_second: Math.round(medianInterval(mine).median),
+      peer_tokens_per_second: Math.round(medianInterval(theirs).median),
+      peak_bytes_ratio: rounded(peakBytes / peerPeak),
+      peak_bytes_ratio_checkpointed: rounded(Math.max(...blocks.map(({ peakBytes: bytes }) => bytes)) / peerPeak),
+      checkpointed_step_time_ratio: rounded(checkpointedSeconds / plainSeconds),
+    }
+    console.log(`${dtype}: ratio ${figures.tokens_per_second_ratio} [${figures.tokens_per_second_ratio_interval.join(', ')}], peak ${(peakBytes / 2 ** 20).toFixed(0)} of ${(peerPeak / 2 ** 20).toFixed(0)} MiB`)
+    return figures
+  } finally {
+    peer.quit()
+  }
+}
+
+setNumThreads(Number(args.threads))
+const info = buildInfo()
+console.log(`LibTorch ${info.libtorchVersion} (${info.libtorchKind}), ${args.threads} threads, ${info.cpuCapability}; ${shape.rows} x ${shape.length} tokens a step`)
+const perBatch = shape.rows * (shape.length + 1)
+const ids = randomTokens(numBatches * perBatch, shape.config.vocabSize, 1)
+const batches = Array.from({ length: numBatches }, (_, i) => toBatch(ids.subarray(i * perBatch, (i + 1) * perBatch), shape))
+try {
+  writeFileSync(join(folder, 'tokens.bin'), ids)
+  const result: Record<string, Figures> = {}
+  for (const dtype of args.dtypes.split(',') as DType[]) result[dtype] = await measure(dtype)
+  console.log(JSON.stringify(result))
+} catch (error) {
+  console.error(`bench:peer: ${(error as Error).message}`)
+  process.exitCode = 1
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}

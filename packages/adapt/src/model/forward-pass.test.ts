@@ -1,0 +1,140 @@
+import { full, hasOperator, scope, zeros } from '@adapt-ts/torch'
+import { afterAll, describe, expect, it } from 'vitest'
+import type { Batch } from '../batch/index.js'
+import { ConfigError } from '../errors.js'
+import { hasFusedAttention } from './attention.js'
+import { embedTokens, runForward } from './forward-pass.js'
+import { toModelInputs } from './model-inputs.js'
+import { batchOf, createTinyLlama, createTokens, gradientValues, relativeDistance } from './tiny-llama.test.fixture.js'
+
+const model = createTinyLlama()
+afterAll(() => model.dispose())
+const draw = createTokens(3)
+const A = { tokens: draw(5) }
+const B = { tokens: draw(3) }
+const C = { tokens: draw(7) }
+
+/** Hidden states by sample, without padding. */
+function hiddenBySample(batch: Batch): Map<string, number[]> {
+  const hidden = scope(() => embedTokens(model, toModelInputs(batch)).toFloat32Array())
+  const width = hidden.length / batch.segment_BT.length
+  const found = new Map<string, number[]>(batch.samples.map(({ id }) => [id, []]))
+  for (const [i, segment] of batch.segment_BT.entries()) {
+    if (segment !== -1) found.get(batch.samples[segment]!.id)!.push(...hidden.subarray(i * width, (i + 1) * width))
+  }
+  return found
+}
+
+function gradientsOf(options: Parameters<typeof runForward>[2]): Map<string, Float32Array> {
+  model.zeroGrad()
+  scope(() => {
+    const pass = runForward(model, toModelInputs(batchOf([[A], [C]])), options)
+    pass.backward(full(pass.hidden_BTD.shape, 0.5))
+  })
+  return gradientValues(model)
+}
+
+describe('hidden states of a sample', () => {
+  const alone = hiddenBySample(batchOf([[A], [B], [C]]))
+  const layouts = {
+    'in one packed row': batchOf([[A, B, C]], { packing: true, maxLength: 17 }),
+    'in two packed rows': batchOf([[A, B], [C]], { packing: true, maxLength: 9 }),
+    'padded on the left': batchOf([[A], [B], [C]], { paddingSide: 'left' }),
+    'padded far to the right': batchOf([[A], [B], [C]], { padTo: 30 }),
+  }
+  it.each(Object.entries(layouts))('are the same %s', (_, batch) => {
+    const found = hiddenBySample(batch)
+    for (const [id, expected] of alone) expect(relativeDistance(found.get(id)!, expected)).toBeLessThan(1e-6)
+  })
+
+  it('depend on nothing that follows', () => {
+    const changed = hiddenBySample(batchOf([[{ tokens: [...C.tokens.slice(0, -1), 9] }]])).get('sample-0')!
+    const width = changed.length / C.tokens.length
+    expect(changed.slice(0, -width)).toEqual(alone.get('sample-2')!.slice(0, -width))
+    expect(changed.slice(-width)).not.toEqual(alone.get('sample-2')!.slice(-width))
+  })
+})
+
+describe('runForward', () => {
+  it('gives the hidden states of embedTokens, as a leaf without gradient', () => {
+    scope(() => {
+      const inputs = toModelInputs(batchOf([[A], [C]]))
+      const { hidden_BTD } = runForward(model, inputs)
+      expect(hidden_BTD.toFloat32Array()).toEqual(embedTokens(model, inputs).toFloat32Array())
+      expect(hidden_BTD.requiresGrad).toBe(false)
+    })
+  })
+
+  it.each([undefined, 'bfloat16'] as const)('recomputing activations changes no bit (autocast %s)', (autocastDtype) => {
+    const plain = gradientsOf({ autocastDtype })
+    expect(gradientsOf({ autocastDtype, checkpoint: true })).toEqual(plain)
+    expect([...plain.values()].some((values) => values.some((value) => value !== 0))).toBe(true)
+  })
+
+  it('adds to gradients that are there', () => {
+    const once = gradientsOf({})
+    scope(() => {
+      const pass = runForward(model, toModelInputs(batchOf([[A], [C]])))
+      pass.backward(full(pass.hidden_BTD.shape, 0.5))
+    })
+    for (const [name, values] of gradientValues(model)) {
+      expect(relativeDistance(values, once.get(name)!.map((value) => 2 * value))).toBeLessThan(1e-6)
+    }
+  })
+
+  it('gives zero gradients for a zero gradient at the output', () => {
+    model.zeroGrad()
+    scope(() => {
+      const pass = runForward(model, toModelInputs(batchOf([[A]])))
+      pass.backward(zeros(pass.hidden_BTD.shape))
+    })
+    for (const values of gradientValues(model).values()) expect(values.every((value) => value === 0)).toBe(true)
+  })
+
+  it('refuses more positions than the model was made for', () => {
+    const tooLong = batchOf([[{ tokens: draw(33) }]])
+    for (const forward of [embedTokens, runForward]) {
+      expect(() => scope(() => void forward(model, toModelInputs(tooLong)))).toThrow(ConfigError)
+    }
+    expect(model.training).toBe(true)
+  })
+})
+
+describe('embedTokens', () => {
+  it('leaves the training flag as it was', () => {
+    for (const training of [true, false]) {
+      model.train(training)
+      scope(() => void embedTokens(model, toModelInputs(batchOf([[A]]))))
+      expect(model.training).toBe(training)
+      expect(model.model.layers[0]!.training).toBe(training)
+    }
+    model.train()
+  })
+
+  it('comes within bfloat16 of float32 under autocast', () => {
+    scope(() => {
+      const inputs = toModelInputs(batchOf([[A], [B], [C]]))
+      const exact = embedTokens(model, inputs)
+      const rounded = embedTokens(model, inputs, { autocastDtype: 'bfloat16' })
+      expect(rounded.dtype).toBe('float32')
+      const distance = relativeDistance(rounded.toFloat32Array(), exact.toFloat32Array())
+      expect(distance).toBeGreaterThan(0)
+      expect(distance).toBeLessThan(2e-2)
+    })
+  })
+})
+
+it('uses the fused attention exactly where LibTorch has it', () => {
+  expect(hasFusedAttention()).toBe(hasOperator('aten::scaled_dot_product_attention'))
+})
+
+describe('toModelInputs', () => {
+  it('leaves out positions and mask where causal order is enough', () => {
+    scope(() => {
+      const plain = toModelInputs(batchOf([[A], [B]]))
+      expect([plain.position_BT, plain.mask_BTT]).toEqual([undefined, undefined])
+      const left = toModelInputs(batchOf([[A], [B]], { paddingSide: 'left' }))
+      expect([left.position_BT?.shape, left.mask_BTT?.shape]).toEqual([[2, 5], [2, 1, 1, 5, 5]])
+    })
+  })
+})

@@ -42,15 +42,21 @@ const ADAPT: MethodConfig = {
 }
 
 const perBatch = shape.rows * (shape.length + 1)
-const batchAt = (i: number) => toBatch(randomTokens(perBatch, shape.config.vocabSize, i + 1), shape, i * shape.rows)
+const batchAt = (i: number) =>
+  toBatch(randomTokens(perBatch, shape.config.vocabSize, i + 1), shape, i * shape.rows)
 const anchorShape = { ...shape, rows: numAnchors / 5 }
 const anchors = Array.from({ length: 5 }, (_, i) =>
-  toBatch(randomTokens(anchorShape.rows * (shape.length + 1), shape.config.vocabSize, 10_000 + i), anchorShape),
+  toBatch(
+    randomTokens(anchorShape.rows * (shape.length + 1), shape.config.vocabSize, 10_000 + i),
+    anchorShape,
+  ),
 )
 
 const info = buildInfo()
 const dtype = info.hasBf16 ? 'bfloat16' : 'float32'
-console.log(`LibTorch ${info.libtorchVersion}, ${args.preset}, ${dtype}, ${args.threads} threads; ${numAnchors} anchors every ${refreshEvery} steps`)
+console.log(
+  `LibTorch ${info.libtorchVersion}, ${args.preset}, ${dtype}, ${args.threads} threads; ${numAnchors} anchors every ${refreshEvery} steps`,
+)
 const uniform = createRunner(shape, { dtype, method: UNIFORM })
 const adapt = createRunner(shape, { dtype, method: ADAPT, anchors })
 
@@ -80,7 +86,8 @@ for (let i = 0; i < numPairs; i++) {
   ratios.push((curated.ms - refresh) / plain.ms)
   uniformMs.push(plain.ms)
   essSum += curated.record.essRatio
-  if ((i + 1) % 50 === 0) console.log(`pair ${i + 1}/${numPairs}: median ratio ${medianInterval(ratios).median.toFixed(4)}`)
+  if ((i + 1) % 50 === 0)
+    console.log(`pair ${i + 1}/${numPairs}: median ratio ${medianInterval(ratios).median.toFixed(4)}`)
 }
 const essMean = essSum / numPairs
 if (!(essMean > 0.5 && essMean < 0.9999)) {
@@ -91,8 +98,12 @@ const last = adapt.runStep([batchAt(warmUp + numPairs)], 0).record
 const share = last.flopsSignal / last.flopsTrain
 const ratio = medianInterval(ratios)
 const refreshShare = refreshMs.reduce((a, b) => a + b, 0) / uniformMs.reduce((a, b) => a + b, 0)
-console.log(`step time ratio without refreshes ${ratio.median.toFixed(4)} [${ratio.low.toFixed(4)}, ${ratio.high.toFixed(4)}] over ${numPairs} pairs, mean ESS ratio ${essMean.toFixed(3)}`)
-console.log(`refreshes: ${(100 * refreshShare).toFixed(2)} % of the uniform time, ${(100 * share).toFixed(2)} % of its FLOPs`)
+console.log(
+  `step time ratio without refreshes ${ratio.median.toFixed(4)} [${ratio.low.toFixed(4)}, ${ratio.high.toFixed(4)}] over ${numPairs} pairs, mean ESS ratio ${essMean.toFixed(3)}`,
+)
+console.log(
+  `refreshes: ${(100 * refreshShare).toFixed(2)} % of the uniform time, ${(100 * share).toFixed(2)} % of its FLOPs`,
+)
 console.log(
   JSON.stringify({
     step_time_ratio: rounded(ratio.median + refreshShare, 4),

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
-import { dirname, join } from 'node:path'
 import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 export const benchFolder = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -17,12 +17,17 @@ export interface PeerBlock {
 export function findPeerPython(): string {
   const chosen = process.env.ADAPT_PEER_PYTHON
   if (chosen) return chosen
-  const build = JSON.parse(readFileSync(join(benchFolder, '..', 'packages', 'torch', 'build', 'current.json'), 'utf8')) as {
+  const build = JSON.parse(
+    readFileSync(join(benchFolder, '..', 'packages', 'torch', 'build', 'current.json'), 'utf8'),
+  ) as {
     libtorch: { root: string; kind: string }
   }
   // <environment>/lib/pythonX.Y/site-packages/torch -> <environment>/bin/python
   const environment = join(build.libtorch.root, '..', '..', '..', '..')
-  const candidates = build.libtorch.kind === 'debian' ? ['/usr/bin/python3'] : [join(environment, 'bin', 'python'), '/usr/bin/python3']
+  const candidates =
+    build.libtorch.kind === 'debian'
+      ? ['/usr/bin/python3']
+      : [join(environment, 'bin', 'python'), '/usr/bin/python3']
   return candidates.find((path) => existsSync(path)) ?? 'python3'
 }
 
@@ -30,7 +35,9 @@ export function findPeerPython(): string {
 export function peerEnvironment(): NodeJS.ProcessEnv {
   const { OPENBLAS_CORETYPE: _, ...env } = process.env
   const blas = '/usr/lib/x86_64-linux-gnu/openblas-openmp'
-  return existsSync(blas) ? { ...env, LD_LIBRARY_PATH: [blas, env.LD_LIBRARY_PATH].filter(Boolean).join(':') } : env
+  return existsSync(blas)
+    ? { ...env, LD_LIBRARY_PATH: [blas, env.LD_LIBRARY_PATH].filter(Boolean).join(':') }
+    : env
 }
 
 /** Eager PyTorch in a process of its own, stepped block by block over JSON lines. */
@@ -39,14 +46,20 @@ export class Peer {
   private readonly lines: AsyncIterator<string>
 
   constructor(args: readonly string[]) {
-    this.child = spawn(findPeerPython(), [peerScript, ...args], { env: peerEnvironment(), stdio: ['pipe', 'pipe', 'inherit'] })
+    this.child = spawn(findPeerPython(), [peerScript, ...args], {
+      env: peerEnvironment(),
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
     this.lines = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]()
     this.child.stdin!.on('error', () => {})
   }
 
   async read(): Promise<Record<string, unknown>> {
     const { value, done } = await this.lines.next()
-    if (done) throw new Error(`the peer ended without an answer: is PyTorch installed for ${findPeerPython()}? (python3-torch, or ADAPT_PEER_PYTHON)`)
+    if (done)
+      throw new Error(
+        `the peer ended without an answer: is PyTorch installed for ${findPeerPython()}? (python3-torch, or ADAPT_PEER_PYTHON)`,
+      )
     const parsed = JSON.parse(value) as Record<string, unknown>
     if (parsed.error) throw new Error(`peer: ${String(parsed.error)}`)
     return parsed

@@ -11,7 +11,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { LLAMA_PRESETS } from '@adapt-ts/adapt'
-import { buildInfo, type DType, emptyCache, memoryStats, resetPeakMemoryStats, setNumThreads } from '@adapt-ts/torch'
+import {
+  buildInfo,
+  type DType,
+  emptyCache,
+  memoryStats,
+  resetPeakMemoryStats,
+  setNumThreads,
+} from '@adapt-ts/torch'
+import { buildPeerAllocator } from './peer-allocator.js'
 import { Peer } from './peer-process.js'
 import { medianInterval, rounded } from './statistics.js'
 import { type BenchShape, createRunner, randomTokens, toBatch, writeWeights } from './step-runner.js'
@@ -43,11 +51,22 @@ interface Figures {
   readonly peak_bytes_ratio: number
   readonly peak_bytes_ratio_checkpointed: number
   readonly checkpointed_step_time_ratio: number
+  /** For information: against eager PyTorch that has our allocator too. */
+  readonly tokens_per_second_ratio_same_allocator?: number
 }
 
 function peerArguments(dtype: DType): string[] {
   return [
-    ...['--dtype', dtype, '--threads', args.threads, '--rows', String(shape.rows), '--length', String(shape.length)],
+    ...[
+      '--dtype',
+      dtype,
+      '--threads',
+      args.threads,
+      '--rows',
+      String(shape.rows),
+      '--length',
+      String(shape.length),
+    ],
     ...['--weights', join(folder, 'weights.safetensors'), '--data', join(folder, 'tokens.bin')],
   ]
 }
@@ -61,7 +80,10 @@ function stepper(dtype: DType, gradientCheckpointing = false) {
     run(steps: number): { seconds: number; losses: number[]; peakBytes: number } {
       resetPeakMemoryStats()
       const start = performance.now()
-      const losses = Array.from({ length: steps }, () => trainer.runStep([batches[next++ % numBatches]!], 0).record.lossWeighted)
+      const losses = Array.from(
+        { length: steps },
+        () => trainer.runStep([batches[next++ % numBatches]!], 0).record.lossWeighted,
+      )
       return { seconds: (performance.now() - start) / 1000, losses, peakBytes: memoryStats().peakBytes }
     },
     dispose() {
@@ -75,9 +97,13 @@ function stepper(dtype: DType, gradientCheckpointing = false) {
 function assertSameLosses(ours: readonly number[], theirs: readonly number[], dtype: DType): void {
   const tolerance = dtype === 'float32' ? 1e-4 : 2e-2
   const difference = Math.max(...ours.map((loss, i) => Math.abs(loss - theirs[i]!) / theirs[i]!))
-  console.log(`${dtype}: losses of the first ${ours.length} steps differ by ${difference.toExponential(1)} (limit ${tolerance})`)
+  console.log(
+    `${dtype}: losses of the first ${ours.length} steps differ by ${difference.toExponential(1)} (limit ${tolerance})`,
+  )
   if (!(difference <= tolerance)) {
-    throw new Error(`the two sides do not train the same model: ${ours.join(', ')} against ${theirs.join(', ')}`)
+    throw new Error(
+      `the two sides do not train the same model: ${ours.join(', ')} against ${theirs.join(', ')}`,
+    )
   }
 }
 
@@ -87,13 +113,37 @@ async function measurePeerPeak(dtype: DType): Promise<number> {
   return peak_tensor_bytes as number
 }
 
+/** Median ratio over a few blocks with our caching allocator under both sides; tells where a difference comes from. */
+async function measureSameAllocator(dtype: DType): Promise<number | undefined> {
+  const library = buildPeerAllocator(folder)
+  if (!library) return undefined
+  const ours = stepper(dtype)
+  const peer = new Peer([...peerArguments(dtype), '--preload', library])
+  try {
+    await peer.read()
+    ours.run(1)
+    await peer.run(1)
+    const ratios: number[] = []
+    for (let block = 0; block < 5; block++) {
+      const our = ours.run(stepsPerBlock)
+      ratios.push((await peer.run(stepsPerBlock)).seconds / our.seconds)
+    }
+    return medianInterval(ratios).median
+  } finally {
+    ours.dispose()
+    peer.quit()
+  }
+}
+
 async function measure(dtype: DType): Promise<Figures> {
   const ours = stepper(dtype)
   writeWeights(ours.trainer.model, join(folder, 'weights.safetensors'))
   const peer = new Peer(peerArguments(dtype))
   try {
     const ready = await peer.read()
-    console.log(`${dtype}: peer PyTorch ${ready.torch}, ${ready.optimizer} AdamW, ${ready.attention}, ${ready.threads} threads`)
+    console.log(
+      `${dtype}: peer PyTorch ${ready.torch}, ${ready.optimizer} AdamW, ${ready.attention}, ${ready.threads} threads`,
+    )
     assertSameLosses(ours.run(numCheckSteps).losses, (await peer.run(numCheckSteps)).losses, dtype)
 
     const ratios: number[] = []
@@ -110,10 +160,13 @@ async function measure(dtype: DType): Promise<Figures> {
       theirs.push((tokensPerStep * stepsPerBlock) / their.seconds)
       ratios.push(their.seconds / our.seconds)
       peakBytes = Math.max(peakBytes, our.peakBytes)
-      console.log(`${dtype} block ${block + 1}/${numBlocks}: ${mine.at(-1)!.toFixed(0)} tok/s, peer ${theirs.at(-1)!.toFixed(0)} tok/s, ratio ${ratios.at(-1)!.toFixed(3)}`)
+      console.log(
+        `${dtype} block ${block + 1}/${numBlocks}: ${mine.at(-1)!.toFixed(0)} tok/s, peer ${theirs.at(-1)!.toFixed(0)} tok/s, ratio ${ratios.at(-1)!.toFixed(3)}`,
+      )
     }
     ours.dispose()
     const plainSeconds = tokensPerStep / medianInterval(mine).median
+    const sameAllocator = await measureSameAllocator(dtype)
 
     const checkpointed = stepper(dtype, true)
     checkpointed.run(1)
@@ -129,10 +182,17 @@ async function measure(dtype: DType): Promise<Figures> {
       tokens_per_second: Math.round(medianInterval(mine).median),
       peer_tokens_per_second: Math.round(medianInterval(theirs).median),
       peak_bytes_ratio: rounded(peakBytes / peerPeak),
-      peak_bytes_ratio_checkpointed: rounded(Math.max(...blocks.map(({ peakBytes: bytes }) => bytes)) / peerPeak),
+      peak_bytes_ratio_checkpointed: rounded(
+        Math.max(...blocks.map(({ peakBytes: bytes }) => bytes)) / peerPeak,
+      ),
       checkpointed_step_time_ratio: rounded(checkpointedSeconds / plainSeconds),
+      ...(sameAllocator === undefined
+        ? {}
+        : { tokens_per_second_ratio_same_allocator: rounded(sameAllocator) }),
     }
-    console.log(`${dtype}: ratio ${figures.tokens_per_second_ratio} [${figures.tokens_per_second_ratio_interval.join(', ')}], peak ${(peakBytes / 2 ** 20).toFixed(0)} of ${(peerPeak / 2 ** 20).toFixed(0)} MiB`)
+    console.log(
+      `${dtype}: ratio ${figures.tokens_per_second_ratio} [${figures.tokens_per_second_ratio_interval.join(', ')}], peak ${(peakBytes / 2 ** 20).toFixed(0)} of ${(peerPeak / 2 ** 20).toFixed(0)} MiB`,
+    )
     return figures
   } finally {
     peer.quit()
@@ -141,10 +201,14 @@ async function measure(dtype: DType): Promise<Figures> {
 
 setNumThreads(Number(args.threads))
 const info = buildInfo()
-console.log(`LibTorch ${info.libtorchVersion} (${info.libtorchKind}), ${args.threads} threads, ${info.cpuCapability}; ${shape.rows} x ${shape.length} tokens a step`)
+console.log(
+  `LibTorch ${info.libtorchVersion} (${info.libtorchKind}), ${args.threads} threads, ${info.cpuCapability}; ${shape.rows} x ${shape.length} tokens a step`,
+)
 const perBatch = shape.rows * (shape.length + 1)
 const ids = randomTokens(numBatches * perBatch, shape.config.vocabSize, 1)
-const batches = Array.from({ length: numBatches }, (_, i) => toBatch(ids.subarray(i * perBatch, (i + 1) * perBatch), shape))
+const batches = Array.from({ length: numBatches }, (_, i) =>
+  toBatch(ids.subarray(i * perBatch, (i + 1) * perBatch), shape),
+)
 try {
   writeFileSync(join(folder, 'tokens.bin'), ids)
   const result: Record<string, Figures> = {}

@@ -1,4 +1,3 @@
-import { type DType, Tensor, scope, writeSafetensors } from '@adapt-ts/torch'
 import {
   type Batch,
   createMethod,
@@ -8,6 +7,7 @@ import {
   type MethodConfig,
   Trainer,
 } from '@adapt-ts/adapt'
+import { type DType, scope, type Tensor, writeSafetensors } from '@adapt-ts/torch'
 
 /** Sizes of a benchmark: the model, and rows x length tokens a step. */
 export interface BenchShape {
@@ -37,7 +37,10 @@ export function randomTokens(count: number, vocabSize: number, seed: number): In
 /** rows x (length + 1) ids as a batch: every position predicts the next id. */
 export function toBatch(ids: Int32Array, { rows, length }: BenchShape, firstIndex = 0): Batch {
   const pick = (shift: number) =>
-    Int32Array.from({ length: rows * length }, (_, i) => ids[Math.floor(i / length) * (length + 1) + (i % length) + shift]!)
+    Int32Array.from(
+      { length: rows * length },
+      (_, i) => ids[Math.floor(i / length) * (length + 1) + (i % length) + shift]!,
+    )
   return {
     rows,
     length,
@@ -68,7 +71,11 @@ export interface RunnerOptions {
 export function createRunner(shape: BenchShape, options: RunnerOptions): Trainer {
   const model = new Llama(shape.config)
   initialiseLlama(model, options.seed ?? 0)
-  const method = createMethod(options.method ?? UNIFORM, { totalSteps: 1_000_000, stepsPerEpoch: 1_000_000, isPlainText: true })
+  const method = createMethod(options.method ?? UNIFORM, {
+    totalSteps: 1_000_000,
+    stepsPerEpoch: 1_000_000,
+    isPlainText: true,
+  })
   return new Trainer(model, method, options.anchors ?? [], {
     totalSteps: 1_000_000,
     learningRate: 3e-4,

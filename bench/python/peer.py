@@ -16,6 +16,7 @@ and {"quit": true} or the end of the input ends it. On an error it prints {"erro
            The peak is exact and counts parameters, gradients, optimizer state and activations, not the data.
 """
 import argparse
+import ctypes
 import json
 import platform
 import sys
@@ -53,6 +54,7 @@ def parse_options():
     parser.add_argument("--optimizer", choices=["auto", "fused", "foreach", "loop", "default"], default="auto",
                         help="auto: fused where PyTorch has it for the device, else PyTorch's default")
     parser.add_argument("--measure-peak", type=int, metavar="N")
+    parser.add_argument("--preload", metavar="LIBRARY", help="load a shared library before anything is allocated")
     parser.add_argument("--save-weights", metavar="PATH", help="write the initial parameters, then go on")
     return parser.parse_args()
 
@@ -170,6 +172,8 @@ def emit(record):
 
 def main():
     options = parse_options()
+    if options.preload is not None:
+        ctypes.CDLL(options.preload)
     torch.set_num_threads(options.threads)
     trainer = Trainer(options)
     if options.measure_peak is not None:

@@ -30,9 +30,9 @@ struct Lists {
 
 // (numOutputs, numGradients, numInputs, ...): the lists follow each other in the buffer.
 Lists readLists(Call& call) {
-  const auto numOutputs = static_cast<size_t>(call.integer(0));
-  const auto numGradients = static_cast<size_t>(call.integer(1));
-  const auto numInputs = static_cast<size_t>(call.integer(2));
+  const size_t numOutputs = call.count(0);
+  const size_t numGradients = call.count(1);
+  const size_t numInputs = call.count(2);
   return {readList(call, 0, numOutputs), readList(call, numOutputs, numGradients),
           readList(call, numOutputs + numGradients, numInputs)};
 }
@@ -55,7 +55,11 @@ napi_value grad(Call& call) {
 }
 
 napi_value setRequiresGrad(Call& call) {
-  call.tensor(0).set_requires_grad(call.boolean(1));
+  const at::Tensor& tensor = call.tensor(0);
+  const bool value = call.boolean(1);
+  if (!value && !tensor.is_leaf())
+    throw CodedError("NOT_A_LEAF", "only a leaf can stop requiring a gradient; this tensor was computed: detach it instead");
+  tensor.set_requires_grad(value);
   return call.undefined();
 }
 
@@ -96,15 +100,18 @@ void enableAutocast(c10::DeviceType device, bool enabled, at::ScalarType dtype) 
 
 // beginAutocast(deviceType, dtype)
 napi_value beginAutocast(Call& call) {
-  enableAutocast(static_cast<c10::DeviceType>(call.integer(0)), true, static_cast<at::ScalarType>(call.integer(1)));
+  enableAutocast(call.deviceType(0), true, call.scalarType(1));
   at::autocast::increment_nesting();
   return call.undefined();
 }
 
 // endAutocast(deviceType, dtype, outerEnabled): drops the cache of cast weights when the outermost region ends
 napi_value endAutocast(Call& call) {
+  const c10::DeviceType device = call.deviceType(0);
+  const at::ScalarType dtype = call.scalarType(1);
+  const bool outerEnabled = call.boolean(2);
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-  enableAutocast(static_cast<c10::DeviceType>(call.integer(0)), call.boolean(2), static_cast<at::ScalarType>(call.integer(1)));
+  enableAutocast(device, outerEnabled, dtype);
   return call.undefined();
 }
 

@@ -34,6 +34,9 @@ ArgKind kindOf(const c10::TypePtr& type, bool& optional) {
     case TypeKind::StringType: return ArgKind::String;
     case TypeKind::DeviceObjType: return ArgKind::Device;
     case TypeKind::GeneratorType: return ArgKind::Generator;
+    case TypeKind::ScalarTypeType: return ArgKind::DType;
+    case TypeKind::LayoutType: return ArgKind::Layout;
+    case TypeKind::MemoryFormatType: return ArgKind::MemoryFormat;
     case TypeKind::ListType: {
       const auto& element = type->castRaw<c10::ListType>()->getElementType();
       bool elementOptional = false;
@@ -42,6 +45,7 @@ ArgKind kindOf(const c10::TypePtr& type, bool& optional) {
         case ArgKind::Int: return ArgKind::IntList;
         case ArgKind::Float: return ArgKind::FloatList;
         case ArgKind::Bool: return ArgKind::BoolList;
+        case ArgKind::Scalar: return ArgKind::ScalarList;
         default: return ArgKind::Other;
       }
     }
@@ -61,6 +65,10 @@ const char* kindName(ArgKind kind) {
     case ArgKind::IntList: return "int[]";
     case ArgKind::FloatList: return "float[]";
     case ArgKind::BoolList: return "bool[]";
+    case ArgKind::ScalarList: return "scalar[]";
+    case ArgKind::DType: return "dtype";
+    case ArgKind::Layout: return "layout";
+    case ArgKind::MemoryFormat: return "memory_format";
     case ArgKind::String: return "string";
     case ArgKind::Device: return "device";
     case ArgKind::Generator: return "generator";
@@ -90,9 +98,13 @@ class ArgumentReader {
         return tensor;
       }
       case kNumber: return number(argument, next());
-      case kInteger:
+      case kInteger: {
+        // Two halves, because a double cannot hold every int64.
+        const auto high = static_cast<int64_t>(within(-2147483648.0, 2147483647.0));
+        const auto low = static_cast<uint64_t>(within(0.0, 4294967295.0));
         if (argument.kind != ArgKind::Int && argument.kind != ArgKind::Scalar) throw wrongType(argument, "a bigint");
-        return static_cast<int64_t>(next());
+        return static_cast<int64_t>((static_cast<uint64_t>(high) << 32) | low);
+      }
       case kBool: {
         const bool value = next() != 0;
         if (argument.kind == ArgKind::Bool) return value;
@@ -104,7 +116,7 @@ class ArgumentReader {
       case kString: {
         if (argument.kind != ArgKind::String) throw wrongType(argument, "a string");
         napi_value value;
-        check(call_.env, napi_get_element(call_.env, call_.args[2], static_cast<uint32_t>(next()), &value));
+        check(call_.env, napi_get_element(call_.env, call_.args[2], static_cast<uint32_t>(within(0.0, 4294967295.0)), &value));
         size_t length = 0;
         check(call_.env, napi_get_value_string_utf8(call_.env, value, nullptr, 0, &length));
         std::string text(length, '\0');
@@ -112,15 +124,17 @@ class ArgumentReader {
         return text;
       }
       case kDevice: {
-        const auto type = static_cast<c10::DeviceType>(static_cast<int>(next()));
-        const auto index = static_cast<c10::DeviceIndex>(next());
+        const double limit = static_cast<double>(c10::DeviceType::COMPILE_TIME_MAX_DEVICE_TYPES) - 1;
+        const auto type = static_cast<c10::DeviceType>(static_cast<int>(within(0.0, limit)));
+        const auto index = static_cast<c10::DeviceIndex>(within(-1.0, 127.0));
         if (argument.kind != ArgKind::Device) throw wrongType(argument, "a device");
         return c10::Device(type, index);
       }
       case kGenerator: {
-        const auto index = static_cast<size_t>(next());
+        const auto index = static_cast<size_t>(within(0.0, 4294967295.0));
         if (argument.kind != ArgKind::Generator) throw wrongType(argument, "a generator");
-        return call_.state.generators.at(index);
+        if (index >= call_.state.generators.size()) throw CodedError("BAD_ARGUMENT", "unknown generator");
+        return call_.state.generators[index];
       }
       default: throw CodedError("BAD_ARGUMENT", "unknown argument tag " + std::to_string(tag));
     }
@@ -131,9 +145,14 @@ class ArgumentReader {
     if (position_ >= limit_) throw CodedError("BAD_ARGUMENT", "argument buffer ended early");
     return data_[position_++];
   }
+  double within(double low, double high) {
+    const double value = next();
+    if (!(value >= low && value <= high)) throw CodedError("BAD_ARGUMENT", "argument buffer holds " + std::to_string(value));
+    return value;
+  }
   size_t count() {
     const double value = next();
-    if (!(value >= 0) || position_ + static_cast<size_t>(value) > limit_) throw CodedError("BAD_ARGUMENT", "list longer than the buffer");
+    if (!(value >= 0 && value <= static_cast<double>(limit_ - position_))) throw CodedError("BAD_ARGUMENT", "list longer than the buffer");
     return static_cast<size_t>(value);
   }
   static CodedError wrongType(const ResolvedArgument& argument, const char* got) {
@@ -149,16 +168,28 @@ class ArgumentReader {
     return static_cast<int64_t>(value);
   }
 
+  static c10::IValue enumeration(double value, int64_t numOptions, int64_t excluded) {
+    const int64_t option = toInteger(value);
+    if (option < 0 || option >= numOptions || option == excluded)
+      throw CodedError("BAD_ARGUMENT", "there is no such value: " + std::to_string(option));
+    return option;
+  }
+
   // JS numbers do not say whether they are integers: a Scalar is an integer only beside integer tensors.
   c10::IValue number(const ResolvedArgument& argument, double value) {
     switch (argument.kind) {
       case ArgKind::Int: return toInteger(value);
       case ArgKind::Float: return value;
       case ArgKind::Scalar:
-        if (sawTensor_ && !sawFloating_ && value == std::floor(value)) return toInteger(value);
+        if (sawTensor_ && !sawFloating_ && value == std::floor(value) && std::abs(value) <= 9007199254740992.0)
+          return toInteger(value);
         return value;
       case ArgKind::IntList: return c10::List<int64_t>({toInteger(value)});
       case ArgKind::FloatList: return c10::List<double>({value});
+      case ArgKind::DType:
+        return enumeration(value, static_cast<int64_t>(at::ScalarType::NumOptions), static_cast<int64_t>(at::ScalarType::Undefined));
+      case ArgKind::Layout: return enumeration(value, static_cast<int64_t>(at::Layout::NumOptions), -1);
+      case ArgKind::MemoryFormat: return enumeration(value, static_cast<int64_t>(at::MemoryFormat::NumOptions), -1);
       default: throw wrongType(argument, "a number");
     }
   }
@@ -186,12 +217,15 @@ class ArgumentReader {
       case ArgKind::TensorList:
         if (n == 0) return c10::List<at::Tensor>();
         throw wrongType(argument, "an array of numbers");
-      default: {
-        // Scalar[] (for instance _foreach ops with one scalar a tensor) has element kind Scalar.
+      case ArgKind::OptionalTensorList:
+        if (n == 0) return c10::List<c10::optional<at::Tensor>>();
+        throw wrongType(argument, "an array of numbers");
+      case ArgKind::ScalarList: {
         c10::List<at::Scalar> list;
         for (size_t i = 0; i < n; ++i) list.push_back(at::Scalar(next()));
         return c10::impl::toList(list);
       }
+      default: throw wrongType(argument, "an array of numbers");
     }
   }
 
@@ -271,7 +305,8 @@ class ResultWriter {
   size_t position_ = 0;
 };
 
-// resolve(name, overload) -> { id, arguments: [{name, kind, optional, hasDefault}], aliasOfArgument } or undefined
+// resolve(name, overload) -> { id, arguments: [{name, kind, optional, hasDefault, keywordOnly, broadcast}],
+// aliasOfArgument, schema } or undefined; asking again gives the same id
 napi_value resolve(Call& call) {
   const std::string name = call.string(0);
   const std::string overload = call.string(1);
@@ -285,7 +320,8 @@ napi_value resolve(Call& call) {
   uint32_t i = 0;
   for (const auto& argument : schema.arguments()) {
     bool optional = false;
-    const ArgKind kind = kindOf(argument.type(), optional);
+    // The real type tells a dtype from the integer that stands for it.
+    const ArgKind kind = kindOf(argument.real_type(), optional);
     ResolvedArgument resolved{kind, optional, std::nullopt};
     if (argument.default_value()) resolved.defaultValue = *argument.default_value();
     op.arguments.push_back(resolved);
@@ -294,6 +330,8 @@ napi_value resolve(Call& call) {
     call.set(entry, "kind", call.fromString(kindName(kind)));
     call.set(entry, "optional", call.fromBool(optional));
     call.set(entry, "hasDefault", call.fromBool(argument.default_value().has_value()));
+    call.set(entry, "keywordOnly", call.fromBool(argument.kwarg_only()));
+    call.set(entry, "broadcast", call.fromBool(argument.N().has_value()));
     check(call.env, napi_set_element(call.env, argumentList, i++, entry));
   }
 
@@ -315,9 +353,10 @@ napi_value resolve(Call& call) {
     check(call.env, napi_set_element(call.env, aliases, r++, call.fromNumber(alias)));
   }
 
-  call.state.operators.push_back(std::move(op));
+  const auto [known, isNew] = call.state.operatorIds.emplace(name + "." + overload, call.state.operators.size());
+  if (isNew) call.state.operators.push_back(std::move(op));
   napi_value result = call.newObject();
-  call.set(result, "id", call.fromNumber(static_cast<double>(call.state.operators.size() - 1)));
+  call.set(result, "id", call.fromNumber(static_cast<double>(known->second)));
   call.set(result, "arguments", argumentList);
   call.set(result, "aliasOfArgument", aliases);
   std::ostringstream text;
@@ -340,10 +379,10 @@ napi_value overloads(Call& call) {
 
 // call(operatorId, numDoubles, strings?) -> undefined; results are in the buffer
 napi_value invoke(Call& call) {
-  const auto id = static_cast<size_t>(call.number(0));
+  const size_t id = call.count(0);
   if (id >= call.state.operators.size()) throw CodedError("BAD_ARGUMENT", "unknown operator id");
   const ResolvedOperator& op = call.state.operators[id];
-  const auto limit = static_cast<size_t>(call.number(1));
+  const size_t limit = call.count(1);
   if (limit > call.state.bufferLength) throw CodedError("BAD_ARGUMENT", "argument length is over the buffer");
 
   torch::jit::Stack& stack = call.state.stack;
@@ -372,7 +411,8 @@ napi_value invoke(Call& call) {
 
 // buffer(numDoubles) -> Float64Array shared with every later call
 napi_value buffer(Call& call) {
-  const auto length = static_cast<size_t>(call.integer(0));
+  const size_t length = call.count(0);
+  if (length < 128 || length > (size_t{1} << 24)) throw CodedError("BAD_ARGUMENT", "the buffer holds 128 to 2^24 numbers");
   void* data = nullptr;
   napi_value arrayBuffer, view;
   check(call.env, napi_create_arraybuffer(call.env, length * sizeof(double), &data, &arrayBuffer));
@@ -403,9 +443,9 @@ napi_value beginScope(Call& call) {
 
 // endScope(depth, numKept): kept handles are in the buffer
 napi_value endScope(Call& call) {
-  if (static_cast<size_t>(call.number(0)) != call.state.slots.depth())
+  if (call.count(0) != call.state.slots.depth())
     throw CodedError("SCOPE_UNBALANCED", "scopes must end in the reverse order of their beginning (no await inside a scope)");
-  const auto numKept = static_cast<size_t>(call.number(1));
+  const size_t numKept = call.count(1);
   if (numKept > call.state.bufferLength) throw CodedError("BAD_ARGUMENT", "too many kept tensors");
   call.state.slots.endScope(call.state.buffer, numKept);
   return call.undefined();

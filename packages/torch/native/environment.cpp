@@ -2,12 +2,19 @@
 
 #include <c10/util/Exception.h>
 
+#include <atomic>
 #include <new>
 
 namespace adapt {
 
+// Environments begin at different generations, so that a handle of one is refused by the others.
+SlotTable::SlotTable() {
+  static std::atomic<uint32_t> numTables{0};
+  firstGeneration_ = (numTables.fetch_add(1) * 0x9E3779B1U) & 0x1FFFFFFF;
+}
+
 const SlotTable::Slot* SlotTable::find(double handle) const {
-  if (!(handle >= 0)) return nullptr;
+  if (!(handle >= 0 && handle < 9007199254740992.0)) return nullptr;
   const auto whole = static_cast<uint64_t>(handle);
   const uint64_t index = whole & 0xFFFFFF;
   if (index >= slots_.size()) return nullptr;
@@ -20,7 +27,7 @@ double SlotTable::add(at::Tensor tensor) {
   if (free_.empty()) {
     if (slots_.size() >= static_cast<size_t>(kIndexRange)) throw CodedError("TOO_MANY_TENSORS", "2^24 tensors are alive");
     index = static_cast<uint32_t>(slots_.size());
-    slots_.emplace_back();
+    slots_.emplace_back().generation = firstGeneration_;
   } else {
     index = free_.back();
     free_.pop_back();
@@ -29,10 +36,10 @@ double SlotTable::add(at::Tensor tensor) {
   slot.tensor = std::move(tensor);
   slot.generation = (slot.generation + 1) & 0x1FFFFFFF;  // 29 bits: handle stays below 2^53
   slot.used = true;
-  slot.scoped = !marks_.empty();
+  slot.scope = marks_.size();
   live_ += 1;
   const double handle = slot.generation * kIndexRange + index;
-  if (slot.scoped) created_.push_back(handle);
+  if (slot.scope > 0) created_.push_back(handle);
   return handle;
 }
 
@@ -59,29 +66,28 @@ void SlotTable::release(double handle) {
 
 void SlotTable::escape(double handle) {
   get(handle);
-  slots_[static_cast<uint64_t>(handle) & 0xFFFFFF].scoped = false;
+  slotOf(handle).scope = 0;
 }
 
 void SlotTable::endScope(const double* kept, size_t numKept) {
   if (marks_.empty()) throw CodedError("SCOPE_UNBALANCED", "endScope without beginScope");
+  const size_t ending = marks_.size();
   const size_t mark = marks_.back();
   marks_.pop_back();
+  // Only this scope's own tensors move to its parent: those of outer scopes stay where they are.
   std::vector<double> survivors;
   for (size_t i = 0; i < numKept; ++i) {
     const Slot* slot = find(kept[i]);
-    if (slot && slot->scoped) survivors.push_back(kept[i]);
+    if (!slot || slot->scope != ending) continue;
+    slotOf(kept[i]).scope = ending - 1;
+    survivors.push_back(kept[i]);
   }
-  for (double handle : survivors) slots_[static_cast<uint64_t>(handle) & 0xFFFFFF].scoped = false;
   for (size_t i = created_.size(); i > mark; --i) {
     const Slot* slot = find(created_[i - 1]);
-    if (slot && slot->scoped) release(created_[i - 1]);
+    if (slot && slot->scope == ending) release(created_[i - 1]);
   }
   created_.resize(mark);
-  if (marks_.empty()) return;  // survivors of the outermost scope belong to the caller
-  for (double handle : survivors) {
-    slots_[static_cast<uint64_t>(handle) & 0xFFFFFF].scoped = true;
-    created_.push_back(handle);
-  }
+  if (ending > 1) created_.insert(created_.end(), survivors.begin(), survivors.end());
 }
 
 void check(napi_env env, napi_status status) {
@@ -112,6 +118,27 @@ int64_t Call::integer(size_t i) const {
   if (!(value >= -9007199254740992.0 && value <= 9007199254740992.0) || value != static_cast<double>(static_cast<int64_t>(value)))
     throw CodedError("BAD_ARGUMENT", "argument " + std::to_string(i) + " is not an integer");
   return static_cast<int64_t>(value);
+}
+
+size_t Call::count(size_t i) const {
+  const int64_t value = integer(i);
+  if (value < 0 || value > 0x7FFFFFFF) throw CodedError("BAD_ARGUMENT", "argument " + std::to_string(i) + " is not a count");
+  return static_cast<size_t>(value);
+}
+
+at::ScalarType Call::scalarType(size_t i) const {
+  const int64_t value = integer(i);
+  const auto type = static_cast<at::ScalarType>(value);
+  if (value < 0 || value >= static_cast<int64_t>(at::ScalarType::NumOptions) || type == at::ScalarType::Undefined)
+    throw CodedError("BAD_ARGUMENT", "argument " + std::to_string(i) + " is not a scalar type");
+  return type;
+}
+
+c10::DeviceType Call::deviceType(size_t i) const {
+  const int64_t value = integer(i);
+  if (value < 0 || value >= static_cast<int64_t>(c10::DeviceType::COMPILE_TIME_MAX_DEVICE_TYPES))
+    throw CodedError("BAD_ARGUMENT", "argument " + std::to_string(i) + " is not a device type");
+  return static_cast<c10::DeviceType>(value);
 }
 
 bool Call::boolean(size_t i) const {

@@ -29,6 +29,7 @@ struct CodedError : std::runtime_error {
 // A handle crosses to JS as one double: generation * 2^24 + index (exact below 2^53).
 class SlotTable {
  public:
+  SlotTable();
   double add(at::Tensor tensor);
   const at::Tensor& get(double handle) const;
   bool isLive(double handle) const;
@@ -47,19 +48,22 @@ class SlotTable {
     at::Tensor tensor;
     uint32_t generation = 0;
     bool used = false;
-    bool scoped = false;
+    size_t scope = 0;  // depth of the scope that will free it; 0 for none
   };
   const Slot* find(double handle) const;
+  Slot& slotOf(double handle) { return slots_[static_cast<uint64_t>(handle) & 0xFFFFFF]; }
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
   std::vector<double> created_;
   std::vector<size_t> marks_;
   size_t live_ = 0;
+  uint32_t firstGeneration_;
 };
 
 // How one schema argument is read from the argument buffer.
 enum class ArgKind : uint8_t {
-  Tensor, TensorList, OptionalTensorList, Int, Float, Bool, Scalar, IntList, FloatList, BoolList, String, Device, Generator, Other
+  Tensor, TensorList, OptionalTensorList, Int, Float, Bool, Scalar, IntList, FloatList, BoolList, ScalarList, String,
+  Device, Generator, DType, Layout, MemoryFormat, Other
 };
 
 struct ResolvedArgument {
@@ -95,6 +99,9 @@ struct Call {
 
   double number(size_t i) const;
   int64_t integer(size_t i) const;
+  size_t count(size_t i) const;  // 0 to 2^31 - 1
+  at::ScalarType scalarType(size_t i) const;
+  c10::DeviceType deviceType(size_t i) const;
   bool boolean(size_t i) const;
   std::string string(size_t i) const;
   const at::Tensor& tensor(size_t i) const { return state.slots.get(number(i)); }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 
 namespace adapt {
@@ -44,7 +45,8 @@ std::vector<int64_t> shapeFromBuffer(Call& call, size_t numDims) {
   std::vector<int64_t> shape(numDims);
   for (size_t i = 0; i < numDims; ++i) {
     const double size = call.state.buffer[i];
-    if (!(size >= 0 && size <= 9007199254740991.0)) throw CodedError("BAD_ARGUMENT", "a size is negative or not a safe integer");
+    if (!(size >= 0 && size <= 9007199254740991.0) || size != std::floor(size))
+      throw CodedError("BAD_ARGUMENT", "a size is negative or not a safe integer");
     shape[i] = static_cast<int64_t>(size);
   }
   return shape;
@@ -53,8 +55,8 @@ std::vector<int64_t> shapeFromBuffer(Call& call, size_t numDims) {
 // fromHost(typedArray, dtype, numDims): shape in the buffer. Copies bytes as they are.
 napi_value fromHost(Call& call) {
   const HostBytes source = bytesOf(call, 0);
-  const auto dtype = static_cast<at::ScalarType>(call.integer(1));
-  at::Tensor tensor = at::empty(shapeFromBuffer(call, static_cast<size_t>(call.integer(2))), at::TensorOptions().dtype(dtype));
+  const at::ScalarType dtype = call.scalarType(1);
+  at::Tensor tensor = at::empty(shapeFromBuffer(call, call.count(2)), at::TensorOptions().dtype(dtype));
   if (tensor.nbytes() != source.length)
     throw CodedError("SHAPE_MISMATCH", "the array has " + std::to_string(source.length) + " bytes, the shape needs " + std::to_string(tensor.nbytes()));
   if (source.length > 0) std::memcpy(tensor.data_ptr(), source.data, source.length);

@@ -57,14 +57,14 @@ napi_value emptyCache(Call& call) {
 }
 
 at::Generator& generatorOf(Call& call) {
-  const auto index = static_cast<size_t>(call.integer(0));
+  const size_t index = call.count(0);
   if (index >= call.state.generators.size()) throw CodedError("BAD_ARGUMENT", "unknown generator");
   return call.state.generators[index];
 }
 
 // newGenerator(deviceType, deviceIndex) -> id
 napi_value newGenerator(Call& call) {
-  const auto type = static_cast<c10::DeviceType>(call.integer(0));
+  const c10::DeviceType type = call.deviceType(0);
   if (type == c10::DeviceType::CPU) {
     call.state.generators.push_back(at::detail::createCPUGenerator());
   } else {

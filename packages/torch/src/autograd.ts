@@ -78,7 +78,7 @@ const autocastStack: string[] = []
  * outermost region ends. Keep backward outside.
  */
 export function autocast<T>(device: string, dtype: DType | undefined, fn: () => T): T {
-  if (dtype === undefined || dtype === 'float32') return fn()
+  if (dtype === undefined || (dtype === 'float32' && autocastStack.length === 0)) return fn()
   const { native } = engine()
   const { type } = parseDevice(device)
   const scalarType = scalarTypeOf(dtype)
@@ -86,7 +86,11 @@ export function autocast<T>(device: string, dtype: DType | undefined, fn: () => 
   if (outer !== undefined && outer !== `${type}:${scalarType}`) {
     throw new TorchError('AUTOCAST_NESTING', 'autocast: nested regions must have the same device and dtype')
   }
-  native.beginAutocast(type, scalarType)
+  try {
+    native.beginAutocast(type, scalarType)
+  } catch (error) {
+    rethrow(error, `autocast(${device}, ${dtype})`)
+  }
   autocastStack.push(`${type}:${scalarType}`)
   try {
     return synchronous('autocast', fn())

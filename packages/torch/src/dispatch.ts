@@ -1,40 +1,18 @@
-import { parseDevice } from './device.js'
-import { isDType, scalarTypeOf } from './dtype.js'
+import { type Argument, ArgumentEncoder, ENUMS, TAG } from './argument-encoder.js'
+import { isDevice } from './device.js'
+import { isDType } from './dtype.js'
 import { TorchError } from './errors.js'
 import { Generator } from './generator.js'
 import { type ArgumentInfo, engine, type OperatorInfo } from './native.js'
 import { Tensor } from './tensor.js'
 
-/** Tags of one argument in the shared buffer; must match `Tag` in native/dispatch.cpp. */
-const TAG = {
-  default: 0,
-  none: 1,
-  tensor: 2,
-  number: 3,
-  integer: 4,
-  bool: 5,
-  numberList: 6,
-  tensorList: 7,
-  string: 8,
-  device: 9,
-  generator: 10,
-} as const
-
-/** A value an operator takes. `bigint` is an integer scalar; `null` is None; `undefined` is the default. */
-export type Argument =
+export type Result =
   | Tensor
   | number
-  | bigint
   | boolean
-  | string
-  | Generator
-  | null
   | undefined
-  | readonly (Tensor | null)[]
-  | readonly number[]
-  | readonly boolean[]
-
-export type Result = Tensor | number | boolean | undefined | (Tensor | number | boolean | undefined)[] | Tensor[]
+  | (Tensor | number | boolean | undefined)[]
+  | Tensor[]
 
 export type KeywordArguments = Readonly<Record<string, Argument>>
 
@@ -42,86 +20,6 @@ export type KeywordArguments = Readonly<Record<string, Argument>>
 export interface Operator {
   (...args: (Argument | KeywordArguments)[]): Result
   readonly schema: string
-}
-
-const ENUMS: Record<string, Record<string, number>> = {
-  layout: { strided: 0 },
-  memory_format: { contiguous: 0, preserve: 1, channels_last: 2 },
-}
-
-class Encoder {
-  private readonly buffer: Float64Array
-  private position = 0
-  strings: string[] | undefined
-
-  constructor(buffer: Float64Array) {
-    this.buffer = buffer
-  }
-
-  get length(): number {
-    return this.position
-  }
-
-  private put(value: number): void {
-    if (this.position >= this.buffer.length) throw new TorchError('BUFFER_TOO_SMALL', 'argument lists are longer than the shared buffer')
-    this.buffer[this.position++] = value
-  }
-
-  private put2(tag: number, value: number): void {
-    this.put(tag)
-    this.put(value)
-  }
-
-  encode(value: Argument, info: ArgumentInfo): void {
-    if (value instanceof Tensor) return this.put2(TAG.tensor, value.handle)
-    switch (typeof value) {
-      case 'undefined':
-        return this.put(TAG.default)
-      case 'number':
-        return this.put2(TAG.number, value)
-      case 'boolean':
-        return this.put2(TAG.bool, value ? 1 : 0)
-      case 'bigint':
-        return this.put2(TAG.integer, Number(value))
-      case 'string':
-        return this.encodeString(value, info)
-    }
-    if (value === null) return this.put(TAG.none)
-    if (value instanceof Generator) return this.put2(TAG.generator, value.id)
-    if (Array.isArray(value)) return this.encodeList(value, info)
-    throw new TorchError('BAD_ARGUMENT', `argument \`${info.name}\`: expected ${info.kind}, received ${typeof value}`)
-  }
-
-  private encodeString(value: string, info: ArgumentInfo): void {
-    if (info.kind === 'int' && isDType(value)) return this.put2(TAG.number, scalarTypeOf(value))
-    const enumValue = info.kind === 'int' ? ENUMS[info.name]?.[value] : undefined
-    if (enumValue !== undefined) return this.put2(TAG.number, enumValue)
-    if (info.kind === 'device') {
-      const { type, index } = parseDevice(value)
-      this.put(TAG.device)
-      return this.put2(type, index)
-    }
-    if (info.kind !== 'string') {
-      throw new TorchError('BAD_ARGUMENT', `argument \`${info.name}\`: expected ${info.kind}, received "${value}"`)
-    }
-    this.strings ??= []
-    this.strings.push(value)
-    this.put2(TAG.string, this.strings.length - 1)
-  }
-
-  private encodeList(list: readonly (Tensor | null | number | boolean)[], info: ArgumentInfo): void {
-    const ofTensors = info.kind === 'tensor[]' || info.kind === 'tensor?[]'
-    this.put2(ofTensors ? TAG.tensorList : TAG.numberList, list.length)
-    for (const item of list) {
-      if (!ofTensors) {
-        if (typeof item !== 'number' && typeof item !== 'boolean')
-          throw new TorchError('BAD_ARGUMENT', `argument \`${info.name}\`: expected ${info.kind}, received a list with ${item === null ? 'null' : typeof item}`)
-        this.put(Number(item))
-      } else if (item instanceof Tensor) this.put(item.handle)
-      else if (item === null && info.kind === 'tensor?[]') this.put(-1)
-      else throw new TorchError('BAD_ARGUMENT', `argument \`${info.name}\`: expected ${info.kind}, received a list with ${typeof item}`)
-    }
-  }
 }
 
 function isKeywords(value: unknown): value is KeywordArguments {
@@ -142,7 +40,8 @@ function arrange(info: OperatorInfo, args: readonly (Argument | KeywordArguments
       ordered[i] = value
     }
   }
-  if (numPositional > info.arguments.length) throw new TorchError('BAD_ARGUMENT', `too many arguments for ${info.schema}`)
+  if (numPositional > info.arguments.length)
+    throw new TorchError('BAD_ARGUMENT', `too many arguments for ${info.schema}`)
   for (let i = 0; i < numPositional; i++) ordered[i] = args[i] as Argument
   return ordered
 }
@@ -170,10 +69,23 @@ function decodeAt(buffer: Float64Array, start: number): { value: Result; next: n
   }
 }
 
+/** Also for a dtype that has no name here. */
+function describeTensor(tensor: Tensor): string {
+  try {
+    return tensor.toString()
+  } catch {
+    return `Tensor(${tensor.shape.join(', ')})`
+  }
+}
+
 function describe(value: Argument): string {
-  if (value instanceof Tensor) return value.toString()
-  if (Array.isArray(value)) return `[${value.slice(0, 4).map((item) => describe(item as Argument)).join(', ')}${value.length > 4 ? ', ...' : ''}]`
-  return String(value)
+  if (value instanceof Tensor) return describeTensor(value)
+  if (Array.isArray(value))
+    return `[${value
+      .slice(0, 4)
+      .map((item) => describe(item as Argument))
+      .join(', ')}${value.length > 4 ? ', ...' : ''}]`
+  return value !== null && typeof value === 'object' ? 'object' : String(value)
 }
 
 /** Runs one resolved operator. In-place and out= results are the argument objects themselves. */
@@ -182,8 +94,9 @@ function invoke(name: string, info: OperatorInfo, args: readonly (Argument | Key
   let ordered: Argument[] = []
   try {
     ordered = isKeywords(args[args.length - 1]) ? arrange(info, args) : (args as Argument[])
-    if (ordered.length > info.arguments.length) throw new TorchError('BAD_ARGUMENT', `too many arguments for ${info.schema}`)
-    const encoder = new Encoder(buffer)
+    if (ordered.length > info.arguments.length)
+      throw new TorchError('BAD_ARGUMENT', `too many arguments for ${info.schema}`)
+    const encoder = new ArgumentEncoder(buffer)
     for (let i = 0; i < info.arguments.length; i++) encoder.encode(ordered[i], info.arguments[i]!)
     native.call(info.id, encoder.length, encoder.strings)
   } catch (error) {
@@ -197,7 +110,8 @@ function invoke(name: string, info: OperatorInfo, args: readonly (Argument | Key
     })
   }
   const aliases = info.aliasOfArgument
-  if (aliases.length === 1) return aliases[0]! >= 0 ? (ordered[aliases[0]!] as Tensor) : decodeAt(buffer, 0).value
+  if (aliases.length === 1)
+    return aliases[0]! >= 0 ? (ordered[aliases[0]!] as Tensor) : decodeAt(buffer, 0).value
   if (aliases.length === 0) return undefined
   let position = 0
   return aliases.map((alias) => {
@@ -217,7 +131,8 @@ export function bind(name: string, overload = ''): Operator {
   const label = overload ? `${name}.${overload}` : name
   const resolve = (): OperatorInfo => {
     info ??= engine().native.resolve(name, overload)
-    if (!info) throw new TorchError('NO_SUCH_OPERATOR', `this LibTorch has no operator ${label}`, { op: label })
+    if (!info)
+      throw new TorchError('NO_SUCH_OPERATOR', `this LibTorch has no operator ${label}`, { op: label })
     return info
   }
   const call = (...args: (Argument | KeywordArguments)[]) => invoke(label, info ?? resolve(), args)
@@ -236,17 +151,24 @@ function accepts(info: ArgumentInfo, value: Argument): boolean {
   if (value instanceof Generator) return info.kind === 'generator'
   if (Array.isArray(value)) {
     if (value.length === 0) return info.kind.endsWith('[]')
-    return value.some((item) => item instanceof Tensor) ? info.kind.startsWith('tensor') : /^(int|float|bool|other)/.test(info.kind)
+    return value.some((item) => item instanceof Tensor)
+      ? /^tensor\??\[\]$/.test(info.kind)
+      : /^(int|float|bool|scalar)\[\]$/.test(info.kind)
   }
   switch (typeof value) {
     case 'number':
-      return /^(int|float|scalar)/.test(info.kind) && !(info.kind === 'int' && !Number.isInteger(value))
+      if (info.kind === 'int') return Number.isInteger(value)
+      return /^(float|scalar)$/.test(info.kind) || (info.broadcast && /^(int|float)\[\]$/.test(info.kind))
     case 'bigint':
       return info.kind === 'int' || info.kind === 'scalar'
     case 'boolean':
       return info.kind === 'bool' || info.kind === 'scalar'
+    case 'string':
+      if (info.kind === 'dtype') return isDType(value)
+      if (info.kind === 'device') return isDevice(value)
+      return info.kind === 'string' || ENUMS[info.kind]?.[value] !== undefined
     default:
-      return info.kind === 'string' || info.kind === 'int' || info.kind === 'device'
+      return false
   }
 }
 
@@ -256,35 +178,48 @@ function createPacket(name: string): Operator {
   const load = () => {
     overloads ??= engine()
       .native.overloads(name)
-      .map((overload) => ({ info: engine().native.resolve(name, overload)!, label: overload ? `${name}.${overload}` : name }))
+      .map((overload) => ({
+        info: engine().native.resolve(name, overload)!,
+        label: overload ? `${name}.${overload}` : name,
+      }))
     return overloads
   }
   const call = (...args: (Argument | KeywordArguments)[]): Result => {
     const candidates = load()
-    if (candidates.length === 0) throw new TorchError('NO_SUCH_OPERATOR', `this LibTorch has no operator ${name}`, { op: name })
+    if (candidates.length === 0)
+      throw new TorchError('NO_SUCH_OPERATOR', `this LibTorch has no operator ${name}`, { op: name })
+    const numPositional = args.length - (isKeywords(args[args.length - 1]) ? 1 : 0)
     for (const { info, label } of candidates) {
+      if (info.arguments.some(({ keywordOnly }, i) => keywordOnly && i < numPositional)) continue
       let ordered: Argument[]
       try {
         ordered = arrange(info, args)
       } catch {
         continue
       }
-      if (info.arguments.every((argument, i) => accepts(argument, ordered[i]))) return invoke(label, info, args)
+      if (info.arguments.every((argument, i) => accepts(argument, ordered[i])))
+        return invoke(label, info, args)
     }
-    const given = args.map((value) => (isKeywords(value) ? JSON.stringify(Object.keys(value)) : describe(value as Argument))).join(', ')
+    const given = args
+      .map((value) => (isKeywords(value) ? JSON.stringify(Object.keys(value)) : describe(value as Argument)))
+      .join(', ')
     throw new TorchError(
       'NO_MATCHING_OVERLOAD',
       `${name}: no overload takes (${given}); it has ${candidates.map(({ info }) => info.schema).join('; ')}`,
       { op: name },
     )
   }
+  Object.defineProperty(call, 'schema', {
+    get: () =>
+      load()
+        .map(({ info }) => info.schema)
+        .join('\n'),
+  })
   const cache = new Map<string, Operator>()
   return new Proxy(call, {
     get(target, key) {
       if (typeof key !== 'string' || key in target) return Reflect.get(target, key)
-      let overload = cache.get(key)
-      if (!overload) cache.set(key, (overload = bind(name, key === 'default' ? '' : key)))
-      return overload
+      return cached(cache, key, () => bind(name, key === 'default' ? '' : key))
     },
   }) as unknown as Operator
 }
@@ -292,14 +227,21 @@ function createPacket(name: string): Operator {
 export type OperatorPacket = Operator & Readonly<Record<string, Operator>>
 export type OperatorNamespace = Readonly<Record<string, OperatorPacket>>
 
+/** The cached value of a key, made on first use. */
+function cached<Key, Value>(cache: Map<Key, Value>, key: Key, make: () => Value): Value {
+  const found = cache.get(key)
+  if (found !== undefined) return found
+  const made = make()
+  cache.set(key, made)
+  return made
+}
+
 function createNamespace(namespace: string): OperatorNamespace {
   const cache = new Map<string, OperatorPacket>()
   return new Proxy({} as Record<string, OperatorPacket>, {
     get(_, name) {
       if (typeof name !== 'string') return undefined
-      let packet = cache.get(name)
-      if (!packet) cache.set(name, (packet = createPacket(`${namespace}::${name}`) as OperatorPacket))
-      return packet
+      return cached(cache, name, () => createPacket(`${namespace}::${name}`) as OperatorPacket)
     },
   })
 }
@@ -313,10 +255,7 @@ export const ops: Readonly<Record<string, OperatorNamespace>> = (() => {
   return new Proxy({} as Record<string, OperatorNamespace>, {
     get(_, namespace) {
       if (typeof namespace !== 'string') return undefined
-      let found = cache.get(namespace)
-      if (!found) cache.set(namespace, (found = createNamespace(namespace)))
-      return found
+      return cached(cache, namespace, () => createNamespace(namespace))
     },
   })
 })()
-

@@ -43,7 +43,8 @@ export function isDType(name: string): name is DType {
 
 export function dtypeOf(scalarType: number): DType {
   const name = NAMES.get(scalarType)
-  if (!name) throw new TorchError('UNKNOWN_DTYPE', `LibTorch scalar type ${scalarType} has no TypeScript name`)
+  if (!name)
+    throw new TorchError('UNKNOWN_DTYPE', `LibTorch scalar type ${scalarType} has no TypeScript name`)
   return name
 }
 

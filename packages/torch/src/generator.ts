@@ -1,5 +1,5 @@
 import { type Device, parseDevice } from './device.js'
-import { rethrow } from './errors.js'
+import { rethrow, TorchError } from './errors.js'
 import { engine } from './native.js'
 import { Tensor } from './tensor.js'
 
@@ -9,12 +9,17 @@ export class Generator {
 
   constructor(seed: number, device: Device = 'cpu') {
     const { type, index } = parseDevice(device)
-    this.id = engine().native.newGenerator(type, Math.max(index, 0))
+    try {
+      this.id = engine().native.newGenerator(type, Math.max(index, 0))
+    } catch (error) {
+      rethrow(error, `Generator on ${device}`)
+    }
     this.seed(seed)
   }
 
   /** Restarts the stream; `seed` is a non-negative safe integer. */
   seed(seed: number): void {
+    requireSeed(seed)
     engine().native.seedGenerator(this.id, seed)
   }
 
@@ -35,5 +40,12 @@ export class Generator {
 
 /** Seeds the default generators of all devices, as torch.manual_seed does. */
 export function manualSeed(seed: number): void {
+  requireSeed(seed)
   engine().native.seedAll(seed)
+}
+
+function requireSeed(seed: number): void {
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new TorchError('BAD_ARGUMENT', `seed: expected a non-negative safe integer, received ${seed}`)
+  }
 }

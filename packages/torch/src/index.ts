@@ -1,8 +1,16 @@
+export type { Argument } from './argument-encoder.js'
 export * from './autograd.js'
 export type { Device } from './device.js'
-export * as distributed from './distributed/index.js'
+export {
+  bind,
+  hasOperator,
+  type KeywordArguments,
+  type Operator,
+  ops,
+  type Result,
+} from './dispatch.js'
 export type { Collective } from './distributed/index.js'
-export { type Argument, bind, hasOperator, type KeywordArguments, type Operator, ops, type Result } from './dispatch.js'
+export * as distributed from './distributed/index.js'
 export { type DType, isDType, isFloating, itemBytes } from './dtype.js'
 export { TorchError } from './errors.js'
 export { Generator, manualSeed } from './generator.js'

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -10,6 +10,9 @@ export interface ArgumentInfo {
   readonly kind: string
   readonly optional: boolean
   readonly hasDefault: boolean
+  readonly keywordOnly: boolean
+  /** A list of fixed length (`int[1]`), for which one number may stand. */
+  readonly broadcast: boolean
 }
 
 export interface OperatorInfo {
@@ -80,7 +83,13 @@ export interface Native {
 /** What the set-up built; written by scripts/setup.mjs. */
 export interface Build {
   readonly addon: string
-  readonly libtorch: { readonly version: string; readonly root: string; readonly kind: string; readonly libDir: string; readonly cuda: boolean }
+  readonly libtorch: {
+    readonly version: string
+    readonly root: string
+    readonly kind: string
+    readonly libDir: string
+    readonly cuda: boolean
+  }
 }
 
 const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -88,7 +97,10 @@ const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..')
 function readBuild(): Build {
   const path = process.env.ADAPT_TORCH_BUILD ?? join(packageRoot, 'build', 'current.json')
   if (!existsSync(path)) {
-    throw new TorchError('ADDON_NOT_BUILT', 'the native add-on is not built: run `npm run setup` in the project folder')
+    throw new TorchError(
+      'ADDON_NOT_BUILT',
+      'the native add-on is not built: run `npm run setup` in the project folder',
+    )
   }
   return JSON.parse(readFileSync(path, 'utf8')) as Build
 }
@@ -122,9 +134,13 @@ function load(): { native: Native; build: Build; buffer: Float64Array } {
     native = createRequire(import.meta.url)(join(packageRoot, build.addon)) as Native
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error)
-    throw new TorchError('LIBTORCH_NOT_FOUND', `the native add-on does not load (${reason}): run \`npm run setup\``, {
-      addon: build.addon,
-    })
+    throw new TorchError(
+      'LIBTORCH_NOT_FOUND',
+      `the native add-on does not load (${reason}): run \`npm run setup\``,
+      {
+        addon: build.addon,
+      },
+    )
   }
   const library = join(build.libtorch.libDir, 'libtorch_cuda.so')
   if (build.libtorch.cuda && existsSync(library)) native.loadLibrary(library)

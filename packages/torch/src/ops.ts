@@ -3,8 +3,9 @@
  * `ops.aten.<name>`. Results belong to the current scope. A trailing underscore means in place.
  */
 import type { Device } from './device.js'
-import type { DType } from './dtype.js'
 import { bind, type Operator } from './dispatch.js'
+import type { DType } from './dtype.js'
+import { TorchError } from './errors.js'
 import type { Generator } from './generator.js'
 import { fromBytes, setHostCast, type Tensor, type TypedArray } from './tensor.js'
 
@@ -116,7 +117,8 @@ const options = ({ dtype = 'float32', device = 'cpu' }: TensorOptions) => ({ dty
 
 export const zeros = (shape: Shape, opts: TensorOptions = {}) => one(OP.zeros, shape, options(opts))
 export const ones = (shape: Shape, opts: TensorOptions = {}) => one(OP.full, shape, 1, options(opts))
-export const full = (shape: Shape, value: number, opts: TensorOptions = {}) => one(OP.full, shape, value, options(opts))
+export const full = (shape: Shape, value: number, opts: TensorOptions = {}) =>
+  one(OP.full, shape, value, options(opts))
 /** Uninitialised memory. */
 export const empty = (shape: Shape, opts: TensorOptions = {}) => one(OP.empty, shape, options(opts))
 /** 0, 1, ..., end - 1; int64 unless told otherwise. */
@@ -142,7 +144,9 @@ const ARRAY_DTYPES: readonly [new (n: number) => TypedArray, DType][] = [
  */
 export function tensor(data: TypedArray | readonly number[], shape: Shape, opts: TensorOptions = {}): Tensor {
   const array = Array.isArray(data) ? Float32Array.from(data as readonly number[]) : (data as TypedArray)
-  const source = ARRAY_DTYPES.find(([type]) => array instanceof type)![1]
+  const source = ARRAY_DTYPES.find(([type]) => array instanceof type)?.[1]
+  if (!source)
+    throw new TorchError('UNKNOWN_DTYPE', `tensor: no dtype for ${Object.prototype.toString.call(array)}`)
   let result = fromBytes(array, source, shape)
   const convert = (next: Tensor) => {
     if (next !== result) result.dispose()
@@ -158,17 +162,22 @@ export function tensor(data: TypedArray | readonly number[], shape: Shape, opts:
 /** Always a new handle; shares memory when the dtype is the same already. */
 export const toDType = (x: Tensor, dtype: DType) => one(OP.to, x, dtype)
 export const toDevice = (x: Tensor, device: Device) =>
-  one(OP.toDevice, x, { device, dtype: x.dtype, non_blocking: true })
+  // A copy to the host must be complete when it is read.
+  one(OP.toDevice, x, { device, dtype: x.dtype, non_blocking: device !== 'cpu' })
 export const detach = (x: Tensor) => one(OP.detach, x)
 export const clone = (x: Tensor) => one(OP.clone, x)
 export const contiguous = (x: Tensor) => one(OP.contiguous, x)
 
 // ---- arithmetic -----------------------------------------------------------------------------------------------
 
-export const add = (x: Tensor, y: Tensor | number) => (typeof y === 'number' ? one(OP.addScalar, x, y) : one(OP.add, x, y))
-export const sub = (x: Tensor, y: Tensor | number) => (typeof y === 'number' ? one(OP.subScalar, x, y) : one(OP.sub, x, y))
-export const mul = (x: Tensor, y: Tensor | number) => (typeof y === 'number' ? one(OP.mulScalar, x, y) : one(OP.mul, x, y))
-export const div = (x: Tensor, y: Tensor | number) => (typeof y === 'number' ? one(OP.divScalar, x, y) : one(OP.div, x, y))
+export const add = (x: Tensor, y: Tensor | number) =>
+  typeof y === 'number' ? one(OP.addScalar, x, y) : one(OP.add, x, y)
+export const sub = (x: Tensor, y: Tensor | number) =>
+  typeof y === 'number' ? one(OP.subScalar, x, y) : one(OP.sub, x, y)
+export const mul = (x: Tensor, y: Tensor | number) =>
+  typeof y === 'number' ? one(OP.mulScalar, x, y) : one(OP.mul, x, y)
+export const div = (x: Tensor, y: Tensor | number) =>
+  typeof y === 'number' ? one(OP.divScalar, x, y) : one(OP.div, x, y)
 /** x += alpha * y */
 export const add_ = (x: Tensor, y: Tensor, alpha = 1) => one(OP.addInPlace, x, y, { alpha })
 export const sub_ = (x: Tensor, y: Tensor) => one(OP.subInPlace, x, y)
@@ -195,15 +204,17 @@ export const clamp = (x: Tensor, min: number | null, max: number | null) => one(
 
 export const where = (condition: Tensor, x: Tensor, y: Tensor) => one(OP.where, condition, x, y)
 export const maskedFill = (x: Tensor, mask: Tensor, value: number) => one(OP.maskedFill, x, mask, value)
-export const isFinite = (x: Tensor) => one(OP.isfinite, x)
-export const eq = (x: Tensor, y: Tensor | number) => (typeof y === 'number' ? one(OP.eqScalar, x, y) : one(OP.eq, x, y))
+export const isFiniteMask = (x: Tensor) => one(OP.isfinite, x)
+export const eq = (x: Tensor, y: Tensor | number) =>
+  typeof y === 'number' ? one(OP.eqScalar, x, y) : one(OP.eq, x, y)
 export const ge = (x: Tensor, y: number) => one(OP.ge, x, y)
 export const le = (x: Tensor, y: Tensor) => one(OP.le, x, y)
 export const logicalAnd = (x: Tensor, y: Tensor) => one(OP.logicalAnd, x, y)
 export const all = (x: Tensor) => one(OP.all, x)
 /** Same shape, dtype and bits (NaN differs from itself). */
 export const equal = (x: Tensor, y: Tensor) => OP.equal(x, y) as boolean
-export const allclose = (x: Tensor, y: Tensor, rtol = 1e-5, atol = 1e-8) => OP.allclose(x, y, rtol, atol) as boolean
+export const allclose = (x: Tensor, y: Tensor, rtol = 1e-5, atol = 1e-8) =>
+  OP.allclose(x, y, rtol, atol) as boolean
 
 // ---- reduction ------------------------------------------------------------------------------------------------
 
@@ -240,9 +251,11 @@ export const permute = (x: Tensor, dims: readonly number[]) => one(OP.permute, x
 export const unsqueeze = (x: Tensor, dim: number) => one(OP.unsqueeze, x, dim)
 export const squeeze = (x: Tensor, dim: number) => one(OP.squeeze, x, dim)
 export const expand = (x: Tensor, shape: Shape) => one(OP.expand, x, shape)
-export const narrow = (x: Tensor, dim: number, start: number, length: number) => one(OP.narrow, x, dim, start, length)
+export const narrow = (x: Tensor, dim: number, start: number, length: number) =>
+  one(OP.narrow, x, dim, start, length)
 export const select = (x: Tensor, dim: number, index: number) => one(OP.select, x, dim, index)
-export const slice = (x: Tensor, dim: number, start: number, end: number) => one(OP.slice, x, dim, start, end, 1)
+export const slice = (x: Tensor, dim: number, start: number, end: number) =>
+  one(OP.slice, x, dim, start, end, 1)
 export const chunk = (x: Tensor, chunks: number, dim: number) => many(OP.chunk, x, chunks, dim)
 export const split = (x: Tensor, sizes: readonly number[], dim: number) => many(OP.split, x, sizes, dim)
 export const cat = (tensors: readonly Tensor[], dim = 0) => one(OP.cat, tensors, dim)
@@ -253,7 +266,8 @@ export const stack = (tensors: readonly Tensor[], dim = 0) => one(OP.stack, tens
 export const gather = (x: Tensor, dim: number, index: Tensor) => one(OP.gather, x, dim, index)
 export const indexSelect = (x: Tensor, dim: number, index: Tensor) => one(OP.indexSelect, x, dim, index)
 /** out = x, then out[index[i]] += source[i] along `dim`. */
-export const indexAdd = (x: Tensor, dim: number, index: Tensor, source: Tensor) => one(OP.indexAdd, x, dim, index, source)
+export const indexAdd = (x: Tensor, dim: number, index: Tensor, source: Tensor) =>
+  one(OP.indexAdd, x, dim, index, source)
 export const scatterAdd_ = (x: Tensor, dim: number, index: Tensor, source: Tensor) =>
   one(OP.scatterAddInPlace, x, dim, index, source)
 export const triu = (x: Tensor, diagonal = 0) => one(OP.triu, x, diagonal)

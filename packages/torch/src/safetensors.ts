@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { type DType, itemBytes } from './dtype.js'
+import { TorchError } from './errors.js'
 import { empty } from './ops.js'
 import { buildSafetensorsHeader, parseSafetensorsHeader, readHeaderLength } from './safetensors-header.js'
 import type { Tensor } from './tensor.js'
-import { TorchError } from './errors.js'
 
 /** dtype names of the file format and ours. */
 const FILE_DTYPES: Readonly<Record<string, DType>> = {
@@ -29,7 +29,7 @@ export interface SafetensorsEntry {
 /** An open safetensors file: the header is checked in full before any tensor is read. */
 export class SafetensorsFile {
   readonly metadata: ReadonlyMap<string, string>
-  private readonly fd: number
+  private fd: number
   private readonly dataStart: number
   private readonly entries: ReturnType<typeof parseSafetensorsHeader>['tensors']
 
@@ -64,7 +64,11 @@ export class SafetensorsFile {
 
   private dtypeOf(name: string, fileDtype: string): DType {
     const dtype = FILE_DTYPES[fileDtype]
-    if (!dtype) throw new TorchError('UNSUPPORTED_DTYPE', `${this.path}: tensor "${name}" has dtype ${fileDtype}, which is not supported`)
+    if (!dtype)
+      throw new TorchError(
+        'UNSUPPORTED_DTYPE',
+        `${this.path}: tensor "${name}" has dtype ${fileDtype}, which is not supported`,
+      )
     return dtype
   }
 
@@ -83,14 +87,23 @@ export class SafetensorsFile {
     if (!found) throw new TorchError('NO_SUCH_TENSOR', `${this.path}: no tensor "${name}"`)
     const dtype = this.dtypeOf(name, found.dtype)
     const shape = target.shape
-    if (dtype !== target.dtype || shape.length !== found.shape.length || shape.some((n, i) => n !== found.shape[i])) {
-      throw new TorchError('SHAPE_MISMATCH', `${this.path}: "${name}" is ${dtype}[${found.shape}], expected ${target.dtype}[${shape}]`)
+    if (
+      dtype !== target.dtype ||
+      shape.length !== found.shape.length ||
+      shape.some((n, i) => n !== found.shape[i])
+    ) {
+      throw new TorchError(
+        'SHAPE_MISMATCH',
+        `${this.path}: "${name}" is ${dtype}[${found.shape}], expected ${target.dtype}[${shape}]`,
+      )
     }
     if (found.end > found.begin) target.readFromFile(this.fd, this.dataStart + found.begin)
   }
 
+  /** May be called twice. Reading afterwards throws FILE_IO. */
   close(): void {
-    closeSync(this.fd)
+    if (this.fd >= 0) closeSync(this.fd)
+    this.fd = -1
   }
 
   [Symbol.dispose](): void {

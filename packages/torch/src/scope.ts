@@ -1,4 +1,4 @@
-import { TorchError } from './errors.js'
+import { rethrow, TorchError } from './errors.js'
 import { engine } from './native.js'
 import { Tensor } from './tensor.js'
 
@@ -14,9 +14,14 @@ function collectHandles(value: unknown, handles: number[]): void {
 
 function endScope(depth: number, kept: readonly number[]): void {
   const { native, buffer } = engine()
-  if (kept.length > buffer.length) throw new TorchError('BUFFER_TOO_SMALL', 'a scope returned too many tensors')
-  buffer.set(kept)
-  native.endScope(depth, kept.length)
+  const fits = kept.length <= buffer.length
+  if (fits) buffer.set(kept)
+  try {
+    native.endScope(depth, fits ? kept.length : 0)
+  } catch (error) {
+    rethrow(error, 'scope')
+  }
+  if (!fits) throw new TorchError('BUFFER_TOO_SMALL', 'a scope returned too many tensors')
 }
 
 /**
@@ -27,17 +32,20 @@ function endScope(depth: number, kept: readonly number[]): void {
  */
 export function scope<T>(fn: () => T): T {
   const depth = engine().native.beginScope()
-  let kept: number[] = []
+  const kept: number[] = []
   try {
     const result = fn()
     if (result instanceof Promise) {
       result.catch(() => {})
-      throw new TorchError('SCOPE_ASYNC', 'scope: the callback returned a promise; a scope must be synchronous')
+      throw new TorchError(
+        'SCOPE_ASYNC',
+        'scope: the callback returned a promise; a scope must be synchronous',
+      )
     }
-    collectHandles(result, (kept = []))
+    collectHandles(result, kept)
     return result
   } catch (error) {
-    kept = []
+    kept.length = 0
     throw error
   } finally {
     endScope(depth, kept)

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { rethrow } from './errors.js'
 import { type Build, engine, type MemoryStats } from './native.js'
 
 export interface BuildInfo {
@@ -16,7 +17,9 @@ export interface BuildInfo {
 
 function cpuHasBf16(): boolean {
   try {
-    return /^flags.*\b(avx512_bf16|amx_bf16)\b|^Features.*\bbf16\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'))
+    return /^flags.*\b(avx512_bf16|amx_bf16)\b|^Features.*\bbf16\b/m.test(
+      readFileSync('/proc/cpuinfo', 'utf8'),
+    )
   } catch {
     return false
   }
@@ -39,7 +42,11 @@ export function buildInfo(): BuildInfo {
 }
 
 export function setNumThreads(threads: number): void {
-  engine().native.setNumThreads(threads)
+  try {
+    engine().native.setNumThreads(threads)
+  } catch (error) {
+    rethrow(error, 'setNumThreads')
+  }
 }
 
 /** Exact counters of the caching CPU allocator, and live tensor handles. */

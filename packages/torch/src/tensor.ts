@@ -26,11 +26,21 @@ export class Tensor {
     leakRegistry?.register(this, handle)
   }
 
+  /** What the native table knows of this tensor, in the shared buffer. */
+  private meta(): Float64Array {
+    const { native, buffer } = engine()
+    try {
+      native.meta(this.handle)
+    } catch (error) {
+      rethrow(error, 'tensor')
+    }
+    return buffer
+  }
+
   /** Sizes of the dimensions; `[]` for a scalar. */
   get shape(): number[] {
-    const { native, buffer } = engine()
-    native.meta(this.handle)
-    return Array.from(buffer.subarray(6, 6 + buffer[5]!))
+    const meta = this.meta()
+    return Array.from(meta.subarray(6, 6 + meta[5]!))
   }
 
   get numel(): number {
@@ -38,37 +48,44 @@ export class Tensor {
   }
 
   get dtype(): DType {
-    const { native, buffer } = engine()
-    native.meta(this.handle)
-    return dtypeOf(buffer[0]!)
+    return dtypeOf(this.meta()[0]!)
   }
 
   get device(): Device {
-    const { native, buffer } = engine()
-    native.meta(this.handle)
-    return deviceName(buffer[1]!, buffer[2]!)
+    const meta = this.meta()
+    return deviceName(meta[1]!, meta[2]!)
   }
 
   get requiresGrad(): boolean {
-    const { native, buffer } = engine()
-    native.meta(this.handle)
-    return buffer[3] !== 0
+    return this.meta()[3] !== 0
   }
 
-  /** Only leaf tensors may be switched; returns this. */
+  /** Returns this. A computed tensor always requires a gradient: switching it off throws NOT_A_LEAF. */
   setRequiresGrad(value = true): this {
-    engine().native.setRequiresGrad(this.handle, value)
+    try {
+      engine().native.setRequiresGrad(this.handle, value)
+    } catch (error) {
+      rethrow(error, 'setRequiresGrad')
+    }
     return this
   }
 
   /** A new handle to the accumulated gradient, or undefined. */
   get grad(): Tensor | undefined {
-    const handle = engine().native.getGrad(this.handle)
-    return handle < 0 ? undefined : new Tensor(handle)
+    try {
+      const handle = engine().native.getGrad(this.handle)
+      return handle < 0 ? undefined : new Tensor(handle)
+    } catch (error) {
+      return rethrow(error, 'grad')
+    }
   }
 
   set grad(gradient: Tensor | undefined) {
-    engine().native.setGrad(this.handle, gradient ? gradient.handle : -1)
+    try {
+      engine().native.setGrad(this.handle, gradient ? gradient.handle : -1)
+    } catch (error) {
+      rethrow(error, 'grad')
+    }
   }
 
   get isDisposed(): boolean {
@@ -86,7 +103,11 @@ export class Tensor {
 
   /** Takes the tensor out of every scope: it lives until `dispose`. For parameters and optimizer state. */
   persist(): this {
-    engine().native.escape(this.handle)
+    try {
+      engine().native.escape(this.handle)
+    } catch (error) {
+      rethrow(error, 'persist')
+    }
     return this
   }
 
@@ -122,15 +143,21 @@ export class Tensor {
   /** The bit patterns of a bfloat16 or float16 tensor. */
   toRawUint16Array(): Uint16Array {
     const dtype = this.dtype
-    if (dtype !== 'bfloat16' && dtype !== 'float16') throw new TorchError('TYPE_ERROR', `raw 16-bit copy of a ${dtype} tensor`)
+    if (dtype !== 'bfloat16' && dtype !== 'float16')
+      throw new TorchError('TYPE_ERROR', `raw 16-bit copy of a ${dtype} tensor`)
     return this.copyOut(dtype, Uint16Array)
   }
 
   private copyOut<T extends TypedArray>(dtype: DType, type: new (length: number) => T): T {
     const out = new type(this.numel)
     const converted = this.dtype === dtype ? undefined : castForHost(this, dtype)
-    engine().native.toHost((converted ?? this).handle, out)
-    converted?.dispose()
+    try {
+      engine().native.toHost((converted ?? this).handle, out)
+    } catch (error) {
+      rethrow(error, 'copy to the host')
+    } finally {
+      converted?.dispose()
+    }
     return out
   }
 
@@ -153,7 +180,9 @@ export class Tensor {
   }
 
   toString(): string {
-    return this.isDisposed ? 'Tensor(disposed)' : `Tensor(${this.dtype}[${this.shape.join(', ')}], ${this.device})`
+    return this.isDisposed
+      ? 'Tensor(disposed)'
+      : `Tensor(${this.dtype}[${this.shape.join(', ')}], ${this.device})`
   }
 }
 
@@ -169,15 +198,16 @@ export function setHostCast(cast: typeof castForHost): void {
 const leakRegistry =
   process.env.ADAPT_TORCH_LEAKS === '1'
     ? new FinalizationRegistry<number>((handle) => {
-        if (engine().native.isLive(handle)) process.emitWarning(`a tensor was collected without dispose (handle ${handle})`)
+        if (engine().native.isLive(handle))
+          process.emitWarning(`a tensor was collected without dispose (handle ${handle})`)
       })
     : undefined
 
 /** Writes a shape into the shared buffer and makes a CPU tensor from the array's bytes. */
 export function fromBytes(array: TypedArray, dtype: DType, shape: readonly number[]): Tensor {
   const { native, buffer } = engine()
-  buffer.set(shape)
   try {
+    buffer.set(shape)
     return new Tensor(native.fromHost(array, scalarTypeOf(dtype), shape.length))
   } catch (error) {
     return rethrow(error, 'fromBytes', { dtype, shape })

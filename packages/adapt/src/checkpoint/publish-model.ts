@@ -36,6 +36,11 @@ export function publishModel(model: Llama, folder: string, options: SaveModelOpt
     rmSync(replaced, { recursive: true, force: true })
   } catch (cause) {
     rmSync(temporary, { recursive: true, force: true })
-    throw new ResourceError('MODEL_WRITE', `cannot write the model to ${folder} (${(cause as Error).message})`, { folder }, { cause })
+    throw new ResourceError(
+      'MODEL_WRITE',
+      `cannot write the model to ${folder} (${(cause as Error).message})`,
+      { folder },
+      { cause },
+    )
   }
 }

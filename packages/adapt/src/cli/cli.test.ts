@@ -219,6 +219,52 @@ describe('data', () => {
   })
 })
 
+describe('train and eval', () => {
+  it('train a model, refuse to replace it unasked, and measure it', async ({ skip }) => {
+    const { exitCode: doctor } = await adapt(['doctor'])
+    if (doctor !== 0) skip('the native add-on is not built')
+
+    const set = ['--set', 'training={max_steps: 2, per_device_train_batch_size: 2, logging_steps: 1}']
+    const trained = await adapt(['train', 'conf/run.yaml', ...set, '--output-dir', 'out'])
+    expect(trained).toMatchObject({ exitCode: 0, stderr: '' })
+    const lines = trained.stdout.trim().split('\n')
+    const steps = lines.filter((line) => /^step \d+\/2 /.test(line))
+    expect(steps).toHaveLength(2)
+    for (const [i, line] of steps.entries()) {
+      expect(line).toMatch(
+        new RegExp(
+          `^step ${i + 1}/2 {2}loss \\d+\\.\\d{3} {2}[\\d,]+ tok/s {2}w \\d\\.\\d\\d {2}ESS .* ETA \\d+:\\d\\d$`,
+        ),
+      )
+    }
+    expect(lines.slice(-2)).toEqual(['run     out', 'report  out/report.html'])
+
+    const again = await adapt(['train', 'conf/run.yaml', ...set, '--output-dir', 'out'])
+    expect(again).toMatchObject({ exitCode: 2, stdout: expect.not.stringContaining('step ') })
+    expect(again.stderr).toMatch(/^error: .*--overwrite/)
+
+    const quiet = await adapt([
+      'train',
+      'conf/run.yaml',
+      ...set,
+      '--output-dir',
+      'out',
+      '--overwrite',
+      '--quiet',
+    ])
+    expect(quiet).toEqual({ exitCode: 0, stdout: 'run     out\nreport  out/report.html\n', stderr: '' })
+
+    const evaluated = await adapt(['eval', '--model', 'out/model', '--text', 'conf/anchors.jsonl', '--json'])
+    expect(evaluated).toMatchObject({ exitCode: 0, stderr: '' })
+    const { sources, all } = JSON.parse(evaluated.stdout)
+    expect(sources).toEqual({ anchors: all })
+    expect(all).toMatchObject({ bytes: 8, documents: 1 })
+    expect(all.bits_per_byte).toBeGreaterThan(0)
+    const table = await adapt(['eval', '--model', 'out/model', '--text', 'conf/anchors.jsonl'])
+    expect(table.stdout).toMatch(/^source .*bits\/byte.*\nanchors +\d+\.\d{4} .*\nall +\d+\.\d{4} /)
+  })
+})
+
 describe('the process', () => {
   it('prints the schema as JSON', async () => {
     const { exitCode, stdout } = await adapt(['schema'])

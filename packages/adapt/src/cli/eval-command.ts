@@ -1,6 +1,6 @@
+import type { Evaluation } from '../eval/index.js'
 import type { SourceEvaluation } from '../record/index.js'
 import type { CliIo } from './cli-io.js'
-import type { EvaluationOutcome, ExperimentModule } from './experiment-api.js'
 import { formatCount, renderTable } from './render-table.js'
 
 export interface EvalOptions {
@@ -14,7 +14,7 @@ export interface EvalOptions {
 
 /** `adapt eval --model DIR --text GLOB` */
 export async function evalCommand(options: EvalOptions, io: CliIo): Promise<void> {
-  const { evaluateModelFolder }: ExperimentModule = await import('../experiment/index.js')
+  const { evaluateModelFolder } = await import('../experiment/index.js')
   const { model, text, maxLength, batchSize, limit } = options
   const outcome = await evaluateModelFolder({
     model,
@@ -27,7 +27,7 @@ export async function evalCommand(options: EvalOptions, io: CliIo): Promise<void
 }
 
 /** The outcome as a table: a row per source, then all of them together. */
-export function renderEvaluation(outcome: EvaluationOutcome): string {
+export function renderEvaluation(outcome: Evaluation): string {
   const row = (name: string, result: SourceEvaluation) => [
     name,
     result.bits_per_byte.toFixed(4),

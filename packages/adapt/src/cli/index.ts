@@ -1,11 +1,5 @@
 export type { CliIo, OutputStream } from './cli-io.js'
 export { type Diagnosis, diagnose, renderDiagnosis } from './doctor.js'
-export type {
-  EvaluationOutcome,
-  EvaluationRequest,
-  TrainingOutcome,
-  TrainingRequest,
-} from './experiment-api.js'
 export {
   createProgress,
   formatDuration,
@@ -13,4 +7,6 @@ export {
   type Progress,
   type ProgressOptions,
 } from './progress.js'
+export { type QuickstartOptions, quickstartCommand } from './quickstart-command.js'
+export { reportError } from './report-error.js'
 export { runCli } from './run-cli.js'

@@ -51,13 +51,12 @@ Exit codes: 0 done, 1 bug, 2 config or missing file, 3 data, 4 numeric, 5 resour
       '--output-dir <dir>',
       'folder of the run, instead of output_dir (relative to the working directory)',
     )
-    .option('--overwrite', 'replace a finished run in the output folder')
+    .option('--overwrite', 'replace the run that the output folder holds')
     .option('--quiet', 'print only the result')
     .addHelpText(
       'after',
       `
 Paths in the config are relative to the config file; output_dir is relative to the working directory.
-An interrupted run continues where it stopped when the same command is given again.
 
 Examples:
   adapt train run.yaml
@@ -75,7 +74,7 @@ Examples:
     .requiredOption('--text <glob>', 'text to measure on (repeatable)', collectOption)
     .option('--max-length <n>', 'window in tokens', wholeNumberOption(2))
     .option('--batch-size <n>', 'windows per pass', wholeNumberOption(1))
-    .option('--limit <n>', 'documents read per file', wholeNumberOption(1))
+    .option('--limit <n>', 'documents read per --text', wholeNumberOption(1))
     .option('--json', 'print JSON instead of a table')
     .addHelpText(
       'after',

@@ -1,7 +1,6 @@
 import { relative } from 'node:path'
 import { loadConfig } from '../config/index.js'
 import type { CliIo } from './cli-io.js'
-import type { ExperimentModule } from './experiment-api.js'
 import { createProgress, type Progress } from './progress.js'
 
 export interface TrainOptions {
@@ -19,7 +18,7 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     ...(options.outputDir === undefined ? {} : { outputDir: options.outputDir }),
   })
   for (const warning of warnings) io.stderr.write(`warning: ${warning}\n`)
-  const { runTraining }: ExperimentModule = await import('../experiment/index.js')
+  const { runTraining } = await import('../experiment/index.js')
   let progress: Progress | undefined
   try {
     const { outputDir, reportPath } = await runTraining({

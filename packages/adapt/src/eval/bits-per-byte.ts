@@ -49,12 +49,17 @@ export async function evaluateText(
   documents: AsyncIterable<Document>,
   options: EvaluationOptions = {},
 ): Promise<Evaluation> {
-  const maxLength = Math.min(options.maxLength ?? model.config.maxPositionEmbeddings, model.config.maxPositionEmbeddings)
+  const maxLength = Math.min(
+    options.maxLength ?? model.config.maxPositionEmbeddings,
+    model.config.maxPositionEmbeddings,
+  )
   const sums = new Map<string, Sums>()
   let numDocuments = 0
   let group: Document[] = []
   const flush = async () => {
-    const windows = (await encodeGroup(group, tokenizer, sums)).flatMap((encoded) => cutWindows(encoded, maxLength))
+    const windows = (await encodeGroup(group, tokenizer, sums)).flatMap((encoded) =>
+      cutWindows(encoded, maxLength),
+    )
     scoreWindows(model, windows, options, sums)
     numDocuments += group.length
     options.onProgress?.(numDocuments)
@@ -68,8 +73,12 @@ export async function evaluateText(
   if (group.length > 0) await flush()
   const names = [...sums.keys()].sort()
   const total: Sums = { nats: 0, tokens: 0, bytes: 0, documents: 0 }
-  for (const part of sums.values()) for (const key of ['nats', 'tokens', 'bytes', 'documents'] as const) total[key] += part[key]
-  return { sources: Object.fromEntries(names.map((name) => [name, summarise(sums.get(name)!)])), all: summarise(total) }
+  for (const part of sums.values())
+    for (const key of ['nats', 'tokens', 'bytes', 'documents'] as const) total[key] += part[key]
+  return {
+    sources: Object.fromEntries(names.map((name) => [name, summarise(sums.get(name)!)])),
+    all: summarise(total),
+  }
 }
 
 function summarise({ nats, tokens, bytes, documents }: Sums): SourceEvaluation {
@@ -77,16 +86,22 @@ function summarise({ nats, tokens, bytes, documents }: Sums): SourceEvaluation {
 }
 
 function sumsOf(source: string, sums: Map<string, Sums>): Sums {
-  let found = sums.get(source)
-  if (!found) sums.set(source, (found = { nats: 0, tokens: 0, bytes: 0, documents: 0 }))
+  const found = sums.get(source) ?? { nats: 0, tokens: 0, bytes: 0, documents: 0 }
+  sums.set(source, found)
   return found
 }
 
 /** Tokens of each document after its start token, with what is predicted; counts bytes and documents. */
-async function encodeGroup(group: readonly Document[], tokenizer: Tokenizer, sums: Map<string, Sums>): Promise<Window[]> {
+async function encodeGroup(
+  group: readonly Document[],
+  tokenizer: Tokenizer,
+  sums: Map<string, Sums>,
+): Promise<Window[]> {
   const texts = group.filter(({ content }) => content.kind === 'text')
   const pairs = group.filter(({ content }) => content.kind === 'completion')
-  const ids = await tokenizer.encodeBatch(texts.map(({ content }) => (content.kind === 'text' ? content.text : '')))
+  const ids = await tokenizer.encodeBatch(
+    texts.map(({ content }) => (content.kind === 'text' ? content.text : '')),
+  )
   const encodedPairs = await tokenizer.encodeCompletions(
     pairs.map(({ content }) => (content.kind === 'completion' ? content : { prompt: '', completion: '' })),
   )
@@ -96,13 +111,24 @@ async function encodeGroup(group: readonly Document[], tokenizer: Tokenizer, sum
     part.documents += 1
     const labels = tokens.slice()
     labels.fill(IGNORED_LABEL, 0, numPrompt)
-    return { source: document.source, tokens: Int32Array.from([tokenizer.startId, ...tokens.subarray(0, -1)]), labels }
+    return {
+      source: document.source,
+      tokens: Int32Array.from([tokenizer.startId, ...tokens.subarray(0, -1)]),
+      labels,
+    }
   }
   return [
-    ...texts.map((document, i) => window(document, ids[i]!, 0, document.content.kind === 'text' ? document.content.text : '')),
+    ...texts.map((document, i) =>
+      window(document, ids[i]!, 0, document.content.kind === 'text' ? document.content.text : ''),
+    ),
     ...pairs.map((document, i) => {
       const { tokens, numPromptTokens } = encodedPairs[i]!
-      return window(document, tokens, numPromptTokens, document.content.kind === 'completion' ? document.content.completion : '')
+      return window(
+        document,
+        tokens,
+        numPromptTokens,
+        document.content.kind === 'completion' ? document.content.completion : '',
+      )
     }),
   ]
 }
@@ -110,12 +136,21 @@ async function encodeGroup(group: readonly Document[], tokenizer: Tokenizer, sum
 function cutWindows({ source, tokens, labels }: Window, maxLength: number): Window[] {
   const windows: Window[] = []
   for (let start = 0; start < labels.length; start += maxLength) {
-    windows.push({ source, tokens: tokens.slice(start, start + maxLength), labels: labels.slice(start, start + maxLength) })
+    windows.push({
+      source,
+      tokens: tokens.slice(start, start + maxLength),
+      labels: labels.slice(start, start + maxLength),
+    })
   }
   return windows
 }
 
-function scoreWindows(model: Llama, windows: readonly Window[], options: EvaluationOptions, sums: Map<string, Sums>): void {
+function scoreWindows(
+  model: Llama,
+  windows: readonly Window[],
+  options: EvaluationOptions,
+  sums: Map<string, Sums>,
+): void {
   const { batchSize = 16, autocastDtype } = options
   const sorted = [...windows].sort((a, b) => b.tokens.length - a.tokens.length)
   for (let start = 0; start < sorted.length; start += batchSize) {
@@ -125,7 +160,9 @@ function scoreWindows(model: Llama, windows: readonly Window[], options: Evaluat
       const labelled = labelledPositions(batch, model.device)
       if (labelled.count === 0) return
       const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device), { autocastDtype })
-      const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, { computeDtype: autocastDtype })
+      const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, {
+        computeDtype: autocastDtype,
+      })
       const losses = loss_N.toFloat32Array()
       for (const [n, row] of labelled.sampleOf.entries()) {
         const part = sumsOf(rows[row]!.source, sums)

@@ -1,12 +1,12 @@
 import { buildInfo, type DType, setNumThreads } from '@adapt-ts/torch'
-import { resolveConfigPath, type RunConfig } from '../config/index.js'
+import { type RunConfig, resolveConfigPath } from '../config/index.js'
 import { ConfigError } from '../errors.js'
 import { createMethod, type Method } from '../method/index.js'
 import {
   assertLlamaConfig,
   initialiseLlama,
-  Llama,
   LLAMA_PRESETS,
+  Llama,
   type LlamaConfig,
   loadModelFolder,
 } from '../model/index.js'
@@ -59,20 +59,33 @@ const OVERRIDES: Readonly<Record<string, keyof LlamaConfig>> = {
 
 /** A preset with the config's overrides; the vocabulary is the tokenizer's unless it is given. */
 function scratchConfig(
-  model: { readonly preset: keyof typeof LLAMA_PRESETS; readonly config?: Readonly<Record<string, unknown>> | undefined },
+  model: {
+    readonly preset: keyof typeof LLAMA_PRESETS
+    readonly config?: Readonly<Record<string, unknown>> | undefined
+  },
   tokenizer: Tokenizer,
 ): LlamaConfig {
   const preset: LlamaConfig = LLAMA_PRESETS[model.preset]
   const overrides = Object.entries(model.config ?? {}).map(([key, value]) => {
     const name = OVERRIDES[key]
-    if (!name) throw new ConfigError('BAD_MODEL_CONFIG', `model.config.${key}: not a key of LlamaConfig that can be set here`)
+    if (!name)
+      throw new ConfigError(
+        'BAD_MODEL_CONFIG',
+        `model.config.${key}: not a key of LlamaConfig that can be set here`,
+      )
     return [name, value] as const
   })
   const merged: LlamaConfig = { ...preset, vocabSize: tokenizer.vocabSize, ...Object.fromEntries(overrides) }
-  const derived = Object.fromEntries(overrides).headDim === undefined ? { headDim: merged.hiddenSize / merged.numAttentionHeads } : {}
+  const derived =
+    Object.fromEntries(overrides).headDim === undefined
+      ? { headDim: merged.hiddenSize / merged.numAttentionHeads }
+      : {}
   const config = { ...merged, ...derived }
   if (!Number.isInteger(config.headDim)) {
-    throw new ConfigError('BAD_MODEL_CONFIG', `model.config: hidden_size (${config.hiddenSize}) must be a multiple of num_attention_heads (${config.numAttentionHeads})`)
+    throw new ConfigError(
+      'BAD_MODEL_CONFIG',
+      `model.config: hidden_size (${config.hiddenSize}) must be a multiple of num_attention_heads (${config.numAttentionHeads})`,
+    )
   }
   assertLlamaConfig(config, 'model.config')
   return config

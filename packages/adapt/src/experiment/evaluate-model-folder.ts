@@ -15,7 +15,13 @@ export interface EvaluationRequest {
 }
 
 /** Bits per byte of text files under a model folder; matrix products in float32. */
-export async function evaluateModelFolder({ model: folder, texts, maxLength, batchSize, limit }: EvaluationRequest): Promise<Evaluation> {
+export async function evaluateModelFolder({
+  model: folder,
+  texts,
+  maxLength,
+  batchSize,
+  limit,
+}: EvaluationRequest): Promise<Evaluation> {
   const sources = texts.map((path) => ({ path, ...(limit === undefined ? {} : { limit }) }))
   const files = await resolveSources(sources, process.cwd())
   const tokenizer = loadTokenizer(folder)

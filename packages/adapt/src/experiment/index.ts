@@ -1,5 +1,5 @@
 export { autocastDtype, buildModel, buildTrainer, planSteps, type StepPlan } from './build-trainer.js'
-export { evaluateModelFolder, type EvaluationRequest } from './evaluate-model-folder.js'
+export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
 export { type PreparedData, prepareData } from './prepare-data.js'
 export { describeMethod, toReportRun, writeRunReport } from './run-report.js'
 export { runTraining, type TrainingOutcome, type TrainingRequest } from './run-training.js'

@@ -1,8 +1,14 @@
 import { type Batch, buildBatch, createRowStream, type RowStream } from '../batch/index.js'
-import { dataSources, resolveCacheDir, resolveConfigPath, type RunConfig } from '../config/index.js'
-import { type Document, readDocuments, type ResolvedFile, resolveSources } from '../dataset/index.js'
+import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
+import { type Document, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
 import { ConfigError, DataError } from '../errors.js'
-import { loadTokenizer, openTokenCache, type TokenDataset, tokenizeDocuments, type Tokenizer } from '../tokenize/index.js'
+import {
+  loadTokenizer,
+  openTokenCache,
+  type TokenDataset,
+  type Tokenizer,
+  tokenizeDocuments,
+} from '../tokenize/index.js'
 
 /** Everything of a run that comes from files, checked before the model is built. */
 export interface PreparedData {
@@ -33,7 +39,10 @@ export async function prepareData(
   const tokenizer = loadTokenizer(resolveConfigPath(baseDir, config.tokenizer))
   const padId = tokenizer.padId ?? tokenizer.eosId
   if (needsAnchors && config.anchors.length === 0) {
-    throw new ConfigError('NO_ANCHORS', 'anchors: this method compares samples with anchors, but none are given')
+    throw new ConfigError(
+      'NO_ANCHORS',
+      'anchors: this method compares samples with anchors, but none are given',
+    )
   }
   const trainFiles = await resolveSources(dataSources(data.train), baseDir)
   const evaluationFiles = await resolveSources(dataSources(config.evaluation.sets), baseDir)
@@ -47,7 +56,9 @@ export async function prepareData(
     onProgress: ({ numDocuments, numTokens, file }) => {
       if (Date.now() - lastLine < 2000) return
       lastLine = Date.now()
-      onLine(`tokenizing ${file}: ${numDocuments.toLocaleString('en')} documents, ${numTokens.toLocaleString('en')} tokens`)
+      onLine(
+        `tokenizing ${file}: ${numDocuments.toLocaleString('en')} documents, ${numTokens.toLocaleString('en')} tokens`,
+      )
     },
   })
   const rows = createRowStream({
@@ -72,9 +83,15 @@ export async function prepareData(
 }
 
 /** Anchors as unpacked batches of similar lengths; an anchor longer than max_length is its first piece. */
-async function prepareAnchors(config: RunConfig, baseDir: string, tokenizer: Tokenizer, padId: number): Promise<Batch[]> {
+async function prepareAnchors(
+  config: RunConfig,
+  baseDir: string,
+  tokenizer: Tokenizer,
+  padId: number,
+): Promise<Batch[]> {
   const documents: Document[] = []
-  for await (const document of readDocuments(await resolveSources(dataSources(config.anchors), baseDir))) documents.push(document)
+  for await (const document of readDocuments(await resolveSources(dataSources(config.anchors), baseDir)))
+    documents.push(document)
   if (documents.length === 0) throw new DataError('EMPTY_DATA', 'anchors: the files hold no record')
   const dataset = await tokenizeDocuments(documents, tokenizer, config.data.max_length)
   const seen = new Set<string>()

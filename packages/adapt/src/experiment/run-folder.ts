@@ -16,7 +16,16 @@ export interface RunState {
 }
 
 /** What a run leaves behind; an older run in the folder is only removed when asked to. */
-const OWN_ENTRIES = ['config.yaml', 'provenance.json', 'events.jsonl', 'model', 'eval', 'report.html', 'run.json', 'failure.json']
+const OWN_ENTRIES = [
+  'config.yaml',
+  'provenance.json',
+  'events.jsonl',
+  'model',
+  'eval',
+  'report.html',
+  'run.json',
+  'failure.json',
+]
 
 function isAlive(pid: number): boolean {
   try {
@@ -53,13 +62,21 @@ export function openRunFolder(folder: string, overwrite: boolean): RunFolder {
     )
   }
   if (!state && entries.length > 0) {
-    throw new ConfigError('NOT_A_RUN', `output_dir: ${folder} holds files that are no run (${entries.slice(0, 3).join(', ')}): choose another folder`)
+    throw new ConfigError(
+      'NOT_A_RUN',
+      `output_dir: ${folder} holds files that are no run (${entries.slice(0, 3).join(', ')}): choose another folder`,
+    )
   }
   try {
     for (const name of OWN_ENTRIES) rmSync(join(folder, name), { recursive: true, force: true })
     mkdirSync(join(folder, 'eval'), { recursive: true })
   } catch (cause) {
-    throw new ResourceError('RUN_FOLDER', `output_dir: cannot make ${folder} (${(cause as Error).message})`, {}, { cause })
+    throw new ResourceError(
+      'RUN_FOLDER',
+      `output_dir: cannot make ${folder} (${(cause as Error).message})`,
+      {},
+      { cause },
+    )
   }
   return new RunFolder(folder)
 }

@@ -7,7 +7,8 @@ import { type ReportEvaluation, type ReportRun, writeReport } from '../report/in
 export function describeMethod({ method }: RunConfig): string {
   const { signal, gate } = method
   const parts: string[] = [method.preset]
-  if (signal.kind === 'model-embedding') parts.push(`${signal.center ? 'centred, ' : ''}refresh every ${signal.refresh_every}`)
+  if (signal.kind === 'model-embedding')
+    parts.push(`${signal.center ? 'centred, ' : ''}refresh every ${signal.refresh_every}`)
   if (gate.kind === 'sigmoid' || gate.kind === 'softmax') parts.push(`temperature ${gate.temperature}`)
   if (gate.kind === 'calibrated-sigmoid') parts.push(`calibrated to ESS ${gate.ess}`)
   return parts.join(' · ')

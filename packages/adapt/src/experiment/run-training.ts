@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { buildInfo } from '@adapt-ts/torch'
 import { buildBatch, splitGlobalBatch } from '../batch/index.js'
 import { publishModel } from '../checkpoint/index.js'
-import { renderResolvedConfig, type RunConfig } from '../config/index.js'
+import { type RunConfig, renderResolvedConfig } from '../config/index.js'
 import { readDocuments } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
 import { type Evaluation, evaluateText } from '../eval/index.js'
@@ -111,7 +111,11 @@ class TrainingRun {
     }
   }
 
-  private async loop(trainer: Trainer, stop: StopRequest, dtype: ReturnType<typeof buildTrainer>['dtype']): Promise<void> {
+  private async loop(
+    trainer: Trainer,
+    stop: StopRequest,
+    dtype: ReturnType<typeof buildTrainer>['dtype'],
+  ): Promise<void> {
     const { config, onStep } = this.request
     const { every_steps } = config.evaluation
     if (every_steps !== undefined) await this.evaluate(trainer, dtype)
@@ -123,7 +127,11 @@ class TrainingRun {
       onStep(record, this.plan.totalSteps)
       // Signals, timers and the log get their turn between two steps.
       await new Promise(setImmediate)
-      if (every_steps !== undefined && trainer.step % every_steps === 0 && trainer.step < this.plan.totalSteps) {
+      if (
+        every_steps !== undefined &&
+        trainer.step % every_steps === 0 &&
+        trainer.step < this.plan.totalSteps
+      ) {
         await this.evaluate(trainer, dtype)
       }
     }
@@ -194,24 +202,46 @@ class TrainingRun {
   }
 
   private alert(step: number, code: string, message: string): void {
-    this.events.append({ type: 'alert', step, time: Date.now() / 1000, severity: 'warning', code, message, values: {} })
+    this.events.append({
+      type: 'alert',
+      step,
+      time: Date.now() / 1000,
+      severity: 'warning',
+      code,
+      message,
+      values: {},
+    })
     this.request.onLine(`warning: ${message}`)
   }
 
   private async evaluate(trainer: Trainer, dtype: ReturnType<typeof buildTrainer>['dtype']): Promise<void> {
     const { evaluation, data } = this.request.config
     if (this.data.evaluationFiles.length === 0) return
-    const result = await evaluateText(trainer.model, this.data.tokenizer, readDocuments(this.data.evaluationFiles), {
-      maxLength: data.max_length,
-      batchSize: evaluation.per_device_eval_batch_size,
-      autocastDtype: dtype,
-    })
+    const result = await evaluateText(
+      trainer.model,
+      this.data.tokenizer,
+      readDocuments(this.data.evaluationFiles),
+      {
+        maxLength: data.max_length,
+        batchSize: evaluation.per_device_eval_batch_size,
+        autocastDtype: dtype,
+      },
+    )
     this.lastEvaluation = result
     this.evaluations.push({ step: trainer.step, sources: result.sources })
-    this.events.append({ type: 'evaluation', step: trainer.step, time: Date.now() / 1000, sources: result.sources })
+    this.events.append({
+      type: 'evaluation',
+      step: trainer.step,
+      time: Date.now() / 1000,
+      sources: result.sources,
+    })
     this.folder.write(`eval/step-${trainer.step}.json`, `${JSON.stringify(result, null, 2)}\n`)
-    const parts = Object.entries(result.sources).map(([name, { bits_per_byte }]) => `${name} ${bits_per_byte.toFixed(4)}`)
-    this.request.onLine(`step ${trainer.step}: bits per byte ${parts.join('  ')}  all ${result.all.bits_per_byte.toFixed(4)}`)
+    const parts = Object.entries(result.sources).map(
+      ([name, { bits_per_byte }]) => `${name} ${bits_per_byte.toFixed(4)}`,
+    )
+    this.request.onLine(
+      `step ${trainer.step}: bits per byte ${parts.join('  ')}  all ${result.all.bits_per_byte.toFixed(4)}`,
+    )
   }
 
   private writeProvenance(): void {
@@ -234,7 +264,11 @@ class TrainingRun {
       step: 0,
       time: Date.now() / 1000,
       name: config.output_dir,
-      config: { method: config.method.preset, seed: config.training.seed, learning_rate: config.training.learning_rate },
+      config: {
+        method: config.method.preset,
+        seed: config.training.seed,
+        learning_rate: config.training.learning_rate,
+      },
       versions: provenance.versions,
     }
     this.events.append(start)
@@ -249,7 +283,11 @@ class TrainingRun {
       time: Date.now() / 1000,
       status,
       exitCode: stop.requested ? 130 : 0,
-      summary: { lossWeighted: last?.lossWeighted ?? Number.NaN, flopsTrain: last?.flopsTrain ?? 0, flopsSignal: last?.flopsSignal ?? 0 },
+      summary: {
+        lossWeighted: last?.lossWeighted ?? Number.NaN,
+        flopsTrain: last?.flopsTrain ?? 0,
+        flopsSignal: last?.flopsSignal ?? 0,
+      },
     })
     const reportPath = this.folder.file('report.html')
     writeRunReport(reportPath, this.request.config, this.steps, this.evaluations)

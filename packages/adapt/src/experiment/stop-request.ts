@@ -16,7 +16,11 @@ export class StopRequest {
   /** @throws {AdaptError} INTERRUPTED, exit 130, when the run was asked to stop. */
   throwIfRequested(step: number, folder: string): void {
     if (!this.requested) return
-    throw new AdaptError('INTERRUPTED', EXIT.interrupted, `stopped on request after step ${step}; the model so far is in ${folder}/model`)
+    throw new AdaptError(
+      'INTERRUPTED',
+      EXIT.interrupted,
+      `stopped on request after step ${step}; the model so far is in ${folder}/model`,
+    )
   }
 
   [Symbol.dispose](): void {

@@ -7,7 +7,8 @@ const stateless = { state: () => ({}), load() {} }
 const detached = (fn: () => Tensor) => noGrad(() => scope(fn))
 
 function requirePositive(name: string, value: number): void {
-  if (!(value > 0)) throw new ConfigError('OUT_OF_RANGE', `gate.${name}: expected a number > 0, received ${value}`)
+  if (!(value > 0))
+    throw new ConfigError('OUT_OF_RANGE', `gate.${name}: expected a number > 0, received ${value}`)
 }
 
 /** w = s. */
@@ -23,10 +24,15 @@ export function createIdentityGate(): Gate {
  */
 export function createSigmoidGate({ temperature = 1, wMin = 0, wMax = 1 } = {}): Gate {
   requirePositive('temperature', temperature)
-  if (!(wMin >= 0 && wMax > wMin)) throw new ConfigError('OUT_OF_RANGE', `gate.w_min, gate.w_max: expected 0 <= w_min < w_max, received ${wMin}, ${wMax}`)
+  if (!(wMin >= 0 && wMax > wMin))
+    throw new ConfigError(
+      'OUT_OF_RANGE',
+      `gate.w_min, gate.w_max: expected 0 <= w_min < w_max, received ${wMin}, ${wMax}`,
+    )
   return {
     needs: 'none',
-    weights: (score_S) => detached(() => clamp(sigmoid(div(score_S, Math.max(temperature, 1e-8))), wMin, wMax)),
+    weights: (score_S) =>
+      detached(() => clamp(sigmoid(div(score_S, Math.max(temperature, 1e-8))), wMin, wMax)),
     ...stateless,
   }
 }
@@ -70,8 +76,17 @@ export class CalibratedSigmoidGate implements Gate {
   private calibration: Calibration | undefined
   private completed = 0
 
-  constructor({ ess = 0.95, edr = Math.min(0.5, 0.6 * ess), updateEvery = 50, warmupSteps }: CalibratedGateOptions) {
-    if (ess <= edr) throw new ConfigError('ESS_INFEASIBLE', `gate.ess: expected more than gate.edr (${edr}), received ${ess}`)
+  constructor({
+    ess = 0.95,
+    edr = Math.min(0.5, 0.6 * ess),
+    updateEvery = 50,
+    warmupSteps,
+  }: CalibratedGateOptions) {
+    if (ess <= edr)
+      throw new ConfigError(
+        'ESS_INFEASIBLE',
+        `gate.ess: expected more than gate.edr (${edr}), received ${ess}`,
+      )
     this.ess = ess
     this.edr = edr
     this.updateEvery = updateEvery
@@ -100,12 +115,18 @@ export class CalibratedSigmoidGate implements Gate {
     const points = this.histogram.weightedScores()
     if (points.scores.length === 0) return undefined
     const previous = this.calibration
-    this.calibration = solveTau(points, { edr: this.edr, ess: this.ess, ...(previous ? { previous } : {}) })
-    return this.calibration
+    const solved = solveTau(points, { edr: this.edr, ess: this.ess, ...(previous ? { previous } : {}) })
+    // Without a first solution (all scores equal, say) every weight stays 1, and the next step tries again.
+    if (solved.reached || previous) this.calibration = solved
+    return solved
   }
 
   state(): Readonly<Record<string, unknown>> {
-    return { calibration: this.calibration ?? null, completed: this.completed, counts: Array.from(this.histogram.counts) }
+    return {
+      calibration: this.calibration ?? null,
+      completed: this.completed,
+      counts: Array.from(this.histogram.counts),
+    }
   }
 
   load(state: Readonly<Record<string, unknown>>): void {

@@ -5,15 +5,15 @@ import {
   cat,
   type DType,
   exp_,
+  full,
   gather,
   logSoftmax,
   mm,
   mul,
-  neg,
   narrow,
-  noGrad,
-  full,
+  neg,
   type nn,
+  noGrad,
   scatterAdd_,
   scope,
   squeeze,
@@ -41,7 +41,11 @@ export interface ChunkedLoss {
 const asDType = (x: Tensor, dtype: DType) => (x.dtype === dtype ? x : toDType(x, dtype))
 
 /** -log p[label] of one chunk, and the log-probabilities it was read from. */
-function chunkLosses(hidden_CD: Tensor, head_DV: Tensor, label_C1: Tensor): { loss_C: Tensor; logProb_CV: Tensor } {
+function chunkLosses(
+  hidden_CD: Tensor,
+  head_DV: Tensor,
+  label_C1: Tensor,
+): { loss_C: Tensor; logProb_CV: Tensor } {
   const logProb_CV = logSoftmax(mm(hidden_CD, head_DV), -1, 'float32')
   return { loss_C: neg(squeeze(gather(logProb_CV, 1, label_C1), 1)), logProb_CV }
 }
@@ -86,7 +90,10 @@ export function chunkedCrossEntropy(
           const weight_C1 = unsqueeze(narrow(weight_N, 0, start, length), 1)
           const { loss_C, logProb_CV } = chunkLosses(asDType(hidden_CD, computeDtype), head_DV, label_C1)
           // p - onehot in place of the log-probabilities; the weights go on the narrow side of each product.
-          const residual_CV = asDType(scatterAdd_(exp_(logProb_CV), 1, label_C1, narrow(minusOne_C1, 0, 0, length)), computeDtype)
+          const residual_CV = asDType(
+            scatterAdd_(exp_(logProb_CV), 1, label_C1, narrow(minusOne_C1, 0, 0, length)),
+            computeDtype,
+          )
           const gradient_CD = mul(mm(residual_CV, head_VD), weight_C1)
           if (headGrad) {
             const weighted_CD = asDType(mul(hidden_CD, weight_C1), computeDtype)

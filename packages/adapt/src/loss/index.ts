@@ -1,3 +1,8 @@
-export { type ChunkedLoss, type ChunkedLossOptions, chunkedCrossEntropy, chunkedTokenLosses } from './chunked-cross-entropy.js'
+export {
+  type ChunkedLoss,
+  type ChunkedLossOptions,
+  chunkedCrossEntropy,
+  chunkedTokenLosses,
+} from './chunked-cross-entropy.js'
 export { type LabelledPositions, labelledPositions } from './labelled-positions.js'
 export { denominator, tokenFactor, type WeightedSample } from './normalizer.js'

@@ -1,5 +1,15 @@
 /** B rows, T positions, N labelled positions, S samples. */
-import { bind, type Device, reshape, scope, tensor, type Tensor, toDevice, indexSelect, zeros } from '@adapt-ts/torch'
+import {
+  bind,
+  type Device,
+  indexSelect,
+  reshape,
+  scope,
+  type Tensor,
+  tensor,
+  toDevice,
+  zeros,
+} from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 
 const indexCopy_ = bind('aten::index_copy_')
@@ -39,7 +49,10 @@ export function labelledPositions(batch: Batch, device: Device = 'cpu'): Labelle
     },
     scatter: (gradient_ND) => {
       const width = gradient_ND.shape[1]!
-      const flat = count === total ? gradient_ND : (indexCopy_(zeros([total, width], { device }), 0, position_N, gradient_ND) as Tensor)
+      const flat =
+        count === total
+          ? gradient_ND
+          : (indexCopy_(zeros([total, width], { device }), 0, position_N, gradient_ND) as Tensor)
       return reshape(flat, [rows, length, width])
     },
   }

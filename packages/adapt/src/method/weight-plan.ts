@@ -1,7 +1,18 @@
 /** S samples of a micro-batch. */
-import { cat, type Collective, indexSelect, scope, tensor, type Tensor, zeros, bind } from '@adapt-ts/torch'
+import {
+  bind,
+  type Collective,
+  cat,
+  indexSelect,
+  narrow,
+  reshape,
+  scope,
+  type Tensor,
+  tensor,
+  zeros,
+} from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
-import type { SignalBatch, SignalContext } from '../signal/index.js'
+import { gatherInOrder, type SignalBatch, type SignalContext } from '../signal/index.js'
 import type { Method } from './method.js'
 
 const indexCopy_ = bind('aten::index_copy_')
@@ -40,7 +51,10 @@ function fusedPass({ signal, gate }: Method): WeightPlan {
 
 function scorePhase({ signal, gate }: Method, batches: readonly Batch[], context: SignalContext): WeightPlan {
   const scores = batches.map((batch) => scope(() => signal.score(context.embed(batch))))
-  const weights = gate.needs === 'step' ? weighStep(scores, batches, gate.weights.bind(gate), context.collective) : undefined
+  const weights =
+    gate.needs === 'step'
+      ? weighStep(scores, batches, gate.weights.bind(gate), context.collective)
+      : undefined
   return {
     weigh: (index) => {
       const score_S = scores[index]!
@@ -57,21 +71,25 @@ function weighStep(
   collective: Collective,
 ): Tensor[] {
   return scope(() => {
-    const labelled = batches.map(({ samples }) => samples.flatMap(({ numLabels }, i) => (numLabels > 0 ? [i] : [])))
-    const indexOf = (list: readonly number[], device: string) => tensor(Int32Array.from(list), [list.length], { dtype: 'int64', device })
-    const gathered = scores.map((score_S, a) => collective.allGather(indexSelect(score_S, 0, indexOf(labelled[a]!, score_S.device))))
-    const all = gathered.flat()
-    const together = weigh(cat(all))
+    const labelled = batches.map(({ samples }) =>
+      samples.flatMap(({ numLabels }, i) => (numLabels > 0 ? [i] : [])),
+    )
+    const indexOf = (list: readonly number[], device: string) =>
+      tensor(Int32Array.from(list), [list.length], { dtype: 'int64', device })
+    const mine = scores.map((score_S, a) => indexSelect(score_S, 0, indexOf(labelled[a]!, score_S.device)))
+    const gathered = gatherInOrder(mine, collective)
+    if (gathered.length === 0) return []
+    const together = weigh(cat(gathered.map(({ rows }) => reshape(rows, [rows.shape[0]!]))))
+    const weights = batches.map(({ samples }) => zeros([samples.length], { device: together.device }))
     let start = 0
-    return gathered.map((ranks, a) => {
-      let mine: Tensor | undefined
-      for (const [rank, part] of ranks.entries()) {
-        const length = part.shape[0]!
-        if (rank === collective.rank) mine = indexSelect(together, 0, indexOf(Array.from({ length }, (_, i) => start + i), part.device))
-        start += length
+    for (const { rank, index, rows } of gathered) {
+      const length = rows.shape[0]!
+      if (rank === collective.rank) {
+        const place = indexOf(labelled[index]!, together.device)
+        indexCopy_(weights[index]!, 0, place, narrow(together, 0, start, length))
       }
-      const target = zeros([batches[a]!.samples.length], { device: together.device })
-      return indexCopy_(target, 0, indexOf(labelled[a]!, together.device), mine!) as Tensor
-    })
+      start += length
+    }
+    return weights
   })
 }

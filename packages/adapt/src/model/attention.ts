@@ -1,5 +1,21 @@
 /** B rows, T positions, H heads, K key/value heads, G = H / K query heads a group, E head size. */
-import { add_, bind, bmm, contiguous, expand, full, hasOperator, permute, reshape, softmax, type Tensor, transpose, triu, unsqueeze, view } from '@adapt-ts/torch'
+import {
+  add_,
+  bind,
+  bmm,
+  contiguous,
+  expand,
+  full,
+  hasOperator,
+  permute,
+  reshape,
+  softmax,
+  type Tensor,
+  transpose,
+  triu,
+  unsqueeze,
+  view,
+} from '@adapt-ts/torch'
 
 export interface AttentionMask {
   /** float32 [B or 1, 1, 1, T, T] additive, or undefined for plain causal order. */

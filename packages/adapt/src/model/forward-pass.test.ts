@@ -5,7 +5,13 @@ import { ConfigError } from '../errors.js'
 import { hasFusedAttention } from './attention.js'
 import { embedTokens, runForward } from './forward-pass.js'
 import { toModelInputs } from './model-inputs.js'
-import { batchOf, createTinyLlama, createTokens, gradientValues, relativeDistance } from './tiny-llama.test.fixture.js'
+import {
+  batchOf,
+  createTinyLlama,
+  createTokens,
+  gradientValues,
+  relativeDistance,
+} from './tiny-llama.test.fixture.js'
 
 const model = createTinyLlama()
 afterAll(() => model.dispose())
@@ -20,7 +26,8 @@ function hiddenBySample(batch: Batch): Map<string, number[]> {
   const width = hidden.length / batch.segment_BT.length
   const found = new Map<string, number[]>(batch.samples.map(({ id }) => [id, []]))
   for (const [i, segment] of batch.segment_BT.entries()) {
-    if (segment !== -1) found.get(batch.samples[segment]!.id)!.push(...hidden.subarray(i * width, (i + 1) * width))
+    if (segment !== -1)
+      found.get(batch.samples[segment]!.id)!.push(...hidden.subarray(i * width, (i + 1) * width))
   }
   return found
 }
@@ -50,8 +57,9 @@ describe('hidden states of a sample', () => {
   it('depend on nothing that follows', () => {
     const changed = hiddenBySample(batchOf([[{ tokens: [...C.tokens.slice(0, -1), 9] }]])).get('sample-0')!
     const width = changed.length / C.tokens.length
-    expect(changed.slice(0, -width)).toEqual(alone.get('sample-2')!.slice(0, -width))
-    expect(changed.slice(-width)).not.toEqual(alone.get('sample-2')!.slice(-width))
+    const expected = alone.get('sample-2')!
+    expect(relativeDistance(changed.slice(0, -width), expected.slice(0, -width))).toBeLessThan(1e-6)
+    expect(relativeDistance(changed.slice(-width), expected.slice(-width))).toBeGreaterThan(0.1)
   })
 })
 
@@ -65,7 +73,10 @@ describe('runForward', () => {
     })
   })
 
-  it.each([undefined, 'bfloat16'] as const)('recomputing activations changes no bit (autocast %s)', (autocastDtype) => {
+  it.each([
+    undefined,
+    'bfloat16',
+  ] as const)('recomputing activations changes no bit (autocast %s)', (autocastDtype) => {
     const plain = gradientsOf({ autocastDtype })
     expect(gradientsOf({ autocastDtype, checkpoint: true })).toEqual(plain)
     expect([...plain.values()].some((values) => values.some((value) => value !== 0))).toBe(true)
@@ -78,7 +89,12 @@ describe('runForward', () => {
       pass.backward(full(pass.hidden_BTD.shape, 0.5))
     })
     for (const [name, values] of gradientValues(model)) {
-      expect(relativeDistance(values, once.get(name)!.map((value) => 2 * value))).toBeLessThan(1e-6)
+      expect(
+        relativeDistance(
+          values,
+          once.get(name)!.map((value) => 2 * value),
+        ),
+      ).toBeLessThan(1e-6)
     }
   })
 
@@ -88,7 +104,8 @@ describe('runForward', () => {
       const pass = runForward(model, toModelInputs(batchOf([[A]])))
       pass.backward(zeros(pass.hidden_BTD.shape))
     })
-    for (const values of gradientValues(model).values()) expect(values.every((value) => value === 0)).toBe(true)
+    for (const values of gradientValues(model).values())
+      expect(values.every((value) => value === 0)).toBe(true)
   })
 
   it('refuses more positions than the model was made for', () => {
@@ -134,7 +151,10 @@ describe('toModelInputs', () => {
       const plain = toModelInputs(batchOf([[A], [B]]))
       expect([plain.position_BT, plain.mask_BTT]).toEqual([undefined, undefined])
       const left = toModelInputs(batchOf([[A], [B]], { paddingSide: 'left' }))
-      expect([left.position_BT?.shape, left.mask_BTT?.shape]).toEqual([[2, 5], [2, 1, 1, 5, 5]])
+      expect([left.position_BT?.shape, left.mask_BTT?.shape]).toEqual([
+        [2, 5],
+        [2, 1, 1, 5, 5],
+      ])
     })
   })
 })

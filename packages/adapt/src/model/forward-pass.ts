@@ -40,7 +40,11 @@ function prepare(model: Llama, inputs: ModelInputs) {
 }
 
 /** Hidden states without a graph, in evaluation mode: for anchors, scoring and evaluation. */
-export function embedTokens(model: Llama, inputs: ModelInputs, { autocastDtype }: ForwardOptions = {}): Tensor {
+export function embedTokens(
+  model: Llama,
+  inputs: ModelInputs,
+  { autocastDtype }: ForwardOptions = {},
+): Tensor {
   const wasTraining = model.training
   model.eval()
   try {

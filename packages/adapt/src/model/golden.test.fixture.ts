@@ -42,7 +42,9 @@ export function openGolden<Values>(name: string): GoldenCase<Values> {
     all: (prefix, file = main) =>
       read(file, (opened) => {
         const names = opened.names.filter((tensor) => tensor.startsWith(prefix))
-        return new Map(names.map((tensor) => [tensor.slice(prefix.length), opened.read(tensor).toFloat32Array()]))
+        return new Map(
+          names.map((tensor) => [tensor.slice(prefix.length), opened.read(tensor).toFloat32Array()]),
+        )
       }),
   }
 }

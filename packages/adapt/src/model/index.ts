@@ -1,4 +1,4 @@
-export { attend, attentionMask, type AttentionMask, hasFusedAttention } from './attention.js'
+export { type AttentionMask, attend, attentionMask, hasFusedAttention } from './attention.js'
 export { embedTokens, type ForwardOptions, type ForwardPass, runForward } from './forward-pass.js'
 export { initialiseLlama } from './initialise.js'
 export { Llama, LlamaBlock, type Rotation } from './llama.js'

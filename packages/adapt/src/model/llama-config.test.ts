@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { AdaptError, ConfigError } from '../errors.js'
+import { type AdaptError, ConfigError } from '../errors.js'
 import { Llama } from './llama.js'
 import { countParameters, LLAMA_PRESETS, parseLlamaConfig, toHuggingFaceConfig } from './llama-config.js'
 import { TINY_CONFIG } from './tiny-llama.test.fixture.js'
@@ -22,7 +22,14 @@ describe('parseLlamaConfig', () => {
   })
 
   it('takes what LlamaConfig leaves out from its defaults', () => {
-    const { hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, vocab_size, architectures } = written
+    const {
+      hidden_size,
+      intermediate_size,
+      num_hidden_layers,
+      num_attention_heads,
+      vocab_size,
+      architectures,
+    } = written
     const parsed = parseLlamaConfig(
       { hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, vocab_size, architectures },
       'x',
@@ -40,7 +47,10 @@ describe('parseLlamaConfig', () => {
 
   it('reads the rotary base from rope_parameters', () => {
     const { rope_theta: _, ...rest } = written
-    const parsed = parseLlamaConfig({ ...rest, rope_parameters: { rope_type: 'default', rope_theta: 500 } }, 'x')
+    const parsed = parseLlamaConfig(
+      { ...rest, rope_parameters: { rope_type: 'default', rope_theta: 500 } },
+      'x',
+    )
     expect(parsed.ropeTheta).toBe(500)
   })
 
@@ -101,7 +111,9 @@ describe('countParameters', () => {
   })
 
   it('gives the presets their advertised sizes', () => {
-    const millions = Object.values(LLAMA_PRESETS).map((preset) => Math.round(countParameters(preset).total / 1e4) / 100)
+    const millions = Object.values(LLAMA_PRESETS).map(
+      (preset) => Math.round(countParameters(preset).total / 1e4) / 100,
+    )
     expect(millions).toEqual([0.99, 2.75, 8.55, 100.09])
   })
 })

@@ -93,7 +93,10 @@ const MAX_SIZE = 1 << 24
 function readSize(json: Record<string, unknown>, key: string, where: string, fallback?: number): number {
   const value = json[key] ?? fallback
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MAX_SIZE) {
-    throw new ConfigError('BAD_MODEL_CONFIG', `${where}: ${key}: expected an integer from 1 to ${MAX_SIZE}, received ${JSON.stringify(value)}`)
+    throw new ConfigError(
+      'BAD_MODEL_CONFIG',
+      `${where}: ${key}: expected an integer from 1 to ${MAX_SIZE}, received ${JSON.stringify(value)}`,
+    )
   }
   return value
 }
@@ -101,7 +104,10 @@ function readSize(json: Record<string, unknown>, key: string, where: string, fal
 function readPositive(json: Record<string, unknown>, key: string, where: string, fallback: number): number {
   const value = json[key] ?? fallback
   if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
-    throw new ConfigError('BAD_MODEL_CONFIG', `${where}: ${key}: expected a number > 0, received ${JSON.stringify(value)}`)
+    throw new ConfigError(
+      'BAD_MODEL_CONFIG',
+      `${where}: ${key}: expected a number > 0, received ${JSON.stringify(value)}`,
+    )
   }
   return value
 }
@@ -110,14 +116,24 @@ function readPositive(json: Record<string, unknown>, key: string, where: string,
 export function parseLlamaConfig(json: Record<string, unknown>, where: string): LlamaConfig {
   const architecture = Array.isArray(json.architectures) ? json.architectures[0] : undefined
   if (architecture !== 'LlamaForCausalLM') {
-    throw new ConfigError('UNSUPPORTED_ARCHITECTURE', `${where}: expected architectures ["LlamaForCausalLM"], received ${JSON.stringify(json.architectures)}`)
+    throw new ConfigError(
+      'UNSUPPORTED_ARCHITECTURE',
+      `${where}: expected architectures ["LlamaForCausalLM"], received ${JSON.stringify(json.architectures)}`,
+    )
   }
   for (const [key, isSet] of Object.entries(UNSUPPORTED)) {
-    if (isSet(json[key])) throw new ConfigError('UNSUPPORTED_MODEL', `${where}: ${key} ${JSON.stringify(json[key])} is not supported`)
+    if (isSet(json[key]))
+      throw new ConfigError(
+        'UNSUPPORTED_MODEL',
+        `${where}: ${key} ${JSON.stringify(json[key])} is not supported`,
+      )
   }
   const parameters = json.rope_parameters as Record<string, unknown> | undefined
   if (parameters && parameters.rope_type !== undefined && parameters.rope_type !== 'default') {
-    throw new ConfigError('UNSUPPORTED_MODEL', `${where}: rope_parameters.rope_type ${JSON.stringify(parameters.rope_type)} is not supported`)
+    throw new ConfigError(
+      'UNSUPPORTED_MODEL',
+      `${where}: rope_parameters.rope_type ${JSON.stringify(parameters.rope_type)} is not supported`,
+    )
   }
   const hiddenSize = readSize(json, 'hidden_size', where)
   const numAttentionHeads = readSize(json, 'num_attention_heads', where)
@@ -147,13 +163,19 @@ export function assertLlamaConfig(config: LlamaConfig, where: string): void {
       `${where}: num_attention_heads (${config.numAttentionHeads}) must be a multiple of num_key_value_heads (${config.numKeyValueHeads})`,
     )
   }
-  if (config.headDim % 2 !== 0) throw new ConfigError('BAD_MODEL_CONFIG', `${where}: head_dim must be even, received ${config.headDim}`)
+  if (config.headDim % 2 !== 0)
+    throw new ConfigError('BAD_MODEL_CONFIG', `${where}: head_dim must be even, received ${config.headDim}`)
 }
 
 /** config.json as transformers writes and reads it. */
 export function toHuggingFaceConfig(
   config: LlamaConfig,
-  { dtype, bosId, eosId, padId }: { dtype: string; bosId?: number | undefined; eosId?: number | undefined; padId?: number | undefined },
+  {
+    dtype,
+    bosId,
+    eosId,
+    padId,
+  }: { dtype: string; bosId?: number | undefined; eosId?: number | undefined; padId?: number | undefined },
 ): Record<string, unknown> {
   return {
     architectures: ['LlamaForCausalLM'],
@@ -184,7 +206,10 @@ export function toHuggingFaceConfig(
 }
 
 /** Parameters, with and without the embedding and head: FLOPs are reported under both conventions. */
-export function countParameters(config: LlamaConfig): { readonly total: number; readonly nonEmbedding: number } {
+export function countParameters(config: LlamaConfig): {
+  readonly total: number
+  readonly nonEmbedding: number
+} {
   const { hiddenSize: d, intermediateSize: f, headDim: e } = config
   const attention = 2 * d * config.numAttentionHeads * e + 2 * d * config.numKeyValueHeads * e
   const nonEmbedding = config.numHiddenLayers * (attention + 3 * d * f + 2 * d) + d

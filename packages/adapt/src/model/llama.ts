@@ -1,5 +1,18 @@
 /** B rows, T positions, D width, V vocabulary, H heads, K key/value heads, E head size. */
-import { add, linear, mul, nn, reshape, silu, type Tensor, unsqueeze, indexSelect, view, narrow, toDType } from '@adapt-ts/torch'
+import {
+  add,
+  indexSelect,
+  linear,
+  mul,
+  narrow,
+  nn,
+  reshape,
+  silu,
+  type Tensor,
+  toDType,
+  unsqueeze,
+  view,
+} from '@adapt-ts/torch'
 import { type AttentionMask, attend } from './attention.js'
 import type { LlamaConfig } from './llama-config.js'
 
@@ -33,8 +46,16 @@ class LlamaAttention extends Module<[Tensor, Rotation, AttentionMask], Tensor> {
   forward(x_BTD: Tensor, rotation: Rotation, mask: AttentionMask): Tensor {
     const { numAttentionHeads: H, numKeyValueHeads: K, headDim: E } = this.config
     const [B, T] = x_BTD.shape as [number, number]
-    const q_BTHE = applyRotary(view(this.q_proj.forward(x_BTD), [B, T, H, E]), rotation.cosQuery, rotation.sinQuery)
-    const k_BTKE = applyRotary(view(this.k_proj.forward(x_BTD), [B, T, K, E]), rotation.cosKey, rotation.sinKey)
+    const q_BTHE = applyRotary(
+      view(this.q_proj.forward(x_BTD), [B, T, H, E]),
+      rotation.cosQuery,
+      rotation.sinQuery,
+    )
+    const k_BTKE = applyRotary(
+      view(this.k_proj.forward(x_BTD), [B, T, K, E]),
+      rotation.cosKey,
+      rotation.sinKey,
+    )
     const v_BTKE = view(this.v_proj.forward(x_BTD), [B, T, K, E])
     // Rotation in float32 tables promotes; the products of attention run in the dtype of v.
     const dtype = v_BTKE.dtype

@@ -7,7 +7,14 @@ import { AdaptError } from '../errors.js'
 import { embedTokens } from './forward-pass.js'
 import { loadModelFolder, saveModelFolder } from './model-folder.js'
 import { toModelInputs } from './model-inputs.js'
-import { batchOf, createTinyLlama, createTokens, parameterValues, relativeDistance, worstDistance } from './tiny-llama.test.fixture.js'
+import {
+  batchOf,
+  createTinyLlama,
+  createTokens,
+  parameterValues,
+  relativeDistance,
+  worstDistance,
+} from './tiny-llama.test.fixture.js'
 
 let root = ''
 let folder = ''
@@ -21,7 +28,10 @@ const editConfig = (change: Record<string, unknown>) =>
   writeFileSync(inFolder('config.json'), JSON.stringify({ ...readConfig(), ...change }))
 
 /** Saves a tiny model, with the list of tensors changed, and returns its parameters. */
-function saveTiny(edit: (tensors: Map<string, Tensor>) => void = () => {}, tied = false): Map<string, Float32Array> {
+function saveTiny(
+  edit: (tensors: Map<string, Tensor>) => void = () => {},
+  tied = false,
+): Map<string, Float32Array> {
   const model = createTinyLlama({ tieWordEmbeddings: tied })
   try {
     saveModelFolder(model, folder)
@@ -74,7 +84,10 @@ describe('a model folder', () => {
   })
 
   it('may hold a tied head a second time', () => {
-    const before = saveTiny((tensors) => tensors.set('lm_head.weight', tensors.get('model.embed_tokens.weight')!), true)
+    const before = saveTiny(
+      (tensors) => tensors.set('lm_head.weight', tensors.get('model.embed_tokens.weight')!),
+      true,
+    )
     expect(loadParameters()).toEqual(before)
   })
 
@@ -82,7 +95,12 @@ describe('a model folder', () => {
     const model = createTinyLlama()
     saveModelFolder(model, folder, { bosId: 0, eosId: 1, padId: 2 })
     model.dispose()
-    expect(readConfig()).toMatchObject({ bos_token_id: 0, eos_token_id: 1, pad_token_id: 2, model_type: 'llama' })
+    expect(readConfig()).toMatchObject({
+      bos_token_id: 0,
+      eos_token_id: 1,
+      pad_token_id: 2,
+      model_type: 'llama',
+    })
     expect(readFileSync(inFolder('model.safetensors')).subarray(8, 400).toString()).toContain('"format":"pt"')
   })
 
@@ -158,7 +176,9 @@ describe('loadModelFolder refuses', () => {
     const model = loadModelFolder(folder)
     const before = memoryStats().allocatedBytes
     const run = (length: number) =>
-      scope(() => embedTokens(model, toModelInputs(batchOf([[{ tokens: createTokens(1)(length) }]]))).toFloat32Array())
+      scope(() =>
+        embedTokens(model, toModelInputs(batchOf([[{ tokens: createTokens(1)(length) }]]))).toFloat32Array(),
+      )
     const short = run(5)
     const long = run(19)
     expect(relativeDistance(long.subarray(0, short.length), short)).toBeLessThan(1e-6)
@@ -170,7 +190,9 @@ describe('loadModelFolder refuses', () => {
     saveTiny()
     const bytes = readFileSync(inFolder('model.safetensors'))
     writeFileSync(inFolder('model.safetensors'), bytes.subarray(0, bytes.length - 100))
-    expect(() => loadModelFolder(folder)).toThrow(expect.objectContaining({ code: expect.stringMatching(/^SAFETENSORS_/) }))
+    expect(() => loadModelFolder(folder)).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/^SAFETENSORS_/) }),
+    )
   })
 })
 

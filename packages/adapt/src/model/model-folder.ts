@@ -1,6 +1,15 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DType, noGrad, SafetensorsFile, scope, type Tensor, toDType, writeSafetensors, copy_ } from '@adapt-ts/torch'
+import {
+  copy_,
+  type DType,
+  noGrad,
+  SafetensorsFile,
+  scope,
+  type Tensor,
+  toDType,
+  writeSafetensors,
+} from '@adapt-ts/torch'
 import { ConfigError, HostileFileError } from '../errors.js'
 import { Llama } from './llama.js'
 import { countParameters, type LlamaConfig, parseLlamaConfig, toHuggingFaceConfig } from './llama-config.js'
@@ -9,10 +18,16 @@ import { countParameters, type LlamaConfig, parseLlamaConfig, toHuggingFaceConfi
 const REFUSED = ['pytorch_model.bin', 'pytorch_model.bin.index.json', 'model.safetensors.index.json']
 
 /** Tokenizer files that travel with a model. */
-export const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'generation_config.json']
+export const TOKENIZER_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'generation_config.json',
+]
 
 function readConfigJson(path: string): Record<string, unknown> {
-  if (!existsSync(path)) throw new ConfigError('MODEL_NOT_FOUND', `${path}: no such file; expected a Hugging Face model folder`)
+  if (!existsSync(path))
+    throw new ConfigError('MODEL_NOT_FOUND', `${path}: no such file; expected a Hugging Face model folder`)
   let parsed: unknown
   try {
     parsed = JSON.parse(readFileSync(path, 'utf8'))
@@ -27,19 +42,29 @@ function readConfigJson(path: string): Record<string, unknown> {
 
 /** Names that only one side has, a few of each. */
 function describeMismatch(expected: ReadonlySet<string>, found: ReadonlySet<string>): string | undefined {
-  const few = (names: string[]) => `${names.slice(0, 4).join(', ')}${names.length > 4 ? `, ... (${names.length})` : ''}`
+  const few = (names: string[]) =>
+    `${names.slice(0, 4).join(', ')}${names.length > 4 ? `, ... (${names.length})` : ''}`
   const missing = [...expected].filter((name) => !found.has(name))
   const extra = [...found].filter((name) => !expected.has(name))
-  const parts = [...(missing.length ? [`missing ${few(missing)}`] : []), ...(extra.length ? [`unexpected ${few(extra)}`] : [])]
+  const parts = [
+    ...(missing.length ? [`missing ${few(missing)}`] : []),
+    ...(extra.length ? [`unexpected ${few(extra)}`] : []),
+  ]
   return parts.length ? parts.join('; ') : undefined
 }
 
 /** Refuses sizes far beyond the weights that are there, before a hostile config makes the model allocate them. */
 function requireRoomFor(config: LlamaConfig, file: SafetensorsFile): void {
-  const numStored = file.names.reduce((sum, name) => sum + file.entry(name)!.shape.reduce((product, size) => product * size, 1), 0)
+  const numStored = file.names.reduce(
+    (sum, name) => sum + file.entry(name)!.shape.reduce((product, size) => product * size, 1),
+    0,
+  )
   const { total } = countParameters(config)
   if (total <= 2 * numStored) return
-  throw new ConfigError('SHAPES_DIFFER', `${file.path}: config.json describes ${total} parameters, the file holds ${numStored}`)
+  throw new ConfigError(
+    'SHAPES_DIFFER',
+    `${file.path}: config.json describes ${total} parameters, the file holds ${numStored}`,
+  )
 }
 
 /**
@@ -73,7 +98,10 @@ export function loadModelFolder(folder: string): Llama {
       const shape = parameter.shape
       if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
         model.dispose()
-        throw new ConfigError('SHAPES_DIFFER', `${path}: ${name} is [${entry.shape}], config.json says [${shape}]`)
+        throw new ConfigError(
+          'SHAPES_DIFFER',
+          `${path}: ${name} is [${entry.shape}], config.json says [${shape}]`,
+        )
       }
       if (entry.dtype === 'float32') file.readInto(name, parameter)
       else scope(() => void copy_(parameter, file.read(name)))
@@ -97,10 +125,14 @@ export function saveModelFolder(model: Llama, folder: string, options: SaveModel
   mkdirSync(folder, { recursive: true })
   scope(() => {
     const tensors = new Map<string, Tensor>()
-    for (const [name, parameter] of model.namedParameters()) tensors.set(name, dtype === 'float32' ? parameter : toDType(parameter, dtype))
+    for (const [name, parameter] of model.namedParameters())
+      tensors.set(name, dtype === 'float32' ? parameter : toDType(parameter, dtype))
     writeSafetensors(join(folder, 'model.safetensors'), tensors)
   })
-  writeFileSync(join(folder, 'config.json'), `${JSON.stringify(toHuggingFaceConfig(model.config, { ...options, dtype }), null, 2)}\n`)
+  writeFileSync(
+    join(folder, 'config.json'),
+    `${JSON.stringify(toHuggingFaceConfig(model.config, { ...options, dtype }), null, 2)}\n`,
+  )
   if (tokenizerFolder === undefined) return
   for (const name of TOKENIZER_FILES) {
     const source = join(tokenizerFolder, name)

@@ -1,5 +1,5 @@
 /** B rows, T positions, S samples. */
-import { type Device, Tensor, scope, tensor, toDevice } from '@adapt-ts/torch'
+import { type Device, scope, type Tensor, tensor, toDevice } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 
 /** What a forward needs of a batch, on the device. The caller's scope owns the tensors. */
@@ -54,7 +54,8 @@ function isPlainOrder({ rows, length, segment_BT, position_BT }: Batch): boolean
 /** Copies a batch to the device. */
 export function toModelInputs(batch: Batch, device: Device = 'cpu'): ModelInputs {
   const { rows, length } = batch
-  const ids = (array: Int32Array) => scope(() => toDevice(tensor(array, [rows, length], { dtype: 'int64' }), device))
+  const ids = (array: Int32Array) =>
+    scope(() => toDevice(tensor(array, [rows, length], { dtype: 'int64' }), device))
   return {
     batch,
     tokens_BT: ids(batch.tokens_BT),

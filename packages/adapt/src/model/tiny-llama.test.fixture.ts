@@ -1,5 +1,5 @@
-import { copy_, noGrad, type nn, scope, tensor } from '@adapt-ts/torch'
-import { type Batch, buildBatch, type BuildBatchOptions } from '../batch/index.js'
+import { copy_, type nn, noGrad, scope, tensor } from '@adapt-ts/torch'
+import { type Batch, type BuildBatchOptions, buildBatch } from '../batch/index.js'
 import { initialiseLlama } from './initialise.js'
 import { Llama } from './llama.js'
 import type { LlamaConfig } from './llama-config.js'
@@ -47,7 +47,16 @@ export function batchOf(
     sample(index: number) {
       const { tokens, labelsFrom = 1, weight = 1, source = 's', id = `sample-${index}` } = samples[index]!
       const labelMask = Uint8Array.from(tokens, (_, t) => (t > 0 && t >= labelsFrom ? 1 : 0))
-      return { index, id, source, weight, path: 'memory', line: index + 1, tokens: Int32Array.from(tokens), labelMask }
+      return {
+        index,
+        id,
+        source,
+        weight,
+        path: 'memory',
+        line: index + 1,
+        tokens: Int32Array.from(tokens),
+        labelMask,
+      }
     },
   }
   let next = 0
@@ -79,7 +88,9 @@ export function relativeDistance(a: ArrayLike<number>, b: ArrayLike<number>): nu
 
 /** Copies of all parameters by name. */
 export function parameterValues(model: Llama): Map<string, Float32Array> {
-  return new Map(Array.from(model.namedParameters(), ([name, parameter]) => [name, parameter.toFloat32Array()]))
+  return new Map(
+    Array.from(model.namedParameters(), ([name, parameter]) => [name, parameter.toFloat32Array()]),
+  )
 }
 
 /** Copies of all gradients by name; zeros where there is none. */

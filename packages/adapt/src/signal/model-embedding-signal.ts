@@ -1,7 +1,8 @@
 /** B rows, T positions, D width, S samples, V anchors. */
 import { add, cat, clone, mean, mul, noGrad, scope, sub, type Tensor, zeros } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
-import { poolHidden, type Pooling } from './pool-hidden.js'
+import { gatherInOrder } from './gather-in-order.js'
+import { type Pooling, poolHidden } from './pool-hidden.js'
 import { Reservoir } from './reservoir.js'
 import type { PluginState, RefreshReport, Signal, SignalBatch, SignalContext } from './signal.js'
 import { dotRows, lengthOf, unitRows } from './unit-vectors.js'
@@ -69,7 +70,8 @@ export class ModelEmbeddingSignal implements Signal {
 
   /** Scores of pooled vectors [N, D] under the centroid and mean in force: float32 [N]. */
   private scoreRows(pooled_ND: Tensor): Tensor {
-    if (!this.centroid_D) throw new ConfigError('NO_ANCHORS', 'the anchors were not embedded before the first score')
+    if (!this.centroid_D)
+      throw new ConfigError('NO_ANCHORS', 'the anchors were not embedded before the first score')
     const centroid_D = this.centroid_D
     if (!this.options.center) return scope(() => dotRows(unitRows(pooled_ND), centroid_D))
     if (!this.mean_D) return zeros([pooled_ND.shape[0]!], { device: pooled_ND.device })
@@ -84,7 +86,8 @@ export class ModelEmbeddingSignal implements Signal {
 
   private refresh(step: number, context: SignalContext): RefreshReport {
     const { anchors, collective } = context
-    if (anchors.length === 0) throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
+    if (anchors.length === 0)
+      throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
     const previous_D = this.centroid_D
     this.replace('anchors_VD', () => this.embedAnchors(context))
     this.centroid_D = undefined
@@ -92,11 +95,16 @@ export class ModelEmbeddingSignal implements Signal {
     const staleness = previous_D ? 1 - cosine(previous_D, this.centroid_D!) : 0
     previous_D?.dispose()
     this.lastRefresh = step
-    const rescored = noGrad(() => scope(() => {
-      const rows = this.reservoir.rows()
-      return rows && this.scoreRows(rows).toFloat64Array()
-    }))
-    const numTokens = anchors.reduce((total, batch) => total + batch.samples.reduce((sum, sample) => sum + sample.numTokens, 0), 0)
+    const rescored = noGrad(() =>
+      scope(() => {
+        const rows = this.reservoir.rows()
+        return rows && this.scoreRows(rows).toFloat64Array()
+      }),
+    )
+    const numTokens = anchors.reduce(
+      (total, batch) => total + batch.samples.reduce((sum, sample) => sum + sample.numTokens, 0),
+      0,
+    )
     return {
       numAnchors: this.anchors_VD!.shape[0]!,
       numTokens,
@@ -117,9 +125,7 @@ export class ModelEmbeddingSignal implements Signal {
             return poolHidden(hidden_BTD, batch, this.options, hidden_BTD.device)
           }),
         )
-        const width = pooled[0]?.shape[1] ?? 0
-        const local = pooled.length > 0 ? cat(pooled) : zeros([0, width])
-        return cat(collective.allGather(local).filter((rows) => rows.shape[0]! > 0))
+        return cat(gatherInOrder(pooled, collective).map(({ rows }) => rows))
       }),
     )
   }
@@ -133,7 +139,9 @@ export class ModelEmbeddingSignal implements Signal {
         scope(() => {
           const rows = center && this.mean_D ? sub(anchors_VD, this.mean_D) : anchors_VD
           const fresh_D = mean(unitRows(rows), 0)
-          return previous_D && centroidEma < 1 ? add(mul(previous_D, 1 - centroidEma), mul(fresh_D, centroidEma)) : fresh_D
+          return previous_D && centroidEma < 1
+            ? add(mul(previous_D, 1 - centroidEma), mul(fresh_D, centroidEma))
+            : fresh_D
         }),
       ),
     )
@@ -142,11 +150,11 @@ export class ModelEmbeddingSignal implements Signal {
   /** Remembers the step's samples in global order; a centring mean follows, and c with it. */
   afterStep({ collective }: SignalContext): void {
     scope(() => {
-      for (const pooled of this.pending) for (const rows of collective.allGather(pooled)) this.reservoir.push(rows)
+      for (const { rows } of gatherInOrder(this.pending, collective)) this.reservoir.push(rows)
     })
     for (const pooled of this.pending) pooled.dispose()
     this.pending = []
-    if (!this.options.center) return
+    if (!this.options.center || this.reservoir.size === 0) return
     this.replace('mean_D', () => this.reservoir.mean()!)
     this.rebuildCentroid()
   }
@@ -164,8 +172,15 @@ export class ModelEmbeddingSignal implements Signal {
 
   state(): PluginState {
     const { next, size, rows_RD } = this.reservoir.state()
-    const fields = { anchors: this.anchors_VD, centroid: this.centroid_D, mean: this.mean_D, reservoir: rows_RD }
-    const tensors = new Map(Object.entries(fields).filter((entry): entry is [string, Tensor] => entry[1] !== undefined))
+    const fields = {
+      anchors: this.anchors_VD,
+      centroid: this.centroid_D,
+      mean: this.mean_D,
+      reservoir: rows_RD,
+    }
+    const tensors = new Map(
+      Object.entries(fields).filter((entry): entry is [string, Tensor] => entry[1] !== undefined),
+    )
     return { json: { lastRefresh: this.lastRefresh, reservoirNext: next, reservoirSize: size }, tensors }
   }
 
@@ -175,7 +190,11 @@ export class ModelEmbeddingSignal implements Signal {
       return found && scope(() => clone(found)).persist()
     }
     this.lastRefresh = Number(json.lastRefresh)
-    for (const [field, name] of [['anchors_VD', 'anchors'], ['centroid_D', 'centroid'], ['mean_D', 'mean']] as const) {
+    for (const [field, name] of [
+      ['anchors_VD', 'anchors'],
+      ['centroid_D', 'centroid'],
+      ['mean_D', 'mean'],
+    ] as const) {
       this[field]?.dispose()
       this[field] = take(name)
     }
@@ -192,4 +211,3 @@ export class ModelEmbeddingSignal implements Signal {
 function cosine(a_D: Tensor, b_D: Tensor): number {
   return scope(() => dotRows(a_D, b_D).item() / Math.max(lengthOf(a_D) * lengthOf(b_D), 1e-12))
 }
-

@@ -1,5 +1,15 @@
 /** B rows, T positions, D width, S samples, K the most samples of one row. */
-import { bmm, type Device, indexSelect, noGrad, reshape, scope, tensor, type Tensor, toDevice } from '@adapt-ts/torch'
+import {
+  bmm,
+  type Device,
+  indexSelect,
+  noGrad,
+  reshape,
+  scope,
+  type Tensor,
+  tensor,
+  toDevice,
+} from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 
 export type Pooling = 'position_weighted' | 'mean' | 'last'
@@ -32,7 +42,8 @@ function coefficients(batch: Batch, { pooling, tokens }: PoolingOptions): Float6
     return tokens === 'all' || samples[segment]!.numLabels === 0 || isResponse(i)
   }
   const lastOf = new Int32Array(samples.length).fill(-1)
-  if (pooling === 'last') for (let i = 0; i < segment_BT.length; i++) if (takesPart(i)) lastOf[segment_BT[i]!] = i
+  if (pooling === 'last')
+    for (let i = 0; i < segment_BT.length; i++) if (takesPart(i)) lastOf[segment_BT[i]!] = i
   return Float64Array.from(segment_BT, (segment, i) => {
     if (!takesPart(i)) return 0
     switch (pooling) {
@@ -54,7 +65,12 @@ function coefficients(batch: Batch, { pooling, tokens }: PoolingOptions): Float6
  * @param hidden_BTD float32 [B, T, D].
  * @returns float32 [S, D], detached, in the order of `batch.samples`. Belongs to the current scope.
  */
-export function poolHidden(hidden_BTD: Tensor, batch: Batch, options: PoolingOptions, device: Device = 'cpu'): Tensor {
+export function poolHidden(
+  hidden_BTD: Tensor,
+  batch: Batch,
+  options: PoolingOptions,
+  device: Device = 'cpu',
+): Tensor {
   const { rows, length, segment_BT, samples } = batch
   const byRow = samplesByRow(batch)
   const K = Math.max(1, ...byRow.map((list) => list.length))

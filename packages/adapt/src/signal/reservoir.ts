@@ -37,10 +37,12 @@ export class Reservoir {
 
   /** Mean of the filled rows [D], or undefined while empty. Belongs to the current scope. */
   mean(): Tensor | undefined {
-    return noGrad(() => scope(() => {
-      const rows = this.rows()
-      return rows && mean(rows, 0)
-    }))
+    return noGrad(() =>
+      scope(() => {
+        const rows = this.rows()
+        return rows && mean(rows, 0)
+      }),
+    )
   }
 
   state(): { readonly next: number; readonly size: number; readonly rows_RD: Tensor | undefined } {
@@ -49,7 +51,8 @@ export class Reservoir {
 
   load(next: number, size: number, rows_RD: Tensor | undefined): void {
     this.rows_RD?.dispose()
-    this.rows_RD = rows_RD && scope(() => copy_(zeros(rows_RD.shape, { device: rows_RD.device }), rows_RD)).persist()
+    this.rows_RD =
+      rows_RD && scope(() => copy_(zeros(rows_RD.shape, { device: rows_RD.device }), rows_RD)).persist()
     this.next = next
     this.size = size
   }

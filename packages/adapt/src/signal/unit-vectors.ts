@@ -1,4 +1,4 @@
-import { clamp, div, noGrad, norm, scope, sum, type Tensor, mul } from '@adapt-ts/torch'
+import { clamp, div, mul, noGrad, norm, scope, sum, type Tensor } from '@adapt-ts/torch'
 
 /** phi / max(|phi|, 1e-8) for every row of [N, D]. */
 export function unitRows(rows_ND: Tensor): Tensor {
@@ -14,4 +14,3 @@ export function dotRows(rows_ND: Tensor, vector_D: Tensor): Tensor {
 export function lengthOf(vector: Tensor): number {
   return scope(() => norm(vector).item())
 }
-

@@ -6,7 +6,9 @@ import { embedTokens, type Llama, loadModelFolder, runForward, toModelInputs } f
 import { gradientValues, relativeDistance, worstDistance } from '../model/tiny-llama.test.fixture.js'
 
 const CASES = ['llama-two-layer', 'llama-two-layer-tied']
-const VARIANTS = [false, true].flatMap((checkpoint) => [1, 5, 512].map((chunkSize) => ({ checkpoint, chunkSize })))
+const VARIANTS = [false, true].flatMap((checkpoint) =>
+  [1, 5, 512].map((chunkSize) => ({ checkpoint, chunkSize })),
+)
 
 describe.each(CASES)('%s against the reference', (name) => {
   const golden = openGolden<{ loss: number; numLabels: number }>(name)

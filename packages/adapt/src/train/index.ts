@@ -1,5 +1,5 @@
 export * from './flops.js'
 export { meanBySample } from './sample-loss.js'
 export type { StepTotals } from './step-totals.js'
-export { Trainer, type TrainerOptions, type StepEvents } from './trainer.js'
-export { type TrainParts, trainStep, type TrainStepOptions } from './train-step.js'
+export { type TrainParts, type TrainStepOptions, trainStep } from './train-step.js'
+export { type StepEvents, Trainer, type TrainerOptions } from './trainer.js'

@@ -5,7 +5,11 @@ import { chunkedTokenLosses, type LabelledPositions } from '../loss/index.js'
 import type { Llama } from '../model/index.js'
 
 /** Mean over each sample's labels of its token losses (0 without labels): [N] -> [S], float64 sums. */
-export function meanBySample(loss_N: ArrayLike<number>, sampleOf: ArrayLike<number>, numSamples: number): Float64Array {
+export function meanBySample(
+  loss_N: ArrayLike<number>,
+  sampleOf: ArrayLike<number>,
+  numSamples: number,
+): Float64Array {
   const sums = new Float64Array(numSamples)
   const counts = new Int32Array(numSamples)
   for (let n = 0; n < loss_N.length; n++) {
@@ -25,7 +29,9 @@ export function meanLossPerSample(
 ): Tensor {
   const numSamples = batch.samples.length
   if (labelled.count === 0) return tensor(new Float32Array(numSamples), [numSamples])
-  const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, { computeDtype: autocastDtype })
+  const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, {
+    computeDtype: autocastDtype,
+  })
   const means = meanBySample(loss_N.toFloat32Array(), labelled.sampleOf, numSamples)
   return tensor(Float32Array.from(means), [numSamples], { device: model.device })
 }

@@ -1,5 +1,5 @@
 /** N labelled positions, S samples of a micro-batch. */
-import { cat, type Collective, noGrad, reshape, scope, tensor, type Tensor } from '@adapt-ts/torch'
+import { type Collective, cat, noGrad, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { denominator, tokenFactor } from '../loss/index.js'
 import type { Method } from '../method/index.js'
@@ -47,7 +47,11 @@ interface SynchroniseContext {
 }
 
 /** The one place in a step where the host waits for the device: everything it wants to know, in one copy. */
-export function synchronise(tallies: readonly MicroBatchTally[], rawNorm: Tensor, context: SynchroniseContext): StepTotals {
+export function synchronise(
+  tallies: readonly MicroBatchTally[],
+  rawNorm: Tensor,
+  context: SynchroniseContext,
+): StepTotals {
   const host = noGrad(() =>
     scope(() => {
       const parts = tallies.flatMap(({ loss_N, score_S, weight_S }) => [loss_N, score_S, weight_S])
@@ -55,7 +59,10 @@ export function synchronise(tallies: readonly MicroBatchTally[], rawNorm: Tensor
     }),
   )
   let position = 1
-  const take = (count: number) => host.subarray(position, (position += count))
+  const take = (count: number) => {
+    position += count
+    return host.subarray(position - count, position)
+  }
   const samples = tallies.flatMap(({ batch, sampleOf }) => {
     const losses = meanBySample(take(sampleOf.length), sampleOf, batch.samples.length)
     const scores = take(batch.samples.length)
@@ -73,18 +80,30 @@ export function synchronise(tallies: readonly MicroBatchTally[], rawNorm: Tensor
       }),
     )
   })
-  const numTokensProcessed = tallies.reduce((sum, { batch }) => sum + batch.samples.reduce((n, { numTokens }) => n + numTokens, 0), 0)
+  const numTokensProcessed = tallies.reduce(
+    (sum, { batch }) => sum + batch.samples.reduce((n, { numTokens }) => n + numTokens, 0),
+    0,
+  )
   return total(samples, host[0]!, numTokensProcessed, context)
 }
 
-function total(samples: readonly SampleRecord[], rawNorm: number, numTokensProcessed: number, context: SynchroniseContext): StepTotals {
+function total(
+  samples: readonly SampleRecord[],
+  rawNorm: number,
+  numTokensProcessed: number,
+  context: SynchroniseContext,
+): StepTotals {
   const { method, collective, options, signalMs } = context
   const { normalizer } = method
   const labelled = samples.filter(({ tokens }) => tokens > 0)
   const weigh = (useGate: boolean) => {
-    const weighted = labelled.map(({ weight, sampleWeight, tokens }) => ({ weight: sampleWeight * (useGate ? weight : 1), numLabels: tokens }))
+    const weighted = labelled.map(({ weight, sampleWeight, tokens }) => ({
+      weight: sampleWeight * (useGate ? weight : 1),
+      numLabels: tokens,
+    }))
     const numerator = labelled.reduce(
-      (sum, { loss, tokens }, i) => sum + weighted[i]!.weight * loss * tokens * tokenFactor(normalizer, tokens),
+      (sum, { loss, tokens }, i) =>
+        sum + weighted[i]!.weight * loss * tokens * tokenFactor(normalizer, tokens),
       0,
     )
     return [numerator, denominator(normalizer, weighted)]
@@ -97,7 +116,7 @@ function total(samples: readonly SampleRecord[], rawNorm: number, numTokensProce
   ]) as [number, number, number, number, number, number]
   const gradNorm = rawNorm / (options.lossScale * z)
   const lossWeighted = weightedSum / z
-  const isFinite = Number.isFinite(rawNorm) && Number.isFinite(weightedSum)
+  const finite = Number.isFinite(rawNorm) && Number.isFinite(weightedSum)
   return {
     samples,
     scores: gatherScores(labelled, collective),
@@ -108,8 +127,8 @@ function total(samples: readonly SampleRecord[], rawNorm: number, numTokensProce
     gradientScale: 1 / (options.lossScale * z),
     numTokens,
     numTokensProcessed: processed,
-    isFinite,
-    canUpdate: isFinite && z > 0 && Number.isFinite(gradNorm),
+    isFinite: finite,
+    canUpdate: finite && z > 0 && Number.isFinite(gradNorm),
     signalMs,
   }
 }

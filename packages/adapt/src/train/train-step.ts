@@ -4,6 +4,7 @@ import {
   type DType,
   indexSelect,
   mul,
+  type nn,
   noGrad,
   optim,
   scope,
@@ -11,7 +12,6 @@ import {
   tensor,
   zeros,
   zerosLike,
-  type nn,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { chunkedCrossEntropy, type LabelledPositions, labelledPositions, tokenFactor } from '../loss/index.js'
@@ -73,9 +73,15 @@ export function trainStep(parts: TrainParts, batches: readonly Batch[]): StepTot
     )
 
     sumGradients(optimizer.parameters, collective)
-    const totals = synchronise(tallies, optim.gradNorm(optimizer.parameters), { method, collective, options, signalMs: clock.ms() })
+    const totals = synchronise(tallies, optim.gradNorm(optimizer.parameters), {
+      method,
+      collective,
+      options,
+      signalMs: clock.ms(),
+    })
     if (totals.canUpdate) {
-      const clip = options.maxGradNorm === undefined ? 1 : Math.min(1, options.maxGradNorm / (totals.gradNorm + 1e-6))
+      const clip =
+        options.maxGradNorm === undefined ? 1 : Math.min(1, options.maxGradNorm / (totals.gradNorm + 1e-6))
       optim.scaleGradients(optimizer.parameters, totals.gradientScale * clip)
       optimizer.step()
     }
@@ -99,10 +105,16 @@ function backwardWeighted(
     )
     const factor_S = tensor(Float32Array.from(factors), [factors.length], { device: model.device })
     const weight_N = noGrad(() => indexSelect(mul(weight_S, factor_S), 0, labelled.sample_N))
-    const { loss_N, gradient_ND } = chunkedCrossEntropy(labelled.select(pass.hidden_BTD), model.headWeight, labelled.labels_N, weight_N, {
-      ...(options.lossChunkSize === undefined ? {} : { chunkSize: options.lossChunkSize }),
-      computeDtype: options.autocastDtype,
-    })
+    const { loss_N, gradient_ND } = chunkedCrossEntropy(
+      labelled.select(pass.hidden_BTD),
+      model.headWeight,
+      labelled.labels_N,
+      weight_N,
+      {
+        ...(options.lossChunkSize === undefined ? {} : { chunkSize: options.lossChunkSize }),
+        computeDtype: options.autocastDtype,
+      },
+    )
     pass.backward(labelled.scatter(gradient_ND))
     return loss_N
   })

@@ -1,7 +1,7 @@
-import { type Collective, distributed, type DType, optim, scope } from '@adapt-ts/torch'
+import { type Collective, type DType, distributed, optim, scope } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { NumericError } from '../errors.js'
-import { type Calibration } from '../gate/index.js'
+import type { Calibration } from '../gate/index.js'
 import { labelledPositions } from '../loss/index.js'
 import type { Method } from '../method/index.js'
 import { embedTokens, type Llama, toModelInputs } from '../model/index.js'
@@ -87,7 +87,14 @@ export class Trainer {
 
   /** The rate of the next step. */
   get learningRate(): number {
-    const { learningRate, totalSteps, schedule = 'linear', warmupSteps = 0, decaySteps, minLearningRateRatio = 0 } = this.options
+    const {
+      learningRate,
+      totalSteps,
+      schedule = 'linear',
+      warmupSteps = 0,
+      decaySteps,
+      minLearningRateRatio = 0,
+    } = this.options
     const factor = optim.scheduleFactor(this.step, {
       kind: schedule,
       totalSteps,
@@ -126,7 +133,9 @@ export class Trainer {
       lossUnweighted: totals.lossUnweighted,
       gradNorm: totals.gradNorm,
       learningRate,
-      ...summarizeSamples(totals.samples, { unit: this.method.normalizer.startsWith('token') ? 'token' : 'sample' }),
+      ...summarizeSamples(totals.samples, {
+        unit: this.method.normalizer.startsWith('token') ? 'token' : 'sample',
+      }),
       numTokensProcessed: totals.numTokensProcessed,
       tokensPerSecond: (totals.numTokensProcessed / stepMs) * 1000,
       stepMs,
@@ -142,7 +151,11 @@ export class Trainer {
     const start = performance.now()
     const report = this.method.signal.beforeStep?.(this.step, this.parts.context)
     if (!report) return undefined
-    return { report, ms: performance.now() - start, flops: forwardFlops(this.numParameters, report.numTokens) }
+    return {
+      report,
+      ms: performance.now() - start,
+      flops: forwardFlops(this.numParameters, report.numTokens),
+    }
   }
 
   private countFlops(totals: StepTotals, refreshFlops: number): void {
@@ -150,7 +163,8 @@ export class Trainer {
     const recompute = this.options.gradientCheckpointing ?? false
     this.flopsTrain += trainingFlops(this.numParameters, totals.numTokensProcessed, { recompute })
     const scoring = gate.needs === 'step' || signal.needs.separateForward
-    this.flopsSignal += refreshFlops + (scoring ? forwardFlops(this.numParameters, totals.numTokensProcessed) : 0)
+    this.flopsSignal +=
+      refreshFlops + (scoring ? forwardFlops(this.numParameters, totals.numTokensProcessed) : 0)
   }
 
   private assertFinite(totals: StepTotals): void {
@@ -190,7 +204,11 @@ function createSignalContext(
         inputs,
         hidden_BTD,
         sampleLoss_S: () =>
-          scope(() => meanLossPerSample(model, hidden_BTD, labelledPositions(batch, model.device), batch, { autocastDtype })),
+          scope(() =>
+            meanLossPerSample(model, hidden_BTD, labelledPositions(batch, model.device), batch, {
+              autocastDtype,
+            }),
+          ),
       }
     },
   }

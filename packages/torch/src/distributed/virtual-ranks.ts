@@ -1,3 +1,4 @@
+import { noGrad } from '../autograd.js'
 import { TorchError } from '../errors.js'
 import { copy_, tensor as fromArray } from '../ops.js'
 import { scope } from '../scope.js'
@@ -46,7 +47,8 @@ export function joinVirtualRanks(memory: VirtualRankMemory, rank: number, timeou
 
   /** Publishes this rank's values, waits, lets `read` look at everyone's, waits again. */
   const exchange = <T>(values: ArrayLike<number>, read: (r: number, values: Float64Array) => T): T[] => {
-    if (values.length >= stride) throw new TorchError('COLLECTIVE_TOO_LARGE', `${values.length} values, capacity ${stride - 1}`)
+    if (values.length >= stride)
+      throw new TorchError('COLLECTIVE_TOO_LARGE', `${values.length} values, capacity ${stride - 1}`)
     const mine = region(rank)
     mine[0] = values.length
     mine.set(values, 1)
@@ -68,7 +70,7 @@ export function joinVirtualRanks(memory: VirtualRankMemory, rank: number, timeou
   }
 
   const write = (target: Tensor, values: ArrayLike<number>) =>
-    scope(() => void copy_(target, fromArray(Float64Array.from(values), target.shape)))
+    noGrad(() => scope(() => void copy_(target, fromArray(Float64Array.from(values), target.shape))))
 
   return {
     rank,
@@ -82,7 +84,9 @@ export function joinVirtualRanks(memory: VirtualRankMemory, rank: number, timeou
       const tail = tensor.shape.slice(1)
       const rowSize = tail.reduce((product, size) => product * size, 1)
       const copies = exchange(tensor.toFloat64Array(), (_, theirs) => theirs.slice())
-      return copies.map((values) => fromArray(values, [values.length / Math.max(1, rowSize), ...tail], { dtype }))
+      return copies.map((values) =>
+        fromArray(values, [values.length / Math.max(1, rowSize), ...tail], { dtype }),
+      )
     },
     broadcast(tensor, source) {
       let chosen: Float64Array | undefined

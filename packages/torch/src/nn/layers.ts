@@ -1,7 +1,25 @@
 /** D width in, E width out, V vocabulary, T positions, H heads. Any leading dimensions unless said otherwise. */
 import type { Device } from '../device.js'
 import { bind, hasOperator } from '../dispatch.js'
-import { cat, cos, embedding, linear, mean, mul, narrow, neg, ones, pow, rsqrt, add, sin, tensor, toDevice, toDType, zeros } from '../ops.js'
+import {
+  add,
+  cat,
+  cos,
+  embedding,
+  linear,
+  mean,
+  mul,
+  narrow,
+  neg,
+  ones,
+  pow,
+  rsqrt,
+  sin,
+  tensor,
+  toDevice,
+  toDType,
+  zeros,
+} from '../ops.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { Module, Parameter } from './module.js'
@@ -66,7 +84,11 @@ export class RotaryTable {
   readonly cos: Tensor
   readonly sin: Tensor
 
-  constructor(headDim: number, maxPositions: number, { theta = 10_000, device = 'cpu' }: { theta?: number; device?: Device } = {}) {
+  constructor(
+    headDim: number,
+    maxPositions: number,
+    { theta = 10_000, device = 'cpu' }: { theta?: number; device?: Device } = {},
+  ) {
     const half = headDim / 2
     const angles = new Float32Array(maxPositions * headDim)
     for (let position = 0; position < maxPositions; position++) {

@@ -67,9 +67,13 @@ export abstract class Module<Args extends unknown[] = [Tensor], Out = Tensor> {
     return this.train(false)
   }
 
-  /** Moves floating-point parameters to a device or dtype; gradients are dropped, the Parameter objects are new. */
+  /**
+   * Moves floating-point parameters to a device or dtype. The Parameter objects are new; the old ones are freed
+   * with their gradients, so optimizers are made afterwards.
+   */
   to({ device, dtype }: { device?: Device; dtype?: DType }): this {
     const moved = new Map<number, Parameter>()
+    const replaced = this.parameters()
     this.replaceParameters((parameter) => {
       let next = moved.get(parameter.handle)
       if (next) return next
@@ -86,12 +90,17 @@ export abstract class Module<Args extends unknown[] = [Tensor], Out = Tensor> {
       moved.set(parameter.handle, next)
       return next
     })
+    for (const parameter of replaced) {
+      parameter.grad = undefined
+      parameter.dispose()
+    }
     return this
   }
 
   private replaceParameters(replace: (parameter: Parameter) => Parameter): void {
     const fields = this as unknown as Record<string, unknown>
-    for (const [name, value] of Object.entries(this)) if (value instanceof Parameter) fields[name] = replace(value)
+    for (const [name, value] of Object.entries(this))
+      if (value instanceof Parameter) fields[name] = replace(value)
     for (const [, child] of this.children()) child.replaceParameters(replace)
   }
 
@@ -113,4 +122,3 @@ function detached(data: Tensor): Tensor {
   if (data.isDisposed) throw new TorchError('TENSOR_DISPOSED', 'a parameter was freed before it was moved')
   return detach(data)
 }
-

@@ -11,6 +11,8 @@ export interface AdamWOptions {
   readonly beta1?: number
   readonly beta2?: number
   readonly epsilon?: number
+  /** One kernel for the whole update instead of `_foreach_` operators. Default: where this LibTorch has it. */
+  readonly fused?: boolean
 }
 
 export interface ParameterGroup {
@@ -79,7 +81,7 @@ export class AdamW {
     this.beta1 = options.beta1 ?? 0.9
     this.beta2 = options.beta2 ?? 0.999
     this.epsilon = options.epsilon ?? 1e-8
-    this.useFused = hasOperator('aten::_fused_adamw_')
+    this.useFused = options.fused ?? hasOperator('aten::_fused_adamw_')
     this.moments = groups.flatMap(({ parameters, weightDecay }) =>
       parameters
         .filter((parameter) => parameter.requiresGrad)
@@ -172,7 +174,10 @@ export class AdamW {
   /** Sets the update counts that `state` returned; the moments are filled in place by the caller. */
   loadSteps(steps: readonly number[]): void {
     if (steps.length !== this.moments.length) {
-      throw new TorchError('STATE_MISMATCH', `optimizer state: expected ${this.moments.length} steps, received ${steps.length}`)
+      throw new TorchError(
+        'STATE_MISMATCH',
+        `optimizer state: expected ${this.moments.length} steps, received ${steps.length}`,
+      )
     }
     for (const [i, item] of this.moments.entries()) item.step = steps[i]!
   }

@@ -1,6 +1,6 @@
 import { bind, hasOperator } from '../dispatch.js'
 import type { Parameter } from '../nn/module.js'
-import { add, clamp, full, mul, norm, div, stack, zeros } from '../ops.js'
+import { add, clamp, div, full, mul, norm, stack, zeros } from '../ops.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 

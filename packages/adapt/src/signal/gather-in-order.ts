@@ -1,0 +1,40 @@
+import { type Collective, cat, narrow, reshape, type Tensor, tensor, zeros } from '@adapt-ts/torch'
+
+/** Rows of one micro-batch of one rank. */
+export interface GatheredRows {
+  readonly rank: number
+  /** Of the micro-batch on its rank. */
+  readonly index: number
+  /** [N, width] */
+  readonly rows: Tensor
+}
+
+/**
+ * Rows of all micro-batches of all ranks in global order: every rank's first micro-batch, then every rank's second.
+ * Ranks may have different numbers of them, as after a short step. Belongs to the current scope.
+ * @param parts This rank's micro-batches, [N, ...] with one width for all.
+ */
+export function gatherInOrder(parts: readonly Tensor[], collective: Collective): GatheredRows[] {
+  const numRows = collective
+    .allGather(
+      tensor(
+        Float64Array.from(parts, (part) => part.shape[0]!),
+        [parts.length],
+      ),
+    )
+    .map((counts) => [...counts.toFloat64Array()])
+  const mine = parts.length > 0 ? cat(parts.map((part) => reshape(part, [part.numel]))) : zeros([0])
+  // Flat, because a rank without rows does not know their width.
+  const flat = collective.allGather(mine)
+  const total = numRows.flat().reduce((sum, count) => sum + count, 0)
+  const width = flat.reduce((sum, values) => sum + values.numel, 0) / Math.max(1, total)
+  const gathered = flat.flatMap((values, rank) => {
+    let start = 0
+    return numRows[rank]!.map((count, index): GatheredRows => {
+      const rows = reshape(narrow(values, 0, start, count * width), [count, width])
+      start += count * width
+      return { rank, index, rows }
+    })
+  })
+  return gathered.sort((a, b) => a.index - b.index || a.rank - b.rank)
+}

@@ -22,7 +22,7 @@ export class AdaptError extends Error {
   }
 }
 
-/** Process exit codes; see docs/exit-codes in ARCHITECTURE.md. */
+/** Process exit codes; see "Exit codes" in ARCHITECTURE.md. */
 export const EXIT = {
   done: 0,
   bug: 1,

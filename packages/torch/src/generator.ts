@@ -17,7 +17,10 @@ export class Generator {
     this.seed(seed)
   }
 
-  /** Restarts the stream; `seed` is a non-negative safe integer. */
+  /**
+   * Restarts the stream; `seed` is a non-negative safe integer. LibTorch's CPU generator looks at its lower 32 bits
+   * only, so seeds that differ above them give the same numbers.
+   */
   seed(seed: number): void {
     requireSeed(seed)
     engine().native.seedGenerator(this.id, seed)

@@ -39,7 +39,7 @@ const gateSchema = z
     w_min: z.exactOptional(realNumber({ min: 0 })).describe('sigmoid: smallest weight. Default 0.'),
     w_max: z.exactOptional(realNumber({ above: 0 })).describe('sigmoid: largest weight. Default 1.'),
     ess: z
-      .exactOptional(realNumber({ above: 0, max: 1 }))
+      .exactOptional(realNumber({ above: 0, below: 1 }))
       .describe('calibrated-sigmoid: target effective sample size, as a share. Default 0.95.'),
     edr: z
       .exactOptional(realNumber({ above: 0, below: 1 }))

@@ -82,10 +82,16 @@ describe('keys against each other', () => {
 
   it('always finds a feasible mean weight when only the ESS target is given', () => {
     fc.assert(
-      fc.property(fc.double({ min: 1e-6, max: 1, noNaN: true }), (ess) => {
+      fc.property(fc.double({ min: 1e-6, max: 1, maxExcluded: true, noNaN: true }), (ess) => {
         expect(crossField({ method: { preset: 'adapt-calibrated', gate: { ess } } })).toEqual([])
       }),
     )
+  })
+
+  it('refuses a share of the old centroid with centring, which rebuilds it after every step', () => {
+    const signal = { center: true, centroid_ema: 0.5 }
+    expect(crossField({ method: { preset: 'adapt', signal } })[0]).toMatch(/^method\.signal\.centroid_ema: expected 1/)
+    expect(crossField({ method: { preset: 'adapt', signal: { ...signal, center: false } } })).toEqual([])
   })
 
   it('asks for anchors only when the method compares with them', () => {
@@ -173,7 +179,7 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'method.gate.temperature': real(zero),
   'method.gate.w_min': real(),
   'method.gate.w_max': real(zero),
-  'method.gate.ess': real(zero, above(1)),
+  'method.gate.ess': real(zero, atLeast(1)),
   'method.gate.edr': real(zero, atLeast(1)),
   'method.gate.update_every': real(zero, fraction),
   'method.gate.warmup_ratio': real(above(1)),

@@ -66,7 +66,11 @@ function validateMethod({ method, anchors }: RunConfig): CrossFieldIssue[] {
     const message = `expected at least one entry for method "${method.preset}", received none (or set method: uniform)`
     issues.push({ path: ['anchors'], message })
   }
-  const { gate } = method
+  const { gate, signal } = method
+  if (signal.kind === 'model-embedding' && signal.center && signal.centroid_ema < 1) {
+    const message = `expected 1 with center: true, where the centroid is rebuilt after every step, received ${signal.centroid_ema}`
+    issues.push({ path: ['method', 'signal', 'centroid_ema'], message })
+  }
   if (gate.kind === 'calibrated-sigmoid' && gate.ess <= gate.edr) {
     // w^2 <= w on [0, 1] makes the ESS ratio at least the mean weight, so this target has no solution.
     const message = `expected a target above method.gate.edr (${gate.edr}), received ${gate.ess}`

@@ -5,7 +5,7 @@ import { buildBatch, splitGlobalBatch } from '../batch/index.js'
 import { publishModel } from '../checkpoint/index.js'
 import { type RunConfig, renderResolvedConfig } from '../config/index.js'
 import { readDocuments } from '../dataset/index.js'
-import { AdaptError } from '../errors.js'
+import { AdaptError, EXIT } from '../errors.js'
 import { type Evaluation, evaluateText } from '../eval/index.js'
 import { needsAnchors } from '../method/index.js'
 import { EventWriter, type RunEvent, type StepRecord } from '../record/index.js'
@@ -45,10 +45,11 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
     const folder = openRunFolder(resolve(config.output_dir), request.overwrite)
     folder.writeState('running', 0, plan.totalSteps)
     const events = new EventWriter(folder.file('events.jsonl'))
+    const run = new TrainingRun(request, data, plan, folder, events)
     try {
-      return await new TrainingRun(request, data, plan, folder, events).run()
+      return await run.run()
     } catch (error) {
-      recordFailure(folder, error, plan)
+      if (!(error instanceof AdaptError && error.code === 'INTERRUPTED')) run.recordFailure(error)
       throw error
     } finally {
       events.close()
@@ -58,23 +59,15 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   }
 }
 
-function recordFailure(folder: RunFolder, error: unknown, plan: StepPlan): void {
-  const known = error instanceof AdaptError
-  const failure = {
-    class: error instanceof Error ? error.name : 'unknown',
-    code: known ? error.code : 'INTERNAL',
-    message: error instanceof Error ? error.message : String(error),
-    context: known ? error.context : {},
-  }
-  folder.write('failure.json', `${JSON.stringify(failure, null, 2)}\n`)
-  folder.writeState('failed', 0, plan.totalSteps)
-}
+/** Least time between two writes of run.json. */
+const HEARTBEAT_MS = 5000
 
 /** One run: the loop over steps and the observers around it. */
 class TrainingRun {
   private readonly steps: StepRecord[] = []
   private readonly evaluations: { step: number; sources: Evaluation['sources'] }[] = []
   private lastEvaluation: Evaluation | undefined
+  private lastBeat = performance.now()
 
   constructor(
     private readonly request: TrainingRequest,
@@ -125,6 +118,7 @@ class TrainingRun {
       this.steps.push(record)
       this.recordStep(record, events)
       onStep(record, this.plan.totalSteps)
+      this.beat(trainer.step)
       // Signals, timers and the log get their turn between two steps.
       await new Promise(setImmediate)
       if (
@@ -136,6 +130,13 @@ class TrainingRun {
       }
     }
     await this.evaluate(trainer, dtype)
+  }
+
+  /** Shows from outside that the run is alive. */
+  private beat(step: number): void {
+    if (performance.now() - this.lastBeat < HEARTBEAT_MS) return
+    this.lastBeat = performance.now()
+    this.folder.writeState('running', step, this.plan.totalSteps)
   }
 
   /** The micro-batches of the next step, and the epoch in which it begins. */
@@ -244,6 +245,34 @@ class TrainingRun {
     )
   }
 
+  /** Leaves failure.json, and says in the log and in run.json how far the run came. */
+  recordFailure(error: unknown): void {
+    const known = error instanceof AdaptError
+    const failure = {
+      class: error instanceof Error ? error.name : 'unknown',
+      code: known ? error.code : 'INTERNAL',
+      message: error instanceof Error ? error.message : String(error),
+      context: known ? error.context : {},
+    }
+    this.folder.write('failure.json', `${JSON.stringify(failure, null, 2)}\n`)
+    this.writeEnd('failed', known ? error.exitCode : EXIT.bug)
+  }
+
+  /** The last event of a run, and run.json. */
+  private writeEnd(status: 'finished' | 'interrupted' | 'failed', exitCode: number): void {
+    const last = this.steps.at(-1)
+    const { lossWeighted = Number.NaN, flopsTrain = 0, flopsSignal = 0, step = 0 } = last ?? {}
+    this.events.append({
+      type: 'run-end',
+      step,
+      time: Date.now() / 1000,
+      status,
+      exitCode,
+      summary: { lossWeighted, flopsTrain, flopsSignal },
+    })
+    this.folder.writeState(status, step, this.plan.totalSteps)
+  }
+
   private writeProvenance(): void {
     const { config } = this.request
     const info = buildInfo()
@@ -275,23 +304,9 @@ class TrainingRun {
   }
 
   private finish(trainer: Trainer, stop: StopRequest): TrainingOutcome {
-    const last = this.steps.at(-1)
-    const status = stop.requested ? 'interrupted' : 'finished'
-    this.events.append({
-      type: 'run-end',
-      step: trainer.step,
-      time: Date.now() / 1000,
-      status,
-      exitCode: stop.requested ? 130 : 0,
-      summary: {
-        lossWeighted: last?.lossWeighted ?? Number.NaN,
-        flopsTrain: last?.flopsTrain ?? 0,
-        flopsSignal: last?.flopsSignal ?? 0,
-      },
-    })
     const reportPath = this.folder.file('report.html')
     writeRunReport(reportPath, this.request.config, this.steps, this.evaluations)
-    this.folder.writeState(status, trainer.step, this.plan.totalSteps)
+    this.writeEnd(stop.requested ? 'interrupted' : 'finished', stop.requested ? EXIT.interrupted : EXIT.done)
     stop.throwIfRequested(trainer.step, this.folder.path)
     return {
       outputDir: this.folder.path,

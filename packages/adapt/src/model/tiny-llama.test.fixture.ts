@@ -115,6 +115,16 @@ export function worstDistance(
   return Math.max(...Array.from(expected, ([name, values]) => relativeDistance(actual.get(name)!, values)))
 }
 
+/** The relative distance of two sets taken as one long vector each. */
+export function wholeDistance(
+  actual: ReadonlyMap<string, ArrayLike<number>>,
+  expected: ReadonlyMap<string, ArrayLike<number>>,
+): number {
+  const names = [...expected.keys()]
+  const join = (set: ReadonlyMap<string, ArrayLike<number>>) => names.flatMap((name) => Array.from(set.get(name)!))
+  return relativeDistance(join(actual), join(expected))
+}
+
 /** Overwrites one row of a matrix. */
 export function fillRow(parameter: nn.Parameter, row: number, values: ArrayLike<number>): void {
   const shape = parameter.shape

@@ -56,6 +56,12 @@ export class ModelEmbeddingSignal implements Signal {
       reservoirSize: 4096,
       ...options,
     }
+    if (this.options.center && this.options.centroidEma < 1) {
+      throw new ConfigError(
+        'OUT_OF_RANGE',
+        'signal.centroid_ema: expected 1 with center: true, where the centroid is rebuilt after every step',
+      )
+    }
     this.needs = { anchors: true, separateForward: this.options.scoreEval }
     this.reservoir = new Reservoir(this.options.reservoirSize)
   }
@@ -88,9 +94,8 @@ export class ModelEmbeddingSignal implements Signal {
     const { anchors, collective } = context
     if (anchors.length === 0)
       throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
-    const previous_D = this.centroid_D
+    const previous_D = this.centroid_D && clone(this.centroid_D).persist()
     this.replace('anchors_VD', () => this.embedAnchors(context))
-    this.centroid_D = undefined
     this.rebuildCentroid(previous_D)
     const staleness = previous_D ? 1 - cosine(previous_D, this.centroid_D!) : 0
     previous_D?.dispose()

@@ -16,7 +16,7 @@ export interface MicroBatchTally {
   readonly weight_S: Tensor
 }
 
-/** One optimiser step in numbers; sums run over all ranks. */
+/** One optimiser step in numbers; losses and Z run over all ranks, `samples` are this rank's. */
 export interface StepTotals {
   /** This rank's samples. */
   readonly samples: readonly SampleRecord[]

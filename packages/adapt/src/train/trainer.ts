@@ -38,7 +38,13 @@ export interface TrainerOptions {
 
 /** What happened around one step besides the step itself. */
 export interface StepEvents {
-  readonly refresh?: { readonly report: RefreshReport; readonly ms: number; readonly flops: number }
+  readonly refresh?: {
+    readonly report: RefreshReport
+    readonly ms: number
+    readonly flops: number
+    /** The gate's new constants, when the signal gave it the recent samples' new scores. */
+    readonly calibration?: Calibration
+  }
   readonly calibrations: readonly Calibration[]
   readonly totals: StepTotals
 }
@@ -118,10 +124,9 @@ export class Trainer {
     this.step += 1
     this.assertFinite(totals)
     const { gate } = this.method
-    const calibrations = [
-      ...(refresh?.report.rescored ? [gate.rescore?.(refresh.report.rescored)] : []),
-      gate.observe?.(totals.scores, this.step),
-    ].filter((calibration) => calibration !== undefined)
+    const calibrations = [refresh?.calibration, gate.observe?.(totals.scores, this.step)].filter(
+      (calibration) => calibration !== undefined,
+    )
     this.countFlops(totals, refresh?.flops ?? 0)
     const stepMs = performance.now() - start
     const record: StepRecord = {
@@ -147,14 +152,18 @@ export class Trainer {
     return { record, events: { ...(refresh ? { refresh } : {}), calibrations, totals } }
   }
 
+  /** New anchors mean new scores: the gate is solved again before it weighs the next sample. */
   private refresh(): StepEvents['refresh'] {
     const start = performance.now()
-    const report = this.method.signal.beforeStep?.(this.step, this.parts.context)
+    const { signal, gate } = this.method
+    const report = signal.beforeStep?.(this.step, this.parts.context)
     if (!report) return undefined
+    const calibration = report.rescored && gate.rescore?.(report.rescored)
     return {
       report,
       ms: performance.now() - start,
       flops: forwardFlops(this.numParameters, report.numTokens),
+      ...(calibration ? { calibration } : {}),
     }
   }
 

@@ -15,12 +15,15 @@ export interface VirtualRankMemory {
 const ARRIVED = 0
 const GENERATION = 1
 
+/** Before a rank's values: their number, and for allGather the number of dimensions and their sizes. */
+const HEADER_VALUES = 2 + 64
+
 /** @param capacity float64 values one rank may contribute to one collective. */
 export function createVirtualRankMemory(worldSize: number, capacity = 1 << 20): VirtualRankMemory {
   return {
     worldSize,
     control: new SharedArrayBuffer(8),
-    data: new SharedArrayBuffer(worldSize * (capacity + 1) * 8),
+    data: new SharedArrayBuffer(worldSize * (capacity + HEADER_VALUES) * 8),
   }
 }
 
@@ -48,7 +51,10 @@ export function joinVirtualRanks(memory: VirtualRankMemory, rank: number, timeou
   /** Publishes this rank's values, waits, lets `read` look at everyone's, waits again. */
   const exchange = <T>(values: ArrayLike<number>, read: (r: number, values: Float64Array) => T): T[] => {
     if (values.length >= stride)
-      throw new TorchError('COLLECTIVE_TOO_LARGE', `${values.length} values, capacity ${stride - 1}`)
+      throw new TorchError(
+        'COLLECTIVE_TOO_LARGE',
+        `${values.length} values, capacity ${stride - HEADER_VALUES}`,
+      )
     const mine = region(rank)
     mine[0] = values.length
     mine.set(values, 1)
@@ -80,13 +86,17 @@ export function joinVirtualRanks(memory: VirtualRankMemory, rank: number, timeou
       for (const tensor of tensors) write(tensor, sum(tensor.toFloat64Array()))
     },
     allGather(tensor) {
-      const { dtype } = tensor
-      const tail = tensor.shape.slice(1)
-      const rowSize = tail.reduce((product, size) => product * size, 1)
-      const copies = exchange(tensor.toFloat64Array(), (_, theirs) => theirs.slice())
-      return copies.map((values) =>
-        fromArray(values, [values.length / Math.max(1, rowSize), ...tail], { dtype }),
-      )
+      const { dtype, shape } = tensor
+      // Shapes travel with the values: a rank without rows may not know the other dimensions.
+      const mine = tensor.toFloat64Array()
+      const message = new Float64Array(1 + shape.length + mine.length)
+      message.set([shape.length, ...shape])
+      message.set(mine, 1 + shape.length)
+      const copies = exchange(message, (_, theirs) => {
+        const start = 1 + theirs[0]!
+        return { shape: Array.from(theirs.subarray(1, start)), values: theirs.slice(start) }
+      })
+      return copies.map((copy) => fromArray(copy.values, copy.shape, { dtype }))
     },
     broadcast(tensor, source) {
       let chosen: Float64Array | undefined

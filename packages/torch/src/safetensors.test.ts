@@ -138,7 +138,9 @@ describe('an open file', () => {
     for (const target of [zeros([3, 2]), zeros([6]), zeros([2, 3, 1]), zeros([2, 3], { dtype: 'int32' })]) {
       const error = torchErrorOf(() => file.readInto('x', target))
       expect(error.code).toBe('SHAPE_MISMATCH')
-      expect(error.message).toContain(`${path}: "x" is float32[2,3], expected ${target.dtype}[${target.shape}]`)
+      expect(error.message).toContain(
+        `${path}: "x" is float32[2,3], expected ${target.dtype}[${target.shape}]`,
+      )
       expect(valuesOf(target)).toEqual(Array(6).fill(0))
     }
   })
@@ -168,16 +170,29 @@ describe('an open file', () => {
 })
 
 describe('a damaged or hostile file', () => {
-  const entry = (shape: string, offsets: string) => `{"x":{"dtype":"F32","shape":${shape},"data_offsets":${offsets}}}`
+  const entry = (shape: string, offsets: string) =>
+    `{"x":{"dtype":"F32","shape":${shape},"data_offsets":${offsets}}}`
 
   it.each([
     ['nothing in it', () => writeFileSync(path, ''), 'SAFETENSORS_LENGTH'],
-    ['a length beyond its end', () => writeFileSync(path, Buffer.from('ffffffff00000000', 'hex')), 'SAFETENSORS_LENGTH'],
+    [
+      'a length beyond its end',
+      () => writeFileSync(path, Buffer.from('ffffffff00000000', 'hex')),
+      'SAFETENSORS_LENGTH',
+    ],
     ['no JSON', () => writeRaw('{"x":', 0), 'SAFETENSORS_HEADER'],
     ['data cut short', () => writeRaw(entry('[4]', '[0,16]'), 15), 'SAFETENSORS_OFFSETS'],
     ['data left over', () => writeRaw(entry('[4]', '[0,16]'), 17), 'SAFETENSORS_OFFSETS'],
-    ['a shape larger than its data', () => writeRaw(entry('[1000000,1000000]', '[0,16]'), 16), 'SAFETENSORS_OFFSETS'],
-    ['a shape that overflows', () => writeRaw(entry('[4294967296,4294967296]', '[0,0]'), 0), 'SAFETENSORS_SHAPE'],
+    [
+      'a shape larger than its data',
+      () => writeRaw(entry('[1000000,1000000]', '[0,16]'), 16),
+      'SAFETENSORS_OFFSETS',
+    ],
+    [
+      'a shape that overflows',
+      () => writeRaw(entry('[4294967296,4294967296]', '[0,0]'), 0),
+      'SAFETENSORS_SHAPE',
+    ],
     ['a negative size', () => writeRaw(entry('[-4]', '[0,16]'), 16), 'SAFETENSORS_NUMBER'],
     ['offsets out of order', () => writeRaw(entry('[4]', '[16,0]'), 16), 'SAFETENSORS_OFFSETS'],
   ] as const)('with %s is refused before anything is allocated', (_, write, code) => {

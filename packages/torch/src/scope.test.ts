@@ -1,5 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { add, add_, backward, memoryStats, mul, ones, openScope, scope, sum, type Tensor, tensor } from './index.js'
+import {
+  add,
+  add_,
+  backward,
+  memoryStats,
+  mul,
+  ones,
+  openScope,
+  scope,
+  sum,
+  type Tensor,
+  tensor,
+} from './index.js'
 import { engine } from './native.js'
 import { codeOf, torchErrorOf, valuesOf } from './testing/compare.test.fixture.js'
 

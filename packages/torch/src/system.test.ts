@@ -136,7 +136,8 @@ describe('the engine', () => {
     setNumThreads(2)
     expect(buildInfo().numThreads).toBe(2)
     setNumThreads(before)
-    for (const wrong of [0, -1, 1.5, NaN, 5000]) expect(codeOf(() => setNumThreads(wrong))).toBe('BAD_ARGUMENT')
+    for (const wrong of [0, -1, 1.5, NaN, 5000])
+      expect(codeOf(() => setNumThreads(wrong))).toBe('BAD_ARGUMENT')
     expect(buildInfo().numThreads).toBe(before)
   })
 

@@ -2,6 +2,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { scalarTypeOf } from './dtype.js'
 import {
   type DType,
   full,
@@ -10,14 +11,13 @@ import {
   ones,
   openScope,
   type Scope,
+  type TypedArray,
   tensor,
   toDType,
   transpose,
-  type TypedArray,
   zeros,
 } from './index.js'
 import { engine } from './native.js'
-import { scalarTypeOf } from './dtype.js'
 import { codeOf, torchErrorOf, valuesOf } from './testing/compare.test.fixture.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'torch-tensor-'))
@@ -150,9 +150,9 @@ describe('a file', () => {
     expect(transpose(x, 0, 1).writeToFile(fd, 10)).toBe(12)
     const bytes = readFileSync(path)
     expect([...bytes.subarray(0, 10)]).toEqual(Array(10).fill(0))
-    expect([...new Uint16Array(bytes.buffer.slice(bytes.byteOffset + 10, bytes.byteOffset + 22))]).toEqual(
-      [...toDType(tensor([1, 4, 2, 5, 3, 6], [6]), 'bfloat16').toRawUint16Array()],
-    )
+    expect([...new Uint16Array(bytes.buffer.slice(bytes.byteOffset + 10, bytes.byteOffset + 22))]).toEqual([
+      ...toDType(tensor([1, 4, 2, 5, 3, 6], [6]), 'bfloat16').toRawUint16Array(),
+    ])
     const back = zeros([3, 2], { dtype: 'bfloat16' })
     back.readFromFile(fd, 10)
     expect(valuesOf(back)).toEqual([1, 4, 2, 5, 3, 6])
@@ -166,7 +166,10 @@ describe('a file', () => {
     writeFileSync(path, Buffer.alloc(10))
     const fd = openSync(path, 'r')
     const error = torchErrorOf(() => zeros([4]).readFromFile(fd, 2))
-    expect([error.code, error.message]).toEqual(['FILE_IO', 'readFromFile: read: the file ended 8 bytes early'])
+    expect([error.code, error.message]).toEqual([
+      'FILE_IO',
+      'readFromFile: read: the file ended 8 bytes early',
+    ])
     expect(error.context.offset).toBe(2)
     expect(codeOf(() => zeros([4]).writeToFile(fd, 0))).toBe('FILE_IO')
     closeSync(fd)

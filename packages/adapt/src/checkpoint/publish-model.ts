@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { ResourceError } from '../errors.js'
 import { type Llama, type SaveModelOptions, saveModelFolder } from '../model/index.js'
@@ -26,6 +26,8 @@ export function publishModel(model: Llama, folder: string, options: SaveModelOpt
     saveModelFolder(model, temporary, options)
     for (const name of readdirSync(temporary)) syncPath(join(temporary, name))
     syncPath(temporary)
+    // Left by a run that was killed here and had this process id, as happens in containers.
+    rmSync(replaced, { recursive: true, force: true })
     try {
       renameSync(folder, replaced)
     } catch (error) {
@@ -35,7 +37,12 @@ export function publishModel(model: Llama, folder: string, options: SaveModelOpt
     syncPath(dirname(folder))
     rmSync(replaced, { recursive: true, force: true })
   } catch (cause) {
-    rmSync(temporary, { recursive: true, force: true })
+    try {
+      if (existsSync(replaced) && !existsSync(folder)) renameSync(replaced, folder)
+      rmSync(temporary, { recursive: true, force: true })
+    } catch {
+      // The first error says what is wrong.
+    }
     throw new ResourceError(
       'MODEL_WRITE',
       `cannot write the model to ${folder} (${(cause as Error).message})`,

@@ -65,7 +65,9 @@ export async function quickstartCommand(options: QuickstartOptions, io: CliIo): 
   const note =
     'One seed proves nothing: differences of this size need several seeds and a noise floor before they mean anything.'
   const reportPath = resolve(options.outputDir, 'report.html')
-  writeReport(reportPath, { title: 'ADAPT quickstart', runs: reportRuns, notes: [note] })
+  const about =
+    'The same small Llama, branched from one base model, trained on the same samples in the same order with three methods.'
+  writeReport(reportPath, { title: 'ADAPT quickstart', runs: reportRuns, notes: [about] })
   io.stdout.write(`\n${renderComparison(runs, options)}\n${note}\n`)
   io.stdout.write(`training took ${((performance.now() - started) / 1000).toFixed(0)} s\n`)
   io.stdout.write(`report  ${relative(process.cwd(), reportPath)}\n`)

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError, ResourceError } from '../errors.js'
 
@@ -36,6 +36,18 @@ function isAlive(pid: number): boolean {
   }
 }
 
+function listFolder(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (code === 'ENOENT') return []
+    if (code === 'ENOTDIR')
+      throw new ConfigError('NOT_A_RUN', `output_dir: ${folder} is not a folder: choose another`)
+    throw new ResourceError('RUN_FOLDER', `output_dir: cannot read ${folder} (${message})`, {}, { cause })
+  }
+}
+
 function readState(folder: string): RunState | undefined {
   try {
     return JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8')) as RunState
@@ -50,7 +62,7 @@ function readState(folder: string): RunState | undefined {
  *   process is writing it, NOT_A_RUN when it holds other files. @throws {ResourceError} RUN_FOLDER when it cannot be made.
  */
 export function openRunFolder(folder: string, overwrite: boolean): RunFolder {
-  const entries = existsSync(folder) ? readdirSync(folder) : []
+  const entries = listFolder(folder)
   const state = readState(folder)
   if (state?.status === 'running' && state.pid !== process.pid && isAlive(state.pid)) {
     throw new ConfigError('RUN_ACTIVE', `output_dir: ${folder} is being written by process ${state.pid}`)

@@ -42,20 +42,36 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   const data = await prepareData(config, baseDir, { needsAnchors: needsAnchors(config.method), onLine })
   try {
     const plan = planSteps(config, data)
-    const folder = openRunFolder(resolve(config.output_dir), request.overwrite)
-    folder.writeState('running', 0, plan.totalSteps)
-    const events = new EventWriter(folder.file('events.jsonl'))
-    const run = new TrainingRun(request, data, plan, folder, events)
+    // What can be refused is refused before an older run in the folder is removed.
+    const built = buildTrainer(config, baseDir, data, plan)
     try {
-      return await run.run()
-    } catch (error) {
-      if (!(error instanceof AdaptError && error.code === 'INTERRUPTED')) run.recordFailure(error)
-      throw error
+      return await trainInFolder(request, data, plan, built)
     } finally {
-      events.close()
+      built.trainer.dispose()
+      built.trainer.model.dispose()
     }
   } finally {
     data.train.close()
+  }
+}
+
+async function trainInFolder(
+  request: TrainingRequest,
+  data: PreparedData,
+  plan: StepPlan,
+  built: ReturnType<typeof buildTrainer>,
+): Promise<TrainingOutcome> {
+  const folder = openRunFolder(resolve(request.config.output_dir), request.overwrite)
+  folder.writeState('running', 0, plan.totalSteps)
+  const events = new EventWriter(folder.file('events.jsonl'))
+  const run = new TrainingRun(request, data, plan, folder, events)
+  try {
+    return await run.run(built)
+  } catch (error) {
+    if (!(error instanceof AdaptError && error.code === 'INTERRUPTED')) run.recordFailure(error)
+    throw error
+  } finally {
+    events.close()
   }
 }
 
@@ -77,31 +93,25 @@ class TrainingRun {
     private readonly events: EventWriter,
   ) {}
 
-  async run(): Promise<TrainingOutcome> {
-    const { config, baseDir, onLine } = this.request
-    const { trainer, method, dtype } = buildTrainer(config, baseDir, this.data, this.plan)
-    try {
-      this.writeProvenance()
-      const { numSamples, numTokens } = this.data.train
-      onLine(
-        `model ${(trainer.model.numParameters / 1e6).toFixed(2)}M parameters, ${dtype ?? 'float32'}; ` +
-          `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
-          `${this.data.numAnchors > 0 ? `, ${this.data.numAnchors} anchors` : ''}; ` +
-          `method ${method.name} (${method.normalizer}); ${this.plan.totalSteps} steps`,
-      )
-      using stop = new StopRequest()
-      await this.loop(trainer, stop, dtype)
-      publishModel(trainer.model, this.folder.file('model'), {
-        tokenizerFolder: this.data.tokenizer.folder,
-        bosId: this.data.tokenizer.bosId,
-        eosId: this.data.tokenizer.eosId,
-        padId: this.data.tokenizer.padId,
-      })
-      return this.finish(trainer, stop)
-    } finally {
-      trainer.dispose()
-      trainer.model.dispose()
-    }
+  async run({ trainer, method, dtype }: ReturnType<typeof buildTrainer>): Promise<TrainingOutcome> {
+    const { onLine } = this.request
+    this.writeProvenance()
+    const { numSamples, numTokens } = this.data.train
+    onLine(
+      `model ${(trainer.model.numParameters / 1e6).toFixed(2)}M parameters, ${dtype ?? 'float32'}; ` +
+        `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
+        `${this.data.numAnchors > 0 ? `, ${this.data.numAnchors} anchors` : ''}; ` +
+        `method ${method.name} (${method.normalizer}); ${this.plan.totalSteps} steps`,
+    )
+    using stop = new StopRequest()
+    await this.loop(trainer, stop, dtype)
+    publishModel(trainer.model, this.folder.file('model'), {
+      tokenizerFolder: this.data.tokenizer.folder,
+      bosId: this.data.tokenizer.bosId,
+      eosId: this.data.tokenizer.eosId,
+      padId: this.data.tokenizer.padId,
+    })
+    return this.finish(trainer, stop)
   }
 
   private async loop(

@@ -107,8 +107,8 @@ describe('the softmax gate', () => {
 })
 
 describe('the identity gate', () => {
-  it('hands the score through', () => {
-    expect(weigh(createIdentityGate(), [1, 0.5, 0])).toEqual([1, 0.5, 0])
+  it('hands the score through, but never a negative weight', () => {
+    expect(weigh(createIdentityGate(), [1, 0.5, 0, -0.5])).toEqual([1, 0.5, 0, 0])
   })
 })
 

@@ -11,9 +11,9 @@ function requirePositive(name: string, value: number): void {
     throw new ConfigError('OUT_OF_RANGE', `gate.${name}: expected a number > 0, received ${value}`)
 }
 
-/** w = s. */
+/** w = max(s, 0): a negative score must not turn descent into ascent. */
 export function createIdentityGate(): Gate {
-  return { needs: 'none', weights: (score_S) => detached(() => mul(score_S, 1)), ...stateless }
+  return { needs: 'none', weights: (score_S) => detached(() => clamp(score_S, 0, null)), ...stateless }
 }
 
 /**

@@ -23,6 +23,7 @@ import {
   unsqueeze,
   zerosLike,
 } from '@adapt-ts/torch'
+import { type HeadProducts, headProducts } from './head-products.js'
 
 export interface ChunkedLossOptions {
   /** Positions a chunk; the logits of one chunk are all that ever exists. Default 512. */
@@ -43,10 +44,10 @@ const asDType = (x: Tensor, dtype: DType) => (x.dtype === dtype ? x : toDType(x,
 /** -log p[label] of one chunk, and the log-probabilities it was read from. */
 function chunkLosses(
   hidden_CD: Tensor,
-  head_DV: Tensor,
+  products: HeadProducts,
   label_C1: Tensor,
 ): { loss_C: Tensor; logProb_CV: Tensor } {
-  const logProb_CV = logSoftmax(mm(hidden_CD, head_DV), -1, 'float32')
+  const logProb_CV = logSoftmax(products.toLogits(hidden_CD), -1, 'float32')
   return { loss_C: neg(squeeze(gather(logProb_CV, 1, label_C1), 1)), logProb_CV }
 }
 
@@ -77,8 +78,7 @@ export function chunkedCrossEntropy(
   return noGrad(() =>
     scope(() => {
       const numPositions = labels_N.shape[0]!
-      const head_VD = asDType(head, computeDtype)
-      const head_DV = transpose(head_VD, 0, 1)
+      const products = headProducts(asDType(head, computeDtype), { dtype: computeDtype, forHidden: true })
       const minusOne_C1 = full([Math.min(chunkSize, numPositions), 1], -1, { device: head.device })
       const headGrad = head.requiresGrad ? (head.grad ?? zerosLike(head)) : undefined
       const losses: Tensor[] = []
@@ -88,13 +88,13 @@ export function chunkedCrossEntropy(
           const hidden_CD = narrow(hidden_ND, 0, start, length)
           const label_C1 = unsqueeze(narrow(labels_N, 0, start, length), 1)
           const weight_C1 = unsqueeze(narrow(weight_N, 0, start, length), 1)
-          const { loss_C, logProb_CV } = chunkLosses(asDType(hidden_CD, computeDtype), head_DV, label_C1)
+          const { loss_C, logProb_CV } = chunkLosses(asDType(hidden_CD, computeDtype), products, label_C1)
           // p - onehot in place of the log-probabilities; the weights go on the narrow side of each product.
           const residual_CV = asDType(
             scatterAdd_(exp_(logProb_CV), 1, label_C1, narrow(minusOne_C1, 0, 0, length)),
             computeDtype,
           )
-          const gradient_CD = mul(mm(residual_CV, head_VD), weight_C1)
+          const gradient_CD = mul(products.toHidden(residual_CV), weight_C1)
           if (headGrad) {
             const weighted_CD = asDType(mul(hidden_CD, weight_C1), computeDtype)
             const residual_VC = transpose(residual_CV, 0, 1)
@@ -121,11 +121,11 @@ export function chunkedTokenLosses(
 ): Tensor {
   return noGrad(() =>
     scope(() => {
-      const head_DV = transpose(asDType(head, computeDtype), 0, 1)
+      const products = headProducts(asDType(head, computeDtype), { dtype: computeDtype, forHidden: false })
       const losses = Array.from(chunks(labels_N.shape[0]!, chunkSize), ([start, length]) =>
         scope(() => {
           const hidden_CD = asDType(narrow(hidden_ND, 0, start, length), computeDtype)
-          return chunkLosses(hidden_CD, head_DV, unsqueeze(narrow(labels_N, 0, start, length), 1)).loss_C
+          return chunkLosses(hidden_CD, products, unsqueeze(narrow(labels_N, 0, start, length), 1)).loss_C
         }),
       )
       return cat(losses)

@@ -34,6 +34,9 @@ export function hasFusedAttention(): boolean {
 
 const sdpa = bind('aten::scaled_dot_product_attention')
 
+/** Whether the fused kernel shares key/value heads by itself (2.5 and later). */
+const sharesHeads = () => sdpa.schema.includes('enable_gqa')
+
 /** The masks all layers of one forward share. */
 export function attentionMask(block_BTT: Tensor | undefined, length: number, device: string): AttentionMask {
   if (block_BTT) return { block_BTT, causal_TT: undefined }
@@ -54,11 +57,16 @@ export function attend(q_BTHE: Tensor, k_BTKE: Tensor, v_BTKE: Tensor, mask: Att
   const k_BKTE = transpose(k_BTKE, 1, 2)
   const v_BKTE = transpose(v_BTKE, 1, 2)
   if (hasFusedAttention()) {
-    const attended = sdpa(q_BHTE, repeatHeads(k_BKTE, H), repeatHeads(v_BKTE, H), {
+    const options = {
       attn_mask: mask.block_BTT ? reshape(mask.block_BTT, [-1, 1, T, T]) : null,
       is_causal: mask.block_BTT === undefined,
       scale: 1,
-    }) as Tensor
+    }
+    const attended = (
+      sharesHeads()
+        ? sdpa(q_BHTE, k_BKTE, v_BKTE, { ...options, enable_gqa: K !== H })
+        : sdpa(q_BHTE, repeatHeads(k_BKTE, H), repeatHeads(v_BKTE, H), options)
+    ) as Tensor
     return reshape(transpose(attended, 1, 2), [B, T, H * E])
   }
   // Query heads that share a key head are rows of one matrix product: keys and values are never repeated.

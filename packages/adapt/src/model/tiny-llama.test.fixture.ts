@@ -121,7 +121,8 @@ export function wholeDistance(
   expected: ReadonlyMap<string, ArrayLike<number>>,
 ): number {
   const names = [...expected.keys()]
-  const join = (set: ReadonlyMap<string, ArrayLike<number>>) => names.flatMap((name) => Array.from(set.get(name)!))
+  const join = (set: ReadonlyMap<string, ArrayLike<number>>) =>
+    names.flatMap((name) => Array.from(set.get(name)!))
   return relativeDistance(join(actual), join(expected))
 }
 

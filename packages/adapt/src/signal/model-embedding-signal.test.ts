@@ -28,11 +28,11 @@ function setUp(anchors: Vectors, options: ModelEmbeddingOptions = {}) {
     signal,
     moveAnchors: (vectors: Vectors) => states.move(anchorBatch, vectors),
     /** One optimiser step over these embeddings: the refresh, if any, and the scores. */
-    step(vectors: Vectors) {
+    step(vectors: Vectors, isFinite = true) {
       return scope(() => {
         const refresh = signal.beforeStep(step++, context)
         const scores = [...signal.score(states.embed(states.batch(vectors))).toFloat32Array()]
-        signal.afterStep(context)
+        signal.afterStep(context, isFinite)
         return { refresh, scores }
       })
     },
@@ -149,6 +149,15 @@ describe('a centred signal', () => {
     expectClose(step(phi).scores, [-0.9982, 1, -0.6408], 3)
   })
 
+  it('forgets the samples of a step that was not finite', () => {
+    const { step, signal } = setUp([[0.8, 0.6]], { center: true })
+    step(phi)
+    const before = [...signal.centroid!.toFloat32Array()]
+    step([[Number.NaN, 1]], false)
+    expect([...signal.centroid!.toFloat32Array()]).toEqual(before)
+    expectClose(step(phi).scores, [-0.9982, 1, -0.6408], 3)
+  })
+
   it('keeps the centroid in step with the mean between two refreshes', () => {
     const { step, signal } = setUp([[0.8, 0.6]], { center: true, refreshEvery: 1000, reservoirSize: 3 })
     step(phi)
@@ -160,6 +169,12 @@ describe('a centred signal', () => {
     ])
     expectClose([...signal.centroid!.toFloat32Array()], normalise([0.8, -0.4]))
     expect(before).not.toEqual([...signal.centroid!.toFloat32Array()])
+  })
+})
+
+describe('an average of centroids', () => {
+  it('is refused with centring, which rebuilds the centroid after every step', () => {
+    expect(() => new ModelEmbeddingSignal({ center: true, centroidEma: 0.5 })).toThrow(ConfigError)
   })
 })
 
@@ -176,7 +191,8 @@ describe('state', () => {
   it.each([
     { center: false },
     { center: true },
-    { center: true, centroidEma: 0.5, reservoirSize: 5 },
+    { center: true, reservoirSize: 5 },
+    { center: false, centroidEma: 0.5, reservoirSize: 5 },
   ])('continues identically in the middle of an interval: %o', (options) => {
     const first = setUp([[1, 0.2]], { refreshEvery: 4, ...options })
     const second = setUp([[1, 0.2]], { refreshEvery: 4, ...options })

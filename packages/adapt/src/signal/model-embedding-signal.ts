@@ -153,12 +153,15 @@ export class ModelEmbeddingSignal implements Signal {
   }
 
   /** Remembers the step's samples in global order; a centring mean follows, and c with it. */
-  afterStep({ collective }: SignalContext): void {
-    scope(() => {
-      for (const { rows } of gatherInOrder(this.pending, collective)) this.reservoir.push(rows)
-    })
-    for (const pooled of this.pending) pooled.dispose()
+  afterStep({ collective }: SignalContext, isFinite: boolean): void {
+    const seen = this.pending
     this.pending = []
+    if (isFinite) {
+      scope(() => {
+        for (const { rows } of gatherInOrder(seen, collective)) this.reservoir.push(rows)
+      })
+    }
+    for (const pooled of seen) pooled.dispose()
     if (!this.options.center || this.reservoir.size === 0) return
     this.replace('mean_D', () => this.reservoir.mean()!)
     this.rebuildCentroid()

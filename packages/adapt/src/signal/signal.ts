@@ -53,8 +53,11 @@ export interface Signal {
   score(batch: SignalBatch): Tensor
   /** Called before optimiser step `step` (0-based); refreshes its own state when due. */
   beforeStep?(step: number, context: SignalContext): RefreshReport | undefined
-  /** Called after the step's last micro-batch, on every rank. */
-  afterStep?(context: SignalContext): void
+  /**
+   * Called after the step's last micro-batch, on every rank. When the step was not finite (its loss or gradient),
+   * nothing that was seen in it may be kept.
+   */
+  afterStep?(context: SignalContext, isFinite: boolean): void
   state(): PluginState
   load(state: PluginState): void
   dispose(): void

@@ -68,14 +68,19 @@ function expectUntouched(training: TrainingCase, batches: readonly Batch[]): Ste
 describe.each(METHOD_LIST)('samples without labels under %s', (_, method) => {
   it.each(NORMALIZERS)('change neither loss nor gradients of the others (%s)', (normalizer) => {
     const run = (extra: boolean) => {
-      using training = createCase(methodOf({ ...method, normalizer }), { learningRate: 0, maxGradNorm: undefined })
+      using training = createCase(methodOf({ ...method, normalizer }), {
+        learningRate: 0,
+        maxGradNorm: undefined,
+      })
       const rows = rowsOfStep(1)
       const batch = batchOf(extra ? [[UNLABELLED], ...rows, [{ tokens: [4] }]] : rows)
       const { record, events } = training.step([batch])
       expect(numbersOf(record).every(Number.isFinite)).toBe(true)
       expect(record.numSamples).toBe(5)
       const { samples } = events.totals
-      expect(samples.filter(({ tokens }) => tokens === 0).map(({ loss }) => loss)).toEqual(extra ? [0, 0] : [])
+      expect(samples.filter(({ tokens }) => tokens === 0).map(({ loss }) => loss)).toEqual(
+        extra ? [0, 0] : [],
+      )
       return { gradients: gradientValues(training.model), loss: record.lossWeighted }
     }
     const found = run(true)
@@ -102,7 +107,9 @@ describe.each(METHOD_LIST)('samples without labels under %s', (_, method) => {
 })
 
 describe('weights that are all 0', () => {
-  it.each(NORMALIZERS)('leave parameters and moments to the bit, without a NaN (%s)', (normalizer: Normalizer) => {
+  it.each(
+    NORMALIZERS,
+  )('leave parameters and moments to the bit, without a NaN (%s)', (normalizer: Normalizer) => {
     const method = methodOf({ preset: 'uniform', normalizer })
     let isZero = false
     const gate: Gate = {
@@ -121,7 +128,9 @@ describe('weights that are all 0', () => {
   it('come out of a static weight of 0 just the same', () => {
     using training = createCase(methodOf({ preset: 'uniform', normalizer: 'sample.mean' }))
     training.step([normal(0)])
-    expectUntouched(training, [batchOf(rowsOfStep(1).map((row) => row.map((sample) => ({ ...sample, weight: 0 }))))])
+    expectUntouched(training, [
+      batchOf(rowsOfStep(1).map((row) => row.map((sample) => ({ ...sample, weight: 0 })))),
+    ])
   })
 })
 

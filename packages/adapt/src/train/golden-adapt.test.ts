@@ -83,7 +83,10 @@ describe('one ADAPT step against the reference', () => {
       expectNear(pooled_SD.toFloat32Array(), golden.floats('pooled_SD'))
       const labelled = labelledPositions(batch)
       const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N)
-      expectNear(loss_N.toFloat32Array(), golden.floats('token_loss_BT').filter((_, i) => batch.labels_BT[i]! >= 0))
+      expectNear(
+        loss_N.toFloat32Array(),
+        golden.floats('token_loss_BT').filter((_, i) => batch.labels_BT[i]! >= 0),
+      )
     })
     model.dispose()
   })
@@ -98,11 +101,26 @@ describe('one ADAPT step against the reference', () => {
     const expected = temperatures[temperature]!
     for (const normalizer of NORMALIZERS) {
       const { totals, record } = step(temperature, normalizer)
-      expectNear(totals.samples.map(({ score }) => score), golden.values.scores)
-      expectNear(totals.samples.map(({ weight }) => weight), expected.weights)
-      expectNear(totals.samples.map(({ weight }) => weight), golden.floats(`weight_S.${temperature}`))
-      expectNear(totals.samples.map(({ loss }) => loss), golden.floats('sample_loss_S'))
-      expectNear([totals.lossWeighted, totals.denominator], [expected.losses[normalizer], expected.normalisers[normalizer]])
+      expectNear(
+        totals.samples.map(({ score }) => score),
+        golden.values.scores,
+      )
+      expectNear(
+        totals.samples.map(({ weight }) => weight),
+        expected.weights,
+      )
+      expectNear(
+        totals.samples.map(({ weight }) => weight),
+        golden.floats(`weight_S.${temperature}`),
+      )
+      expectNear(
+        totals.samples.map(({ loss }) => loss),
+        golden.floats('sample_loss_S'),
+      )
+      expectNear(
+        [totals.lossWeighted, totals.denominator],
+        [expected.losses[normalizer], expected.normalisers[normalizer]],
+      )
       if (!normalizer.startsWith('sample')) continue
       // The reference's shares are over samples with labels, as the record's are.
       expectNear([record.weightMean, record.essRatio], [expected.edr, expected.essRatio])
@@ -115,6 +133,8 @@ describe('one ADAPT step against the reference', () => {
     ['token.mean', false],
   ] as const)('gives the gradients under %s (recomputing activations: %s)', (normalizer, checkpoint) => {
     const { gradients } = step('0.1', normalizer, checkpoint)
-    expect(worstDistance(gradients, golden.all('grad.', `gradients-${normalizer}.safetensors`))).toBeLessThan(golden.tolerance)
+    expect(worstDistance(gradients, golden.all('grad.', `gradients-${normalizer}.safetensors`))).toBeLessThan(
+      golden.tolerance,
+    )
   })
 })

@@ -46,11 +46,16 @@ describe('twelve steps of uniform training against the reference', () => {
       return training.step(firsts.map((first) => rows(step, first, perDevice))).record
     })
     const { losses, gradNorms, learningRates } = golden.values
-    const seriesOf = (key: 'lossWeighted' | 'gradNorm' | 'learningRate') => records.map((record) => record[key])
+    const seriesOf = (key: 'lossWeighted' | 'gradNorm' | 'learningRate') =>
+      records.map((record) => record[key])
     expect(relativeDistance(seriesOf('lossWeighted'), losses)).toBeLessThan(golden.tolerance)
     expect(relativeDistance(seriesOf('gradNorm'), gradNorms)).toBeLessThan(golden.tolerance)
     expect(relativeDistance(seriesOf('learningRate'), learningRates)).toBeLessThan(1e-12)
-    expect(worstDistance(parameterValues(training.model), golden.all('final.'))).toBeLessThan(golden.tolerance)
-    expect(records.every(({ weightMean, essRatio, skipped }) => weightMean === 1 && essRatio === 1 && !skipped)).toBe(true)
+    expect(worstDistance(parameterValues(training.model), golden.all('final.'))).toBeLessThan(
+      golden.tolerance,
+    )
+    expect(
+      records.every(({ weightMean, essRatio, skipped }) => weightMean === 1 && essRatio === 1 && !skipped),
+    ).toBe(true)
   })
 })

@@ -55,20 +55,43 @@ function distances(actual: ReturnType<typeof step>, expected: ReturnType<typeof 
 const unpacked = batchOf(SAMPLES.map((sample) => [sample]))
 const LAYOUTS: Readonly<Record<string, readonly Batch[]>> = {
   'all in one packed row': [batchOf([[A, B, C, D, E]], { packing: true, maxLength: 24 })],
-  'two packed rows in another order': [batchOf([[C, D], [E, A, B]], { packing: true, maxLength: 16 })],
+  'two packed rows in another order': [
+    batchOf(
+      [
+        [C, D],
+        [E, A, B],
+      ],
+      { packing: true, maxLength: 16 },
+    ),
+  ],
   'packed and single rows in two micro-batches': [batchOf([[B, C]]), batchOf([[A], [E], [D]])],
-  'padding on the left': [batchOf(SAMPLES.map((sample) => [sample]), { paddingSide: 'left' })],
-  'padding far beyond the longest': [batchOf(SAMPLES.map((sample) => [sample]), { padTo: 20 })],
+  'padding on the left': [
+    batchOf(
+      SAMPLES.map((sample) => [sample]),
+      { paddingSide: 'left' },
+    ),
+  ],
+  'padding far beyond the longest': [
+    batchOf(
+      SAMPLES.map((sample) => [sample]),
+      { padTo: 20 },
+    ),
+  ],
 }
 
 describe.each(Object.entries(LAYOUTS))('%s', (_, batches) => {
-  it.each(NORMALIZERS)('gives the scores, weights, losses and gradients of single rows (%s)', (normalizer) => {
+  it.each(
+    NORMALIZERS,
+  )('gives the scores, weights, losses and gradients of single rows (%s)', (normalizer) => {
     const found = distances(step(batches, normalizer), step([unpacked], normalizer))
     for (const distance of Object.values(found)) expect(distance).toBeLessThan(1e-6)
   })
 
   it('stays within bfloat16 of single rows', () => {
-    const found = distances(step(batches, 'sample.wmean', 'bfloat16'), step([unpacked], 'sample.wmean', 'bfloat16'))
+    const found = distances(
+      step(batches, 'sample.wmean', 'bfloat16'),
+      step([unpacked], 'sample.wmean', 'bfloat16'),
+    )
     // Each product rounds its sum once, to 2^-9, and a layout decides which positions one product sums over: most
     // layouts keep scores, weights and losses to 1e-7, but no gradient comes closer than a few 1e-3.
     for (const distance of Object.values(found)) expect(distance).toBeLessThan(2e-2)
@@ -76,9 +99,14 @@ describe.each(Object.entries(LAYOUTS))('%s', (_, batches) => {
 })
 
 describe('a global gate', () => {
-  it.each(['adapt', 'adapt-calibrated'] as const)('gives a sample the same weight whatever is beside it (%s)', (preset) => {
+  it.each([
+    'adapt',
+    'adapt-calibrated',
+  ] as const)('gives a sample the same weight whatever is beside it (%s)', (preset) => {
     const weightIn = (batch: Batch) => {
-      using training = createCase(methodOf({ preset, gate: preset === 'adapt' ? { temperature: 0.1 } : { warmup_ratio: 0.05 } }))
+      using training = createCase(
+        methodOf({ preset, gate: preset === 'adapt' ? { temperature: 0.1 } : { warmup_ratio: 0.05 } }),
+      )
       // A common past, so that centring and calibration have something to go by.
       for (let n = 0; n < 3; n++) training.step([unpacked])
       const { samples } = training.step([batch]).events.totals

@@ -61,10 +61,16 @@ function gradientsOf(method: Method, batch: Batch, model = createTinyLlama()) {
 }
 
 describe('weights of exactly 1', () => {
-  it.each([true, false])('train like plain autograd over cross_entropy_loss and AdamW (tied head: %s)', (tied) => {
+  it.each([
+    true,
+    false,
+  ])('train like plain autograd over cross_entropy_loss and AdamW (tied head: %s)', (tied) => {
     const options = { tieWordEmbeddings: tied, initializerRange: 0.1 }
     const plain = createTinyLlama(options)
-    const adamw = new optim.AdamW(optim.decayGroups(plain.parameters(), 0.1), { learningRate: 0.01, beta2: 0.95 })
+    const adamw = new optim.AdamW(optim.decayGroups(plain.parameters(), 0.1), {
+      learningRate: 0.01,
+      beta2: 0.95,
+    })
     using training = createCase(methodOf({ preset: 'uniform', normalizer: 'token.mean' }), {
       model: createTinyLlama(options),
       schedule: 'constant',
@@ -75,7 +81,8 @@ describe('weights of exactly 1', () => {
       const loss = plainBackward(plain, batch)
       const { record } = training.step([batch])
       expect(Math.abs(record.lossWeighted / loss - 1)).toBeLessThan(1e-6)
-      if (step === 0) expect(wholeDistance(gradientValues(training.model), gradientValues(plain))).toBeLessThan(1e-6)
+      if (step === 0)
+        expect(wholeDistance(gradientValues(training.model), gradientValues(plain))).toBeLessThan(1e-6)
       adamw.step()
     }
     expect(wholeDistance(parameterValues(training.model), parameterValues(plain))).toBeLessThan(1e-6)
@@ -100,15 +107,23 @@ describe('a temperature towards infinity', () => {
     for (let step = 0; step < 4; step++) training.step([batchOf(rowsOfStep(step))])
     return parameterValues(training.model)
   }
-  it.each(['sample.wmean', 'token.wmean'] as const)('trains exactly like uniform weights (%s)', (normalizer) => {
+  it.each([
+    'sample.wmean',
+    'token.wmean',
+  ] as const)('trains exactly like uniform weights (%s)', (normalizer) => {
     const uniform = train(methodOf({ preset: 'uniform', normalizer }))
     expect(train(methodOf({ preset: 'adapt', gate: { temperature: 1e9 }, normalizer }))).toEqual(uniform)
   })
 
-  it.each(['sample.mean', 'token.mean'] as const)('gives half the gradient of uniform weights (%s)', (normalizer) => {
+  it.each([
+    'sample.mean',
+    'token.mean',
+  ] as const)('gives half the gradient of uniform weights (%s)', (normalizer) => {
     const batch = batchOf(rowsOfStep(0))
     const { gradients } = gradientsOf(methodOf({ preset: 'uniform', normalizer }), batch)
-    const halves = new Map(Array.from(gradients, ([name, values]) => [name, values.map((value) => value / 2)]))
+    const halves = new Map(
+      Array.from(gradients, ([name, values]) => [name, values.map((value) => value / 2)]),
+    )
     const found = gradientsOf(methodOf({ preset: 'adapt', gate: { temperature: 1e9 }, normalizer }), batch)
     expect(found.gradients).toEqual(halves)
   })
@@ -142,7 +157,8 @@ describe('weights that are 7 times as large', () => {
 
 describe('the static weight of a record', () => {
   const [row0, row1, row2] = rowsOfStep(3) as [TestSample[], TestSample[], TestSample[]]
-  const weighted = (row: readonly TestSample[], weight: number) => row.map((sample) => ({ ...sample, weight }))
+  const weighted = (row: readonly TestSample[], weight: number) =>
+    row.map((sample) => ({ ...sample, weight }))
   const both = (preset: 'uniform' | 'adapt', normalizer: Normalizer, rows: readonly TestSample[][]) => {
     const { gradients, totals } = gradientsOf(methodOf({ preset, normalizer }), batchOf(rows))
     return { gradients, loss: totals.lossWeighted }
@@ -161,6 +177,9 @@ describe('the static weight of a record', () => {
 
   it('is no part of the weight that statistics are made of', () => {
     const { totals } = gradientsOf(methodOf({ preset: 'uniform' }), batchOf([weighted(row0, 5)]))
-    expect(totals.samples.map(({ weight, sampleWeight }) => [weight, sampleWeight])).toEqual([[1, 5], [1, 5]])
+    expect(totals.samples.map(({ weight, sampleWeight }) => [weight, sampleWeight])).toEqual([
+      [1, 5],
+      [1, 5],
+    ])
   })
 })

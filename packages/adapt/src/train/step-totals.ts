@@ -22,7 +22,7 @@ export interface StepTotals {
   readonly samples: readonly SampleRecord[]
   /** Scores of all ranks' samples with labels. */
   readonly scores: Float64Array
-  /** (1/Z) sum_i w_i l_i, and the same with every gate weight 1; nats. */
+  /** (1/Z) sum_i w_i l_i, and the same with every gate weight 1; nats, 0 where Z is 0. */
   readonly lossWeighted: number
   readonly lossUnweighted: number
   /** Z of the normaliser. */
@@ -108,27 +108,30 @@ function total(
     )
     return [numerator, denominator(normalizer, weighted)]
   }
-  const [weightedSum, z, plainSum, plainZ, numTokens, processed] = collective.allReduceNumbers([
+  const [weightedSum, z, plainSum, plainZ, weightSum, numTokens, processed] = collective.allReduceNumbers([
     ...weigh(true),
     ...weigh(false),
+    labelled.reduce((sum, { weight, sampleWeight }) => sum + weight * sampleWeight, 0),
     labelled.reduce((sum, { tokens }) => sum + tokens, 0),
     numTokensProcessed,
-  ]) as [number, number, number, number, number, number]
-  const gradNorm = rawNorm / (options.lossScale * z)
-  const lossWeighted = weightedSum / z
+  ]) as [number, number, number, number, number, number, number]
+  // Nothing to learn from is a loss of 0, not 0 / 0.
+  const share = (numerator: number, divisor: number) => (divisor === 0 ? 0 : numerator / divisor)
+  const gradNorm = share(rawNorm, options.lossScale * z)
   const finite = Number.isFinite(rawNorm) && Number.isFinite(weightedSum)
   return {
     samples,
     scores: gatherScores(labelled, collective),
-    lossWeighted,
-    lossUnweighted: plainSum / plainZ,
+    lossWeighted: share(weightedSum, z),
+    lossUnweighted: share(plainSum, plainZ),
     denominator: z,
     gradNorm,
-    gradientScale: 1 / (options.lossScale * z),
+    gradientScale: share(1, options.lossScale * z),
     numTokens,
     numTokensProcessed: processed,
     isFinite: finite,
-    canUpdate: finite && z > 0 && Number.isFinite(gradNorm),
+    // With a count as Z, weights of 0 alone would still let the moments move the parameters.
+    canUpdate: finite && z > 0 && weightSum > 0 && Number.isFinite(gradNorm),
     signalMs,
   }
 }

@@ -85,7 +85,7 @@ export function trainStep(parts: TrainParts, batches: readonly Batch[]): StepTot
       optim.scaleGradients(optimizer.parameters, totals.gradientScale * clip)
       optimizer.step()
     }
-    clock.time(() => method.signal.afterStep?.(context))
+    clock.time(() => method.signal.afterStep?.(context, totals.isFinite))
     return { ...totals, signalMs: clock.ms() }
   })
 }

@@ -1,3 +1,4 @@
+import { detach } from '../ops.js'
 import type { Tensor } from '../tensor.js'
 
 /**
@@ -23,7 +24,7 @@ export const singleProcess: Collective = {
   rank: 0,
   worldSize: 1,
   allReduceSum() {},
-  allGather: (tensor) => [tensor],
+  allGather: (tensor) => [detach(tensor)],
   broadcast() {},
   allReduceNumbers: (values) => [...values],
   barrier() {},

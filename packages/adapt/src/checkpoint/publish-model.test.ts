@@ -1,0 +1,95 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { ResourceError } from '../errors.js'
+import { type Llama, loadModelFolder } from '../model/index.js'
+import { createTinyLlama, parameterValues } from '../model/tiny-llama.test.fixture.js'
+import { publishModel } from './publish-model.js'
+
+let root = ''
+let parent = ''
+let model: Llama
+beforeAll(() => void (root = mkdtempSync(path.join(os.tmpdir(), 'adapt-publish-'))))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+beforeEach(() => {
+  parent = mkdtempSync(path.join(root, 'case-'))
+  model = createTinyLlama()
+})
+afterEach(() => model.dispose())
+
+const target = () => path.join(parent, 'model')
+const load = () => {
+  const loaded = loadModelFolder(target())
+  const values = parameterValues(loaded)
+  loaded.dispose()
+  return values
+}
+
+describe('publishModel', () => {
+  it('writes a whole folder and nothing beside it', () => {
+    publishModel(model, target(), { bosId: 0 })
+    expect(readdirSync(parent)).toEqual(['model'])
+    expect(readdirSync(target()).sort()).toEqual(['config.json', 'model.safetensors'])
+    expect(load()).toEqual(parameterValues(model))
+  })
+
+  it('replaces an older folder with all that was in it', () => {
+    mkdirSync(target())
+    writeFileSync(path.join(target(), 'stale.bin'), 'x')
+    publishModel(model, target())
+    const other = createTinyLlama({}, 99)
+    publishModel(other, target())
+    expect(readdirSync(parent)).toEqual(['model'])
+    expect(existsSync(path.join(target(), 'stale.bin'))).toBe(false)
+    expect(load()).toEqual(parameterValues(other))
+    other.dispose()
+  })
+
+  it('clears what an attempt that was killed left under its own name', () => {
+    const leftover = `${target()}.tmp-${process.pid}`
+    mkdirSync(leftover)
+    writeFileSync(path.join(leftover, 'half'), 'x')
+    publishModel(model, target())
+    expect(readdirSync(parent)).toEqual(['model'])
+    expect(existsSync(path.join(target(), 'half'))).toBe(false)
+  })
+
+  it('leaves the older folder and no temporary one when the new one cannot be written', () => {
+    publishModel(model, target())
+    const before = readFileSync(path.join(target(), 'model.safetensors'))
+    const other = createTinyLlama({}, 99)
+    // A tokenizer "file" that is a folder cannot be copied.
+    const tokenizerFolder = path.join(parent, 'tokenizer')
+    mkdirSync(path.join(tokenizerFolder, 'tokenizer.json'), { recursive: true })
+    expect(() => publishModel(other, target(), { tokenizerFolder })).toThrow(ResourceError)
+    expect(readdirSync(parent).sort()).toEqual(['model', 'tokenizer'])
+    expect(readFileSync(path.join(target(), 'model.safetensors')).equals(before)).toBe(true)
+    other.dispose()
+  })
+
+  it('says where it could not write, with exit code 5', () => {
+    writeFileSync(path.join(parent, 'file'), 'x')
+    const impossible = path.join(parent, 'file', 'model')
+    expect(() => publishModel(model, impossible)).toThrow(
+      expect.objectContaining({
+        code: 'MODEL_WRITE',
+        exitCode: 5,
+        message: expect.stringContaining(impossible),
+      }),
+    )
+    expect(readdirSync(parent)).toEqual(['file'])
+  })
+
+  it('is not stopped by an older folder that a killed attempt had moved aside', () => {
+    publishModel(model, target())
+    const aside = `${target()}.old-${process.pid}`
+    mkdirSync(aside)
+    writeFileSync(path.join(aside, 'x'), 'x')
+    const other = createTinyLlama({}, 99)
+    publishModel(other, target())
+    expect(readdirSync(parent)).toEqual(['model'])
+    expect(load()).toEqual(parameterValues(other))
+    other.dispose()
+  })
+})

@@ -1,0 +1,173 @@
+import { distributed, scope, type Tensor, zeros } from '@adapt-ts/torch'
+import { afterAll, describe, expect, it } from 'vitest'
+import type { Batch } from '../batch/index.js'
+import { embedTokens, toModelInputs } from '../model/index.js'
+import { batchOf, createTinyLlama, createTokens, type TestSample } from '../model/tiny-llama.test.fixture.js'
+import type { SignalBatch, SignalContext } from '../signal/index.js'
+import { createMethod } from './create-method.js'
+import type { Method } from './method.js'
+import { type GateConfig, type MethodInput, resolveMethod, type SignalConfig } from './method-config.js'
+import { planWeights } from './weight-plan.js'
+
+const model = createTinyLlama()
+afterAll(() => model.dispose())
+
+const draw = createTokens(21)
+const SAMPLES: readonly TestSample[] = [6, 3, 9, 3, 5, 4, 7].map((length, i) => ({
+  tokens: draw(length),
+  labelsFrom: 1 + (i % 2),
+  id: `sample-${i}`,
+}))
+const UNLABELLED: TestSample = { tokens: draw(4), labelsFrom: 4, id: 'unlabelled' }
+const anchors = [batchOf([5, 3, 8].map((length) => [{ tokens: draw(length) }]))]
+
+function embed(batch: Batch): SignalBatch {
+  const inputs = toModelInputs(batch)
+  return { inputs, hidden_BTD: embedTokens(model, inputs), sampleLoss_S: () => zeros([batch.samples.length]) }
+}
+const context: SignalContext = { collective: distributed.singleProcess, anchors, embed }
+
+/** Every kind of signal and gate that the registries hold, with options that change their course. */
+const SIGNALS: Readonly<Record<SignalConfig['kind'], readonly MethodInput['signal'][]>> = {
+  constant: [{ kind: 'constant' }],
+  'model-embedding': [
+    { kind: 'model-embedding', refresh_every: 2 },
+    { kind: 'model-embedding', refresh_every: 2, center: true, pooling: 'mean' },
+    {
+      kind: 'model-embedding',
+      pooling: 'last',
+      tokens: 'response_only',
+      centroid_ema: 0.5,
+      score_eval: true,
+    },
+  ],
+}
+const GATES: Readonly<Record<GateConfig['kind'], MethodInput['gate']>> = {
+  identity: { kind: 'identity' },
+  sigmoid: { kind: 'sigmoid', temperature: 0.1 },
+  softmax: { kind: 'softmax', temperature: 0.1 },
+  'calibrated-sigmoid': { kind: 'calibrated-sigmoid', ess: 0.8, warmup_ratio: 0.2, update_every: 2 },
+}
+
+/** A method and the optimiser steps it has seen. */
+class Course {
+  readonly method: Method
+  step = 0
+
+  constructor(input: MethodInput) {
+    const config = resolveMethod(input, (path, message) => {
+      throw new Error(`${path.join('.')}: ${message}`)
+    })
+    this.method = createMethod(config, { totalSteps: 10, stepsPerEpoch: 5, isPlainText: true })
+  }
+
+  /** One optimiser step: scores and weights by sample id. */
+  run(batches: readonly Batch[]) {
+    const { signal, gate } = this.method
+    return scope(() => {
+      const report = signal.beforeStep?.(this.step, context)
+      if (report?.rescored) gate.rescore?.(report.rescored)
+      const plan = planWeights(this.method, batches, context)
+      const tensors: Tensor[] = []
+      const found = batches.flatMap((batch, i) => {
+        const { score_S, weight_S } = plan.weigh(i, embed(batch))
+        tensors.push(score_S, weight_S)
+        expect([score_S.shape, weight_S.shape]).toEqual([[batch.samples.length], [batch.samples.length]])
+        const scores = score_S.toFloat32Array()
+        const weights = weight_S.toFloat32Array()
+        return batch.samples.map((sample, s) => ({ sample, score: scores[s]!, weight: weights[s]! }))
+      })
+      expect(tensors.some((tensor) => tensor.requiresGrad)).toBe(false)
+      for (const { score, weight } of found) {
+        expect(Number.isFinite(score)).toBe(true)
+        expect(Number.isFinite(weight) && weight >= 0).toBe(true)
+      }
+      signal.afterStep?.(context, true)
+      this.step += 1
+      const labelled = found.filter(({ sample }) => sample.numLabels > 0)
+      gate.observe?.(
+        Float64Array.from(labelled, ({ score }) => score),
+        this.step,
+      )
+      return new Map(found.map(({ sample, weight }) => [sample.id, weight]))
+    })
+  }
+}
+
+const past = [
+  batchOf(SAMPLES.slice(0, 4).map((sample) => [sample])),
+  batchOf(SAMPLES.slice(4).map((sample) => [sample])),
+]
+const COMBINATIONS = Object.values(SIGNALS)
+  .flat()
+  .flatMap((signal) => Object.values(GATES).map((gate) => ({ signal: signal!, gate: gate! })))
+
+describe.each(COMBINATIONS)('$signal with $gate', (input) => {
+  const started = () => {
+    const course = new Course(input)
+    for (let n = 0; n < 4; n++) course.run(past)
+    return course
+  }
+  const near = (a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>) => {
+    expect([...a.keys()].sort()).toEqual([...b.keys()].sort())
+    for (const [id, weight] of b) expect(Math.abs(a.get(id)! - weight)).toBeLessThan(1e-5)
+  }
+
+  it('gives one finite weight >= 0 a sample, without gradient, from the first step on', () => {
+    const course = new Course(input)
+    for (let n = 0; n < 6; n++) expect(course.run(past).size).toBe(SAMPLES.length)
+  })
+
+  it('gives the same weights again in a second run', () => {
+    expect(started().run(past)).toEqual(started().run(past))
+  })
+
+  it('weighs one sample alone, one without labels, and an empty step', () => {
+    expect(
+      started()
+        .run([batchOf([[SAMPLES[0]!]])])
+        .get('sample-0'),
+    ).toBeGreaterThanOrEqual(0)
+    started().run([batchOf([[UNLABELLED]])])
+    expect(started().run([]).size).toBe(0)
+  })
+
+  it('does not let a sample without labels change the weights of the others', () => {
+    const found = started().run([...past, batchOf([[UNLABELLED]])])
+    found.delete('unlabelled')
+    near(found, started().run(past))
+  })
+
+  it('does not see the order of samples or how they are cut into micro-batches', () => {
+    const reversed = [batchOf([...SAMPLES].reverse().map((sample) => [sample]))]
+    near(started().run(reversed), started().run(past))
+    const packed = [batchOf([SAMPLES.slice(0, 3), SAMPLES.slice(3)], { packing: true, maxLength: 21 })]
+    near(started().run(packed), started().run(past))
+  })
+
+  it('continues from its state as if it had not been interrupted', () => {
+    const course = started()
+    const { signal, gate } = course.method
+    const resumed = new Course(input)
+    const { json, tensors } = signal.state()
+    resumed.method.signal.load({ json: JSON.parse(JSON.stringify(json)) as Record<string, unknown>, tensors })
+    resumed.method.gate.load(JSON.parse(JSON.stringify(gate.state())) as Record<string, unknown>)
+    resumed.step = course.step
+    for (let n = 0; n < 4; n++) expect(resumed.run(past)).toEqual(course.run(past))
+    signal.dispose()
+    expect(resumed.run(past).size).toBe(SAMPLES.length)
+  })
+})
+
+describe('a gate over the whole step', () => {
+  it('gives samples without labels weight 0 and the others a mean of 1', () => {
+    const course = new Course({
+      signal: { kind: 'model-embedding' },
+      gate: { kind: 'softmax', temperature: 0.1 },
+    })
+    const weights = course.run([...past, batchOf([[UNLABELLED]])])
+    expect(weights.get('unlabelled')).toBe(0)
+    weights.delete('unlabelled')
+    expect([...weights.values()].reduce((a, b) => a + b) / SAMPLES.length).toBeCloseTo(1, 5)
+  })
+})

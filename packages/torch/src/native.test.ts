@@ -1,0 +1,75 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, it } from 'vitest'
+import { runModule } from './testing/child-process.test.fixture.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'torch-native-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const build = JSON.parse(
+  readFileSync(
+    process.env.ADAPT_TORCH_BUILD ?? fileURLToPath(new URL('../build/current.json', import.meta.url)),
+    'utf8',
+  ),
+) as Record<string, unknown>
+const PRINT_ERROR = `
+  try { torch.ones([1]); console.log('loaded') }
+  catch (error) { console.log(error.name, error.code, error.message.includes('npm run setup'), error.message.includes('\\n')) }`
+
+function buildFile(change: Record<string, unknown>): string {
+  const path = join(folder, 'build.json')
+  writeFileSync(path, JSON.stringify({ ...build, ...change }))
+  return path
+}
+
+describe('loading the engine', () => {
+  it('happens on first use, not on import', () => {
+    const { status, stdout } = runModule('console.log(typeof torch.ones)', {
+      ADAPT_TORCH_BUILD: '/nowhere.json',
+    })
+    expect([status, stdout]).toEqual([0, 'function\n'])
+  })
+
+  it('takes the build that the environment names', () => {
+    expect(runModule(PRINT_ERROR, { ADAPT_TORCH_BUILD: buildFile({}) }).stdout).toBe('loaded\n')
+  })
+
+  it('says how to mend a build that is not there', () => {
+    const { stdout } = runModule(PRINT_ERROR, { ADAPT_TORCH_BUILD: join(folder, 'nothing.json') })
+    expect(stdout).toBe('TorchError ADDON_NOT_BUILT true false\n')
+  })
+
+  it('says how to mend an add-on that does not load', () => {
+    const broken = join(folder, 'broken.node')
+    writeFileSync(broken, 'no library')
+    const addon = relative(fileURLToPath(new URL('../', import.meta.url)), broken)
+    for (const path of [addon, 'build/nothing.node']) {
+      const { stdout } = runModule(PRINT_ERROR, { ADAPT_TORCH_BUILD: buildFile({ addon: path }) })
+      expect(stdout).toBe('TorchError LIBTORCH_NOT_FOUND true false\n')
+    }
+  })
+
+  it('takes the number of threads from the environment', () => {
+    const print = 'console.log(torch.buildInfo().numThreads)'
+    expect(runModule(print, { ADAPT_NUM_THREADS: '3' }).stdout).toBe('3\n')
+    expect(Number(runModule(print, { ADAPT_NUM_THREADS: 'many' }).stdout)).toBeGreaterThan(0)
+  })
+
+  it('can leave the memory to the system allocator', () => {
+    const print = 'torch.ones([10]); console.log(torch.memoryStats().allocatedBytes)'
+    expect(runModule(print, { ADAPT_TORCH_ALLOCATOR: 'system' }).stdout).toBe('0\n')
+    expect(runModule(print).stdout).toBe('40\n')
+  })
+
+  it('warns of tensors that were collected without being disposed, when asked', () => {
+    const leak = `
+      for (let i = 0; i < 50; i++) torch.ones([1])
+      for (let i = 0; i < 20; i++) { globalThis.gc(); await new Promise((resolve) => setTimeout(resolve, 5)) }`
+    const run = (env: Record<string, string>) =>
+      runModule(leak, { NODE_OPTIONS: '--expose-gc', ...env }).stderr.includes('collected without dispose')
+    expect(run({ ADAPT_TORCH_LEAKS: '1' })).toBe(true)
+    expect(run({})).toBe(false)
+  })
+})

@@ -263,6 +263,7 @@ NAPI_MODULE_INIT() {
     exportAutograd(env, exports);
     exportHost(env, exports);
     exportSystem(env, exports);
+    exportOnednnLinear(env, exports);
     return exports;
   } catch (...) {
     return throwMapped(env);

@@ -73,6 +73,11 @@ export function enableGrad<T>(fn: () => T): T {
 
 const autocastStack: string[] = []
 
+/** Whether the code runs inside `autocast`. */
+export function autocastActive(): boolean {
+  return autocastStack.length > 0
+}
+
 /**
  * Runs `fn` with matrix products in `dtype`, as torch.autocast. Weights cast inside are cached until the
  * outermost region ends. Keep backward outside.

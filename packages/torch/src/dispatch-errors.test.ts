@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import {
   bind,
@@ -9,6 +10,7 @@ import {
   ops,
   scope,
   type Tensor,
+  TorchError,
   tensor,
 } from './index.js'
 import { codeOf, torchErrorOf, valuesOf } from './testing/compare.test.fixture.js'
@@ -45,6 +47,7 @@ const faults: Readonly<Record<string, readonly Fault[]>> = {
     ['an unknown keyword', () => packet('add')(x, x, { gamma: 1 }), /gamma/],
     ['a word that is no dtype', () => packet('to')(x, 'float33'), /float33/],
     ['a missing argument', () => packet('mm')(x), /aten::mm/],
+    ['a keyword argument by position', () => packet('zeros')([1], 'float32'), /\(\[1\], "float32"\)/],
   ],
   MISSING_ARGUMENT: [['too few', () => mm(x), /`mat2`: is required/]],
   BAD_ARGUMENT: [
@@ -58,6 +61,7 @@ const faults: Readonly<Record<string, readonly Fault[]>> = {
     ['a boolean for a tensor', () => mm(x, true), /expected tensor, received a boolean/],
     ['a generator for a tensor', () => mm(x, new Generator(0)), /received a generator/],
     ['a word for a tensor', () => mm(x, 'y'), /expected tensor, received "y"/],
+    ['a text of two lines', () => mm(x, 'a\nb'), /received "a\\nb"/],
     ['null for a tensor', () => mm(x, null), /expected tensor, received null/],
     [
       'a function',
@@ -104,6 +108,28 @@ describe('a failed call', () => {
     expect(error.message).toMatch(message)
     expect(error.message).not.toContain('\n')
     expect(error.message).not.toMatch(/Exception raised|frame #|\.cpp/)
+  })
+
+  it('is an error of one line with a code, whatever was passed', () => {
+    const operators = [mm, add, cat, zeros, triu, permute, packet('sum'), packet('to'), packet('clamp')]
+    const anything = fc.oneof(
+      fc.anything({ withBigInt: true, withNullPrototype: true, withTypedArray: true, withSparseArray: true }),
+      fc.constantFrom(x, freed, Symbol('s'), new Generator(0), () => x),
+    )
+    fc.assert(
+      fc.property(fc.constantFrom(...operators), fc.array(anything, { maxLength: 4 }), (operator, args) => {
+        scope(() => {
+          try {
+            operator(...(args as Tensor[]))
+          } catch (error) {
+            expect(error).toBeInstanceOf(TorchError)
+            expect((error as TorchError).code).toMatch(/^[A-Z][A-Z_]+$/)
+            expect((error as TorchError).message).not.toContain('\n')
+          }
+        })
+      }),
+      { numRuns: 500 },
+    )
   })
 
   it('names the operator and describes every argument', () => {

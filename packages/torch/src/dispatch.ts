@@ -78,14 +78,16 @@ function describeTensor(tensor: Tensor): string {
   }
 }
 
-function describe(value: Argument): string {
+/** One line, of bounded length, for any value at all. */
+function describe(value: unknown): string {
   if (value instanceof Tensor) return describeTensor(value)
-  if (Array.isArray(value))
-    return `[${value
-      .slice(0, 4)
-      .map((item) => describe(item as Argument))
-      .join(', ')}${value.length > 4 ? ', ...' : ''}]`
-  return value !== null && typeof value === 'object' ? 'object' : String(value)
+  if (Array.isArray(value)) {
+    const items = value.slice(0, 4).map((item) => (Array.isArray(item) ? '[...]' : describe(item)))
+    return `[${items.join(', ')}${value.length > 4 ? ', ...' : ''}]`
+  }
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100))
+  const isPlain = value === null || ['number', 'bigint', 'boolean', 'undefined'].includes(typeof value)
+  return isPlain ? String(value) : typeof value
 }
 
 /** Runs one resolved operator. In-place and out= results are the argument objects themselves. */
@@ -201,7 +203,7 @@ function createPacket(name: string): Operator {
         return invoke(label, info, args)
     }
     const given = args
-      .map((value) => (isKeywords(value) ? JSON.stringify(Object.keys(value)) : describe(value as Argument)))
+      .map((value) => (isKeywords(value) ? JSON.stringify(Object.keys(value)) : describe(value)))
       .join(', ')
     throw new TorchError(
       'NO_MATCHING_OVERLOAD',

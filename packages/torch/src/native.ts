@@ -66,6 +66,7 @@ export interface Native {
   meta(handle: number): void
   readFile(handle: number, fd: number, offset: number): void
   writeFile(handle: number, fd: number, offset: number): number
+  onednnLinear(input: number, weight: number): number
   info(): { version: string; numThreads: number; hasCuda: boolean; config: string }
   setNumThreads(threads: number): void
   loadLibrary(path: string): void

@@ -7,6 +7,7 @@ import { bind, type Operator } from './dispatch.js'
 import type { DType } from './dtype.js'
 import { TorchError } from './errors.js'
 import type { Generator } from './generator.js'
+import { onednnLinear, prefersOnednnLinear } from './onednn-linear.js'
 import { fromBytes, setHostCast, type Tensor, type TypedArray } from './tensor.js'
 
 export interface TensorOptions {
@@ -238,7 +239,10 @@ export const bmm = (x: Tensor, y: Tensor) => one(OP.bmm, x, y)
 export const baddbmm = (input: Tensor, x: Tensor, y: Tensor, { beta = 1, alpha = 1 } = {}) =>
   one(OP.baddbmm, input, x, y, { beta, alpha })
 /** x @ weight^T + bias, weight [out, in]. */
-export const linear = (x: Tensor, weight: Tensor, bias?: Tensor) => one(OP.linear, x, weight, bias)
+export const linear = (x: Tensor, weight: Tensor, bias?: Tensor) =>
+  bias === undefined && prefersOnednnLinear(x, weight)
+    ? onednnLinear(x, weight)
+    : one(OP.linear, x, weight, bias)
 /** Rows of weight [V, D] by int64 ids of any shape. */
 export const embedding = (weight: Tensor, ids: Tensor) => one(OP.embedding, weight, ids)
 

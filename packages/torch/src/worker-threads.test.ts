@@ -44,15 +44,17 @@ describe('worker threads', () => {
     expect(memoryStats().allocatedBytes).toBe(allocatedBytes)
   })
 
-  it('can be the only ones that load the engine, one after the other', () => {
+  it('can be the only ones that load the engine, at once and one after the other', () => {
     const { status, signal, stdout, stderr } = runModule(`
       import { Worker } from 'node:worker_threads'
-      for (let seed = 0; seed < 3; seed++) {
+      const run = async (seed) => {
         const workerData = { seed, steps: 2, foreignHandle: -1 }
         const worker = new Worker(new URL(${JSON.stringify(file.href)}), { workerData, execArgv: [] })
         worker.on('message', ({ losses }) => console.log(losses.length))
         await new Promise((resolve, reject) => worker.on('error', reject).on('exit', resolve))
-      }`)
+      }
+      await Promise.all([run(0), run(1)])
+      await run(2)`)
     expect({ status, signal, stdout, stderr }).toEqual({
       status: 0,
       signal: null,

@@ -78,7 +78,7 @@ export function chunkedCrossEntropy(
   return noGrad(() =>
     scope(() => {
       const numPositions = labels_N.shape[0]!
-      const products = headProducts(asDType(head, computeDtype), { dtype: computeDtype, forHidden: true })
+      const products = headProducts(asDType(head, computeDtype), { forHidden: true })
       const minusOne_C1 = full([Math.min(chunkSize, numPositions), 1], -1, { device: head.device })
       const headGrad = head.requiresGrad ? (head.grad ?? zerosLike(head)) : undefined
       const losses: Tensor[] = []
@@ -121,7 +121,7 @@ export function chunkedTokenLosses(
 ): Tensor {
   return noGrad(() =>
     scope(() => {
-      const products = headProducts(asDType(head, computeDtype), { dtype: computeDtype, forHidden: false })
+      const products = headProducts(asDType(head, computeDtype), { forHidden: false })
       const losses = Array.from(chunks(labels_N.shape[0]!, chunkSize), ([start, length]) =>
         scope(() => {
           const hidden_CD = asDType(narrow(hidden_ND, 0, start, length), computeDtype)

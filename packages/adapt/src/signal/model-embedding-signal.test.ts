@@ -28,11 +28,11 @@ function setUp(anchors: Vectors, options: ModelEmbeddingOptions = {}) {
     signal,
     moveAnchors: (vectors: Vectors) => states.move(anchorBatch, vectors),
     /** One optimiser step over these embeddings: the refresh, if any, and the scores. */
-    step(vectors: Vectors, isFinite = true) {
+    step(vectors: Vectors, wasFinite = true) {
       return scope(() => {
         const refresh = signal.beforeStep(step++, context)
         const scores = [...signal.score(states.embed(states.batch(vectors))).toFloat32Array()]
-        signal.afterStep(context, isFinite)
+        signal.afterStep(context, wasFinite)
         return { refresh, scores }
       })
     },

@@ -153,10 +153,10 @@ export class ModelEmbeddingSignal implements Signal {
   }
 
   /** Remembers the step's samples in global order; a centring mean follows, and c with it. */
-  afterStep({ collective }: SignalContext, isFinite: boolean): void {
+  afterStep({ collective }: SignalContext, wasFinite: boolean): void {
     const seen = this.pending
     this.pending = []
-    if (isFinite) {
+    if (wasFinite) {
       scope(() => {
         for (const { rows } of gatherInOrder(seen, collective)) this.reservoir.push(rows)
       })

@@ -57,7 +57,7 @@ export interface Signal {
    * Called after the step's last micro-batch, on every rank. When the step was not finite (its loss or gradient),
    * nothing that was seen in it may be kept.
    */
-  afterStep?(context: SignalContext, isFinite: boolean): void
+  afterStep?(context: SignalContext, wasFinite: boolean): void
   state(): PluginState
   load(state: PluginState): void
   dispose(): void

@@ -43,8 +43,13 @@ export function joinVirtualRanks(memory: VirtualRankMemory, rank: number, timeou
       Atomics.store(control, ARRIVED, 0)
       Atomics.add(control, GENERATION, 1)
       Atomics.notify(control, GENERATION)
-    } else if (Atomics.wait(control, GENERATION, generation, timeoutMs) === 'timed-out') {
-      throw new TorchError('COLLECTIVE_TIMEOUT', `rank ${rank} waited ${timeoutMs} ms for its peers`)
+      return
+    }
+    // The notice of the barrier before may wake a rank that waits here already: only the generation counts.
+    while (Atomics.load(control, GENERATION) === generation) {
+      if (Atomics.wait(control, GENERATION, generation, timeoutMs) === 'timed-out') {
+        throw new TorchError('COLLECTIVE_TIMEOUT', `rank ${rank} waited ${timeoutMs} ms for its peers`)
+      }
     }
   }
 

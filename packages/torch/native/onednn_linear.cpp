@@ -1,0 +1,66 @@
+// x W^T in float32 through oneDNN, with its gradient. LibTorch 2 on x86 multiplies float32 with MKL, which takes a
+// slow path on processors that are not Intel's; `mkldnn::_linear_pointwise` does not, but has no backward of its own.
+#include "environment.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace adapt {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+const c10::optional<c10::OperatorHandle>& linearPointwise() {
+  static const c10::optional<c10::OperatorHandle> handle =
+      c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+  return handle;
+}
+
+// [..., K] x [N, K] -> [..., N]
+at::Tensor product(const at::Tensor& input, const at::Tensor& weight) {
+  torch::jit::Stack stack;
+  stack.emplace_back(input);
+  stack.emplace_back(weight);
+  stack.emplace_back(c10::IValue());  // bias
+  stack.emplace_back(std::string("none"));
+  stack.emplace_back(c10::List<c10::optional<at::Scalar>>());
+  stack.emplace_back(std::string());
+  linearPointwise()->callBoxed(stack);
+  return stack[0].toTensor();
+}
+
+class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight) {
+    context->save_for_backward({input, weight});
+    return product(input, weight);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor& input = saved[0];
+    const at::Tensor& weight = saved[1];
+    const at::Tensor gradient = gradients[0].contiguous();
+    at::Tensor inputGradient, weightGradient;
+    if (context->needs_input_grad(0)) inputGradient = product(gradient, weight.t().contiguous());
+    if (context->needs_input_grad(1)) {
+      const at::Tensor rows = gradient.reshape({-1, weight.size(0)});
+      weightGradient = at::mm(rows.t(), input.reshape({-1, weight.size(1)}));
+    }
+    return {inputGradient, weightGradient};
+  }
+};
+
+// onednnLinear(input, weight) -> handle
+napi_value onednnLinear(Call& call) {
+  if (!linearPointwise()) throw CodedError("NO_SUCH_OPERATOR", "this LibTorch has no mkldnn::_linear_pointwise");
+  return call.fromNumber(call.state.slots.add(OnednnLinear::apply(call.tensor(0), call.tensor(1))));
+}
+
+}  // namespace
+
+void exportOnednnLinear(napi_env env, napi_value exports) {
+  exportFunction(env, exports, "onednnLinear", guarded<onednnLinear>);
+}
+
+}  // namespace adapt

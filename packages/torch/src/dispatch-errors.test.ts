@@ -26,6 +26,8 @@ const liveAtStart = memoryStats().liveTensors
 const x = ones([2, 3])
 const freed = ones([2, 3])
 freed.dispose()
+const loop: unknown[] = []
+loop.push(loop)
 /** Argument values that the types refuse but JavaScript callers can pass. */
 const untyped = (value: unknown) => value as Tensor
 
@@ -46,6 +48,7 @@ const faults: Readonly<Record<string, readonly Fault[]>> = {
     ['kinds that fit none', () => packet('add')(x, [1, 2]), /float32\[2, 3\].*\[1, 2\].*aten::add\.Tensor/],
     ['an unknown keyword', () => packet('add')(x, x, { gamma: 1 }), /gamma/],
     ['a word that is no dtype', () => packet('to')(x, 'float33'), /float33/],
+    ['a word that is no device', () => packet('zeros')([1], { device: 'gpu' }), /\(\[1\], device: "gpu"\)/],
     ['a missing argument', () => packet('mm')(x), /aten::mm/],
     ['a keyword argument by position', () => packet('zeros')([1], 'float32'), /\(\[1\], "float32"\)/],
   ],
@@ -61,6 +64,7 @@ const faults: Readonly<Record<string, readonly Fault[]>> = {
     ['a boolean for a tensor', () => mm(x, true), /expected tensor, received a boolean/],
     ['a generator for a tensor', () => mm(x, new Generator(0)), /received a generator/],
     ['a word for a tensor', () => mm(x, 'y'), /expected tensor, received "y"/],
+    ['a list that holds itself', () => mm(x, untyped(loop)), /a list with object/],
     ['a text of two lines', () => mm(x, 'a\nb'), /received "a\\nb"/],
     ['null for a tensor', () => mm(x, null), /expected tensor, received null/],
     [

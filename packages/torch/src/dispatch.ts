@@ -203,7 +203,11 @@ function createPacket(name: string): Operator {
         return invoke(label, info, args)
     }
     const given = args
-      .map((value) => (isKeywords(value) ? JSON.stringify(Object.keys(value)) : describe(value)))
+      .flatMap((value) =>
+        isKeywords(value)
+          ? Object.entries(value).map(([key, one]) => `${key}: ${describe(one)}`)
+          : describe(value),
+      )
       .join(', ')
     throw new TorchError(
       'NO_MATCHING_OVERLOAD',

@@ -32,6 +32,42 @@ describe('an operator', () => {
     }
   })
 
+  it('leaves its argument alone where the name does not', () => {
+    const index = torch.tensor([0], [1], { dtype: 'int64' })
+    const one = row(5)
+    const pure = [
+      torch.exp,
+      torch.neg,
+      torch.sqrt,
+      (v: Tensor) => torch.add(v, v),
+      (v: Tensor) => torch.mul(v, 2),
+    ]
+    for (const op of [...pure, (v: Tensor) => torch.indexAdd(v, 0, index, one)]) {
+      const v = row(1, 2)
+      expect(op(v)).not.toBe(v)
+      expect(valuesOf(v)).toEqual([1, 2])
+    }
+  })
+
+  it('fills memory that was used before', () => {
+    const n = 2 ** 18
+    const like = torch.full([n], 3)
+    const used = () => torch.full([n], 7).dispose()
+    const fresh = [() => torch.zeros([n]), () => torch.ones([n]), () => torch.zerosLike(like)]
+    for (const [i, make] of fresh.entries()) {
+      used()
+      expect(new Set(valuesOf(make()))).toEqual(new Set([i % 2]))
+    }
+  })
+
+  it('gives detached tensors the same memory and no graph', () => {
+    const v = row(1, 2).setRequiresGrad()
+    const apart = torch.detach(v)
+    expect([apart === v, apart.requiresGrad]).toEqual([false, false])
+    torch.fill_(apart, 5)
+    expect(valuesOf(v)).toEqual([5, 5])
+  })
+
   it('shares memory between views and not between copies', () => {
     const v = matrix()
     torch.zero_(torch.select(v, 0, 0))

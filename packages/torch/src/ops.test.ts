@@ -105,7 +105,7 @@ const checks: Readonly<Record<string, readonly Check[]>> = {
   isFiniteMask: [[() => torch.isFiniteMask(row(1, NaN, -Infinity)), [1, 0, 0], [3], 'bool']],
   eq: [
     [() => torch.eq(ids(1, 2), ids(1, 3)), [1, 0], [2], 'bool'],
-    [() => torch.eq(ids(1, 2), 2), [0, 1], [2], 'bool'],
+    [() => torch.eq(ids(1, 2, 3), 2), [0, 1, 0], [3], 'bool'],
   ],
   ge: [[() => torch.ge(row(1, 2, 3), 2), [0, 1, 1], [3], 'bool']],
   le: [[() => torch.le(row(1, 2, 3), row(2, 2, 2)), [1, 1, 0], [3], 'bool']],
@@ -203,9 +203,9 @@ const checks: Readonly<Record<string, readonly Check[]>> = {
 }
 
 describe('ops', () => {
-  const cases = Object.entries(checks).flatMap(([name, list]) => list.map((check) => ({ name, check })))
+  const cases = Object.entries(checks).flatMap(([name, list]) => list.map((check) => [name, check] as const))
 
-  it.each(cases)('$name computes what its name says', ({ check: [call, values, shape, dtype] }) => {
+  it.each(cases)('%s computes what its name says', (_, [call, values, shape, dtype]) => {
     const result = call()
     if (typeof values === 'boolean') {
       expect(result).toBe(values)

@@ -73,7 +73,10 @@ describe('scope', () => {
         const total = tensor([1], [1])
         const same = scope(() => scope(() => add_(total, ones([1]))))
         expect(same).toBe(total)
-        scope(() => scope(() => scope(() => total)))
+        scope(() => {
+          scope(() => total)
+          scope(() => scope(() => total))
+        })
         expect(valuesOf(total)).toEqual([2])
       })
     })

@@ -85,8 +85,12 @@ describe('copies from typed arrays', () => {
     expect(error.context.shape).toEqual(shape)
   })
 
-  it('refuse arrays that have no dtype', () => {
-    expect(codeOf(() => tensor(new Uint32Array(2) as unknown as Int32Array, [2]))).toBe('UNKNOWN_DTYPE')
+  it('refuse arrays and names that have no dtype', () => {
+    const error = torchErrorOf(() => tensor(new Uint32Array(2) as unknown as Int32Array, [2]))
+    expect([error.code, error.message]).toEqual([
+      'UNKNOWN_DTYPE',
+      'tensor: no dtype for [object Uint32Array]',
+    ])
     expect(codeOf(() => tensor([1], [1], { dtype: 'float8' as DType }))).toBe('BAD_ARGUMENT')
     expect(codeOf(() => scalarTypeOf('float8' as DType))).toBe('UNKNOWN_DTYPE')
   })

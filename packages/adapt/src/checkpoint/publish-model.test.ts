@@ -10,7 +10,9 @@ import { publishModel } from './publish-model.js'
 let root = ''
 let parent = ''
 let model: Llama
-beforeAll(() => void (root = mkdtempSync(path.join(os.tmpdir(), 'adapt-publish-'))))
+beforeAll(() => {
+  root = mkdtempSync(path.join(os.tmpdir(), 'adapt-publish-'))
+})
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 beforeEach(() => {
   parent = mkdtempSync(path.join(root, 'case-'))

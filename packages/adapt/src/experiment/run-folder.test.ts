@@ -7,9 +7,13 @@ import { openRunFolder, type RunState } from './run-folder.js'
 
 let root = ''
 let folder = ''
-beforeAll(() => void (root = mkdtempSync(path.join(os.tmpdir(), 'adapt-run-folder-'))))
+beforeAll(() => {
+  root = mkdtempSync(path.join(os.tmpdir(), 'adapt-run-folder-'))
+})
 afterAll(() => rmSync(root, { recursive: true, force: true }))
-beforeEach(() => void (folder = path.join(mkdtempSync(path.join(root, 'case-')), 'run')))
+beforeEach(() => {
+  folder = path.join(mkdtempSync(path.join(root, 'case-')), 'run')
+})
 
 const put = (name: string, content = 'x') => {
   mkdirSync(path.dirname(path.join(folder, name)), { recursive: true })

@@ -29,7 +29,9 @@ const labels = Int32Array.from({ length: N }, (_, n) => (n * 7) % V)
 const weights = Float32Array.from({ length: N }, (_, n) => (n === 4 ? 0 : 0.1 + n / N))
 const head = new nn.Parameter(random(2, [V, D]))
 afterAll(() => head.dispose())
-beforeEach(() => void (head.grad = undefined))
+beforeEach(() => {
+  head.grad = undefined
+})
 
 const labels_N = () => tensor(labels, [N], { dtype: 'int64' })
 

@@ -18,9 +18,13 @@ import {
 
 let root = ''
 let folder = ''
-beforeAll(() => void (root = mkdtempSync(path.join(os.tmpdir(), 'adapt-model-'))))
+beforeAll(() => {
+  root = mkdtempSync(path.join(os.tmpdir(), 'adapt-model-'))
+})
 afterAll(() => rmSync(root, { recursive: true, force: true }))
-beforeEach(() => void (folder = mkdtempSync(path.join(root, 'case-'))))
+beforeEach(() => {
+  folder = mkdtempSync(path.join(root, 'case-'))
+})
 
 const inFolder = (name: string) => path.join(folder, name)
 const readConfig = () => JSON.parse(readFileSync(inFolder('config.json'), 'utf8')) as Record<string, unknown>

@@ -9,6 +9,8 @@ export interface RankTask {
 
 export interface RankReport {
   readonly rank: number
+  /** Tensors that allReduceSum left in the scope. */
+  readonly temporaries: number
   readonly sums: readonly (readonly number[])[]
   readonly sumDtype: string
   readonly gathered: readonly {
@@ -31,7 +33,9 @@ const liveBefore = memoryStats().liveTensors
 const report = scope((): RankReport => {
   const floats = full([2, 2], rank + 1)
   const halves = full([3], 2 ** rank, { dtype: 'bfloat16' })
+  const liveOutside = memoryStats().liveTensors
   ranks.allReduceSum([floats, halves])
+  const temporaries = memoryStats().liveTensors - liveOutside
 
   // Rank r brings r rows, so that rank 0 brings none.
   const rows = full([rank, 3], rank, { dtype: 'int64' })
@@ -55,7 +59,8 @@ const report = scope((): RankReport => {
     return Atomics.load(counter, 1) - generation
   })
   const result = {
-    rank,
+    rank: ranks.rank,
+    temporaries,
     sums: [Array.from(floats.toFloat64Array()), Array.from(halves.toFloat64Array())],
     sumDtype: halves.dtype,
     gathered: [...gathered, ...unknownWidth].map((one) => ({

@@ -71,8 +71,8 @@ describe.each([2, 4])('%i virtual ranks', (worldSize) => {
   })
 
   it('know their place and leave no tensors behind', async () => {
-    expect((await reports).map(({ rank, leakedTensors }) => [rank, leakedTensors])).toEqual(
-      all.map((rank) => [rank, 0]),
+    expect((await reports).map((report) => [report.rank, report.temporaries, report.leakedTensors])).toEqual(
+      all.map((rank) => [rank, 0, 0]),
     )
   })
 })

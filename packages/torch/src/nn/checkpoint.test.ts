@@ -61,7 +61,7 @@ afterEach(() => {
   all[Symbol.dispose]()
 })
 
-const segments = () => model.blocks.map((block) => (input: Tensor) => block.run(input))
+const segments = () => model.blocks.map((block) => (input: Tensor) => block.forward(input))
 
 function takeGradients(): Tensor[] {
   const taken = model.parameters().map((parameter) => parameter.grad!)

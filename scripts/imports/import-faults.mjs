@@ -32,7 +32,8 @@ export function findImportFaults(projectDir) {
       const shown = path.relative(projectDir, file)
       const numLines = text.split('\n').length
       if (numLines > longFileLines) longFiles.push(`${shown}: ${numLines} lines`)
-      const isTest = file.endsWith('.test.ts')
+      // A test's own worker threads and fixtures are named like it: x.test.worker.ts, x.test.fixture.ts.
+      const isTest = /\.test(\.\w+)?\.ts$/.test(file)
       for (const { specifier, line } of importsOf(text)) {
         const at = `${shown}:${line}`
         const place = { name, sourceDir, file, isTest, dependencies, developed }

@@ -54,7 +54,16 @@ class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
 // onednnLinear(input, weight) -> handle
 napi_value onednnLinear(Call& call) {
   if (!linearPointwise()) throw CodedError("NO_SUCH_OPERATOR", "this LibTorch has no mkldnn::_linear_pointwise");
-  return call.fromNumber(call.state.slots.add(OnednnLinear::apply(call.tensor(0), call.tensor(1))));
+  const at::Tensor& input = call.tensor(0);
+  const at::Tensor& weight = call.tensor(1);
+  // The kernel trusts its caller: with other shapes it reads past the end.
+  if (weight.dim() != 2 || input.dim() < 1 || input.size(-1) != weight.size(1))
+    throw CodedError("SHAPE_MISMATCH", "expected [..., K] and a weight [N, K]");
+  for (const at::Tensor* tensor : {&input, &weight}) {
+    if (tensor->scalar_type() != at::kFloat || !tensor->device().is_cpu())
+      throw CodedError("TYPE_ERROR", "expected float32 tensors on the CPU");
+  }
+  return call.fromNumber(call.state.slots.add(OnednnLinear::apply(input, weight)));
 }
 
 }  // namespace

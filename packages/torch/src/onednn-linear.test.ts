@@ -134,16 +134,17 @@ describe.runIf(available)('linear by oneDNN', () => {
   })
 
   it('refuses what does not fit, in one line', () => {
-    const wrong: readonly [Tensor, Tensor][] = [
-      [ones([2, 3]), ones([4, 5])],
-      [ones([2, 3]), ones([3])],
-      [ones([]), ones([4, 3])],
-      [ones([2, 3]), ones([1, 4, 3])],
-      [ones([2, 3], { dtype: 'float64' }), ones([4, 3])],
-      [tensor([1, 2, 3], [1, 3], { dtype: 'int64' }), ones([4, 3])],
+    const wrong: readonly [Tensor, Tensor, string][] = [
+      [ones([2, 3]), ones([4, 5]), 'SHAPE_MISMATCH'],
+      [ones([2, 3]), ones([3]), 'SHAPE_MISMATCH'],
+      [ones([]), ones([4, 3]), 'SHAPE_MISMATCH'],
+      [ones([2, 3]), ones([1, 4, 3]), 'SHAPE_MISMATCH'],
+      [ones([2, 3], { dtype: 'float64' }), ones([4, 3]), 'TYPE_ERROR'],
+      [tensor([1, 2, 3], [1, 3], { dtype: 'int64' }), ones([4, 3]), 'TYPE_ERROR'],
     ]
-    for (const [x, weight] of wrong) {
+    for (const [x, weight, code] of wrong) {
       const error = torchErrorOf(() => onednnLinear(x, weight))
+      expect(error.code).toBe(code)
       expect(error.message).toMatch(/^linear\(Tensor\(/)
       expect(error.message).not.toContain('\n')
     }

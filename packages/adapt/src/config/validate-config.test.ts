@@ -90,7 +90,9 @@ describe('keys against each other', () => {
 
   it('refuses a share of the old centroid with centring, which rebuilds it after every step', () => {
     const signal = { center: true, centroid_ema: 0.5 }
-    expect(crossField({ method: { preset: 'adapt', signal } })[0]).toMatch(/^method\.signal\.centroid_ema: expected 1/)
+    expect(crossField({ method: { preset: 'adapt', signal } })[0]).toMatch(
+      /^method\.signal\.centroid_ema: expected 1/,
+    )
     expect(crossField({ method: { preset: 'adapt', signal: { ...signal, center: false } } })).toEqual([])
   })
 

@@ -1,113 +1,130 @@
 /**
- * What ADAPT costs: its step against the uniform step, alternating step by step in one process on the same batches.
+ * What ADAPT costs: its step against the uniform step, alternating step by step in one process on the same batches
+ * of the example corpus, from the example base model.
  *
- *   npm run bench:overhead -- [--pairs 200] [--threads 2] [--preset llama-10m]
+ *   npm run bench:overhead -- [--pairs 200] [--threads 2] [--config examples/quickstart.yaml] [--set KEY=VALUE ...]
  *
- * The last line of the output is one JSON object: the median ratio of paired step times over whole refresh
- * intervals, and the share of FLOPs that the anchors' own forwards take (which is not overhead but the method).
+ * The last line of the output is one JSON object: the median ratio of paired step times, with the time of the anchor
+ * refreshes spread over all steps, and the share of FLOPs that the anchors' own forwards take.
  */
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { LLAMA_PRESETS, type LlamaPreset, type MethodConfig } from '@adapt-ts/adapt'
+import {
+  type Batch,
+  buildBatch,
+  buildTrainer,
+  loadConfig,
+  planSteps,
+  prepareData,
+  type Trainer,
+} from '@adapt-ts/adapt'
 import { buildInfo, setNumThreads } from '@adapt-ts/torch'
+import { benchFolder } from './peer-process.js'
 import { medianInterval, rounded } from './statistics.js'
-import { type BenchShape, createRunner, randomTokens, toBatch, UNIFORM } from './step-runner.js'
 
 const { values: args } = parseArgs({
   options: {
     pairs: { type: 'string', default: '200' },
     threads: { type: 'string', default: '2' },
-    preset: { type: 'string', default: 'llama-1m' },
+    config: { type: 'string', default: join(benchFolder, '..', 'examples', 'quickstart.yaml') },
+    set: { type: 'string', multiple: true, default: [] },
   },
 })
 delete process.env.OPENBLAS_CORETYPE
-setNumThreads(Number(args.threads))
-
-const refreshEvery = 50
-const numAnchors = 50
-const shape: BenchShape = { config: LLAMA_PRESETS[args.preset as LlamaPreset], rows: 16, length: 256 }
-const ADAPT: MethodConfig = {
-  preset: 'adapt-calibrated',
-  signal: {
-    kind: 'model-embedding',
-    pooling: 'position_weighted',
-    tokens: 'all',
-    refresh_every: refreshEvery,
-    center: true,
-    centroid_ema: 1,
-    score_eval: false,
-  },
-  gate: { kind: 'calibrated-sigmoid', ess: 0.95, edr: 0.5, update_every: 50, warmup_ratio: 0.00001 },
-  apply: 'loss',
-  normalizer: 'token.wmean',
-}
-
-const perBatch = shape.rows * (shape.length + 1)
-const batchAt = (i: number) =>
-  toBatch(randomTokens(perBatch, shape.config.vocabSize, i + 1), shape, i * shape.rows)
-const anchorShape = { ...shape, rows: numAnchors / 5 }
-const anchors = Array.from({ length: 5 }, (_, i) =>
-  toBatch(
-    randomTokens(anchorShape.rows * (shape.length + 1), shape.config.vocabSize, 10_000 + i),
-    anchorShape,
-  ),
-)
-
-const info = buildInfo()
-const dtype = info.hasBf16 ? 'bfloat16' : 'float32'
-console.log(
-  `LibTorch ${info.libtorchVersion}, ${args.preset}, ${dtype}, ${args.threads} threads; ${numAnchors} anchors every ${refreshEvery} steps`,
-)
-const uniform = createRunner(shape, { dtype, method: UNIFORM })
-const adapt = createRunner(shape, { dtype, method: ADAPT, anchors })
-
-// Both sides must have trained: the weights do something, the losses fall.
-const warmUp = 5
-for (let i = 0; i < warmUp; i++) {
-  uniform.runStep([batchAt(i)], 0)
-  adapt.runStep([batchAt(i)], 0)
-}
 const numPairs = Number(args.pairs)
+/** Past the gate's own warm-up, in which every weight is 1. */
+const numWarmUp = 20
+
+const load = (method: string) =>
+  loadConfig(args.config, {
+    set: [
+      ...args.set,
+      `method=${method}`,
+      `training.max_steps=${numPairs + numWarmUp}`,
+      'training.lr_scheduler_type=constant',
+    ],
+  })
+const adaptConfig = await load('adapt-calibrated')
+const uniformConfig = await load('uniform')
+const data = await prepareData(adaptConfig.config, adaptConfig.baseDir, {
+  needsAnchors: true,
+  onLine: console.log,
+})
+const plan = { ...planSteps(adaptConfig.config, data), totalSteps: 10 * numWarmUp }
+setNumThreads(Number(args.threads))
+const uniform = buildTrainer(uniformConfig.config, uniformConfig.baseDir, data, plan)
+const adapt = buildTrainer(adaptConfig.config, adaptConfig.baseDir, data, plan)
+const info = buildInfo()
+console.log(
+  `LibTorch ${info.libtorchVersion}, ${(uniform.trainer.model.numParameters / 1e6).toFixed(2)}M parameters, ${uniform.dtype ?? 'float32'}, ${args.threads} threads; ${data.numAnchors} anchors`,
+)
+
+function nextBatch(): Batch {
+  const { rows } = data.rows.next(plan.globalRows, { crossEpochs: true })
+  return buildBatch(rows, data.train, {
+    padId: data.padId,
+    packing: true,
+    maxLength: adaptConfig.config.data.max_length,
+  })
+}
+
+function timeStep(trainer: Trainer, batch: Batch) {
+  const start = performance.now()
+  const { record, events } = trainer.runStep([batch], 0)
+  const ms = performance.now() - start
+  const refreshMs = events.refresh?.ms ?? 0
+  return { ms: ms - refreshMs, refreshMs, record }
+}
+
+for (let i = 0; i < numWarmUp; i++) {
+  const batch = nextBatch()
+  timeStep(uniform.trainer, batch)
+  timeStep(adapt.trainer, batch)
+}
 const ratios: number[] = []
-const uniformMs: number[] = []
-const refreshMs: number[] = []
+let uniformMs = 0
+let refreshMs = 0
 let essSum = 0
 for (let i = 0; i < numPairs; i++) {
-  const batch = batchAt(warmUp + i)
-  const time = (runner: typeof uniform) => {
-    const start = performance.now()
-    const { record, events } = runner.runStep([batch], 0)
-    return { ms: performance.now() - start, record, events }
-  }
-  const order = i % 2 === 0 ? ([uniform, adapt] as const) : ([adapt, uniform] as const)
-  const results = order.map(time)
-  const [plain, curated] = i % 2 === 0 ? [results[0]!, results[1]!] : [results[1]!, results[0]!]
-  const refresh = curated.events.refresh?.ms ?? 0
-  if (refresh > 0) refreshMs.push(refresh)
-  ratios.push((curated.ms - refresh) / plain.ms)
-  uniformMs.push(plain.ms)
+  const batch = nextBatch()
+  // The order alternates, so that neither side always finds the caches warm.
+  const early = i % 2 === 0 ? timeStep(uniform.trainer, batch) : undefined
+  const curated = timeStep(adapt.trainer, batch)
+  const plain = early ?? timeStep(uniform.trainer, batch)
+  ratios.push(curated.ms / plain.ms)
+  uniformMs += plain.ms
+  refreshMs += curated.refreshMs
   essSum += curated.record.essRatio
   if ((i + 1) % 50 === 0)
     console.log(`pair ${i + 1}/${numPairs}: median ratio ${medianInterval(ratios).median.toFixed(4)}`)
+  await new Promise(setImmediate)
 }
+const last = timeStep(adapt.trainer, nextBatch()).record
+data.train.close()
+
 const essMean = essSum / numPairs
-if (!(essMean > 0.5 && essMean < 0.9999)) {
-  console.error(`bench:overhead: the weights did not spread as calibrated (mean ESS ratio ${essMean})`)
-  process.exitCode = 1
-}
-const last = adapt.runStep([batchAt(warmUp + numPairs)], 0).record
 const share = last.flopsSignal / last.flopsTrain
 const ratio = medianInterval(ratios)
-const refreshShare = refreshMs.reduce((a, b) => a + b, 0) / uniformMs.reduce((a, b) => a + b, 0)
+const refreshShare = refreshMs / uniformMs
 console.log(
-  `step time ratio without refreshes ${ratio.median.toFixed(4)} [${ratio.low.toFixed(4)}, ${ratio.high.toFixed(4)}] over ${numPairs} pairs, mean ESS ratio ${essMean.toFixed(3)}`,
+  `step time ratio without refreshes ${ratio.median.toFixed(4)} [${ratio.low.toFixed(4)}, ${ratio.high.toFixed(4)}] over ${numPairs} pairs`,
 )
 console.log(
-  `refreshes: ${(100 * refreshShare).toFixed(2)} % of the uniform time, ${(100 * share).toFixed(2)} % of its FLOPs`,
+  `refreshes take ${(100 * refreshShare).toFixed(2)} % of the uniform time and ${(100 * share).toFixed(2)} % of its FLOPs; mean ESS ratio ${essMean.toFixed(3)}`,
 )
-console.log(
-  JSON.stringify({
-    step_time_ratio: rounded(ratio.median + refreshShare, 4),
-    step_time_ratio_interval: [rounded(ratio.low + refreshShare, 4), rounded(ratio.high + refreshShare, 4)],
-    anchor_flops_share: rounded(share, 4),
-  }),
-)
+if (essMean > 0.85 && essMean < 0.99) {
+  const withRefreshes = (value: number) => rounded(value + refreshShare, 4)
+  console.log(
+    JSON.stringify({
+      step_time_ratio: withRefreshes(ratio.median),
+      step_time_ratio_interval: [withRefreshes(ratio.low), withRefreshes(ratio.high)],
+      step_time_ratio_without_refreshes: rounded(ratio.median, 4),
+      anchor_flops_share: rounded(share, 4),
+    }),
+  )
+} else {
+  console.error(
+    `bench:overhead: the weights are not spread as calibrated (mean ESS ratio ${essMean}): nothing was measured`,
+  )
+  process.exitCode = 1
+}

@@ -126,6 +126,26 @@ describe('a training run', () => {
       expect(Math.abs(loss / whole[i]! - 1)).toBeLessThan(1e-6)
   })
 
+  it('follows the schedule of its config', async () => {
+    const rates = async (name: string, ...set: string[]) => {
+      const { outcome } = await train(name, ['training.max_steps=8', 'evaluation={}', ...set])
+      return outcome.steps.map(({ learningRate }) => learningRate / 0.01)
+    }
+    expect(await rates('linear')).toEqual([8, 7, 6, 5, 4, 3, 2, 1].map((n) => expect.closeTo(n / 8, 12)))
+    const cosine = await rates(
+      'cosine',
+      'training.lr_scheduler_type=cosine',
+      'training.warmup_ratio=0.25',
+      'training.min_lr_ratio=0.1',
+    )
+    expect(cosine[1]).toBeCloseTo(0.5, 12)
+    expect(cosine[2]).toBeCloseTo(1, 12)
+    expect(cosine[5]).toBeCloseTo(0.55, 12)
+    const wsd = await rates('wsd', 'training.lr_scheduler_type=wsd', 'training.decay_ratio=0.25')
+    expect(wsd.slice(0, 7)).toEqual(new Array(7).fill(1))
+    expect(wsd[7]).toBeCloseTo(0.5, 12)
+  })
+
   it('counts an epoch in whole steps, or drops the last short one', async () => {
     const epoch = [
       'training={ num_train_epochs: 2, per_device_train_batch_size: 4, learning_rate: 0.001, bf16: false }',

@@ -100,12 +100,7 @@ export class ModelEmbeddingSignal implements Signal {
     const staleness = previous_D ? 1 - cosine(previous_D, this.centroid_D!) : 0
     previous_D?.dispose()
     this.lastRefresh = step
-    const rescored = noGrad(() =>
-      scope(() => {
-        const rows = this.reservoir.rows()
-        return rows && this.scoreRows(rows).toFloat64Array()
-      }),
-    )
+    const rescored = this.rescoreReservoir()
     const numTokens = anchors.reduce(
       (total, batch) => total + batch.samples.reduce((sum, sample) => sum + sample.numTokens, 0),
       0,
@@ -152,8 +147,11 @@ export class ModelEmbeddingSignal implements Signal {
     )
   }
 
-  /** Remembers the step's samples in global order; a centring mean follows, and c with it. */
-  afterStep({ collective }: SignalContext, wasFinite: boolean): void {
+  /**
+   * Remembers the step's samples in global order; a centring mean follows, and c with it. The first mean gives the
+   * samples that had to be scored without one, all 0, their real scores.
+   */
+  afterStep({ collective }: SignalContext, wasFinite: boolean): Float64Array | undefined {
     const seen = this.pending
     this.pending = []
     if (wasFinite) {
@@ -162,9 +160,21 @@ export class ModelEmbeddingSignal implements Signal {
       })
     }
     for (const pooled of seen) pooled.dispose()
-    if (!this.options.center || this.reservoir.size === 0) return
+    if (!this.options.center || this.reservoir.size === 0) return undefined
+    const isFirstMean = this.mean_D === undefined
     this.replace('mean_D', () => this.reservoir.mean()!)
     this.rebuildCentroid()
+    return isFirstMean ? this.rescoreReservoir() : undefined
+  }
+
+  /** Scores of the remembered samples as they are now, or undefined when there are none. */
+  private rescoreReservoir(): Float64Array | undefined {
+    return noGrad(() =>
+      scope(() => {
+        const rows = this.reservoir.rows()
+        return rows && this.scoreRows(rows).toFloat64Array()
+      }),
+    )
   }
 
   private replace(field: 'anchors_VD' | 'centroid_D' | 'mean_D', make: () => Tensor): void {

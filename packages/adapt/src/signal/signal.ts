@@ -55,9 +55,10 @@ export interface Signal {
   beforeStep?(step: number, context: SignalContext): RefreshReport | undefined
   /**
    * Called after the step's last micro-batch, on every rank. When the step was not finite (its loss or gradient),
-   * nothing that was seen in it may be kept.
+   * nothing that was seen in it may be kept. Returns new scores of the samples seen so far when what a score means
+   * has changed since they were given.
    */
-  afterStep?(context: SignalContext, wasFinite: boolean): void
+  afterStep?(context: SignalContext, wasFinite: boolean): Float64Array | undefined
   state(): PluginState
   load(state: PluginState): void
   dispose(): void

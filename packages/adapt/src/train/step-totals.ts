@@ -22,6 +22,8 @@ export interface StepTotals {
   readonly samples: readonly SampleRecord[]
   /** Scores of all ranks' samples with labels. */
   readonly scores: Float64Array
+  /** New scores of recent samples, when the signal's meaning changed with this step. */
+  readonly rescored?: Float64Array
   /** (1/Z) sum_i w_i l_i, and the same with every gate weight 1; nats, 0 where Z is 0. */
   readonly lossWeighted: number
   readonly lossUnweighted: number

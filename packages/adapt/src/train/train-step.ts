@@ -85,8 +85,8 @@ export function trainStep(parts: TrainParts, batches: readonly Batch[]): StepTot
       optim.scaleGradients(optimizer.parameters, totals.gradientScale * clip)
       optimizer.step()
     }
-    clock.time(() => method.signal.afterStep?.(context, totals.isFinite))
-    return { ...totals, signalMs: clock.ms() }
+    const rescored = clock.time(() => method.signal.afterStep?.(context, totals.isFinite))
+    return { ...totals, signalMs: clock.ms(), ...(rescored ? { rescored } : {}) }
   })
 }
 

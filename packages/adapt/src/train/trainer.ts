@@ -124,9 +124,11 @@ export class Trainer {
     this.step += 1
     this.assertFinite(totals)
     const { gate } = this.method
-    const calibrations = [refresh?.calibration, gate.observe?.(totals.scores, this.step)].filter(
-      (calibration) => calibration !== undefined,
-    )
+    const calibrations = [
+      refresh?.calibration,
+      gate.observe?.(totals.scores, this.step),
+      totals.rescored && gate.rescore?.(totals.rescored),
+    ].filter((calibration) => calibration !== undefined)
     this.countFlops(totals, refresh?.flops ?? 0)
     const stepMs = performance.now() - start
     const record: StepRecord = {

@@ -32,8 +32,8 @@ function setUp(anchors: Vectors, options: ModelEmbeddingOptions = {}, firstStep 
       return scope(() => {
         const refresh = signal.beforeStep(step++, context)
         const scores = [...signal.score(states.embed(states.batch(vectors))).toFloat32Array()]
-        signal.afterStep(context, wasFinite)
-        return { refresh, scores }
+        const rescored = signal.afterStep(context, wasFinite)
+        return { refresh, scores, rescored }
       })
     },
   }
@@ -147,6 +147,13 @@ describe('a centred signal', () => {
     const { step } = setUp([[0.8, 0.6]], { center: true })
     expect(step(phi).scores).toEqual([0, 0, 0])
     expectClose(step(phi).scores, [-0.9982, 1, -0.6408], 3)
+  })
+
+  it('scores the samples of the first step again once their mean is known, and only those', () => {
+    const { step } = setUp([[0.8, 0.6]], { center: true })
+    expectClose([...step(phi).rescored!], [-0.9982, 1, -0.6408], 3)
+    expect(step(phi).rescored).toBeUndefined()
+    expect(setUp([[0.8, 0.6]]).step(phi).rescored).toBeUndefined()
   })
 
   it('forgets the samples of a step that was not finite', () => {

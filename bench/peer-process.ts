@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -29,6 +29,28 @@ export function findPeerPython(): string {
       ? ['/usr/bin/python3']
       : [join(environment, 'bin', 'python'), '/usr/bin/python3']
   return candidates.find((path) => existsSync(path)) ?? 'python3'
+}
+
+function hasTorch(python: string): boolean {
+  return spawnSync(python, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0
+}
+
+/**
+ * Makes sure that the peer can run: Debian's Python gets PyTorch from the system's packages when we may install them.
+ * @throws {Error} with the command that mends it.
+ */
+export function requirePeer(): void {
+  const python = findPeerPython()
+  if (hasTorch(python)) return
+  const command = ['apt-get', 'install', '-y', '--no-install-recommends', 'python3-torch']
+  if (python === '/usr/bin/python3' && process.getuid?.() === 0) {
+    console.log(`the peer needs PyTorch for Python: ${command.join(' ')}`)
+    execFileSync(command[0]!, command.slice(1), { stdio: 'ignore' })
+    if (hasTorch(python)) return
+  }
+  throw new Error(
+    `${python} has no PyTorch: run \`${command.join(' ')}\`, or name another Python in ADAPT_PEER_PYTHON`,
+  )
 }
 
 /** Same BLAS as ours: Debian's Python would take the system's alternative. */

@@ -20,7 +20,7 @@ import {
   setNumThreads,
 } from '@adapt-ts/torch'
 import { buildPeerAllocator } from './peer-allocator.js'
-import { Peer } from './peer-process.js'
+import { Peer, requirePeer } from './peer-process.js'
 import { medianInterval, rounded } from './statistics.js'
 import { type BenchShape, createRunner, randomTokens, toBatch, writeWeights } from './step-runner.js'
 
@@ -210,6 +210,7 @@ const batches = Array.from({ length: numBatches }, (_, i) =>
   toBatch(ids.subarray(i * perBatch, (i + 1) * perBatch), shape),
 )
 try {
+  requirePeer()
   writeFileSync(join(folder, 'tokens.bin'), ids)
   const result: Record<string, Figures> = {}
   for (const dtype of args.dtypes.split(',') as DType[]) result[dtype] = await measure(dtype)

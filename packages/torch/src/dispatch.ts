@@ -1,7 +1,7 @@
 import { type Argument, ArgumentEncoder, ENUMS, TAG } from './argument-encoder.js'
 import { isDevice } from './device.js'
 import { isDType } from './dtype.js'
-import { TorchError } from './errors.js'
+import { TorchError, wrapError } from './errors.js'
 import { Generator } from './generator.js'
 import { type ArgumentInfo, engine, type OperatorInfo } from './native.js'
 import { Tensor } from './tensor.js'
@@ -102,14 +102,8 @@ function invoke(name: string, info: OperatorInfo, args: readonly (Argument | Key
     for (let i = 0; i < info.arguments.length; i++) encoder.encode(ordered[i], info.arguments[i]!)
     native.call(info.id, encoder.length, encoder.strings)
   } catch (error) {
-    const failed = error as { code?: string; message?: string; nativeBacktrace?: string }
-    const firstLine = String(failed.message ?? error).split('\n', 1)[0]
     const shapes = ordered.map(describe)
-    throw new TorchError(failed.code ?? 'TORCH_ERROR', `${name}(${shapes.join(', ')}): ${firstLine}`, {
-      op: name,
-      shapes,
-      ...(failed.nativeBacktrace ? { nativeBacktrace: failed.nativeBacktrace } : {}),
-    })
+    throw wrapError(error, `${name}(${shapes.join(', ')})`, { op: name, shapes })
   }
   const aliases = info.aliasOfArgument
   if (aliases.length === 1)

@@ -14,9 +14,13 @@ export class TorchError extends Error {
 
 /** Runs a native call and turns what it throws into a TorchError with a one-line message. */
 export function rethrow(error: unknown, where: string, context: Record<string, unknown> = {}): never {
-  if (error instanceof TorchError) throw error
+  throw error instanceof TorchError ? error : wrapError(error, where, context)
+}
+
+/** What was thrown as a TorchError with a one-line message that begins with `where`. */
+export function wrapError(error: unknown, where: string, context: Record<string, unknown> = {}): TorchError {
   const native = error as { code?: string; message?: string; nativeBacktrace?: string }
   const firstLine = String(native.message ?? error).split('\n', 1)[0] ?? ''
   const details = native.nativeBacktrace ? { nativeBacktrace: native.nativeBacktrace } : {}
-  throw new TorchError(native.code ?? 'TORCH_ERROR', `${where}: ${firstLine}`, { ...context, ...details })
+  return new TorchError(native.code ?? 'TORCH_ERROR', `${where}: ${firstLine}`, { ...context, ...details })
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { rethrow } from './errors.js'
-import { type Build, engine, type MemoryStats } from './native.js'
+import { engine, type MemoryStats } from './native.js'
 
 export interface BuildInfo {
   readonly libtorchVersion: string
@@ -33,7 +33,7 @@ export function buildInfo(): BuildInfo {
     libtorchVersion: build.libtorch.version,
     libtorchRoot: build.libtorch.root,
     libtorchKind: build.libtorch.kind,
-    addonPath: (build as Build).addon,
+    addonPath: build.addon,
     numThreads: info.numThreads,
     cpuCapability: /CPU capability usage: (\S+)/.exec(info.config)?.[1] ?? 'unknown',
     hasBf16: info.hasCuda || cpuHasBf16(),

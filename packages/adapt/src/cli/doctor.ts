@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { BuildInfo } from '@adapt-ts/torch'
 import { EXIT } from '../errors.js'
 import type { CliIo } from './cli-io.js'
 import { blasProblem, mappedBlas } from './mapped-blas.js'
@@ -24,19 +25,11 @@ export interface Diagnosis {
 }
 
 export type EngineDiagnosis =
-  | {
+  | (BuildInfo & {
       readonly isReady: true
-      readonly libtorchVersion: string
-      readonly libtorchRoot: string
-      readonly libtorchKind: string
-      readonly addonPath: string
-      readonly numThreads: number
-      readonly cpuCapability: string
-      readonly hasBf16: boolean
-      readonly hasCuda: boolean
       /** BLAS libraries mapped into this process after a matrix product; null where that cannot be read. */
       readonly blas: readonly string[] | null
-    }
+    })
   | { readonly isReady: false; readonly code: string; readonly problem: string }
 
 const ENVIRONMENT_KEYS = [

@@ -30,14 +30,17 @@ export interface WeightPlan {
   weigh(index: number, batch: SignalBatch): SampleWeights
 }
 
+/** Whether a step needs scores before its training forwards, and so a scoring forward of its own (+2N FLOPs per token). */
+export function needsScorePhase({ signal, gate }: Method): boolean {
+  return gate.needs === 'step' || signal.needs.separateForward
+}
+
 /**
  * One pass where the method allows it: the training forward's hidden states give scores and weights at once.
  * Otherwise a no-grad scoring phase over the whole step comes first.
  */
 export function planWeights(method: Method, batches: readonly Batch[], context: SignalContext): WeightPlan {
-  const { signal, gate } = method
-  const scoresFirst = gate.needs === 'step' || signal.needs.separateForward
-  return scoresFirst ? scorePhase(method, batches, context) : fusedPass(method)
+  return needsScorePhase(method) ? scorePhase(method, batches, context) : fusedPass(method)
 }
 
 function fusedPass({ signal, gate }: Method): WeightPlan {

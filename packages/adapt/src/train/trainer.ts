@@ -3,7 +3,7 @@ import type { Batch } from '../batch/index.js'
 import { NumericError } from '../errors.js'
 import type { Calibration } from '../gate/index.js'
 import { labelledPositions } from '../loss/index.js'
-import type { Method } from '../method/index.js'
+import { type Method, needsScorePhase } from '../method/index.js'
 import { embedTokens, type Llama, toModelInputs } from '../model/index.js'
 import type { StepRecord } from '../record/index.js'
 import { summarizeSamples } from '../record/index.js'
@@ -170,12 +170,11 @@ export class Trainer {
   }
 
   private countFlops(totals: StepTotals, refreshFlops: number): void {
-    const { gate, signal } = this.method
     const recompute = this.options.gradientCheckpointing ?? false
     this.flopsTrain += trainingFlops(this.numParameters, totals.numTokensProcessed, { recompute })
-    const scoring = gate.needs === 'step' || signal.needs.separateForward
     this.flopsSignal +=
-      refreshFlops + (scoring ? forwardFlops(this.numParameters, totals.numTokensProcessed) : 0)
+      refreshFlops +
+      (needsScorePhase(this.method) ? forwardFlops(this.numParameters, totals.numTokensProcessed) : 0)
   }
 
   private assertFinite(totals: StepTotals): void {

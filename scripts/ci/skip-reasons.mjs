@@ -2,7 +2,9 @@
 
 /** The note of a test that skipped itself, else what its name says it needs. */
 function reasonOf(test) {
-  return test.result().note ?? /\((?:skipped: |(?=needs ))([^)]*)\)/.exec(test.fullName)?.[1] ?? 'no reason given'
+  return (
+    test.result().note ?? /\((?:skipped: |(?=needs ))([^)]*)\)/.exec(test.fullName)?.[1] ?? 'no reason given'
+  )
 }
 
 export default class SkipReasons {

@@ -264,6 +264,7 @@ NAPI_MODULE_INIT() {
     exportHost(env, exports);
     exportSystem(env, exports);
     exportOnednnLinear(env, exports);
+    exportStopSignals(env, exports);
     return exports;
   } catch (...) {
     return throwMapped(env);

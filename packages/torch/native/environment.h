@@ -135,6 +135,7 @@ void exportAutograd(napi_env env, napi_value exports);
 void exportHost(napi_env env, napi_value exports);
 void exportSystem(napi_env env, napi_value exports);
 void exportOnednnLinear(napi_env env, napi_value exports);
+void exportStopSignals(napi_env env, napi_value exports);
 
 void installCachingAllocator();
 

@@ -79,6 +79,9 @@ export interface Native {
   setGeneratorState(id: number, handle: number): void
   seedAll(seed: number): void
   setFlags(deterministic: boolean, tf32: boolean): void
+  watchStopSignal(signal: number): void
+  stopSignal(): number
+  unwatchStopSignals(): void
 }
 
 /** What the set-up built; written by scripts/setup.mjs. */

@@ -1,1 +1,10 @@
+export { CheckpointStore, type FoundCheckpoint } from './checkpoint-store.js'
+export { type FileDigest, type Manifest, verifyManifest } from './manifest.js'
 export { publishModel } from './publish-model.js'
+export {
+  loadTrainingState,
+  readTrainingState,
+  type TrainingPosition,
+  type TrainingState,
+  writeTrainingState,
+} from './training-state.js'

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { ResourceError } from '../errors.js'
 import { type Llama, loadModelFolder } from '../model/index.js'
 import { createTinyLlama, parameterValues } from '../model/tiny-llama.test.fixture.js'
+import { temporaryName } from './publish-folder.js'
 import { publishModel } from './publish-model.js'
 
 let root = ''
@@ -49,7 +50,7 @@ describe('publishModel', () => {
   })
 
   it('clears what an attempt that was killed left under its own name', () => {
-    const leftover = `${target()}.tmp-${process.pid}`
+    const leftover = temporaryName(target())
     mkdirSync(leftover)
     writeFileSync(path.join(leftover, 'half'), 'x')
     publishModel(model, target())
@@ -85,7 +86,7 @@ describe('publishModel', () => {
 
   it('is not stopped by an older folder that a killed attempt had moved aside', () => {
     publishModel(model, target())
-    const aside = `${target()}.old-${process.pid}`
+    const aside = `${temporaryName(target())}.old`
     mkdirSync(aside)
     writeFileSync(path.join(aside, 'x'), 'x')
     const other = createTinyLlama({}, 99)

@@ -17,7 +17,12 @@ export async function reportError(error: unknown, io: CliIo): Promise<number> {
     return error.exitCode === 0 ? EXIT.done : EXIT.config
   }
   const exitCode = exitCodeOf(error)
-  const prefix = exitCode === EXIT.bug ? 'internal error' : 'error'
+  // A run that was stopped and can go on is not in error.
+  const prefixes: Readonly<Record<number, string>> = {
+    [EXIT.bug]: 'internal error',
+    [EXIT.resumable]: 'stopped',
+  }
+  const prefix = prefixes[exitCode] ?? 'error'
   const message = error instanceof Error ? error.message || error.name : String(error)
   const { printable } = await import('../dataset/index.js')
   for (const line of message.split('\n')) {

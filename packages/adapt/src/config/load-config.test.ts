@@ -76,6 +76,8 @@ describe('a valid config', () => {
         loss_chunk_size: 512,
         dataloader_drop_last: false,
         logging_steps: 10,
+        save_steps: 500,
+        save_total_limit: 2,
       },
       evaluation: { per_device_eval_batch_size: 16, sets: [] },
       output_dir: 'runs/x',

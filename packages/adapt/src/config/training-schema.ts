@@ -63,6 +63,21 @@ export const trainingSchema = z
     logging_steps: wholeNumber({ min: 1, max: 1_000_000_000 })
       .default(10)
       .describe('Print a line every this many steps; the run folder records every step anyway.'),
+    save_steps: wholeNumber({ min: 1, max: 1_000_000_000 })
+      .default(500)
+      .describe(
+        'Save a checkpoint every this many steps; one is saved at the end and when the run is stopped anyway.',
+      ),
+    save_total_limit: wholeNumber({ min: 1, max: 1_000_000 })
+      .default(2)
+      .describe('Checkpoints that are kept, the newest ones.'),
+    resume_from_checkpoint: z
+      .exactOptional(z.string().min(1, { error: 'expected a folder' }))
+      .describe(
+        'Start this run from a checkpoint folder of another run on the same data (relative to the config file): model, ' +
+          'optimiser, step and place in the data; the state of the method too when it is the same. A run that was ' +
+          'interrupted goes on by itself and needs no key.',
+      ),
     threads: z
       .exactOptional(wholeNumber({ min: 1, max: 1024 }))
       .describe('Threads of the engine. Default: the physical cores.'),

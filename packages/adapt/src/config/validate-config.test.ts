@@ -202,6 +202,8 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'training.seed': real(fraction),
   'training.loss_chunk_size': real(zero, fraction),
   'training.logging_steps': real(zero, fraction),
+  'training.save_steps': real(zero, fraction),
+  'training.save_total_limit': real(zero, fraction),
   'training.threads': real(zero, fraction),
   'evaluation.every_steps': real(zero, fraction),
   'evaluation.per_device_eval_batch_size': real(zero, fraction),

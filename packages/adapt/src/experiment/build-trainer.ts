@@ -111,17 +111,28 @@ export function autocastDtype(bf16: boolean | 'auto'): DType | undefined {
   return bf16 === true || (bf16 === 'auto' && buildInfo().hasBf16) ? 'bfloat16' : undefined
 }
 
-/** Model, method and optimiser of a config. */
+export interface BuiltTrainer {
+  readonly trainer: Trainer
+  readonly method: Method
+  readonly dtype: DType | undefined
+}
+
+/**
+ * Model, method and optimiser of a config.
+ * @param modelFolder  Holds the model instead of what `config.model` names: a checkpoint.
+ */
 export function buildTrainer(
   config: RunConfig,
   baseDir: string,
   data: PreparedData,
   plan: StepPlan,
-): { readonly trainer: Trainer; readonly method: Method; readonly dtype: DType | undefined } {
+  modelFolder?: string,
+): BuiltTrainer {
   const { training } = config
   if (training.threads !== undefined) setNumThreads(training.threads)
   const dtype = autocastDtype(training.bf16)
-  const model = buildModel(config, baseDir, data.tokenizer)
+  const model =
+    modelFolder === undefined ? buildModel(config, baseDir, data.tokenizer) : loadModelFolder(modelFolder)
   if (config.data.max_length > model.config.maxPositionEmbeddings) {
     model.dispose()
     throw new ConfigError(

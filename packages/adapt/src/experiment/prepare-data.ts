@@ -1,4 +1,4 @@
-import { type Batch, buildBatch, createRowStream, type RowStream } from '../batch/index.js'
+import { type Batch, buildBatch, createRowStream, type RowCursor, type RowStream } from '../batch/index.js'
 import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
 import { type Document, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
 import { ConfigError, DataError } from '../errors.js'
@@ -16,10 +16,14 @@ export interface PreparedData {
   readonly padId: number
   readonly train: TokenDataset
   readonly rows: RowStream
+  /** The same order from another place on. */
+  rowsFrom(cursor: RowCursor): RowStream
   /** Every label mask is all ones but for the first token: no prompts. */
   readonly isPlainText: boolean
   readonly anchors: readonly Batch[]
   readonly numAnchors: number
+  /** SHA-256 (hex) of everything that the course of training is a function of, by name. */
+  readonly fingerprints: Readonly<Record<string, string>>
   readonly evaluationFiles: readonly ResolvedFile[]
 }
 
@@ -61,26 +65,37 @@ export async function prepareData(
       )
     },
   })
-  const rows = createRowStream({
-    dataset: train,
-    seed: training.seed,
-    maxLength: data.max_length,
-    packing: data.packing,
-    windowSize: Math.min(data.packing_window, 65_536),
-  })
-  const anchors = needsAnchors ? await prepareAnchors(config, baseDir, tokenizer, padId) : []
+  const openRows = (cursor?: RowCursor) =>
+    createRowStream({
+      dataset: train,
+      seed: training.seed,
+      maxLength: data.max_length,
+      packing: data.packing,
+      windowSize: Math.min(data.packing_window, 65_536),
+      ...(cursor === undefined ? {} : { cursor }),
+    })
+  const anchors = needsAnchors ? await prepareAnchors(config, baseDir, tokenizer, padId) : NO_ANCHORS
   const isPlainText = train.numLabels === train.numTokens - train.numSamples
   return {
     tokenizer,
     padId,
     train,
-    rows,
+    rows: openRows(),
+    rowsFrom: openRows,
     isPlainText,
-    anchors,
-    numAnchors: anchors.reduce((sum, batch) => sum + batch.samples.length, 0),
+    anchors: anchors.batches,
+    numAnchors: anchors.batches.reduce((sum, batch) => sum + batch.samples.length, 0),
+    fingerprints: { data: train.fingerprint, tokenizer: tokenizer.hash, anchors: anchors.fingerprint },
     evaluationFiles,
   }
 }
+
+interface PreparedAnchors {
+  readonly batches: readonly Batch[]
+  readonly fingerprint: string
+}
+
+const NO_ANCHORS: PreparedAnchors = { batches: [], fingerprint: '' }
 
 /** Anchors as unpacked batches of similar lengths; an anchor longer than max_length is its first piece. */
 async function prepareAnchors(
@@ -88,7 +103,7 @@ async function prepareAnchors(
   baseDir: string,
   tokenizer: Tokenizer,
   padId: number,
-): Promise<Batch[]> {
+): Promise<PreparedAnchors> {
   const documents: Document[] = []
   for await (const document of readDocuments(await resolveSources(dataSources(config.anchors), baseDir)))
     documents.push(document)
@@ -106,5 +121,5 @@ async function prepareAnchors(
     const rows = byLength.slice(start, start + ANCHOR_BATCH_SIZE).map((i) => [i])
     batches.push(buildBatch(rows, dataset, { padId, packing: false }))
   }
-  return batches
+  return { batches, fingerprint: dataset.fingerprint }
 }

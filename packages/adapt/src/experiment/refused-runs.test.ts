@@ -86,23 +86,3 @@ describe('a run that diverges', () => {
     expect(events.some((event) => event.type === 'alert' && event.code === 'STEP_SKIPPED')).toBe(true)
   })
 })
-
-describe('an interrupt', () => {
-  it('ends the run after the step, with the model so far and exit code 130', async () => {
-    const seen: number[] = []
-    const listeners = process.listenerCount('SIGINT')
-    const error = await workshop.failure('interrupted', [], {
-      onStep: ({ step }) => {
-        seen.push(step)
-        if (step === 3) process.emit('SIGINT')
-      },
-    })
-    expect(error).toMatchObject({ code: 'INTERRUPTED', exitCode: 130 })
-    expect(seen).toEqual([1, 2, 3])
-    const folder = workshop.runFolder('interrupted')
-    expect(readJson(folder, 'run.json')).toMatchObject({ status: 'interrupted', step: 3 })
-    expect(existsSync(path.join(folder, 'model', 'model.safetensors'))).toBe(true)
-    expect(existsSync(path.join(folder, 'failure.json'))).toBe(false)
-    expect(process.listenerCount('SIGINT')).toBe(listeners)
-  })
-})

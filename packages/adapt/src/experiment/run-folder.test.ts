@@ -3,7 +3,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { AdaptError } from '../errors.js'
-import { openRunFolder, type RunState } from './run-folder.js'
+import { inspectRunFolder, openRunFolder, type RunState } from './run-folder.js'
 
 let root = ''
 let folder = ''
@@ -33,53 +33,51 @@ const putState = (state: Partial<RunState>) =>
     }),
   )
 
+/** The folder as its lock's owner finds it. */
+const prepare = () => {
+  mkdirSync(folder, { recursive: true })
+  return folder
+}
+
 function refusal(overwrite: boolean): AdaptError {
   try {
-    openRunFolder(folder, overwrite)
+    inspectRunFolder(folder, overwrite)
   } catch (error) {
     expect(error).toBeInstanceOf(AdaptError)
     return error as AdaptError
   }
-  throw new Error('the folder was opened')
+  throw new Error('the folder was accepted')
 }
 
-describe('openRunFolder', () => {
-  it('makes a folder with its parents, or takes an empty one', () => {
-    folder = path.join(folder, 'a', 'b')
-    openRunFolder(folder, false)
-    expect(readdirSync(folder)).toEqual(['eval'])
-    const empty = path.join(root, 'empty')
-    mkdirSync(empty)
-    expect(openRunFolder(empty, false).path).toBe(empty)
+describe('inspectRunFolder', () => {
+  it('takes a folder that is not there, is empty or holds leftovers of a start for a new run', () => {
+    expect(inspectRunFolder(folder, false)).toBe('new')
+    put('run.lock')
+    put('run.json.77.tmp')
+    expect(inspectRunFolder(folder, false)).toBe('new')
+    putState({ status: 'starting' })
+    put('model/config.json')
+    expect(inspectRunFolder(folder, false)).toBe('new')
   })
 
-  it.each([
-    'finished',
-    'interrupted',
-    'failed',
-    'running',
-  ] as const)('refuses a folder with a run that is %s', (status) => {
-    putState({ status, pid: 2 ** 30 })
+  it('refuses a finished run unless it may be replaced', () => {
+    putState({})
     put('model/config.json')
     const error = refusal(false)
     expect(error).toMatchObject({ code: 'RUN_EXISTS', exitCode: 2 })
-    expect(error.message).toContain(`${status}, step 3 of 9`)
+    expect(error.message).toContain('3 of 9 steps')
     expect(error.message).toContain('--overwrite')
+    expect(inspectRunFolder(folder, true)).toBe('new')
     expect(existsSync(path.join(folder, 'model/config.json'))).toBe(true)
   })
 
-  it('removes an older run when asked to, and nothing else', () => {
-    putState({})
-    for (const name of ['model/config.json', 'eval/step-1.json', 'events.jsonl', 'failure.json', 'notes.txt'])
-      put(name)
-    openRunFolder(folder, true)
-    expect(readdirSync(folder).sort()).toEqual(['eval', 'notes.txt'])
-    expect(readdirSync(path.join(folder, 'eval'))).toEqual([])
-  })
-
-  it.each([true, false])('refuses a folder that another process is writing (overwrite: %s)', (overwrite) => {
-    putState({ status: 'running', pid: process.ppid })
-    expect(refusal(overwrite)).toMatchObject({ code: 'RUN_ACTIVE', exitCode: 2 })
+  it.each(['interrupted', 'failed', 'running'] as const)('goes on with a run that is %s', (status) => {
+    putState({ status })
+    // Nothing was written yet that could go on.
+    expect(inspectRunFolder(folder, false)).toBe('new')
+    put('config.yaml')
+    expect(inspectRunFolder(folder, false)).toBe('continue')
+    expect(inspectRunFolder(folder, true)).toBe('new')
   })
 
   it.each([true, false])('refuses a folder with files of someone else (overwrite: %s)', (overwrite) => {
@@ -87,7 +85,6 @@ describe('openRunFolder', () => {
     const error = refusal(overwrite)
     expect(error).toMatchObject({ code: 'NOT_A_RUN', exitCode: 2 })
     expect(error.message).toContain('thesis.tex')
-    expect(existsSync(path.join(folder, 'thesis.tex'))).toBe(true)
   })
 
   it.each([
@@ -95,10 +92,10 @@ describe('openRunFolder', () => {
     '[]',
     'null',
     '"x"',
-    '{"status":"running"}',
+    '{"status":"lost"}',
   ])('takes no damage from a run.json that is %s', (content) => {
     put('run.json', content)
-    expect(refusal(false).exitCode).toBe(2)
+    expect(refusal(false)).toMatchObject({ code: 'NOT_A_RUN', exitCode: 2 })
   })
 
   it('names a path that is a file', () => {
@@ -110,9 +107,38 @@ describe('openRunFolder', () => {
   })
 })
 
+describe('openRunFolder', () => {
+  const names = ['config.yaml', 'checkpoints/step-3/state.json', 'model/config.json', 'eval/step-1.json']
+
+  it('removes an older run for a new one, and nothing else', () => {
+    putState({})
+    for (const name of [...names, 'events.jsonl', 'failure.json', 'notes.txt', 'run.lock']) put(name)
+    openRunFolder(folder, 'new', 9)
+    expect(readdirSync(folder).sort()).toEqual(['eval', 'notes.txt', 'run.json', 'run.lock'])
+    expect(readdirSync(path.join(folder, 'eval'))).toEqual([])
+    // Killed here, the folder holds a start that was cut off, not the older run.
+    expect(inspectRunFolder(folder, false)).toBe('new')
+  })
+
+  it('keeps a run that goes on, but for what a dead process left half done', () => {
+    putState({ status: 'interrupted' })
+    for (const name of [
+      ...names,
+      'failure.json',
+      'report.html.12.tmp',
+      '.model.tmp-12/x',
+      '.model.tmp-12.old/x',
+    ])
+      put(name)
+    openRunFolder(folder, 'continue', 9)
+    expect(readdirSync(folder).sort()).toEqual(['checkpoints', 'config.yaml', 'eval', 'model', 'run.json'])
+    expect(existsSync(path.join(folder, 'eval/step-1.json'))).toBe(true)
+  })
+})
+
 describe('RunFolder', () => {
   it('replaces files whole and leaves no temporary ones', () => {
-    const run = openRunFolder(folder, false)
+    const run = openRunFolder(prepare(), 'new', 8)
     run.write('config.yaml', 'a: 1\n')
     run.write('config.yaml', 'a: 2\n')
     run.write('eval/step-4.json', '{}')

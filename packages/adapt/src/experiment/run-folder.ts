@@ -2,7 +2,8 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { ConfigError, ResourceError } from '../errors.js'
 
-export type RunStatus = 'running' | 'finished' | 'interrupted' | 'failed'
+const STATUSES = ['starting', 'running', 'finished', 'interrupted', 'failed'] as const
+export type RunStatus = (typeof STATUSES)[number]
 
 /** run.json: what is going on in a run folder. */
 export interface RunState {
@@ -20,21 +21,19 @@ const OWN_ENTRIES = [
   'config.yaml',
   'provenance.json',
   'events.jsonl',
+  'ledger',
+  'samples.parquet',
+  'tensorboard',
+  'checkpoints',
   'model',
   'eval',
   'report.html',
-  'run.json',
   'failure.json',
 ]
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
+const LOCK = /^run\.lock(\.\d+\.(tmp|stale))?$/
+/** Files and folders that a process was about to move into place. */
+const TEMPORARY = /^(.+\.\d+\.tmp|\..+\.tmp-\d+(\.old)?)$/
 
 function listFolder(folder: string): string[] {
   try {
@@ -50,37 +49,56 @@ function listFolder(folder: string): string[] {
 
 function readState(folder: string): RunState | undefined {
   try {
-    return JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8')) as RunState
+    const state = JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8')) as Partial<RunState> | null
+    return state?.status !== undefined && STATUSES.includes(state.status) ? (state as RunState) : undefined
   } catch {
     return undefined
   }
 }
 
 /**
- * Makes the folder of a run, or takes over an empty one.
- * @throws {ConfigError} RUN_EXISTS when it holds a run already and `overwrite` is not set, RUN_ACTIVE when another
- *   process is writing it, NOT_A_RUN when it holds other files. @throws {ResourceError} RUN_FOLDER when it cannot be made.
+ * What a start in this folder means: `new`, or `continue` for a run that was interrupted, failed or killed. Changes nothing;
+ * the caller holds the folder's lock.
+ * @throws {ConfigError} RUN_EXISTS when it holds a finished run and `overwrite` is not set, NOT_A_RUN when it holds other
+ *   files. @throws {ResourceError} RUN_FOLDER when it cannot be read.
  */
-export function openRunFolder(folder: string, overwrite: boolean): RunFolder {
-  const entries = listFolder(folder)
+export function inspectRunFolder(folder: string, overwrite: boolean): 'new' | 'continue' {
+  const entries = listFolder(folder).filter((name) => !LOCK.test(name) && !TEMPORARY.test(name))
   const state = readState(folder)
-  if (state?.status === 'running' && state.pid !== process.pid && isAlive(state.pid)) {
-    throw new ConfigError('RUN_ACTIVE', `output_dir: ${folder} is being written by process ${state.pid}`)
-  }
-  if (state && !overwrite) {
-    throw new ConfigError(
-      'RUN_EXISTS',
-      `output_dir: ${folder} holds a run (${state.status}, step ${state.step} of ${state.total_steps}): choose another folder or pass --overwrite`,
-    )
-  }
   if (!state && entries.length > 0) {
     throw new ConfigError(
       'NOT_A_RUN',
       `output_dir: ${folder} holds files that are no run (${entries.slice(0, 3).join(', ')}): choose another folder`,
     )
   }
+  // A start that was cut off had removed the older run already, or was about to.
+  if (!state || overwrite || state.status === 'starting') return 'new'
+  if (state.status === 'finished') {
+    throw new ConfigError(
+      'RUN_EXISTS',
+      `output_dir: ${folder} holds a finished run (${state.step} of ${state.total_steps} steps): choose another folder or pass --overwrite`,
+    )
+  }
+  return entries.includes('config.yaml') ? 'continue' : 'new'
+}
+
+/**
+ * Makes the folder ready: empty of older runs for a new one, tidied of what a dead process left half done for one that
+ * goes on. The caller holds the folder's lock and has looked at it with {@link inspectRunFolder}.
+ * @throws {ResourceError} RUN_FOLDER when it cannot be made.
+ */
+export function openRunFolder(folder: string, kind: 'new' | 'continue', totalSteps: number): RunFolder {
+  const opened = new RunFolder(folder)
   try {
-    for (const name of OWN_ENTRIES) rmSync(join(folder, name), { recursive: true, force: true })
+    if (kind === 'new') {
+      // Said first: a process that is killed while it removes an older run must not leave one that could go on.
+      opened.writeState('starting', 0, totalSteps)
+      for (const name of OWN_ENTRIES) rmSync(join(folder, name), { recursive: true, force: true })
+    } else {
+      rmSync(join(folder, 'failure.json'), { force: true })
+    }
+    for (const name of readdirSync(folder).filter((entry) => TEMPORARY.test(entry) && !LOCK.test(entry)))
+      rmSync(join(folder, name), { recursive: true, force: true })
     mkdirSync(join(folder, 'eval'), { recursive: true })
   } catch (cause) {
     throw new ResourceError(
@@ -90,7 +108,7 @@ export function openRunFolder(folder: string, overwrite: boolean): RunFolder {
       { cause },
     )
   }
-  return new RunFolder(folder)
+  return opened
 }
 
 /** Paths of a run folder and the files that are replaced whole. */

@@ -33,6 +33,7 @@ describe('a training run', () => {
     expect(meanLoss(steps.slice(-5))).toBeLessThan(0.8 * meanLoss(steps.slice(0, 5)))
 
     const entries = [
+      'checkpoints',
       'config.yaml',
       'eval',
       'events.jsonl',

@@ -38,13 +38,20 @@ export function currentEvents(events: readonly RunEvent[]): RunEvent[] {
   let current: RunEvent[] = []
   for (const event of events) {
     if (event.type === 'run-start') {
-      current = current.filter((e) => e.step <= event.step || e.type === 'run-start' || e.type === 'run-end')
+      current = current.filter((e) => countsBefore(e, event.step))
     }
     current.push(event)
   }
   const lastEvaluation = new Map<number, RunEvent>()
   for (const event of current) if (event.type === 'evaluation') lastEvaluation.set(event.step, event)
   return current.filter((event) => event.type !== 'evaluation' || lastEvaluation.get(event.step) === event)
+}
+
+/** Whether an event belongs to the part of a run that is kept when it goes on from `step`. */
+function countsBefore(event: RunEvent, step: number): boolean {
+  if (event.type === 'run-start' || event.type === 'run-end') return true
+  // A refresh at step N prepares step N + 1, so it happens again.
+  return event.type === 'refresh' ? event.step < step : event.step <= step
 }
 
 /** The step records of {@link currentEvents}, in order. */

@@ -1,4 +1,4 @@
-import { type Collective, type DType, distributed, optim, scope } from '@adapt-ts/torch'
+import { type Collective, type DType, distributed, optim, scope, type Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { NumericError } from '../errors.js'
 import type { Calibration } from '../gate/index.js'
@@ -47,6 +47,18 @@ export interface StepEvents {
   }
   readonly calibrations: readonly Calibration[]
   readonly totals: StepTotals
+}
+
+/** A trainer apart from its tensors; JSON, but its numbers may be any double. */
+export interface TrainerState {
+  readonly step: number
+  readonly flopsTrain: number
+  readonly flopsSignal: number
+  readonly nonFiniteSteps: number
+  /** Updates of each parameter. */
+  readonly optimizerSteps: readonly number[]
+  readonly signal: Readonly<Record<string, unknown>>
+  readonly gate: Readonly<Record<string, unknown>>
 }
 
 /** Model, method and optimiser of one run, and the count of steps. Feeding it batches is the caller's part. */
@@ -187,6 +199,42 @@ export class Trainer {
         'no update was made from them: lower learning_rate or check the data',
       { samples: totals.samples.map(({ id }) => id) },
     )
+  }
+
+  /** Everything but the model that an identical continuation needs, between two steps. Tensors stay their owners'. */
+  state(): {
+    readonly json: TrainerState
+    readonly optimizer: ReadonlyMap<string, Tensor>
+    readonly method: ReadonlyMap<string, Tensor>
+  } {
+    const { steps, tensors: optimizer } = this.optimizer.state()
+    const { json: signal, tensors: method } = this.method.signal.state()
+    const { step, flopsTrain, flopsSignal, nonFiniteSteps } = this
+    const gate = this.method.gate.state()
+    return {
+      json: { step, flopsTrain, flopsSignal, nonFiniteSteps, optimizerSteps: steps, signal, gate },
+      optimizer,
+      method,
+    }
+  }
+
+  /**
+   * Goes on where `state` was taken; the model is the caller's part.
+   * @param fillMoment  Fills a tensor of the optimiser's state in place, by its name in `state().optimizer`.
+   */
+  load(state: TrainerState, fillMoment: (name: string, target: Tensor) => void): void {
+    this.optimizer.loadSteps(state.optimizerSteps)
+    for (const [name, moment] of this.optimizer.state().tensors) fillMoment(name, moment)
+    this.step = state.step
+    this.flopsTrain = state.flopsTrain
+    this.flopsSignal = state.flopsSignal
+    this.nonFiniteSteps = state.nonFiniteSteps
+  }
+
+  /** The method's part of a state, which only the same method can use. */
+  loadMethod({ signal, gate }: TrainerState, tensors: ReadonlyMap<string, Tensor>): void {
+    this.method.signal.load({ json: signal, tensors })
+    this.method.gate.load(gate)
   }
 
   /** Frees the optimiser and the method's tensors; the model stays with its owner. */

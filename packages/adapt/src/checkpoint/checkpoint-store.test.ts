@@ -1,0 +1,161 @@
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import type { HostileFileError } from '../errors.js'
+import { CheckpointStore } from './checkpoint-store.js'
+import { temporaryName } from './publish-folder.js'
+
+const root = mkdtempSync(path.join(os.tmpdir(), 'adapt-checkpoints-'))
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+let store: CheckpointStore
+beforeEach(() => {
+  store = new CheckpointStore(path.join(mkdtempSync(path.join(root, 'case-')), 'checkpoints'))
+})
+const write = (content: string) => (folder: string) => {
+  writeFileSync(path.join(folder, 'model.safetensors'), content)
+  writeFileSync(path.join(folder, 'state.json'), `{"of":${JSON.stringify(content)}}`)
+}
+const publish = (step: number, keep = 9) => store.publish(step, write(`step ${step}`), keep)
+const newest = () => {
+  const refused: string[] = []
+  const found = store.newest((error: HostileFileError) => refused.push(error.message))
+  return { step: found?.step, refused }
+}
+const file = (step: number, name: string) => path.join(store.folderOf(step), name)
+
+describe('CheckpointStore', () => {
+  it('finds the newest of what it published, by number and not by name', () => {
+    expect(newest()).toEqual({ step: undefined, refused: [] })
+    for (const step of [8, 9, 10]) publish(step)
+    expect(newest()).toEqual({ step: 10, refused: [] })
+    expect(readdirSync(store.folder).sort()).toEqual(['step-10', 'step-8', 'step-9'])
+    expect(readdirSync(store.folderOf(9)).sort()).toEqual([
+      'manifest.json',
+      'model.safetensors',
+      'state.json',
+    ])
+  })
+
+  it('keeps as many as it is told, the new one among them', () => {
+    for (const step of [1, 2, 3, 4]) publish(step, 2)
+    expect(store.steps()).toEqual([3, 4])
+    publish(5, 1)
+    expect(store.steps()).toEqual([5])
+  })
+
+  it('keeps the older ones when the new one cannot be written, and leaves no half', () => {
+    publish(1, 1)
+    const failing = (folder: string) => {
+      write('x')(folder)
+      throw new Error('ENOSPC: no space left on device')
+    }
+    expect(() => store.publish(2, failing, 1)).toThrow(
+      expect.objectContaining({ code: 'CHECKPOINT_WRITE', exitCode: 5 }),
+    )
+    expect(readdirSync(store.folder)).toEqual(['step-1'])
+    expect(newest().step).toBe(1)
+  })
+
+  const damages: [string, () => void][] = [
+    ['a flipped bit', () => flip(file(2, 'model.safetensors'), 3)],
+    ['a flipped bit in the manifest', () => flip(file(2, 'manifest.json'), 60)],
+    ['a file cut short', () => truncateSync(file(2, 'state.json'), 5)],
+    ['a file grown', () => appendFileSync(file(2, 'state.json'), ' ')],
+    ['a missing file', () => rmSync(file(2, 'state.json'))],
+    ['no manifest', () => rmSync(file(2, 'manifest.json'))],
+    ['an empty manifest', () => truncateSync(file(2, 'manifest.json'), 0)],
+    ['a file too many', () => writeFileSync(file(2, 'more.bin'), '')],
+    [
+      'two files swapped',
+      () => {
+        renameSync(file(2, 'model.safetensors'), file(2, 'x'))
+        renameSync(file(2, 'state.json'), file(2, 'model.safetensors'))
+        renameSync(file(2, 'x'), file(2, 'state.json'))
+      },
+    ],
+    [
+      'the name of another step',
+      () => {
+        rmSync(store.folderOf(2), { recursive: true })
+        publish(1)
+        renameSync(store.folderOf(1), store.folderOf(2))
+        publish(1)
+      },
+    ],
+    [
+      'a file where its folder was',
+      () => {
+        rmSync(store.folderOf(2), { recursive: true })
+        writeFileSync(store.folderOf(2), '')
+      },
+    ],
+  ]
+  it.each(damages)('refuses one with %s by name and falls back to the one before', (_, damage) => {
+    publish(1)
+    publish(2)
+    damage()
+    const { step, refused } = newest()
+    expect(step).toBe(1)
+    expect(refused).toHaveLength(1)
+    expect(refused[0]).toContain(store.folderOf(2))
+  })
+
+  it('refuses every single flipped byte', () => {
+    publish(1)
+    for (const name of readdirSync(store.folderOf(1))) {
+      const whole = readFileSync(file(1, name))
+      for (let offset = 0; offset < whole.length; offset++) {
+        flip(file(1, name), offset)
+        const damaged = readFileSync(file(1, name))
+        // White space of the manifest says nothing; anything else must be noticed.
+        const means = (bytes: Buffer) => bytes.toString('latin1').replace(/\s/g, '')
+        if (name !== 'manifest.json' || means(damaged) !== means(whole)) {
+          expect(newest(), `${name} byte ${offset}`).toMatchObject({
+            step: undefined,
+            refused: [expect.any(String)],
+          })
+        }
+        writeFileSync(file(1, name), whole)
+      }
+    }
+    expect(newest().step).toBe(1)
+  })
+
+  it('sets newer ones aside and removes leftovers when a run goes back', () => {
+    for (const step of [1, 2, 3]) publish(step)
+    mkdirSync(temporaryName(store.folderOf(4)))
+    mkdirSync(`${temporaryName(store.folderOf(2))}.old`)
+    store.rewind(1)
+    expect(readdirSync(store.folder).sort()).toEqual(['step-1', 'step-2.damaged', 'step-3.damaged'])
+    publish(2)
+    store.rewind(1)
+    expect(newest().step).toBe(1)
+    store.rewind(-1)
+    expect(newest().step).toBe(undefined)
+  })
+
+  it('does not count set-aside ones when it prunes', () => {
+    for (const step of [1, 2]) publish(step)
+    store.rewind(1)
+    publish(2, 2)
+    publish(3, 2)
+    expect(readdirSync(store.folder).sort()).toEqual(['step-2', 'step-2.damaged', 'step-3'])
+  })
+})
+
+function flip(target: string, offset: number): void {
+  const bytes = readFileSync(target)
+  bytes[offset]! ^= 1
+  writeFileSync(target, bytes)
+}

@@ -1,0 +1,100 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { SafetensorsFile, scope, TorchError, writeSafetensors } from '@adapt-ts/torch'
+import type { RowCursor } from '../batch/index.js'
+import { AdaptError } from '../errors.js'
+import { type SaveModelOptions, saveModelFolder } from '../model/index.js'
+import type { Trainer, TrainerState } from '../train/index.js'
+import { fromExactJson, toExactJson } from './exact-json.js'
+import { damaged } from './manifest.js'
+
+/** Everything of a checkpoint but its tensors; `state.json`. */
+export interface TrainingState {
+  readonly schema_version: 1
+  /** Completed optimiser steps. */
+  readonly step: number
+  /** Where the next row of data is. */
+  readonly cursor: RowCursor
+  /** Rows of a global batch, over all ranks and micro-batches. */
+  readonly global_rows: number
+  /** The method's resolved config: its state means something under this one alone. */
+  readonly method: unknown
+  /** SHA-256 of what the run was made from, by name (data, anchors, tokenizer). */
+  readonly fingerprints: Readonly<Record<string, string>>
+  readonly trainer: TrainerState
+}
+
+/** The trainer's part of a checkpoint is filled in when it is written. */
+export type TrainingPosition = Omit<TrainingState, 'schema_version' | 'step' | 'trainer'>
+
+/**
+ * Writes a training state into a folder: a Hugging Face model folder (float32) with `optimizer.safetensors`,
+ * `method.safetensors` and `state.json` beside the weights.
+ */
+export function writeTrainingState(
+  folder: string,
+  trainer: Trainer,
+  position: TrainingPosition,
+  model: SaveModelOptions,
+): void {
+  saveModelFolder(trainer.model, folder, model)
+  const { json, optimizer, method } = trainer.state()
+  writeSafetensors(join(folder, 'optimizer.safetensors'), optimizer)
+  writeSafetensors(join(folder, 'method.safetensors'), method)
+  const state: TrainingState = { schema_version: 1, step: trainer.step, ...position, trainer: json }
+  writeFileSync(join(folder, 'state.json'), `${toExactJson(state)}\n`)
+}
+
+/**
+ * Reads `state.json` of a checkpoint whose manifest was verified.
+ * @throws {HostileFileError} CHECKPOINT_DAMAGED for what this version cannot read.
+ */
+export function readTrainingState(folder: string): TrainingState {
+  let state: Partial<TrainingState> | null
+  try {
+    state = fromExactJson(readFileSync(join(folder, 'state.json'), 'utf8')) as Partial<TrainingState> | null
+  } catch (cause) {
+    throw damaged(folder, 'state.json', `it cannot be read (${(cause as Error).message})`)
+  }
+  if (state?.schema_version !== 1 || !Number.isSafeInteger(state.step) || state.trainer === undefined) {
+    throw damaged(folder, 'state.json', 'it is no training state of a version that is read here')
+  }
+  return state as TrainingState
+}
+
+/**
+ * Puts the optimiser's and the trainer's state into a trainer whose model was loaded from the same folder.
+ *
+ * @param withMethod  Whether the method's own state is taken too: only under the method that left it.
+ * @throws {HostileFileError} CHECKPOINT_DAMAGED when the tensors are not those of this model and optimiser.
+ */
+export function loadTrainingState(
+  folder: string,
+  state: TrainingState,
+  trainer: Trainer,
+  withMethod: boolean,
+): void {
+  const reading = (name: string, use: (file: SafetensorsFile) => void) => {
+    try {
+      using file = new SafetensorsFile(join(folder, name))
+      use(file)
+    } catch (error) {
+      if (!(error instanceof TorchError)) throw error
+      throw damaged(folder, name, error.message)
+    }
+  }
+  try {
+    reading('optimizer.safetensors', (file) => {
+      trainer.load(state.trainer, (name, moment) => file.readInto(name, moment))
+    })
+    if (!withMethod) return
+    reading('method.safetensors', (file) => {
+      scope(() =>
+        trainer.loadMethod(state.trainer, new Map(file.names.map((name) => [name, file.read(name)]))),
+      )
+    })
+  } catch (error) {
+    if (error instanceof AdaptError) throw error
+    throw damaged(folder, 'state.json', (error as Error).message)
+  }
+}

@@ -1,0 +1,343 @@
+import { buildBatch, type RowStream, splitGlobalBatch } from '../batch/index.js'
+import { type CheckpointStore, publishModel, writeTrainingState } from '../checkpoint/index.js'
+import { readDocuments } from '../dataset/index.js'
+import { AdaptError, EXIT, ResourceError } from '../errors.js'
+import { type Evaluation, evaluateText } from '../eval/index.js'
+import type { SaveModelOptions } from '../model/index.js'
+import type { StepRecord } from '../record/index.js'
+import type { StepEvents } from '../train/index.js'
+import type { BuiltTrainer, StepPlan } from './build-trainer.js'
+import type { PreparedData } from './prepare-data.js'
+import { recordProvenance } from './provenance.js'
+import type { RunFolder } from './run-folder.js'
+import { RunLog } from './run-log.js'
+import { writeRunReport } from './run-report.js'
+import type { TrainingOutcome, TrainingRequest } from './run-training.js'
+import { checkpointStore, type StartPoint } from './start-point.js'
+import type { StopRequest } from './stop-request.js'
+
+export interface TrainingRunParts {
+  readonly request: TrainingRequest
+  readonly data: PreparedData
+  readonly plan: StepPlan
+  readonly built: BuiltTrainer
+  readonly stop: StopRequest
+  readonly folder: RunFolder
+  readonly start: StartPoint | undefined
+  /** Completed steps when this process begins. */
+  readonly startStep: number
+}
+
+/** Least time between two writes of run.json. */
+const HEARTBEAT_MS = 5000
+/** Saves in a row that may fail before the run ends. */
+const MAX_FAILED_SAVES = 3
+
+/** One run: the loop over steps and the observers around it. */
+export class TrainingRun {
+  private readonly steps: StepRecord[] = []
+  private readonly evaluations: { step: number; sources: Evaluation['sources'] }[] = []
+  private readonly rows: RowStream
+  private readonly log: RunLog
+  private readonly checkpoints: CheckpointStore
+  private lastEvaluation: Evaluation | undefined
+  private lastBeat = performance.now()
+  private failedSaves = 0
+  private lastSaved: number
+
+  constructor(private readonly parts: TrainingRunParts) {
+    const { data, folder, start, startStep } = parts
+    this.rows = start ? data.rowsFrom(start.state.cursor) : data.rows
+    this.checkpoints = checkpointStore(folder.path)
+    this.lastSaved = start?.isOwn === true ? startStep : -1
+    for (const event of start?.isOwn === true ? RunLog.history(folder, startStep) : []) {
+      if (event.type === 'step') this.steps.push(event)
+      if (event.type === 'evaluation') this.evaluations.push({ step: event.step, sources: event.sources })
+    }
+    this.log = new RunLog(folder, startStep, (message) => this.warn(message))
+  }
+
+  async run(): Promise<TrainingOutcome> {
+    const { request, folder, plan, startStep, start } = this.parts
+    folder.writeState('running', startStep, plan.totalSteps)
+    this.log.event(recordProvenance(this.parts))
+    request.onLine(this.describe())
+    if (start) request.onLine(`goes on from step ${startStep} (${start.folder})`)
+    await this.loop()
+    return this.stopsEarly ? this.leave() : await this.finish()
+  }
+
+  private describe(): string {
+    const { data, built, plan } = this.parts
+    const { numSamples, numTokens } = data.train
+    const { trainer, method, dtype } = built
+    return (
+      `model ${(trainer.model.numParameters / 1e6).toFixed(2)}M parameters, ${dtype ?? 'float32'}; ` +
+      `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
+      `${data.numAnchors > 0 ? `, ${data.numAnchors} anchors` : ''}; ` +
+      `method ${method.name} (${method.normalizer}); ${plan.totalSteps} steps`
+    )
+  }
+
+  /** Whether the run must end here although steps or the last evaluation are missing. */
+  private get stopsEarly(): boolean {
+    const { request, stop, built } = this.parts
+    return stop.requested || built.trainer.step === request.stopAfterStep
+  }
+
+  private async loop(): Promise<void> {
+    const { request, built, plan } = this.parts
+    const { trainer } = built
+    const { save_steps } = request.config.training
+    // A run that was stopped between a save and the evaluation after it catches up.
+    await this.evaluateWhenDue()
+    while (trainer.step < plan.totalSteps && !this.stopsEarly) {
+      const { batches, epoch } = this.nextBatches()
+      const { record, events } = trainer.runStep(batches, epoch)
+      this.steps.push(record)
+      this.recordStep(record, events)
+      request.onStep(record, plan.totalSteps)
+      this.beat(trainer.step)
+      // Timers and the log get their turn between two steps.
+      await new Promise(setImmediate)
+      if (trainer.step % save_steps === 0 && !this.stopsEarly) this.trySave()
+      await this.evaluateWhenDue()
+    }
+  }
+
+  /** Shows from outside that the run is alive. */
+  private beat(step: number): void {
+    if (performance.now() - this.lastBeat < HEARTBEAT_MS) return
+    this.lastBeat = performance.now()
+    try {
+      this.parts.folder.writeState('running', step, this.parts.plan.totalSteps)
+    } catch {
+      // The disk is full: the log says so, and the next beat tries again.
+    }
+  }
+
+  /** The micro-batches of the next step, and the epoch in which it begins. */
+  private nextBatches() {
+    const { data, plan, request } = this.parts
+    const { training, data: dataConfig } = request.config
+    const shape = {
+      perDevice: training.per_device_train_batch_size,
+      accumulation: training.gradient_accumulation_steps,
+      worldSize: 1,
+      rank: 0,
+    }
+    let step = this.rows.next(plan.globalRows, { crossEpochs: plan.crossEpochs })
+    if (training.dataloader_drop_last && step.rows.length < plan.globalRows) {
+      step = this.rows.next(plan.globalRows, { crossEpochs: plan.crossEpochs })
+    }
+    const batches = splitGlobalBatch(step.rows, shape)
+      .filter((rows) => rows.length > 0)
+      .map((rows) =>
+        buildBatch(rows, data.train, {
+          padId: data.padId,
+          packing: dataConfig.packing,
+          ...(dataConfig.packing ? { maxLength: dataConfig.max_length } : {}),
+        }),
+      )
+    return { batches, epoch: step.epoch }
+  }
+
+  private recordStep(record: StepRecord, { refresh, calibrations, totals }: StepEvents): void {
+    const { step, time } = record
+    if (refresh) {
+      const { report, ms, flops } = refresh
+      this.log.event({
+        type: 'refresh',
+        step: step - 1,
+        time,
+        reason: step === 1 ? 'start' : 'interval',
+        numAnchors: report.numAnchors,
+        refreshMs: ms,
+        flops,
+        diagnostics: report.figures,
+      })
+    }
+    this.log.samples(step, totals.samples)
+    this.log.event(record)
+    const { gate } = this.parts.request.config.method
+    for (const { mu, tau, edr, essRatio, reached } of calibrations) {
+      this.log.event({
+        type: 'calibration',
+        step,
+        time,
+        mu,
+        tau,
+        targetEdr: 'edr' in gate ? gate.edr : Number.NaN,
+        targetEss: 'ess' in gate ? gate.ess : Number.NaN,
+        edr,
+        essRatio,
+        numScores: record.numSamples,
+        reached,
+      })
+    }
+    if (record.skipped) {
+      const message = `step ${step}: the optimiser did not move (loss ${record.lossWeighted}, gradient norm ${record.gradNorm})`
+      this.alert(step, 'STEP_SKIPPED', message)
+    }
+  }
+
+  private alert(step: number, code: string, message: string): void {
+    this.log.event({
+      type: 'alert',
+      step,
+      time: Date.now() / 1000,
+      severity: 'warning',
+      code,
+      message,
+      values: {},
+    })
+    this.warn(message)
+  }
+
+  private warn(message: string): void {
+    this.parts.request.onLine(`warning: ${message}`)
+  }
+
+  /** A save that may fail: the run goes on without it, but not for ever. */
+  private trySave(): void {
+    try {
+      this.save()
+      this.failedSaves = 0
+    } catch (error) {
+      if (!(error instanceof ResourceError)) throw error
+      this.failedSaves += 1
+      if (this.failedSaves >= MAX_FAILED_SAVES) throw error
+      this.alert(this.parts.built.trainer.step, 'CHECKPOINT_FAILED', `${error.message}; the run goes on`)
+    }
+  }
+
+  /** Publishes a checkpoint of this step, after everything that was recorded up to it. */
+  private save(): void {
+    const { request, built, data, plan } = this.parts
+    const { trainer } = built
+    if (this.lastSaved === trainer.step) return
+    const position = {
+      cursor: this.rows.cursor,
+      global_rows: plan.globalRows,
+      method: request.config.method,
+      fingerprints: data.fingerprints,
+    }
+    this.log.flush()
+    this.checkpoints.publish(
+      trainer.step,
+      (folder) => writeTrainingState(folder, trainer, position, this.modelOptions()),
+      request.config.training.save_total_limit,
+    )
+    this.lastSaved = trainer.step
+  }
+
+  private modelOptions(): SaveModelOptions {
+    const { folder, bosId, eosId, padId } = this.parts.data.tokenizer
+    return { tokenizerFolder: folder, bosId, eosId, padId }
+  }
+
+  /** Evaluates between two steps where the config asks for it and no evaluation of this step is there. */
+  private async evaluateWhenDue(): Promise<void> {
+    const { every_steps } = this.parts.request.config.evaluation
+    const { step } = this.parts.built.trainer
+    if (every_steps === undefined || step % every_steps !== 0) return
+    if (step >= this.parts.plan.totalSteps || this.stopsEarly) return
+    if (!this.evaluations.some((evaluation) => evaluation.step === step)) await this.evaluate()
+  }
+
+  private async evaluate(): Promise<void> {
+    const { request, data, built, folder } = this.parts
+    const { trainer, dtype } = built
+    if (data.evaluationFiles.length === 0) return
+    const result = await evaluateText(trainer.model, data.tokenizer, readDocuments(data.evaluationFiles), {
+      maxLength: request.config.data.max_length,
+      batchSize: request.config.evaluation.per_device_eval_batch_size,
+      autocastDtype: dtype,
+    })
+    this.lastEvaluation = result
+    this.evaluations.push({ step: trainer.step, sources: result.sources })
+    this.log.event({
+      type: 'evaluation',
+      step: trainer.step,
+      time: Date.now() / 1000,
+      sources: result.sources,
+    })
+    folder.write(`eval/step-${trainer.step}.json`, `${JSON.stringify(result, null, 2)}\n`)
+    const parts = Object.entries(result.sources).map(
+      ([name, { bits_per_byte }]) => `${name} ${bits_per_byte.toFixed(4)}`,
+    )
+    request.onLine(
+      `step ${trainer.step}: bits per byte ${parts.join('  ')}  all ${result.all.bits_per_byte.toFixed(4)}`,
+    )
+  }
+
+  /** The end of a run that is done: last checkpoint, evaluation, model, report. */
+  private async finish(): Promise<TrainingOutcome> {
+    const { built, folder } = this.parts
+    this.save()
+    await this.evaluate()
+    publishModel(built.trainer.model, folder.file('model'), this.modelOptions())
+    const outcome = this.writeReport()
+    this.writeEnd('finished', EXIT.done)
+    return outcome
+  }
+
+  /** The end of a run that was stopped and can go on. @throws {AdaptError} INTERRUPTED after a signal. */
+  private leave(): TrainingOutcome {
+    const { built, stop, folder } = this.parts
+    const { step } = built.trainer
+    this.save()
+    const outcome = this.writeReport()
+    this.writeEnd('interrupted', EXIT.resumable)
+    stop.throwIfRequested(`after step ${step}; the same command goes on from ${folder.path}`)
+    return { ...outcome, stoppedAt: step }
+  }
+
+  private writeReport(): TrainingOutcome {
+    const { folder, request } = this.parts
+    const reportPath = folder.file('report.html')
+    writeRunReport(reportPath, request.config, this.steps, this.evaluations)
+    return {
+      outputDir: folder.path,
+      reportPath,
+      steps: this.steps,
+      ...(this.lastEvaluation ? { evaluation: this.lastEvaluation } : {}),
+    }
+  }
+
+  /** Leaves failure.json, and says in the log and in run.json how far the run came. */
+  recordFailure(error: unknown): void {
+    const known = error instanceof AdaptError
+    const failure = {
+      class: error instanceof Error ? error.name : 'unknown',
+      code: known ? error.code : 'INTERNAL',
+      message: error instanceof Error ? error.message : String(error),
+      context: known ? error.context : {},
+    }
+    try {
+      this.parts.folder.write('failure.json', `${JSON.stringify(failure, null, 2)}\n`)
+      this.writeEnd('failed', known ? error.exitCode : EXIT.bug)
+    } catch {
+      // What ended the run may keep this from being written too; the run's own error is what counts.
+    }
+  }
+
+  /** The last event of a run, and run.json. */
+  private writeEnd(status: 'finished' | 'interrupted' | 'failed', exitCode: number): void {
+    const last = this.steps.at(-1)
+    const { lossWeighted = Number.NaN, flopsTrain = 0, flopsSignal = 0, step = 0 } = last ?? {}
+    this.log.event({
+      type: 'run-end',
+      step,
+      time: Date.now() / 1000,
+      status,
+      exitCode,
+      summary: { lossWeighted, flopsTrain, flopsSignal },
+    })
+    this.parts.folder.writeState(status, step, this.parts.plan.totalSteps)
+  }
+
+  close(): void {
+    this.log.close()
+  }
+}

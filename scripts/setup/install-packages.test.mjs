@@ -67,10 +67,10 @@ describe('lockfileFaults', () => {
     expect(lockfileFaults(JSON.parse(readFileSync(file, 'utf8')))).toEqual([])
   })
 
-  it('finds a missing hash, an install script, a download address and an optional package that is not locked', () => {
+  it('finds a missing hash, an install script, a download address, an optional package that is not locked and one that comes uncalled', () => {
     const lock = {
       packages: {
-        '': { dependencies: Object.fromEntries([...'abcdefg'].map((name) => [name, '1.0.0'])) },
+        '': { dependencies: Object.fromEntries([...'abcdefghijkl'].map((name) => [name, '1.0.0'])) },
         'node_modules/a': { version: '1.0.0' },
         'node_modules/b': {
           integrity: 'sha512-b',
@@ -79,6 +79,8 @@ describe('lockfileFaults', () => {
         },
         'node_modules/c': { integrity: 'sha512-c', optionalDependencies: { 'c-linux': '1.0.0' } },
         'node_modules/d': { link: true, resolved: '../d' },
+        'node_modules/x': { integrity: 'sha512-x' },
+        'node_modules/tool': { integrity: 'sha512-t', dev: true },
       },
     }
     expect(lockfileFaults(lock)).toEqual([
@@ -87,8 +89,9 @@ describe('lockfileFaults', () => {
       'node_modules/b: names a download address',
       'node_modules/c: its optional package c-linux is not locked, so npm ci refuses the lock file',
       'node_modules/d: links outside packages/',
+      'node_modules/x: comes with another runtime package',
     ])
-    lock.packages[''].dependencies.h = '1.0.0'
-    expect(lockfileFaults(lock)).toContain('7 runtime packages, at most 6 are allowed')
+    lock.packages[''].dependencies.m = '1.0.0'
+    expect(lockfileFaults(lock)).toContain('12 runtime packages, at most 11 are allowed')
   })
 })

@@ -1,4 +1,5 @@
-const maxRuntimePackages = 6
+/** docs/decisions/0009-parquet-and-runtime-packages.md says why this many. */
+const maxRuntimePackages = 11
 
 /**
  * What would let an installation drift or run foreign code.
@@ -29,6 +30,11 @@ export function lockfileFaults(lock) {
           `${name}: its optional package ${optional} is not locked, so npm ci refuses the lock file`,
         )
     }
+  }
+  for (const [name, entry] of Object.entries(lock.packages)) {
+    const isRuntime = name.startsWith('node_modules/') && !entry.link && !entry.dev && !entry.optional
+    if (isRuntime && !runtime.has(name.slice('node_modules/'.length)))
+      faults.push(`${name}: comes with another runtime package`)
   }
   const foreign = [...runtime].filter((name) => !lock.packages[`node_modules/${name}`]?.link)
   if (foreign.length > maxRuntimePackages)

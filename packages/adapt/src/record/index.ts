@@ -1,6 +1,8 @@
 export { crc32 } from './crc32.js'
 export { decodeEvent, encodeEvent } from './event-codec.js'
 export { EventWriter } from './event-writer.js'
+export { type LedgerPart, readLedger } from './ledger-reader.js'
+export { type LedgerOptions, LedgerWriter } from './ledger-writer.js'
 export { currentEvents, currentSteps, type EventLog, readEvents } from './read-events.js'
 export type {
   AlertEvent,
@@ -12,7 +14,9 @@ export type {
   RunStartEvent,
   SourceEvaluation,
 } from './run-event.js'
+export { readSamples, type SampleEntry, writeSamples } from './samples-file.js'
 export type { SampleRecord, StepRecord } from './step-record.js'
+export { truncateLedger } from './truncate-ledger.js'
 export {
   moments,
   quantiles,

@@ -1,5 +1,5 @@
 export { openTokenCache, type TokenCacheOptions, type TokenCacheProgress } from './token-cache.js'
-export type { TokenDataset, TokenizedSample } from './token-dataset.js'
+export type { SampleOrigin, TokenDataset, TokenizedSample } from './token-dataset.js'
 export { tokenizeDocuments } from './tokenize-documents.js'
 export {
   assertTokenizerFits,

@@ -1,6 +1,6 @@
 import { DataError } from '../errors.js'
 import { SampleRecords } from './sample-records.js'
-import type { DatasetFacts, TokenDataset, TokenizedSample } from './token-dataset.js'
+import type { DatasetFacts, SampleOrigin, TokenDataset, TokenizedSample } from './token-dataset.js'
 
 /** Bytes of a dataset: in memory or in a file. */
 export interface ByteStore {
@@ -74,6 +74,15 @@ export class StoredDataset implements TokenDataset {
         `sample ${index}: the token cache holds an id outside 0..${this.#facts.vocabSize - 1}; delete the cache`,
       )
     }
+    return {
+      ...this.origin(index),
+      tokens,
+      labelMask: new Uint8Array(record.length).fill(1, record.labelStart),
+    }
+  }
+
+  origin(index: number): SampleOrigin {
+    const record = this.#records.get(index)
     const id = Buffer.from(this.#ids.read(record.firstIdByte, record.idBytes)).toString('utf8')
     return {
       index,
@@ -82,8 +91,6 @@ export class StoredDataset implements TokenDataset {
       weight: record.weight,
       path: this.#facts.paths[record.path]!,
       line: record.line,
-      tokens,
-      labelMask: new Uint8Array(record.length).fill(1, record.labelStart),
     }
   }
 

@@ -15,6 +15,9 @@ export interface TokenizedSample {
   readonly labelMask: Uint8Array
 }
 
+/** What is known of a sample apart from its tokens. */
+export type SampleOrigin = Omit<TokenizedSample, 'tokens' | 'labelMask'>
+
 /** Samples on disk or in memory, read on demand; document order. */
 export interface TokenDataset {
   readonly numSamples: number
@@ -33,6 +36,8 @@ export interface TokenDataset {
   readonly sources: readonly string[]
   /** @throws {RangeError} for an index outside 0..numSamples-1. @throws {DataError} CACHE_DAMAGED */
   sample(index: number): TokenizedSample
+  /** The sample without its tokens, which are not read. Throws as `sample` does. */
+  origin(index: number): SampleOrigin
   /** Tokens of a sample, without reading it. */
   length(index: number): number
   /** Labels of a sample, without reading it. */

@@ -1,9 +1,20 @@
 import { existsSync } from 'node:fs'
 import { ResourceError } from '../errors.js'
-import { currentEvents, EventWriter, type RunEvent, readEvents, type SampleRecord } from '../record/index.js'
+import {
+  currentEvents,
+  EventWriter,
+  LedgerWriter,
+  type RunEvent,
+  readEvents,
+  type SampleRecord,
+  truncateLedger,
+  writeSamples,
+} from '../record/index.js'
+import type { TokenDataset } from '../tokenize/index.js'
 import type { RunFolder } from './run-folder.js'
 
-/** Events that wait for room on the disk; with more of them the run has nothing left to stand on. */
+const LEDGER_FOLDER = 'ledger'
+/** Records that wait for room on the disk; with more of them the run has nothing left to stand on. */
 const MAX_PENDING = 10_000
 
 /**
@@ -12,20 +23,27 @@ const MAX_PENDING = 10_000
  */
 export class RunLog {
   private readonly events: EventWriter
-  private pending: RunEvent[] = []
+  private readonly ledger: LedgerWriter
+  private readonly pending: (() => void)[] = []
   private hasWarned = false
 
-  /**
-   * @param startStep  The run goes on from here: what was recorded of later steps counts no longer.
-   * @param onWarning  Told once when something could not be written.
-   */
+  /** @param onWarning  Told once when something could not be written. */
   constructor(
     folder: RunFolder,
-    startStep: number,
     private readonly onWarning: (message: string) => void,
   ) {
     this.events = new EventWriter(folder.file('events.jsonl'))
-    void startStep
+    this.ledger = new LedgerWriter(folder.file(LEDGER_FOLDER))
+  }
+
+  /**
+   * Takes the ledger of a run back to the step that it goes on from, and writes which sample is which if it is not there.
+   * @throws {ResourceError} when the folder cannot be written.
+   */
+  static async prepare(folder: RunFolder, startStep: number, dataset: TokenDataset): Promise<void> {
+    await truncateLedger(folder.file(LEDGER_FOLDER), startStep)
+    const samples = folder.file('samples.parquet')
+    if (!existsSync(samples)) await writeSamples(samples, dataset)
   }
 
   /** The events of a run folder that count when the run goes on from `step`. */
@@ -37,7 +55,16 @@ export class RunLog {
 
   /** Records an event, now or when there is room again. */
   event(event: RunEvent): void {
-    this.pending.push(event)
+    this.write(() => this.events.append(event))
+  }
+
+  /** Records what each sample of a step got. */
+  samples(step: number, samples: readonly SampleRecord[]): void {
+    this.write(() => this.ledger.append(step, samples))
+  }
+
+  private write(record: () => void): void {
+    this.pending.push(record)
     try {
       this.writePending()
     } catch (error) {
@@ -48,22 +75,28 @@ export class RunLog {
   }
 
   private writePending(): void {
-    while (this.pending.length > 0) {
-      this.events.append(this.pending[0]!)
+    for (let first = this.pending[0]; first !== undefined; first = this.pending[0]) {
+      first()
       this.pending.shift()
     }
   }
 
-  /** Records what each sample of a step got. */
-  samples(_step: number, _samples: readonly SampleRecord[]): void {}
-
   /** Waits until all that was recorded is on the disk. @throws {ResourceError} when it cannot be. */
   flush(): void {
     this.writePending()
+    this.ledger.flush()
     this.events.sync()
   }
 
+  /** Closes the files. What cannot be written now is later than the last checkpoint and will be run again. */
   close(): void {
+    try {
+      this.writePending()
+      this.ledger.close()
+    } catch (error) {
+      if (!(error instanceof ResourceError)) throw error
+      this.onWarning(error.message)
+    }
     this.events.close()
   }
 }

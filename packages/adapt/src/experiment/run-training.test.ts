@@ -37,10 +37,12 @@ describe('a training run', () => {
       'config.yaml',
       'eval',
       'events.jsonl',
+      'ledger',
       'model',
       'provenance.json',
       'report.html',
       'run.json',
+      'samples.parquet',
     ]
     expect(readdirSync(outcome.outputDir).sort()).toEqual(entries)
     expect(readdirSync(path.join(outcome.outputDir, 'eval')).sort()).toEqual([

@@ -10,6 +10,7 @@ import { type BuiltTrainer, buildTrainer, planSteps, type StepPlan } from './bui
 import { type PreparedData, prepareData } from './prepare-data.js'
 import { inspectRunFolder, openRunFolder } from './run-folder.js'
 import { RunLock } from './run-lock.js'
+import { RunLog } from './run-log.js'
 import {
   checkpointStore,
   findNamedStart,
@@ -110,7 +111,9 @@ async function trainInFolder(request: TrainingRequest, workplace: Workplace): Pr
   const folder = openRunFolder(runFolder, kind, plan.totalSteps)
   // A run that goes on without a checkpoint of its own goes on from where it began.
   checkpointStore(runFolder).rewind(start?.isOwn === true ? start.state.step : -1)
-  const run = new TrainingRun({ ...workplace, request, folder, startStep: start?.state.step ?? 0 })
+  const startStep = start?.state.step ?? 0
+  await RunLog.prepare(folder, startStep, workplace.data.train)
+  const run = new TrainingRun({ ...workplace, request, folder, startStep })
   try {
     return await run.run()
   } catch (error) {

@@ -54,7 +54,7 @@ export class TrainingRun {
       if (event.type === 'step') this.steps.push(event)
       if (event.type === 'evaluation') this.evaluations.push({ step: event.step, sources: event.sources })
     }
-    this.log = new RunLog(folder, startStep, (message) => this.warn(message))
+    this.log = new RunLog(folder, (message) => this.warn(message))
   }
 
   async run(): Promise<TrainingOutcome> {

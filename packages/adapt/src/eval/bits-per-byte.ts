@@ -2,6 +2,7 @@
 import { type DType, scope } from '@adapt-ts/torch'
 import { type Batch, IGNORED_LABEL } from '../batch/index.js'
 import type { Document } from '../dataset/index.js'
+import { AdaptError, EXIT } from '../errors.js'
 import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
 import { embedTokens, type Llama, toModelInputs } from '../model/index.js'
 import type { SourceEvaluation } from '../record/index.js'
@@ -12,6 +13,8 @@ export interface EvaluationOptions {
   readonly maxLength?: number
   readonly batchSize?: number
   readonly autocastDtype?: DType | undefined
+  /** Asked between batches; true ends the evaluation without a result. */
+  readonly isCancelled?: () => boolean
   /** Called after every group of documents. */
   readonly onProgress?: (numDocuments: number) => void
 }
@@ -42,6 +45,8 @@ const GROUP_SIZE = 256
  * Bits per byte = nats of every token / (ln 2 x UTF-8 bytes of the raw text). The first token is predicted from
  * BOS (or EOS); a long text is cut into non-overlapping windows with one token of context, so every token counts
  * once. Of a prompt and completion the completion counts, given the prompt.
+ *
+ * @throws {AdaptError} EVALUATION_CANCELLED (exit 75) when `isCancelled` said so.
  */
 export async function evaluateText(
   model: Llama,
@@ -154,6 +159,9 @@ function scoreWindows(
   const { batchSize = 16, autocastDtype } = options
   const sorted = [...windows].sort((a, b) => b.tokens.length - a.tokens.length)
   for (let start = 0; start < sorted.length; start += batchSize) {
+    if (options.isCancelled?.() === true) {
+      throw new AdaptError('EVALUATION_CANCELLED', EXIT.resumable, 'the evaluation was cancelled')
+    }
     const rows = sorted.slice(start, start + batchSize)
     scope(() => {
       const batch = toBatch(rows)

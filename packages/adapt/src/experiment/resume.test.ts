@@ -154,6 +154,25 @@ describe('a stop signal', () => {
   })
 })
 
+describe('a stop signal during an evaluation', () => {
+  it.each([
+    ['between steps', 8],
+    ['at the end', STEPS],
+  ])('%s is heeded at once, and the evaluation is made up for', async (_, step) => {
+    const name = `evaluating-${step}`
+    const error = await workshop.failure(name, SETTINGS, {
+      onStep: (record) => {
+        // The loop asks for the signal before the next event: the evaluation is the first to see it.
+        if (record.step === step) setImmediate(() => setImmediate(() => process.kill(process.pid, 'SIGTERM')))
+      },
+    })
+    expect(error).toMatchObject({ code: 'INTERRUPTED', exitCode: 75 })
+    expect(readJson(name, 'run.json')).toMatchObject({ status: 'interrupted', step })
+    await workshop.train(name, SETTINGS)
+    expect(await digest(name)).toBe(control)
+  })
+})
+
 describe('a run that goes on', () => {
   beforeAll(async () => {
     await workshop.train('strict', SETTINGS, { stopAfterStep: 4 })

@@ -8,6 +8,7 @@ import { needsAnchors } from '../method/index.js'
 import type { StepRecord } from '../record/index.js'
 import { type BuiltTrainer, buildTrainer, planSteps, type StepPlan } from './build-trainer.js'
 import { type PreparedData, prepareData } from './prepare-data.js'
+import { checkpointBytes, requireRoom } from './require-room.js'
 import { inspectRunFolder, openRunFolder } from './run-folder.js'
 import { RunLock } from './run-lock.js'
 import { RunLog } from './run-log.js'
@@ -112,6 +113,7 @@ async function trainInFolder(request: TrainingRequest, workplace: Workplace): Pr
   // A run that goes on without a checkpoint of its own goes on from where it began.
   checkpointStore(runFolder).rewind(start?.isOwn === true ? start.state.step : -1)
   const startStep = start?.state.step ?? 0
+  requireRoom(runFolder, checkpointBytes(workplace.built.trainer), request.config.training.save_total_limit)
   await RunLog.prepare(folder, startStep, workplace.data.train)
   const run = new TrainingRun({ ...workplace, request, folder, startStep })
   try {

@@ -246,14 +246,21 @@ export class TrainingRun {
   }
 
   private async evaluate(): Promise<void> {
-    const { request, data, built, folder } = this.parts
+    const { request, data, built, folder, stop } = this.parts
     const { trainer, dtype } = built
     if (data.evaluationFiles.length === 0) return
-    const result = await evaluateText(trainer.model, data.tokenizer, readDocuments(data.evaluationFiles), {
+    const documents = readDocuments(data.evaluationFiles)
+    const result = await evaluateText(trainer.model, data.tokenizer, documents, {
       maxLength: request.config.data.max_length,
       batchSize: request.config.evaluation.per_device_eval_batch_size,
       autocastDtype: dtype,
+      isCancelled: () => stop.requested,
+    }).catch((error: unknown) => {
+      // There is little time to save; the evaluation is made when the run goes on.
+      if (error instanceof AdaptError && error.code === 'EVALUATION_CANCELLED') return undefined
+      throw error
     })
+    if (result === undefined) return
     this.lastEvaluation = result
     this.evaluations.push({ step: trainer.step, sources: result.sources })
     this.log.event({
@@ -273,9 +280,10 @@ export class TrainingRun {
 
   /** The end of a run that is done: last checkpoint, evaluation, model, report. */
   private async finish(): Promise<TrainingOutcome> {
-    const { built, folder } = this.parts
+    const { built, folder, stop } = this.parts
     this.save()
     await this.evaluate()
+    if (stop.requested) return this.leave()
     publishModel(built.trainer.model, folder.file('model'), this.modelOptions())
     const outcome = this.writeReport()
     this.writeEnd('finished', EXIT.done)

@@ -1,0 +1,29 @@
+import { statfsSync } from 'node:fs'
+import { ResourceError } from '../errors.js'
+import type { Trainer } from '../train/index.js'
+
+/** Bytes of a checkpoint of this trainer: parameters and two moments in float32, and the method's tensors. */
+export function checkpointBytes(trainer: Trainer): number {
+  const { optimizer, method } = trainer.state()
+  const sum = (tensors: ReadonlyMap<string, { readonly numel: number }>) =>
+    [...tensors.values()].reduce((total, { numel }) => total + 4 * numel, 0)
+  return 4 * trainer.model.numParameters + sum(optimizer) + sum(method)
+}
+
+/**
+ * Finds out before the first step that the disk cannot hold what the run will keep, with one checkpoint more for the
+ * moment in which a new one is there and the oldest not yet gone.
+ * @throws {ResourceError} DISK_FULL.
+ */
+export function requireRoom(folder: string, bytes: number, numKept: number): void {
+  const { bavail, bsize } = statfsSync(folder)
+  const [needed, free] = [bytes * (numKept + 1), bavail * bsize]
+  if (free >= needed) return
+  const megabytes = (value: number) => `${Math.ceil(value / 1e6).toLocaleString('en')} MB`
+  throw new ResourceError(
+    'DISK_FULL',
+    `output_dir: ${folder} has ${megabytes(free)} free, but ${numKept} + 1 checkpoints of ${megabytes(bytes)} need ${megabytes(needed)}; ` +
+      'make room, lower training.save_total_limit or choose another folder',
+    { needed, free },
+  )
+}

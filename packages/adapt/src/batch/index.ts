@@ -10,4 +10,5 @@ export {
   type RowStream,
   type RowStreamOptions,
 } from './row-stream.js'
+export { selectSamples } from './select-samples.js'
 export { type GlobalBatchShape, splitGlobalBatch } from './split-global-batch.js'

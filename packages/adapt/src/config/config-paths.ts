@@ -13,13 +13,16 @@ export function resolveCacheDir(config: RunConfig, baseDir: string): string {
   return cache_dir === undefined ? resolve('.adapt-cache') : resolveConfigPath(baseDir, cache_dir)
 }
 
-/** Entries of `data.train`, `anchors` or `evaluation.sets` as sources; the name of a set is its source. */
+/**
+ * Entries of `data.train`, `anchors` or `evaluation.sets` as sources. The name of a set is its source, and so is the
+ * task of anchors.
+ */
 export function dataSources(
-  entries: RunConfig['data']['train'] | RunConfig['evaluation']['sets'],
+  entries: RunConfig['data']['train'] | RunConfig['anchors'] | RunConfig['evaluation']['sets'],
 ): readonly DataSource[] {
   return entries.map((entry) => {
-    const { path, limit, source, name, text_field } = entry as AnyEntry
-    const shownSource = source ?? name
+    const { path, limit, source, name, task, text_field } = entry as AnyEntry
+    const shownSource = task ?? source ?? name
     return {
       path,
       ...(limit === undefined ? {} : { limit }),
@@ -34,5 +37,6 @@ interface AnyEntry {
   readonly limit?: number
   readonly source?: string
   readonly name?: string
+  readonly task?: string
   readonly text_field?: string
 }

@@ -20,9 +20,20 @@ const sourceMapping = z.strictObject({
     .describe('Field of a record that holds its plain text. Default: recognised from the record.'),
 })
 
-/** One entry of `data.train` or `anchors`; a bare string is short for `{ path }`. */
+/** One entry of `data.train`; a bare string is short for `{ path }`. */
 export const sourceSchema = z
   .union([pathText().describe('Short for { path }.'), sourceMapping])
+  .transform((entry) => (typeof entry === 'string' ? { path: entry } : entry))
+
+const anchorMapping = sourceMapping.extend({
+  task: z
+    .exactOptional(z.string().min(1))
+    .describe('Task of these anchors, for method.signal.aggregate. Default: the source of each anchor.'),
+})
+
+/** One entry of `anchors`; a bare string is short for `{ path }`. */
+export const anchorSchema = z
+  .union([pathText().describe('Short for { path }.'), anchorMapping])
   .transform((entry) => (typeof entry === 'string' ? { path: entry } : entry))
 
 /** One entry of `evaluation.sets`; a bare string is short for `{ path }`. */
@@ -56,6 +67,10 @@ export const dataSchema = z
       .describe(
         'Folder of the token cache, relative to the config file. Default: .adapt-cache in the working directory.',
       ),
+    allow_anchor_overlap: z
+      .boolean()
+      .default(false)
+      .describe('Train even when half of the anchors or more stand word for word in the training data.'),
     num_workers: wholeNumber({ min: 0, max: 256 })
       .default(1)
       .describe('Worker threads that read and tokenize ahead of the step; 0 uses the main thread.'),

@@ -2,6 +2,9 @@ import { z } from 'zod'
 import { METHOD_PRESETS, NORMALIZERS, resolveMethod } from '../method/method-config.js'
 import { realNumber, wholeNumber } from './number-ranges.js'
 
+/** A number of optimiser steps. */
+const steps = () => wholeNumber({ min: 1, max: 1_000_000_000 })
+
 const signalSchema = z
   .strictObject({
     kind: z
@@ -13,9 +16,39 @@ const signalSchema = z
     tokens: z
       .exactOptional(z.enum(['all', 'response_only']))
       .describe('Tokens that are pooled. Default all: prompt and response alike.'),
+    refresh: z
+      .exactOptional(z.enum(['interval', 'adaptive', 'rolling']))
+      .describe(
+        'When the anchors are embedded again: all every refresh_every steps, all when a probe has drifted, ' +
+          'or a few every step. Default interval.',
+      ),
     refresh_every: z
-      .exactOptional(z.union([wholeNumber({ min: 1, max: 1_000_000_000 }), z.literal('epoch')]))
-      .describe('Optimiser steps between two embeddings of the anchors, or "epoch". Default 50.'),
+      .exactOptional(z.union([steps(), z.literal('epoch')]))
+      .describe(
+        'Optimiser steps between two embeddings of the anchors, or "epoch"; with refresh: rolling the steps ' +
+          'of a round through all of them. Default 50.',
+      ),
+    probe_every: z
+      .exactOptional(steps())
+      .describe('refresh: adaptive: optimiser steps between two probes of 16 anchors. Default 25.'),
+    drift: z
+      .exactOptional(realNumber({ above: 0, max: 2 }))
+      .describe("refresh: adaptive: 1 - cosine of the probe's centroid that is too much. Default 0.01."),
+    refresh_min: z
+      .exactOptional(steps())
+      .describe('refresh: adaptive: fewest optimiser steps between two refreshes. Default 25.'),
+    refresh_max: z
+      .exactOptional(steps())
+      .describe('refresh: adaptive: most optimiser steps between two refreshes. Default 1000.'),
+    aggregate: z
+      .exactOptional(z.enum(['micro', 'macro', 'max', 'lse', 'zmax']))
+      .describe(
+        'How the similarities to several tasks of anchors become one score: all anchors alike, mean over tasks, ' +
+          'largest, soft maximum, or largest in standard deviations / 8. Default micro.',
+      ),
+    lse_beta: z
+      .exactOptional(realNumber({ above: 0, max: 1e6 }))
+      .describe('aggregate: lse: sharpness b of (1/b) ln mean exp(b s). Default 10.'),
     center: z
       .exactOptional(z.boolean())
       .describe('Subtract the running mean embedding first, so that scores spread. Default false.'),
@@ -45,7 +78,7 @@ const gateSchema = z
       .exactOptional(realNumber({ above: 0, below: 1 }))
       .describe('calibrated-sigmoid: target mean weight, below ess. Default min(0.5, 0.6 * ess).'),
     update_every: z
-      .exactOptional(wholeNumber({ min: 1, max: 1_000_000_000 }))
+      .exactOptional(steps())
       .describe('calibrated-sigmoid: steps between two calibrations. Default 50.'),
     warmup_ratio: z
       .exactOptional(realNumber({ min: 0, max: 1 }))

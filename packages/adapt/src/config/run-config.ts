@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { dataSchema, sourceSchema } from './data-schema.js'
+import { anchorSchema, dataSchema } from './data-schema.js'
 import { methodSchema } from './method-schema.js'
 import { modelSchema } from './model-schema.js'
 import { evaluationSchema, trainingSchema } from './training-schema.js'
@@ -14,7 +14,7 @@ export const runConfigSchema = z
       .describe('Folder with tokenizer.json, relative to the folder of the config file.'),
     data: dataSchema,
     anchors: z
-      .array(sourceSchema)
+      .array(anchorSchema)
       .default([])
       .describe('A few hundred examples of what the model should become good at.'),
     method: methodSchema.prefault('adapt'),

@@ -27,11 +27,38 @@ export function configWarnings(config: RunConfig): readonly string[] {
   if (method.signal.kind === 'constant' && method.gate.kind !== 'identity') {
     warnings.push(`method.gate: a constant signal gives every sample the same weight, whatever the gate`)
   }
+  warnings.push(...signalWarnings(config))
   if (evaluation.every_steps !== undefined && evaluation.sets.length === 0) {
     warnings.push('evaluation.every_steps: no effect, because evaluation.sets is empty')
   }
   if (training.lr_scheduler_type === 'constant' && training.min_lr_ratio > 0) {
     warnings.push('training.min_lr_ratio: no effect on a constant schedule')
+  }
+  return warnings
+}
+
+function signalWarnings({ method: { signal }, anchors }: RunConfig): string[] {
+  if (signal.kind !== 'model-embedding') return []
+  const warnings: string[] = []
+  // Sources that only the records name cannot be counted here.
+  const tasks = anchors.map((entry) =>
+    'task' in entry ? entry.task : 'source' in entry ? entry.source : undefined,
+  )
+  if (
+    signal.aggregate !== 'micro' &&
+    tasks.length > 0 &&
+    tasks.every((task) => task !== undefined) &&
+    new Set(tasks).size === 1
+  ) {
+    const effect = signal.aggregate === 'zmax' ? 'is only its z-score' : 'is the same as micro'
+    warnings.push(
+      `method.signal.aggregate: all anchors are one task (${JSON.stringify(tasks[0])}), for which ${signal.aggregate} ${effect}; give the entries of anchors a task`,
+    )
+  }
+  if (signal.refresh === 'adaptive' && signal.probe_every > signal.refresh_max) {
+    warnings.push(
+      'method.signal.probe_every: above refresh_max, so that the probe never decides when to refresh',
+    )
   }
   return warnings
 }
@@ -67,9 +94,20 @@ function validateMethod({ method, anchors }: RunConfig): CrossFieldIssue[] {
     issues.push({ path: ['anchors'], message })
   }
   const { gate, signal } = method
-  if (signal.kind === 'model-embedding' && signal.center && signal.centroid_ema < 1) {
-    const message = `expected 1 with center: true, where the centroid is rebuilt after every step, received ${signal.centroid_ema}`
-    issues.push({ path: ['method', 'signal', 'centroid_ema'], message })
+  if (signal.kind === 'model-embedding') {
+    const rebuilt = signal.center
+      ? 'center: true'
+      : signal.refresh === 'rolling'
+        ? 'refresh: rolling'
+        : undefined
+    if (rebuilt !== undefined && signal.centroid_ema < 1) {
+      const message = `expected 1 with ${rebuilt}, where the centroid is rebuilt at every step, received ${signal.centroid_ema}`
+      issues.push({ path: ['method', 'signal', 'centroid_ema'], message })
+    }
+    if (signal.refresh === 'adaptive' && signal.refresh_min > signal.refresh_max) {
+      const message = `expected at most method.signal.refresh_max (${signal.refresh_max}), received ${signal.refresh_min}`
+      issues.push({ path: ['method', 'signal', 'refresh_min'], message })
+    }
   }
   if (gate.kind === 'calibrated-sigmoid' && gate.ess <= gate.edr) {
     // w^2 <= w on [0, 1] makes the ESS ratio at least the mean weight, so this target has no solution.

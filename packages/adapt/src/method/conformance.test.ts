@@ -19,13 +19,19 @@ const SAMPLES: readonly TestSample[] = [6, 3, 9, 3, 5, 4, 7].map((length, i) => 
   id: `sample-${i}`,
 }))
 const UNLABELLED: TestSample = { tokens: draw(4), labelsFrom: 4, id: 'unlabelled' }
-const anchors = [batchOf([5, 3, 8].map((length) => [{ tokens: draw(length) }]))]
+const anchors = [
+  batchOf(
+    [5, 3, 8].map((length, i) => [
+      { tokens: draw(length), id: `a-${i}`, source: i === 1 ? 'code' : 'prose' },
+    ]),
+  ),
+]
 
 function embed(batch: Batch): SignalBatch {
   const inputs = toModelInputs(batch)
   return { inputs, hidden_BTD: embedTokens(model, inputs), sampleLoss_S: () => zeros([batch.samples.length]) }
 }
-const context: SignalContext = { collective: distributed.singleProcess, anchors, embed }
+const context: SignalContext = { collective: distributed.singleProcess, anchors, embed, charge() {} }
 
 /** Every kind of signal and gate that the registries hold, with options that change their course. */
 const SIGNALS: Readonly<Record<SignalConfig['kind'], readonly MethodInput['signal'][]>> = {
@@ -40,6 +46,20 @@ const SIGNALS: Readonly<Record<SignalConfig['kind'], readonly MethodInput['signa
       centroid_ema: 0.5,
       score_eval: true,
     },
+    {
+      kind: 'model-embedding',
+      refresh: 'adaptive',
+      probe_every: 1,
+      refresh_min: 1,
+      refresh_max: 3,
+      drift: 1e-9,
+    },
+    { kind: 'model-embedding', refresh: 'rolling', refresh_every: 5, center: true },
+    { kind: 'model-embedding', aggregate: 'macro', refresh: 'rolling', refresh_every: 2 },
+    { kind: 'model-embedding', aggregate: 'max', refresh_every: 2 },
+    { kind: 'model-embedding', aggregate: 'lse', lse_beta: 5, center: true, refresh_every: 2 },
+    { kind: 'model-embedding', aggregate: 'zmax', refresh_every: 3 },
+    { kind: 'model-embedding', aggregate: 'zmax', center: true, refresh: 'rolling', refresh_every: 3 },
   ],
 }
 const GATES: Readonly<Record<GateConfig['kind'], MethodInput['gate']>> = {

@@ -8,8 +8,18 @@ export type SignalConfig =
       readonly kind: 'model-embedding'
       readonly pooling: 'position_weighted' | 'mean' | 'last'
       readonly tokens: 'all' | 'response_only'
+      readonly refresh: 'interval' | 'adaptive' | 'rolling'
       /** Optimiser steps, >= 1, or once per epoch. */
       readonly refresh_every: number | 'epoch'
+      /** adaptive: optimiser steps between two probes, >= 1. */
+      readonly probe_every: number
+      /** adaptive: 1 - cos of the probe, > 0. */
+      readonly drift: number
+      /** adaptive: bounds of the steps between two refreshes. */
+      readonly refresh_min: number
+      readonly refresh_max: number
+      readonly aggregate: 'micro' | 'macro' | 'max' | 'lse' | 'zmax'
+      readonly lse_beta: number
       readonly center: boolean
       /** Share of the new centroid at a refresh, in (0, 1]. */
       readonly centroid_ema: number
@@ -60,7 +70,14 @@ const SIGNALS: { readonly [K in SignalConfig['kind']]: Extract<SignalConfig, { k
     kind: 'model-embedding',
     pooling: 'position_weighted',
     tokens: 'all',
+    refresh: 'interval',
     refresh_every: 50,
+    probe_every: 25,
+    drift: 0.01,
+    refresh_min: 25,
+    refresh_max: 1000,
+    aggregate: 'micro',
+    lse_beta: 10,
     center: false,
     centroid_ema: 1,
     score_eval: false,

@@ -88,6 +88,7 @@ describe('the anchors', () => {
       signal.beforeStep(0, {
         collective,
         anchors,
+        charge() {},
         embed(batch) {
           embedded.push(anchors.indexOf(batch))
           return states.embed(batch)

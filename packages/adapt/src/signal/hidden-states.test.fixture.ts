@@ -8,23 +8,28 @@ import type { SignalBatch, SignalContext } from './signal.js'
  * of embeddings can be worked out by hand.
  */
 export class GivenStates {
-  private readonly states = new Map<Batch, readonly (readonly number[])[]>()
+  private readonly states = new Map<string, readonly number[]>()
+  /** Tokens charged to the signal so far. */
+  charged = 0
 
-  /** A batch of one-token rows with these states. */
-  batch(vectors: readonly (readonly number[])[]): Batch {
-    const batch = batchOf(vectors.map(() => [{ tokens: [5] }]))
-    this.states.set(batch, vectors)
-    return batch
+  /** A batch of one-token rows with these states; `tasks` names the source of each. */
+  batch(vectors: readonly (readonly number[])[], tasks: readonly string[] = []): Batch {
+    const first = this.states.size
+    const made = batchOf(
+      vectors.map((_, i) => [{ tokens: [5], id: `given-${first + i}`, source: tasks[i] ?? 's' }]),
+    )
+    this.move(made, vectors)
+    return made
   }
 
   /** Changes the states of a batch: the model has moved on. */
   move(batch: Batch, vectors: readonly (readonly number[])[]): void {
-    this.states.set(batch, vectors)
+    for (const [i, { id }] of batch.samples.entries()) this.states.set(id, vectors[i]!)
   }
 
   /** The batch as a signal sees it. */
   embed(batch: Batch): SignalBatch {
-    const vectors = this.states.get(batch)!
+    const vectors = batch.samples.map(({ id }) => this.states.get(id)!)
     return {
       inputs: {
         batch,
@@ -38,6 +43,13 @@ export class GivenStates {
   }
 
   context(anchors: readonly Batch[]): SignalContext {
-    return { collective: distributed.singleProcess, anchors, embed: (batch) => this.embed(batch) }
+    return {
+      collective: distributed.singleProcess,
+      anchors,
+      embed: (batch) => this.embed(batch),
+      charge: (numTokens) => {
+        this.charged += numTokens
+      },
+    }
   }
 }

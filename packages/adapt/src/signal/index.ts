@@ -1,7 +1,21 @@
+export {
+  AGGREGATES,
+  type Aggregate,
+  type AggregateOptions,
+  aggregateScores,
+  scorerOf,
+  scoreUnits,
+  taskScores,
+  Z_RANGE,
+} from './aggregate-scores.js'
+export { anchorDiagnostics, type DiagnosticsInput } from './anchor-diagnostics.js'
+export { type AnchorTasks, anchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
 export { createConstantSignal } from './constant-signal.js'
 export { type GatheredRows, gatherInOrder } from './gather-in-order.js'
 export { type ModelEmbeddingOptions, ModelEmbeddingSignal } from './model-embedding-signal.js'
 export { type Pooling, type PoolingOptions, poolHidden } from './pool-hidden.js'
+export { midRanks, separationAuc, spearman } from './rank-statistics.js'
+export { REFRESH_KINDS, type RefreshKind, type RefreshReason } from './refresh-schedule.js'
 export { Reservoir } from './reservoir.js'
 export {
   NO_STATE,
@@ -11,4 +25,5 @@ export {
   type SignalBatch,
   type SignalContext,
 } from './signal.js'
-export { dotRows, lengthOf, unitRows } from './unit-vectors.js'
+export { TaskMoments } from './task-moments.js'
+export { cosineOf, dotRows, lengthOf, unitRows } from './unit-vectors.js'

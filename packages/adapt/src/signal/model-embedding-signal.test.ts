@@ -18,14 +18,20 @@ function unitPair(x: number, y: number): Vectors {
   ]
 }
 
-function setUp(anchors: Vectors, options: ModelEmbeddingOptions = {}, firstStep = 0) {
+function setUp(
+  anchors: Vectors,
+  options: ModelEmbeddingOptions = {},
+  firstStep = 0,
+  tasks: readonly string[] = [],
+) {
   const states = new GivenStates()
-  const anchorBatch = states.batch(anchors)
+  const anchorBatch = states.batch(anchors, tasks)
   const context = states.context([anchorBatch])
   const signal = new ModelEmbeddingSignal(options)
   let step = firstStep
   return {
     signal,
+    charged: () => states.charged,
     moveAnchors: (vectors: Vectors) => states.move(anchorBatch, vectors),
     /** One optimiser step over these embeddings: the refresh, if any, and the scores. */
     step(vectors: Vectors, wasFinite = true) {
@@ -94,7 +100,7 @@ describe('ModelEmbeddingSignal', () => {
 
   it('reports how far the centroid turned: 0.023813 from (0.6, 0.2) to (0.5, 0.3)', () => {
     const { step, moveAnchors, signal } = setUp(unitPair(0.6, 0.2), { refreshEvery: 1 })
-    expect(step([[1, 0]]).refresh!.figures.staleness).toBe(0)
+    expect(step([[1, 0]]).refresh!.figures).not.toHaveProperty('staleness')
     expectClose([...signal.centroid!.toFloat32Array()], [0.6, 0.2])
     moveAnchors(unitPair(0.5, 0.3))
     expect(step([[1, 0]]).refresh!.figures.staleness).toBeCloseTo(0.023813, 5)
@@ -185,6 +191,131 @@ describe('an average of centroids', () => {
   })
 })
 
+describe('an adaptive refresh', () => {
+  const options = { refresh: 'adaptive', probeEvery: 2, refreshMin: 2, refreshMax: 9, drift: 0.01 } as const
+  const turned = (angle: number): Vectors => [[Math.cos(angle), Math.sin(angle)]]
+
+  it('embeds all anchors when the probe has turned too far or the longest interval is over', () => {
+    const { step, moveAnchors, charged } = setUp(turned(0), options)
+    const seen: (string | undefined)[] = []
+    for (let n = 0; n < 15; n++) {
+      // cos(0.2) is 0.98: the turn at step 3 is found by the probe of step 4.
+      if (n === 3) moveAnchors(turned(0.2))
+      const { refresh } = step([
+        [1, 0.1],
+        [0.2, 1],
+      ])
+      seen.push(refresh?.reason)
+      if (refresh?.reason === 'drift') expect(refresh.figures.probeDrift).toBeGreaterThan(0.01)
+      if (n === 4) expect(refresh).toMatchObject({ numTokens: 3, reason: 'drift' })
+    }
+    expect(seen.map((reason, n) => reason && `${n} ${reason}`).filter(Boolean)).toEqual([
+      '0 start',
+      '4 drift',
+      '13 interval',
+    ])
+    // Refreshes of one anchor at 0, 4 and 13, probes at 2 and 4, then at 6, 8, 10, 12.
+    expect(charged()).toBe(3 + 2 + 4)
+  })
+
+  it('looks at what stands out from the mean of recent samples, not at what all texts share', () => {
+    const shared = 50
+    const { step, moveAnchors } = setUp([[shared, 1]], options)
+    const samples: Vectors = [
+      [shared, 0.5],
+      [shared, -0.5],
+    ]
+    step(samples)
+    moveAnchors([[shared, -1]])
+    step(samples)
+    // Uncentred, the cosine of old and new is 0.999.
+    expect(step(samples).refresh?.figures.probeDrift).toBeCloseTo(2, 3)
+  })
+})
+
+describe('a rolling refresh', () => {
+  const at = (angle: number): Vectors =>
+    [0, 0.3, 0.6, 0.9].map((a) => [Math.cos(a + angle), Math.sin(a + angle)])
+
+  it('embeds some anchors every step, reports once a round, and counts every token once', () => {
+    const { step, moveAnchors, signal, charged } = setUp(at(0), { refresh: 'rolling', refreshEvery: 4 })
+    const angleOf = () => [...signal.state().tensors.get('anchors')!.toFloat32Array()]
+    step([[1, 0]])
+    const reports: unknown[] = []
+    for (let n = 1; n <= 8; n++) {
+      moveAnchors(at(n / 10))
+      const { refresh } = step([
+        [1, n],
+        [n, 1],
+      ])
+      if (refresh) reports.push([n, refresh.reason, refresh.numTokens])
+      // The anchor of this step is new, the next one is as old as it gets.
+      const place = (n - 1) % 4
+      expect(angleOf()[2 * place]).toBeCloseTo(at(n / 10)[place]![0]!, 6)
+      expectClose(
+        [...signal.centroid!.toFloat32Array()],
+        [0, 1].map((d) => angleOf().reduce((sum, x, i) => sum + (i % 2 === d ? x / 4 : 0), 0)),
+      )
+    }
+    expect(reports).toEqual([
+      [4, 'rolling', 4],
+      [8, 'rolling', 4],
+    ])
+    expect(charged()).toBe(4 + 8)
+  })
+
+  it('says how far the centroid moved since the last report', () => {
+    const { step, moveAnchors } = setUp(at(0), { refresh: 'rolling', refreshEvery: 2 })
+    step([
+      [1, 0],
+      [0, 1],
+      [1, 1],
+    ])
+    moveAnchors(at(0.5))
+    step([[1, 0]])
+    expect(step([[1, 0]]).refresh!.figures.staleness).toBeCloseTo(1 - Math.cos(0.5), 5)
+  })
+
+  it('is refused with an average of centroids', () => {
+    expect(() => new ModelEmbeddingSignal({ refresh: 'rolling', centroidEma: 0.5 })).toThrow(ConfigError)
+  })
+})
+
+describe('several tasks', () => {
+  const anchors: Vectors = [
+    [1, 0],
+    [1, 0.1],
+    [0, 1],
+  ]
+  const tasks = ['code', 'code', 'prose']
+
+  it('score by the nearest task', () => {
+    const { step } = setUp(anchors, { aggregate: 'max' }, 0, tasks)
+    const { scores, refresh } = step([
+      [0, 3],
+      [2, 0],
+    ])
+    expectClose(scores, [1, (1 + normalise([1, 0.1])[0]!) / 2])
+    expect(refresh!.figures['resultantLength.prose']).toBeCloseTo(1, 6)
+  })
+
+  it('zmax: scores of the first step are 0, then come from the moments of what was seen before', () => {
+    const { step } = setUp(anchors, { aggregate: 'zmax' }, 0, tasks)
+    const samples: Vectors = [
+      [1, 0],
+      [0, 1],
+      [1, 1],
+    ]
+    const first = step(samples)
+    expect(first.scores).toEqual([0, 0, 0])
+    expect(first.rescored).toHaveLength(3)
+    const { scores } = step(samples)
+    expectClose(scores, [...first.rescored!], 5)
+    expect(Math.max(...scores)).toBeGreaterThan(0.1)
+    expect(step(samples, false).rescored).toBeUndefined()
+  })
+})
+
 describe('state', () => {
   const copyOf = ({ json, tensors }: PluginState): PluginState => ({
     json: JSON.parse(JSON.stringify(json)) as Record<string, unknown>,
@@ -200,10 +331,19 @@ describe('state', () => {
     { center: true },
     { center: true, reservoirSize: 5 },
     { center: false, centroidEma: 0.5, reservoirSize: 5 },
+    { refresh: 'adaptive', probeEvery: 1, refreshMin: 2, drift: 0.02 } as const,
+    { refresh: 'adaptive', probeEvery: 1, refreshMin: 2, drift: 0.02, center: true } as const,
+    { refresh: 'rolling', refreshEvery: 5, aggregate: 'zmax', center: true } as const,
+    { refresh: 'rolling', refreshEvery: 3, aggregate: 'lse' } as const,
   ])('continues identically in the middle of an interval: %o', (options) => {
-    const first = setUp([[1, 0.2]], { refreshEvery: 4, ...options })
-    const second = setUp([[1, 0.2]], { refreshEvery: 4, ...options }, 6)
-    const anchorsAt = (n: number): Vectors => [[1, 0.2 + n / 5]]
+    const anchorsAt = (n: number): Vectors => [
+      [1, 0.2 + n / 5],
+      [0.5, 1 - n / 7],
+      [n / 9, 1],
+    ]
+    const tasks = ['one', 'two', 'two']
+    const first = setUp(anchorsAt(0), { refreshEvery: 4, ...options }, 0, tasks)
+    const second = setUp(anchorsAt(0), { refreshEvery: 4, ...options }, 6, tasks)
     for (let n = 0; n < 6; n++) {
       first.moveAnchors(anchorsAt(n))
       first.step(stepsOf(n))

@@ -1,17 +1,42 @@
-/** B rows, T positions, D width, S samples, V anchors. */
-import { add, cat, clone, mean, mul, noGrad, scope, sub, type Tensor, zeros } from '@adapt-ts/torch'
+/** B rows, T positions, D width, S samples, V anchors, R rows of the reservoir, G rows of the scorer. */
+import { add, cat, clone, mean, mul, narrow, noGrad, scope, sub, type Tensor, zeros } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
+import {
+  type Aggregate,
+  type AggregateOptions,
+  scorerOf,
+  scoreUnits,
+  taskScores,
+} from './aggregate-scores.js'
+import { anchorDiagnostics } from './anchor-diagnostics.js'
+import { anchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
+import { countTokens, embedAnchors, pickAnchors } from './embed-anchors.js'
 import { gatherInOrder } from './gather-in-order.js'
 import { type Pooling, poolHidden } from './pool-hidden.js'
+import { probePlaces, type RefreshKind, type RefreshReason, upkeepDue } from './refresh-schedule.js'
 import { Reservoir } from './reservoir.js'
 import type { PluginState, RefreshReport, Signal, SignalBatch, SignalContext } from './signal.js'
-import { dotRows, lengthOf, unitRows } from './unit-vectors.js'
+import { TaskMoments } from './task-moments.js'
+import { cosineOf, unitRows } from './unit-vectors.js'
 
 export interface ModelEmbeddingOptions {
   readonly pooling?: Pooling
   readonly tokens?: 'all' | 'response_only'
-  /** Optimiser steps between two embeddings of the anchors. Default 50. */
+  /** When the anchors are embedded again: all at fixed times, all when a probe has moved, or a few every step. */
+  readonly refresh?: RefreshKind
+  /** Optimiser steps between two embeddings of the anchors; of a whole round when rolling. Default 50. */
   readonly refreshEvery?: number
+  /** adaptive: optimiser steps between two probes. Default 25. */
+  readonly probeEvery?: number
+  /** adaptive: 1 - cos of the probe that is too much. Default 0.01. */
+  readonly drift?: number
+  /** adaptive: fewest and most optimiser steps between two refreshes. Default 25 and 1000. */
+  readonly refreshMin?: number
+  readonly refreshMax?: number
+  /** How the similarities to several tasks become one score. Default micro. */
+  readonly aggregate?: Aggregate
+  /** Sharpness of `lse`. Default 10. */
+  readonly lseBeta?: number
   /** Subtract the mean of recent samples from samples and anchors before normalising. Default false. */
   readonly center?: boolean
   /** Share of the new centroid at a refresh, in (0, 1]. Default 1. */
@@ -30,18 +55,24 @@ export interface ModelEmbeddingOptions {
  * phi is the pooled last hidden state of the current model. c is a mean of unit vectors and is not normalised
  * again, so one dot product a sample is exact whatever the number of anchors. With `center` the mean of the
  * samples seen lately is subtracted from every phi first, which removes what all texts share; until a first step
- * has been seen every score is then 0.
+ * has been seen every score is then 0. With several tasks `aggregate` says how their centroids give one score.
  *
- * @see arXiv 2605.05227. Deviation: centring is ours.
+ * @see arXiv 2605.05227. Deviation: centring, aggregates but `micro`, adaptive and rolling refresh are ours.
  */
 export class ModelEmbeddingSignal implements Signal {
   readonly needs: { readonly anchors: true; readonly separateForward: boolean }
   private readonly options: Required<ModelEmbeddingOptions>
   private readonly reservoir: Reservoir
+  private readonly moments = new TaskMoments()
+  /** Raw pooled anchors, so that c can be made again when the mean moves. */
   private anchors_VD: Tensor | undefined
-  private centroid_D: Tensor | undefined
+  private scorer_GD: Tensor | undefined
+  /** rolling: the scorer at the last report. */
+  private reported_GD: Tensor | undefined
   private mean_D: Tensor | undefined
   private lastRefresh = -1
+  /** Tokens embedded since the last report. */
+  private unreportedTokens = 0
   /** Pooled vectors of the running step by micro-batch. */
   private pending: Tensor[] = []
 
@@ -49,17 +80,24 @@ export class ModelEmbeddingSignal implements Signal {
     this.options = {
       pooling: 'position_weighted',
       tokens: 'all',
+      refresh: 'interval',
       refreshEvery: 50,
+      probeEvery: 25,
+      drift: 0.01,
+      refreshMin: 25,
+      refreshMax: 1000,
+      aggregate: 'micro',
+      lseBeta: 10,
       center: false,
       centroidEma: 1,
       scoreEval: false,
       reservoirSize: 4096,
       ...options,
     }
-    if (this.options.center && this.options.centroidEma < 1) {
+    if (this.options.centroidEma < 1 && (this.options.center || this.options.refresh === 'rolling')) {
       throw new ConfigError(
         'OUT_OF_RANGE',
-        'signal.centroid_ema: expected 1 with center: true, where the centroid is rebuilt after every step',
+        'signal.centroid_ema: expected 1 with center: true or refresh: rolling, where the centroid is rebuilt at every step',
       )
     }
     this.needs = { anchors: true, separateForward: this.options.scoreEval }
@@ -74,132 +112,239 @@ export class ModelEmbeddingSignal implements Signal {
     })
   }
 
-  /** Scores of pooled vectors [N, D] under the centroid and mean in force: float32 [N]. */
+  /** Scores of pooled vectors [N, D] under the centroids and mean in force: float32 [N]. */
   private scoreRows(pooled_ND: Tensor): Tensor {
-    if (!this.centroid_D)
+    const scorer_GD = this.scorer_GD
+    if (!scorer_GD)
       throw new ConfigError('NO_ANCHORS', 'the anchors were not embedded before the first score')
-    const centroid_D = this.centroid_D
-    if (!this.options.center) return scope(() => dotRows(unitRows(pooled_ND), centroid_D))
-    if (!this.mean_D) return zeros([pooled_ND.shape[0]!], { device: pooled_ND.device })
-    const mean_D = this.mean_D
-    return scope(() => dotRows(unitRows(sub(pooled_ND, mean_D)), centroid_D))
+    if (this.options.center && !this.mean_D) return zeros([pooled_ND.shape[0]!], { device: pooled_ND.device })
+    return scope(() => scoreUnits(this.unit(pooled_ND), scorer_GD, this.aggregation))
+  }
+
+  /** Unit vectors of pooled ones, after centring when that is asked for and a mean is known. */
+  private unit(pooled_ND: Tensor): Tensor {
+    const { mean_D } = this
+    return scope(() => unitRows(this.options.center && mean_D ? sub(pooled_ND, mean_D) : pooled_ND))
+  }
+
+  private get aggregation(): AggregateOptions {
+    const { aggregate, lseBeta } = this.options
+    return { aggregate, lseBeta, moments: this.moments }
   }
 
   beforeStep(step: number, context: SignalContext): RefreshReport | undefined {
-    const due = this.lastRefresh < 0 || step - this.lastRefresh >= this.options.refreshEvery
-    return due ? this.refresh(step, context) : undefined
-  }
-
-  private refresh(step: number, context: SignalContext): RefreshReport {
-    const { anchors, collective } = context
-    if (anchors.length === 0)
+    const numAnchors = context.anchors.reduce((sum, { samples }) => sum + samples.length, 0)
+    if (numAnchors === 0)
       throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
-    const previous_D = this.centroid_D && clone(this.centroid_D).persist()
-    this.replace('anchors_VD', () => this.embedAnchors(context))
-    this.rebuildCentroid(previous_D)
-    const staleness = previous_D ? 1 - cosine(previous_D, this.centroid_D!) : 0
-    previous_D?.dispose()
-    this.lastRefresh = step
-    const rescored = this.rescoreReservoir()
-    const numTokens = anchors.reduce(
-      (total, batch) => total + batch.samples.reduce((sum, sample) => sum + sample.numTokens, 0),
-      0,
+    const upkeep = upkeepDue(
+      this.options,
+      this.lastRefresh < 0 ? undefined : step - this.lastRefresh,
+      numAnchors,
     )
-    return {
-      numAnchors: this.anchors_VD!.shape[0]!,
-      numTokens,
-      figures: { resultantLength: lengthOf(this.centroid_D!), staleness, worldSize: collective.worldSize },
-      ...(rescored ? { rescored } : {}),
+    switch (upkeep.kind) {
+      case 'none':
+        return undefined
+      case 'all':
+        return this.refreshAll(step, context, upkeep.reason)
+      case 'probe': {
+        const probeDrift = this.probe(context, numAnchors)
+        if (!(probeDrift > this.options.drift)) return undefined
+        return this.refreshAll(step, context, 'drift', { probeDrift })
+      }
+      case 'part':
+        this.refreshPart(context, upkeep.start, upkeep.end)
+        return upkeep.endsRound ? this.report(step, context, 'rolling', this.reported_GD) : undefined
     }
   }
 
-  /** Raw pooled anchors [V, D]; batches are shared out over the ranks. */
-  private embedAnchors(context: SignalContext): Tensor {
-    const { anchors, collective } = context
+  private refreshAll(
+    step: number,
+    context: SignalContext,
+    reason: RefreshReason,
+    figures: Readonly<Record<string, number>> = {},
+  ): RefreshReport {
+    const previous_GD = this.scorer_GD && clone(this.scorer_GD).persist()
+    this.replace('anchors_VD', () => this.embed(context.anchors, context))
+    this.rebuildScorer(context, previous_GD)
+    const report = this.report(step, context, reason, previous_GD, figures)
+    previous_GD?.dispose()
+    return report
+  }
+
+  /**
+   * 1 - cos between the probe's centroid now and as it was when its anchors were embedded last. Both are centred on
+   * what the model makes of recent samples now; else the mean that all texts share would hide the change.
+   */
+  private probe(context: SignalContext, numAnchors: number): number {
+    const places = probePlaces(numAnchors)
     return noGrad(() =>
       scope(() => {
-        const mine = anchors.filter((_, i) => i % collective.worldSize === collective.rank)
-        const pooled = mine.map((batch) =>
-          scope(() => {
-            const { hidden_BTD } = context.embed(batch)
-            return poolHidden(hidden_BTD, batch, this.options, hidden_BTD.device)
-          }),
-        )
-        return cat(gatherInOrder(pooled, collective).map(({ rows }) => rows))
+        const mean_D = this.mean_D ?? this.reservoir.mean()
+        const centroidOf = (rows_PD: Tensor) => mean(unitRows(mean_D ? sub(rows_PD, mean_D) : rows_PD), 0)
+        const before_PD = cat(places.map((place) => narrow(this.anchors_VD!, 0, place, 1)))
+        const now_PD = this.embed(pickAnchors(context.anchors, places), context)
+        return 1 - cosineOf(centroidOf(before_PD), centroidOf(now_PD))
       }),
     )
   }
 
-  /** c from the raw anchors and the mean in force; with an EMA, mixed with the previous one. */
-  private rebuildCentroid(previous_D?: Tensor): void {
-    const anchors_VD = this.anchors_VD!
-    const { center, centroidEma } = this.options
-    this.replace('centroid_D', () =>
+  /** Embeds some anchors again. c is made anew from all of them, O(V D): exact, so no error can build up. */
+  private refreshPart(context: SignalContext, start: number, end: number): void {
+    if (end === start) return
+    const places = Array.from({ length: end - start }, (_, i) => start + i)
+    const numAnchors = this.anchors_VD!.shape[0]!
+    this.replace('anchors_VD', () =>
+      noGrad(() =>
+        scope(() =>
+          cat([
+            narrow(this.anchors_VD!, 0, 0, start),
+            this.embed(pickAnchors(context.anchors, places), context),
+            narrow(this.anchors_VD!, 0, end, numAnchors - end),
+          ]),
+        ),
+      ),
+    )
+    this.rebuildScorer(context)
+  }
+
+  private embed(batches: SignalContext['anchors'], context: SignalContext): Tensor {
+    this.unreportedTokens += countTokens(batches)
+    return embedAnchors(batches, context, this.options)
+  }
+
+  /** Scores what is remembered again and says what the anchors are worth. */
+  private report(
+    step: number,
+    context: SignalContext,
+    reason: RefreshReason,
+    previous_GD: Tensor | undefined,
+    extra: Readonly<Record<string, number>> = {},
+  ): RefreshReport {
+    const numTokens = this.unreportedTokens
+    this.unreportedTokens = 0
+    this.lastRefresh = step
+    const { rescored, figures } = noGrad(() =>
+      scope(() => {
+        const rows_RD = this.reservoir.rows()
+        const training_RD = rows_RD && this.unit(rows_RD)
+        if (training_RD) this.restartMoments(training_RD)
+        return {
+          rescored:
+            training_RD && scoreUnits(training_RD, this.scorer_GD!, this.aggregation).toFloat64Array(),
+          figures: anchorDiagnostics({
+            unit_VD: this.unit(this.anchors_VD!),
+            tasks: anchorTasks(context.anchors),
+            aggregate: this.aggregation,
+            scorer_GD: this.scorer_GD!,
+            previous_GD,
+            training_RD,
+          }),
+        }
+      }),
+    )
+    if (this.options.refresh === 'rolling') this.replace('reported_GD', () => clone(this.scorer_GD!))
+    return {
+      reason,
+      numAnchors: this.anchors_VD!.shape[0]!,
+      numTokens,
+      figures: { ...figures, ...extra },
+      ...(rescored ? { rescored } : {}),
+    }
+  }
+
+  /** What samples are compared with, from the raw anchors and the mean in force; with an EMA, mixed with the old. */
+  private rebuildScorer({ anchors }: SignalContext, previous_GD?: Tensor): void {
+    const { centroidEma, aggregate } = this.options
+    const tasks = anchorTasks(anchors)
+    this.replace('scorer_GD', () =>
       noGrad(() =>
         scope(() => {
-          const rows = center && this.mean_D ? sub(anchors_VD, this.mean_D) : anchors_VD
-          const fresh_D = mean(unitRows(rows), 0)
-          return previous_D && centroidEma < 1
-            ? add(mul(previous_D, 1 - centroidEma), mul(fresh_D, centroidEma))
-            : fresh_D
+          const groups = aggregate === 'micro' ? asOneTask(tasks) : tasks
+          const fresh_GD = scorerOf(taskCentroids(this.unit(this.anchors_VD!), groups), aggregate)
+          return previous_GD && centroidEma < 1
+            ? add(mul(previous_GD, 1 - centroidEma), mul(fresh_GD, centroidEma))
+            : fresh_GD
         }),
       ),
     )
   }
 
   /**
-   * Remembers the step's samples in global order; a centring mean follows, and c with it. The first mean gives the
-   * samples that had to be scored without one, all 0, their real scores.
+   * Remembers the step's samples in global order; a centring mean follows, and c with it. The first mean, and the
+   * first moments of `zmax`, give the samples that had to be scored without them, all 0, their real scores.
    */
-  afterStep({ collective }: SignalContext, wasFinite: boolean): Float64Array | undefined {
+  afterStep(context: SignalContext, wasFinite: boolean): Float64Array | undefined {
     const seen = this.pending
     this.pending = []
+    const { center, aggregate } = this.options
+    const wasBlind = (center && !this.mean_D) || (aggregate === 'zmax' && this.moments.isEmpty)
     if (wasFinite) {
       scope(() => {
-        for (const { rows } of gatherInOrder(seen, collective)) this.reservoir.push(rows)
+        const gathered = gatherInOrder(seen, context.collective)
+        for (const { rows } of gathered) this.reservoir.push(rows)
+        if (aggregate !== 'zmax' || gathered.length === 0) return
+        const unit_ND = this.unit(cat(gathered.map(({ rows }) => rows)))
+        this.moments.add(taskScores(unit_ND, this.scorer_GD!).toFloat64Array(), this.scorer_GD!.shape[0]!)
       })
     }
     for (const pooled of seen) pooled.dispose()
-    if (!this.options.center || this.reservoir.size === 0) return undefined
-    const isFirstMean = this.mean_D === undefined
-    this.replace('mean_D', () => this.reservoir.mean()!)
-    this.rebuildCentroid()
-    return isFirstMean ? this.rescoreReservoir() : undefined
+    if (this.reservoir.size === 0) return undefined
+    if (center) {
+      this.replace('mean_D', () => this.reservoir.mean()!)
+      this.rebuildScorer(context)
+    }
+    return wasBlind ? this.rescoreReservoir() : undefined
   }
 
-  /** Scores of the remembered samples as they are now, or undefined when there are none. */
-  private rescoreReservoir(): Float64Array | undefined {
+  /** Scores of the remembered samples as they are now; those of the tasks start anew. */
+  private rescoreReservoir(): Float64Array {
     return noGrad(() =>
       scope(() => {
-        const rows = this.reservoir.rows()
-        return rows && this.scoreRows(rows).toFloat64Array()
+        const training_RD = this.unit(this.reservoir.rows()!)
+        this.restartMoments(training_RD)
+        return scoreUnits(training_RD, this.scorer_GD!, this.aggregation).toFloat64Array()
       }),
     )
   }
 
-  private replace(field: 'anchors_VD' | 'centroid_D' | 'mean_D', make: () => Tensor): void {
+  /** The scores of the tasks that `zmax` compares with are those of these samples [R, D] alone. */
+  private restartMoments(training_RD: Tensor): void {
+    if (this.options.aggregate !== 'zmax') return
+    const scorer_GD = this.scorer_GD!
+    this.moments.replace(taskScores(training_RD, scorer_GD).toFloat64Array(), scorer_GD.shape[0]!)
+  }
+
+  private replace(field: 'anchors_VD' | 'scorer_GD' | 'reported_GD' | 'mean_D', make: () => Tensor): void {
     const old = this[field]
     this[field] = make().persist()
     old?.dispose()
   }
 
-  /** The centroid c in force, float32 [D]. */
+  /** What samples are compared with now: c, float32 [1, D], or the centroid of each task, [K, D]. */
   get centroid(): Tensor | undefined {
-    return this.centroid_D
+    return this.scorer_GD
   }
 
   state(): PluginState {
     const { next, size, rows_RD } = this.reservoir.state()
     const fields = {
       anchors: this.anchors_VD,
-      centroid: this.centroid_D,
+      centroid: this.scorer_GD,
+      reported: this.reported_GD,
       mean: this.mean_D,
       reservoir: rows_RD,
     }
     const tensors = new Map(
       Object.entries(fields).filter((entry): entry is [string, Tensor] => entry[1] !== undefined),
     )
-    return { json: { lastRefresh: this.lastRefresh, reservoirNext: next, reservoirSize: size }, tensors }
+    const json = {
+      lastRefresh: this.lastRefresh,
+      unreportedTokens: this.unreportedTokens,
+      reservoirNext: next,
+      reservoirSize: size,
+      moments: this.moments.state(),
+    }
+    return { json, tensors }
   }
 
   load({ json, tensors }: PluginState): void {
@@ -208,9 +353,12 @@ export class ModelEmbeddingSignal implements Signal {
       return found && scope(() => clone(found)).persist()
     }
     this.lastRefresh = Number(json.lastRefresh)
+    this.unreportedTokens = Number(json.unreportedTokens)
+    this.moments.load(json.moments as Readonly<Record<string, unknown>>)
     for (const [field, name] of [
       ['anchors_VD', 'anchors'],
-      ['centroid_D', 'centroid'],
+      ['scorer_GD', 'centroid'],
+      ['reported_GD', 'reported'],
       ['mean_D', 'mean'],
     ] as const) {
       this[field]?.dispose()
@@ -220,12 +368,9 @@ export class ModelEmbeddingSignal implements Signal {
   }
 
   dispose(): void {
-    for (const tensor of [...this.pending, this.anchors_VD, this.centroid_D, this.mean_D]) tensor?.dispose()
+    const { anchors_VD, scorer_GD, reported_GD, mean_D } = this
+    for (const tensor of [...this.pending, anchors_VD, scorer_GD, reported_GD, mean_D]) tensor?.dispose()
     this.pending = []
     this.reservoir.dispose()
   }
-}
-
-function cosine(a_D: Tensor, b_D: Tensor): number {
-  return scope(() => dotRows(a_D, b_D).item() / Math.max(lengthOf(a_D) * lengthOf(b_D), 1e-12))
 }

@@ -2,6 +2,7 @@
 import type { Collective, Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import type { ModelInputs } from '../model/index.js'
+import type { RefreshReason } from './refresh-schedule.js'
 
 /** One micro-batch as a signal sees it. Tensors are read only and carry no gradient. */
 export interface SignalBatch {
@@ -19,13 +20,17 @@ export interface SignalContext {
   readonly anchors: readonly Batch[]
   /** Forward without a graph, in evaluation mode and the dtype of training; belongs to the current scope. */
   embed(batch: Batch): SignalBatch
+  /** Charges the forward of these tokens (over all ranks) to the signal; embedding for `score` is charged elsewhere. */
+  charge(numTokens: number): void
 }
 
 /** What a refresh did, for the event log. */
 export interface RefreshReport {
+  readonly reason: RefreshReason
   readonly numAnchors: number
-  /** Tokens embedded over all ranks; their forward is the signal's cost. */
+  /** Tokens embedded over all ranks since the last report, probes and rolling parts included. */
   readonly numTokens: number
+  /** Figures of the anchor set in camelCase; those of a task are called `figure.task`. */
   readonly figures: Readonly<Record<string, number>>
   /** New scores of recently seen samples, when the signal keeps them: a calibrated gate starts over from these. */
   readonly rescored?: Float64Array

@@ -54,6 +54,16 @@ const METHODS: Readonly<Record<string, MethodInput>> = {
     gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 },
     signal: { refresh_every: 3 },
   },
+  'adaptive refresh, max of tasks': {
+    preset: 'adapt',
+    gate: { temperature: 0.2 },
+    signal: { refresh: 'adaptive', probe_every: 1, refresh_min: 2, refresh_max: 3, aggregate: 'max' },
+  },
+  'rolling refresh, zmax of tasks': {
+    preset: 'adapt',
+    gate: { temperature: 0.1 },
+    signal: { refresh: 'rolling', refresh_every: 4, aggregate: 'zmax', center: true },
+  },
   'softmax gate': { preset: 'adapt', gate: { kind: 'softmax', temperature: 0.2 } },
   'scoring forward': { preset: 'adapt', gate: { temperature: 0.2 }, signal: { score_eval: true } },
 }

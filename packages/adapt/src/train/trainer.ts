@@ -92,7 +92,9 @@ export class Trainer {
       method,
       optimizer: this.optimizer,
       collective,
-      context: createSignalContext(model, anchors, collective, options.autocastDtype),
+      context: createSignalContext(model, anchors, collective, options.autocastDtype, (numTokens) => {
+        this.flopsSignal += forwardFlops(this.numParameters, numTokens)
+      }),
       options: {
         autocastDtype: options.autocastDtype,
         checkpoint: options.gradientCheckpointing ?? false,
@@ -131,7 +133,9 @@ export class Trainer {
     const start = performance.now()
     const learningRate = this.learningRate
     this.optimizer.learningRate = learningRate
+    const upkeepStart = performance.now()
     const refresh = this.refresh()
+    const upkeepMs = performance.now() - upkeepStart
     const totals = trainStep(this.parts, batches)
     this.step += 1
     this.assertFinite(totals)
@@ -141,7 +145,7 @@ export class Trainer {
       gate.observe?.(totals.scores, this.step),
       totals.rescored && gate.rescore?.(totals.rescored),
     ].filter((calibration) => calibration !== undefined)
-    this.countFlops(totals, refresh?.flops ?? 0)
+    this.countFlops(totals)
     const stepMs = performance.now() - start
     const record: StepRecord = {
       type: 'step',
@@ -158,7 +162,7 @@ export class Trainer {
       numTokensProcessed: totals.numTokensProcessed,
       tokensPerSecond: (totals.numTokensProcessed / stepMs) * 1000,
       stepMs,
-      signalMs: totals.signalMs + (refresh?.ms ?? 0),
+      signalMs: totals.signalMs + upkeepMs,
       flopsTrain: this.flopsTrain,
       flopsSignal: this.flopsSignal,
       skipped: !totals.canUpdate,
@@ -181,12 +185,12 @@ export class Trainer {
     }
   }
 
-  private countFlops(totals: StepTotals, refreshFlops: number): void {
+  /** Of the training and scoring forwards; the anchors' are charged where they are embedded. */
+  private countFlops(totals: StepTotals): void {
     const recompute = this.options.gradientCheckpointing ?? false
     this.flopsTrain += trainingFlops(this.numParameters, totals.numTokensProcessed, { recompute })
-    this.flopsSignal +=
-      refreshFlops +
-      (needsScorePhase(this.method) ? forwardFlops(this.numParameters, totals.numTokensProcessed) : 0)
+    if (needsScorePhase(this.method))
+      this.flopsSignal += forwardFlops(this.numParameters, totals.numTokensProcessed)
   }
 
   private assertFinite(totals: StepTotals): void {
@@ -251,10 +255,12 @@ function createSignalContext(
   anchors: readonly Batch[],
   collective: Collective,
   autocastDtype: DType | undefined,
+  charge: (numTokens: number) => void,
 ): SignalContext {
   return {
     collective,
     anchors,
+    charge,
     embed(batch) {
       const inputs = toModelInputs(batch, model.device)
       const hidden_BTD = embedTokens(model, inputs, { autocastDtype })

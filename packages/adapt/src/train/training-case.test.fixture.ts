@@ -22,9 +22,9 @@ import { type StepEvents, Trainer, type TrainerOptions } from './trainer.js'
 export type Rows = readonly (readonly TestSample[])[]
 
 const draw = createTokens(77)
-/** Nine anchors in three batches of different widths. */
+/** Nine anchors of two tasks in three batches of different widths. */
 export const ANCHORS: readonly Batch[] = [4, 6, 3].map((length) =>
-  batchOf([1, 2, 0].map((more) => [{ tokens: draw(length + more) }])),
+  batchOf([1, 2, 0].map((more) => [{ tokens: draw(length + more), source: more === 2 ? 'two' : 'one' }])),
 )
 
 /** A method by name or as a config writes it, for a run of `totalSteps`. */

@@ -1,0 +1,39 @@
+/** V anchors, K tasks, D width. */
+import { matmul, mean, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
+
+/** Which task each anchor belongs to. */
+export interface AnchorTasks {
+  /** [K] in alphabetical order. */
+  readonly names: readonly string[]
+  /** [V], index into `names`; anchors in the order of the batches. */
+  readonly of: readonly number[]
+  /** [K] anchors of each task, >= 1. */
+  readonly counts: readonly number[]
+}
+
+/** The task of an anchor is the source of its sample. */
+export function anchorTasks(anchors: readonly Batch[]): AnchorTasks {
+  const sources = anchors.flatMap(({ samples }) => samples.map(({ source }) => source))
+  const names = [...new Set(sources)].sort()
+  const of = sources.map((source) => names.indexOf(source))
+  const counts = names.map((_, k) => of.filter((task) => task === k).length)
+  return { names, of, counts }
+}
+
+/** All anchors as one task. */
+export function asOneTask({ of }: AnchorTasks): AnchorTasks {
+  return { names: ['all'], of: of.map(() => 0), counts: [of.length] }
+}
+
+/** c_k, the mean of the unit vectors of each task: [V, D] -> [K, D]. Belongs to the current scope. */
+export function taskCentroids(unit_VD: Tensor, { names, of, counts }: AnchorTasks): Tensor {
+  const [V, D] = unit_VD.shape as [number, number]
+  const K = names.length
+  return scope(() => {
+    if (K === 1) return reshape(mean(unit_VD, 0), [1, D])
+    const share_KV = new Float32Array(K * V)
+    for (const [v, task] of of.entries()) share_KV[task * V + v] = 1 / counts[task]!
+    return matmul(tensor(share_KV, [K, V], { device: unit_VD.device }), unit_VD)
+  })
+}

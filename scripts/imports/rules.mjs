@@ -1,6 +1,7 @@
 /** Folders of packages/adapt/src in their order: each imports only from those before it (and errors.ts). */
 export const adaptFolders = [
   'dataset',
+  'contamination',
   'tokenize',
   'batch',
   'model',
@@ -19,7 +20,15 @@ export const adaptFolders = [
 ]
 
 /** Folders that must load without the engine. */
-export const engineFreeFolders = ['dataset', 'tokenize', 'batch', 'record', 'report', 'config']
+export const engineFreeFolders = [
+  'dataset',
+  'contamination',
+  'tokenize',
+  'batch',
+  'record',
+  'report',
+  'config',
+]
 
 /** Files above this many lines are listed; splitting them is a matter of judgement. */
 export const longFileLines = 400

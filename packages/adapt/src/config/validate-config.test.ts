@@ -4,7 +4,7 @@ import { ConfigError } from '../errors.js'
 import { resolveNormalizer } from '../method/method-config.js'
 import { parseConfigText } from './load-config.js'
 import { runConfigSchema } from './run-config.js'
-import { validateConfig } from './validate-config.js'
+import { configWarnings, validateConfig } from './validate-config.js'
 
 function config(changes: Record<string, unknown>) {
   return {
@@ -96,6 +96,31 @@ describe('keys against each other', () => {
     expect(crossField({ method: { preset: 'adapt', signal: { ...signal, center: false } } })).toEqual([])
   })
 
+  it('refuses a share of the old centroid with a rolling refresh, and a least interval above the longest', () => {
+    const signal = (keys: object) => crossField({ method: { preset: 'adapt', signal: keys } })
+    expect(signal({ refresh: 'rolling', centroid_ema: 0.5 })[0]).toMatch(/expected 1 with refresh: rolling/)
+    expect(signal({ refresh: 'adaptive', refresh_min: 30, refresh_max: 20 })).toEqual([
+      'method.signal.refresh_min: expected at most method.signal.refresh_max (20), received 30',
+    ])
+    expect(signal({ refresh: 'adaptive', refresh_min: 20, refresh_max: 20 })).toEqual([])
+  })
+
+  it('warns of an aggregate when the config names one task for all anchors', () => {
+    const warnings = (anchors: unknown, aggregate: string) =>
+      configWarnings(
+        runConfigSchema.parse(config({ anchors, method: { preset: 'adapt', signal: { aggregate } } })),
+      )
+    const one = [
+      { path: 'a', task: 'sql' },
+      { path: 'b', source: 'sql' },
+    ]
+    expect(warnings(one, 'max')[0]).toMatch(/^method\.signal\.aggregate: all anchors are one task \("sql"\)/)
+    expect(warnings(one, 'micro')).toEqual([])
+    expect(warnings([...one, { path: 'c', task: 'code' }], 'max')).toEqual([])
+    // The records may name several.
+    expect(warnings(['a.jsonl'], 'max')).toEqual([])
+  })
+
   it('asks for anchors only when the method compares with them', () => {
     expect(crossField({ anchors: [] })[0]).toMatch(/^anchors: expected at least one entry for method "adapt"/)
     expect(crossField({ anchors: [], method: 'uniform' })).toEqual([])
@@ -177,6 +202,11 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'model.config.rope_theta': real(zero),
   'model.config.initializer_range': real(zero, above(1)),
   'method.signal.refresh_every': real(zero, fraction),
+  'method.signal.probe_every': real(zero, fraction),
+  'method.signal.drift': real(zero, above(2)),
+  'method.signal.refresh_min': real(zero, fraction),
+  'method.signal.refresh_max': real(zero, fraction),
+  'method.signal.lse_beta': real(zero, above(1e6)),
   'method.signal.centroid_ema': real(zero, above(1)),
   'method.gate.temperature': real(zero),
   'method.gate.w_min': real(),

@@ -1,14 +1,11 @@
-import { type Batch, buildBatch, createRowStream, type RowCursor, type RowStream } from '../batch/index.js'
+import { type Batch, createRowStream, type RowCursor, type RowStream } from '../batch/index.js'
 import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
-import { type Document, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
-import { ConfigError, DataError } from '../errors.js'
-import {
-  loadTokenizer,
-  openTokenCache,
-  type TokenDataset,
-  type Tokenizer,
-  tokenizeDocuments,
-} from '../tokenize/index.js'
+import type { AnchorOverlap } from '../contamination/index.js'
+import { type ResolvedFile, resolveSources } from '../dataset/index.js'
+import { ConfigError } from '../errors.js'
+import { loadTokenizer, openTokenCache, type TokenDataset, type Tokenizer } from '../tokenize/index.js'
+import { checkAnchorOverlap } from './check-anchor-overlap.js'
+import { prepareAnchors } from './prepare-anchors.js'
 
 /** Everything of a run that comes from files, checked before the model is built. */
 export interface PreparedData {
@@ -24,11 +21,10 @@ export interface PreparedData {
   readonly numAnchors: number
   /** SHA-256 (hex) of everything that the course of training is a function of, by name. */
   readonly fingerprints: Readonly<Record<string, string>>
+  /** What of the anchors stands in the training data; absent for a method without anchors. */
+  readonly anchorOverlap?: AnchorOverlap
   readonly evaluationFiles: readonly ResolvedFile[]
 }
-
-/** Rows of one anchor batch. */
-const ANCHOR_BATCH_SIZE = 16
 
 /**
  * Reads and tokenises what the config names.
@@ -74,7 +70,9 @@ export async function prepareData(
       windowSize: Math.min(data.packing_window, 65_536),
       ...(cursor === undefined ? {} : { cursor }),
     })
-  const anchors = needsAnchors ? await prepareAnchors(config, baseDir, tokenizer, padId) : NO_ANCHORS
+  const prepared = needsAnchors ? await prepareAnchors(config, baseDir, tokenizer, padId) : undefined
+  const anchorOverlap =
+    prepared && (await checkAnchorOverlap(config, baseDir, { files: prepared.files, trainFiles, train }))
   const isPlainText = train.numLabels === train.numTokens - train.numSamples
   return {
     tokenizer,
@@ -83,43 +81,14 @@ export async function prepareData(
     rows: openRows(),
     rowsFrom: openRows,
     isPlainText,
-    anchors: anchors.batches,
-    numAnchors: anchors.batches.reduce((sum, batch) => sum + batch.samples.length, 0),
-    fingerprints: { data: train.fingerprint, tokenizer: tokenizer.hash, anchors: anchors.fingerprint },
+    anchors: prepared?.batches ?? [],
+    numAnchors: prepared?.documents.length ?? 0,
+    fingerprints: {
+      data: train.fingerprint,
+      tokenizer: tokenizer.hash,
+      anchors: prepared?.fingerprint ?? '',
+    },
+    ...(anchorOverlap ? { anchorOverlap } : {}),
     evaluationFiles,
   }
-}
-
-interface PreparedAnchors {
-  readonly batches: readonly Batch[]
-  readonly fingerprint: string
-}
-
-const NO_ANCHORS: PreparedAnchors = { batches: [], fingerprint: '' }
-
-/** Anchors as unpacked batches of similar lengths; an anchor longer than max_length is its first piece. */
-async function prepareAnchors(
-  config: RunConfig,
-  baseDir: string,
-  tokenizer: Tokenizer,
-  padId: number,
-): Promise<PreparedAnchors> {
-  const documents: Document[] = []
-  for await (const document of readDocuments(await resolveSources(dataSources(config.anchors), baseDir)))
-    documents.push(document)
-  if (documents.length === 0) throw new DataError('EMPTY_DATA', 'anchors: the files hold no record')
-  const dataset = await tokenizeDocuments(documents, tokenizer, config.data.max_length)
-  const seen = new Set<string>()
-  const firstPieces = Array.from({ length: dataset.numSamples }, (_, i) => i).filter((i) => {
-    const { path, line } = dataset.sample(i)
-    const document = `${path}:${line}`
-    return !seen.has(document) && seen.add(document)
-  })
-  const byLength = firstPieces.sort((a, b) => dataset.length(a) - dataset.length(b) || a - b)
-  const batches: Batch[] = []
-  for (let start = 0; start < byLength.length; start += ANCHOR_BATCH_SIZE) {
-    const rows = byLength.slice(start, start + ANCHOR_BATCH_SIZE).map((i) => [i])
-    batches.push(buildBatch(rows, dataset, { padId, packing: false }))
-  }
-  return { batches, fingerprint: dataset.fingerprint }
 }

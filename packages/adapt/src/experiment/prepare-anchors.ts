@@ -1,0 +1,54 @@
+import { type Batch, buildBatch } from '../batch/index.js'
+import { dataSources, type RunConfig } from '../config/index.js'
+import { type Document, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
+import { DataError } from '../errors.js'
+import { type Tokenizer, tokenizeDocuments } from '../tokenize/index.js'
+
+/** Rows of one anchor batch. */
+const ANCHOR_BATCH_SIZE = 16
+
+export interface PreparedAnchors {
+  readonly files: readonly ResolvedFile[]
+  /** Unpacked, of similar lengths. */
+  readonly batches: readonly Batch[]
+  /** The anchors in the order of the batches. */
+  readonly documents: readonly Document[]
+  /** SHA-256 (hex) of the tokens and their tasks. */
+  readonly fingerprint: string
+}
+
+/**
+ * The anchors of a config; one longer than max_length is its first piece.
+ * @throws {ConfigError} missing files. @throws {DataError} bad records, EMPTY_DATA.
+ */
+export async function prepareAnchors(
+  config: RunConfig,
+  baseDir: string,
+  tokenizer: Tokenizer,
+  padId: number,
+): Promise<PreparedAnchors> {
+  const files = await resolveSources(dataSources(config.anchors), baseDir)
+  const documents: Document[] = []
+  for await (const document of readDocuments(files)) documents.push(document)
+  if (documents.length === 0) throw new DataError('EMPTY_DATA', 'anchors: the files hold no record')
+  const dataset = await tokenizeDocuments(documents, tokenizer, config.data.max_length)
+  const placeOf = ({ path, line }: { readonly path: string; readonly line: number }) => `${path}:${line}`
+  const seen = new Set<string>()
+  const firstPieces = Array.from({ length: dataset.numSamples }, (_, i) => i).filter((i) => {
+    const document = placeOf(dataset.sample(i))
+    return !seen.has(document) && seen.add(document)
+  })
+  const byLength = firstPieces.sort((a, b) => dataset.length(a) - dataset.length(b) || a - b)
+  const batches: Batch[] = []
+  for (let start = 0; start < byLength.length; start += ANCHOR_BATCH_SIZE) {
+    const rows = byLength.slice(start, start + ANCHOR_BATCH_SIZE).map((i) => [i])
+    batches.push(buildBatch(rows, dataset, { padId, packing: false }))
+  }
+  const documentAt = new Map(documents.map((document) => [placeOf(document), document]))
+  return {
+    files,
+    batches,
+    fingerprint: dataset.fingerprint,
+    documents: byLength.map((i) => documentAt.get(placeOf(dataset.sample(i)))!),
+  }
+}

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import type { AnchorsOptions } from './anchors-command.js'
 import type { CliIo } from './cli-io.js'
 import type { DataOptions } from './data-command.js'
 import type { EvalOptions } from './eval-command.js'
@@ -36,6 +37,7 @@ export function createProgram(io: CliIo, onExitCode: (code: number) => void): Co
 Examples:
   adapt validate run.yaml               check a config and its files
   adapt data run.yaml                   see what the model will be trained on
+  adapt anchors run.yaml                see what the anchors are worth
   adapt train run.yaml                  train
   adapt eval --model runs/first/model --text 'heldout/*.jsonl'
 
@@ -108,6 +110,31 @@ Examples:
     .action(async (path: string, options: DataOptions) => {
       const { dataCommand } = await import('./data-command.js')
       await dataCommand(path, options, io)
+    })
+
+  program
+    .command('anchors')
+    .description('tell what the anchors are worth: diagnostics, closest sources, text shared with other data')
+    .argument('<config>', 'YAML config')
+    .option(
+      '--model <dir>',
+      'model folder, run or checkpoint to embed with, instead of the model of the config',
+    )
+    .option('--samples <n>', 'training samples to compare with', wholeNumberOption(3), 1024)
+    .option('--set <key=value>', SET_HELP, collectOption)
+    .option('--json', 'print JSON instead of tables')
+    .addHelpText(
+      'after',
+      `
+Two texts share text when 13 words in a row are the same (texts of 8 to 12 words: when one holds the other whole).
+
+Examples:
+  adapt anchors run.yaml --model runs/first
+  adapt anchors run.yaml --model ./Llama-2-7b-hf --samples 200 --json > anchors.json`,
+    )
+    .action(async (path: string, options: AnchorsOptions) => {
+      const { anchorsCommand } = await import('./anchors-command.js')
+      await anchorsCommand(path, options, io)
     })
 
   program

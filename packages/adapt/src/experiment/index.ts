@@ -1,5 +1,13 @@
 export { autocastDtype, buildModel, buildTrainer, planSteps, type StepPlan } from './build-trainer.js'
 export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
+export { findContamination, type OverlapTable } from './find-contamination.js'
+export {
+  type AnchorInspection,
+  type AnchorInspectionRequest,
+  inspectAnchors,
+  type PlacedAnchor,
+  type SourceScores,
+} from './inspect-anchors.js'
 export { type PreparedData, prepareData } from './prepare-data.js'
 export { describeMethod, toReportRun, writeRunReport } from './run-report.js'
 export { runTraining, type TrainingOutcome, type TrainingRequest } from './run-training.js'

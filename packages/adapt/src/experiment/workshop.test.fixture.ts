@@ -31,7 +31,9 @@ export class Workshop implements Disposable {
       'code.jsonl',
       Array.from({ length: 30 }, (_, i) => ({ text: `{ "${WORDS[i % 16]}": ${i * 37} }` })),
     )
-    this.putLines('anchors.jsonl', texts(9, 100))
+    // Of the same kind as the corpus; with an end of their own they do not stand in it.
+    const anchors = texts(9, 100).map(({ text }) => ({ text: `${text} once more` }))
+    this.putLines('anchors.jsonl', anchors)
     this.putLines(
       'held-out.jsonl',
       texts(5, 200).map((record, i) => ({ ...record, source: i % 2 ? 'odd' : 'even' })),

@@ -1,0 +1,53 @@
+import { dataSources, type RunConfig } from '../config/index.js'
+import { contentText, type OverlapCounts, OverlapIndex } from '../contamination/index.js'
+import { type Document, readDocuments, resolveSources } from '../dataset/index.js'
+
+/** What a stream of documents shares with some groups of texts. */
+export interface OverlapTable {
+  readonly data: 'training' | 'anchors'
+  readonly documents: number
+  /** `anchors`, or `evaluation/` and the name of a set. */
+  readonly groups: readonly OverlapCounts[]
+}
+
+/**
+ * Text that training data shares with the anchors and each evaluation set, and anchors with each evaluation set.
+ * The training data is streamed; the others are held.
+ */
+export async function findContamination(
+  config: RunConfig,
+  baseDir: string,
+  onProgress: (text: string) => void,
+): Promise<OverlapTable[]> {
+  const read = async (entries: Parameters<typeof dataSources>[0]) =>
+    entries.length === 0 ? [] : readDocuments(await resolveSources(dataSources(entries), baseDir))
+  const withTraining = new OverlapIndex()
+  const withAnchors = new OverlapIndex()
+  const anchors: Document[] = []
+  for await (const document of await read(config.anchors)) {
+    anchors.push(document)
+    withTraining.add('anchors', placed(document))
+  }
+  for await (const document of await read(config.evaluation.sets)) {
+    for (const index of [withTraining, withAnchors]) {
+      index.add(`evaluation/${document.source}`, placed(document))
+    }
+  }
+  let documents = 0
+  for await (const document of await read(config.data.train)) {
+    withTraining.match(placed(document))
+    documents += 1
+    if (documents % 256 === 0)
+      onProgress(`comparing texts: ${documents.toLocaleString('en')} training documents`)
+  }
+  for (const anchor of anchors) withAnchors.match(placed(anchor))
+  return [
+    { data: 'training', documents, groups: withTraining.counts() },
+    { data: 'anchors', documents: anchors.length, groups: withAnchors.counts() },
+  ]
+}
+
+const placed = ({ path, line, content }: Document) => ({
+  place: `${path}:${line}`,
+  text: contentText(content),
+})

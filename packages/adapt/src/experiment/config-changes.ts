@@ -5,7 +5,7 @@ import { ConfigError } from '../errors.js'
 const FREE_KEYS: readonly RegExp[] = [
   /^output_dir$/,
   /^evaluation(\.|$)/,
-  /^data\.(num_workers|cache_dir)$/,
+  /^data\.(num_workers|cache_dir|allow_anchor_overlap)$/,
   /^training\.(logging_steps|logging_dir|report_to|save_steps|save_total_limit|threads)(\.|$)/,
 ]
 

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../config/index.js'
@@ -138,12 +138,9 @@ describe('inspectAnchors', () => {
   it('takes a checkpoint, the newest one of a run without a model, and refuses a folder without weights', async () => {
     await workshop.train('stopped', ['training.max_steps=2'])
     const run = workshop.runFolder('stopped')
-    mkdirSync(path.join(run, 'checkpoints'))
-    renameSync(path.join(run, 'model'), path.join(run, 'checkpoints', 'step-10'))
-    mkdirSync(path.join(run, 'checkpoints', 'step-9'))
-    for (const place of [run, path.join(run, 'checkpoints', 'step-10')]) {
-      expect((await inspect([], place)).found.model).toBe(path.join(run, 'checkpoints', 'step-10'))
-    }
+    const newest = path.join(run, 'checkpoints', 'step-10')
+    renameSync(path.join(run, 'model'), newest)
+    for (const place of [run, newest]) expect((await inspect([], place)).found.model).toBe(newest)
     await expect(inspect([], workshop.file('cache'))).rejects.toMatchObject({
       code: 'MODEL_NOT_FOUND',
       exitCode: 2,

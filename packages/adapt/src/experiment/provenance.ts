@@ -30,6 +30,9 @@ export function recordProvenance({
     versions: { node: process.version, libtorch: info.libtorchVersion },
     engine: { capability: info.cpuCapability, threads: info.numThreads },
     data: data.fingerprints,
+    ...(data.anchorOverlap
+      ? { anchor_overlap: { ...data.anchorOverlap, allowed: config.data.allow_anchor_overlap } }
+      : {}),
     config_sha256: createHash('sha256').update(resolved).digest('hex'),
     seed: config.training.seed,
     started,

@@ -7,6 +7,7 @@ import type { SaveModelOptions } from '../model/index.js'
 import type { StepRecord } from '../record/index.js'
 import type { StepEvents } from '../train/index.js'
 import type { BuiltTrainer, StepPlan } from './build-trainer.js'
+import { describeAnchorOverlap } from './check-anchor-overlap.js'
 import type { PreparedData } from './prepare-data.js'
 import { recordProvenance } from './provenance.js'
 import type { RunFolder } from './run-folder.js'
@@ -62,6 +63,8 @@ export class TrainingRun {
     folder.writeState('running', startStep, plan.totalSteps)
     this.log.event(recordProvenance(this.parts))
     request.onLine(this.describe())
+    const overlap = this.parts.data.anchorOverlap && describeAnchorOverlap(this.parts.data.anchorOverlap)
+    if (overlap !== undefined && start?.isOwn !== true) this.alert(startStep, 'ANCHOR_OVERLAP', overlap)
     if (start) request.onLine(`goes on from step ${startStep} (${start.folder})`)
     await this.loop()
     return this.stopsEarly ? this.leave() : await this.finish()
@@ -150,7 +153,7 @@ export class TrainingRun {
         type: 'refresh',
         step: step - 1,
         time,
-        reason: step === 1 ? 'start' : 'interval',
+        reason: report.reason,
         numAnchors: report.numAnchors,
         refreshMs: ms,
         flops,

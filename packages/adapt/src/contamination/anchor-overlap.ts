@@ -2,7 +2,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fingerprintFiles, type ReadOptions, type ResolvedFile, readDocuments } from '../dataset/index.js'
-import { contentHash, contentText } from './normalise-text.js'
+import { contentText } from './normalise-text.js'
+import { WholeTexts } from './whole-texts.js'
 
 // Raise it whenever the same files would give other figures.
 const FORMAT = 1
@@ -52,25 +53,22 @@ async function findVerbatim({
   trainFiles,
   read = {},
 }: AnchorOverlapOptions): Promise<AnchorOverlap> {
-  const placeOf = new Map<string, string[]>()
-  let numAnchors = 0
+  const anchors = new WholeTexts()
+  const places: string[] = []
   for await (const { path: name, line, content } of readDocuments(anchorFiles)) {
-    numAnchors += 1
-    const hash = contentHash(contentText(content))
-    if (hash !== undefined) placeOf.set(hash, [...(placeOf.get(hash) ?? []), `${name}:${line}`])
+    anchors.add(contentText(content), places.length)
+    places.push(`${name}:${line}`)
   }
-  let numVerbatim = 0
+  const found = new Set<number>()
   let example: AnchorOverlap['example']
   for await (const { path: name, line, content } of readDocuments(trainFiles, read)) {
-    const hash = contentHash(contentText(content))
-    const anchors = hash === undefined ? undefined : placeOf.get(hash)
-    if (anchors === undefined) continue
-    placeOf.delete(hash!)
-    numVerbatim += anchors.length
-    example ??= { anchor: anchors[0]!, document: `${name}:${line}` }
-    if (placeOf.size === 0) break
+    for (const anchor of anchors.find(contentText(content))) {
+      found.add(anchor)
+      example ??= { anchor: places[anchor]!, document: `${name}:${line}` }
+    }
+    if (found.size === places.length) break
   }
-  return { numAnchors, numVerbatim, ...(example ? { example } : {}) }
+  return { numAnchors: places.length, numVerbatim: found.size, ...(example ? { example } : {}) }
 }
 
 async function findIdenticalFiles({

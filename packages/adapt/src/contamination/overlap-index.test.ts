@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { contentHash } from './normalise-text.js'
 import { type OverlapCounts, OverlapIndex, type PlacedText } from './overlap-index.js'
+import { WholeTexts } from './whole-texts.js'
 import { wordsOf } from './word-scanner.js'
 
 const numbered = (texts: readonly string[], file: string): PlacedText[] =>
@@ -116,6 +117,34 @@ describe('OverlapIndex', () => {
       shared: 1,
       documents: 1,
     })
+  })
+})
+
+describe('WholeTexts', () => {
+  it('finds a text however it is written, by its start or not', () => {
+    const texts = ['Stra\u00dfe im Regen, und mehr', `a${' '.repeat(100)}b c d e f g h i j k`, 'ab', ' \n']
+    const wholes = new WholeTexts()
+    for (const [i, text] of texts.entries()) wholes.add(text, i)
+    expect(wholes.find('\n STRA\u00dfE  im regen,\tund MEHR ')).toEqual([0])
+    expect(wholes.find('A b C d E f G h I j K')).toEqual([1])
+    expect(wholes.find(`${'\n'.repeat(80)}AB`)).toEqual([2])
+    expect(wholes.find(' ')).toEqual([])
+    expect(wholes.find('abc')).toEqual([])
+  })
+
+  it('turns nothing away that has the same hash', () => {
+    const part = fc.constantFrom('a', 'B', 'é', 'e\u0301', 'Σ', ' ', '\n', ' '.repeat(30), 'word')
+    const text = fc.array(part, { maxLength: 40 }).map((list) => list.join(''))
+    fc.assert(
+      fc.property(text, (written) => {
+        const wholes = new WholeTexts()
+        wholes.add(written, 7)
+        const other = written.normalize('NFD').replace(/ /g, '  ')
+        if (contentHash(written) === undefined) expect(wholes.find(other)).toEqual([])
+        else if (contentHash(other) === contentHash(written)) expect(wholes.find(other)).toEqual([7])
+      }),
+      { numRuns: 500 },
+    )
   })
 })
 

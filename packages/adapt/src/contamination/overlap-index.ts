@@ -1,6 +1,6 @@
 import { doubled } from './doubled.js'
 import { GramTable } from './gram-table.js'
-import { contentHash } from './normalise-text.js'
+import { WholeTexts } from './whole-texts.js'
 import { forEachGram, WordScanner, wordsOf } from './word-scanner.js'
 
 /** Words of a window: two texts that share one are taken to share text. */
@@ -61,7 +61,7 @@ export class OverlapIndex {
   private readonly found: number[] = []
   private groupOf = new Int32Array(1024)
   private readonly tables = new Map<number, GramTable>()
-  private readonly byHash = new Map<string, number[]>()
+  private readonly wholes = new WholeTexts()
   private readonly scanner = new WordScanner()
   private numDocuments = 0
 
@@ -74,12 +74,7 @@ export class OverlapIndex {
     if (item === this.groupOf.length) this.groupOf = doubled(this.groupOf)
     this.groupOf[item] = g
     this.groups[g]!.items += 1
-    const hash = contentHash(text)
-    if (hash === undefined) return
-    const same = this.byHash.get(hash)
-    if (same) same.push(item)
-    else this.byHash.set(hash, [item])
-
+    this.wholes.add(text, item)
     this.scanner.scan(text)
     const { count } = this.scanner
     if (count < MIN_WORDS) return
@@ -111,9 +106,7 @@ export class OverlapIndex {
   }
 
   private matchWhole(document: PlacedText): void {
-    const hash = contentHash(document.text)
-    const items = hash === undefined ? undefined : this.byHash.get(hash)
-    for (const item of items ?? []) {
+    for (const item of this.wholes.find(document.text)) {
       this.mark(item, DUPLICATE, document, () => document.text.slice(0, 200).replace(/\s+/gu, ' ').trim())
     }
   }

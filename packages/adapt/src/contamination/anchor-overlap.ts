@@ -19,6 +19,7 @@ export interface AnchorOverlap {
   readonly identical?: { readonly anchors: string; readonly train: string }
 }
 
+/** Where {@link findAnchorOverlap} looks. */
 export interface AnchorOverlapOptions {
   readonly anchorFiles: readonly ResolvedFile[]
   readonly trainFiles: readonly ResolvedFile[]

@@ -19,6 +19,7 @@ export class GramTable {
   private next = new Int32Array(1024)
   private numEntries = 0
 
+  /** Enters an item under the two hashes of a window. */
   add(a: number, b: number, item: number): void {
     if (2 * this.numKeys >= this.keys.length) this.grow()
     const bit = a >>> (32 - FILTER_BITS)

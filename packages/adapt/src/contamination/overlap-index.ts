@@ -8,12 +8,14 @@ export const GRAM_WORDS = 13
 /** Fewest words of a text that is looked for whole because it is shorter than a window. */
 export const MIN_WORDS = 8
 
+/** A text and where it stands. */
 export interface PlacedText {
   /** Such as `file:line`. */
   readonly place: string
   readonly text: string
 }
 
+/** An item and a document that share text. */
 export interface OverlapExample {
   readonly kind: 'shared words' | 'duplicate'
   readonly item: string

@@ -7,6 +7,7 @@ import { type Llama, loadModelFolder } from '../model/index.js'
 import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
 import { buildModel } from './build-trainer.js'
 
+/** A model and where it came from. */
 export interface FoundModel {
   readonly model: Llama
   /** The folder it came from, or what the config says. */

@@ -26,6 +26,7 @@ import { findContamination, type OverlapTable } from './find-contamination.js'
 import { findModel } from './find-model.js'
 import { prepareAnchors } from './prepare-anchors.js'
 
+/** What {@link inspectAnchors} looks at. */
 export interface AnchorInspectionRequest {
   readonly config: RunConfig
   readonly baseDir: string
@@ -46,6 +47,7 @@ export interface SourceScores {
   readonly quantiles: readonly [number, number, number]
 }
 
+/** An anchor and how close it is to the others. */
 export interface PlacedAnchor {
   readonly place: string
   readonly task: string
@@ -54,6 +56,7 @@ export interface PlacedAnchor {
   readonly text: string
 }
 
+/** What {@link inspectAnchors} found. */
 export interface AnchorInspection {
   readonly model: string
   readonly isTrained: boolean
@@ -64,7 +67,7 @@ export interface AnchorInspection {
   readonly tasks: readonly { readonly task: string; readonly anchors: number; readonly tokens: number }[]
   /** Training samples embedded. */
   readonly numSamples: number
-  /** Figures of methods.md 24.4 by their names in `refresh` events. */
+  /** Figures of docs/methods/anchors.md by their names in `refresh` events. */
   readonly diagnostics: Readonly<Record<string, number>>
   /** Closest source first. */
   readonly sources: readonly SourceScores[]

@@ -7,6 +7,7 @@ import { type Tokenizer, tokenizeDocuments } from '../tokenize/index.js'
 /** Rows of one anchor batch. */
 const ANCHOR_BATCH_SIZE = 16
 
+/** The anchors of a config, ready to be embedded. */
 export interface PreparedAnchors {
   readonly files: readonly ResolvedFile[]
   /** Unpacked, of similar lengths. */

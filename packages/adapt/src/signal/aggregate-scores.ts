@@ -23,8 +23,10 @@ const logsumexp = bind('aten::logsumexp')
 
 /** How the similarities to several tasks become one score. */
 export const AGGREGATES = ['micro', 'macro', 'max', 'lse', 'zmax'] as const
+/** One of {@link AGGREGATES}. */
 export type Aggregate = (typeof AGGREGATES)[number]
 
+/** What turns the scores of tasks into one. */
 export interface AggregateOptions {
   readonly aggregate: Aggregate
   /** b of `lse`, > 0. */

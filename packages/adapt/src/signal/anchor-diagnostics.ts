@@ -20,6 +20,7 @@ import { type AnchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
 import { separationAuc, spearman } from './rank-statistics.js'
 import { cosineOf, lengthOf } from './unit-vectors.js'
 
+/** What {@link anchorDiagnostics} looks at. */
 export interface DiagnosticsInput {
   /** Unit vectors of the anchors, of centred vectors when the signal is centred: [V, D]. */
   readonly unit_VD: Tensor

@@ -41,6 +41,7 @@ export function pickAnchors(anchors: readonly Batch[], places: readonly number[]
   return picked
 }
 
+/** Tokens of all samples, padding not counted. */
 export function countTokens(batches: readonly Batch[]): number {
   return batches.flatMap(({ samples }) => samples).reduce((sum, { numTokens }) => sum + numTokens, 0)
 }

@@ -16,7 +16,10 @@ export function midRanks(values: ArrayLike<number>): Float64Array {
   return ranks
 }
 
-/** Pearson's correlation of the ranks, in [-1, 1]; NaN when either list is constant or has fewer than two values. */
+/**
+ * Pearson's correlation of the ranks, in [-1, 1]; NaN when either list is constant or has fewer than two values.
+ * @throws {RangeError} for lists of different lengths.
+ */
 export function spearman(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) throw new RangeError(`spearman: ${a.length} values against ${b.length}`)
   const ranksA = midRanks(a)

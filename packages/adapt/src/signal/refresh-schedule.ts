@@ -1,9 +1,12 @@
+/** All at fixed times, all when a probe has moved, or a few every step. */
 export const REFRESH_KINDS = ['interval', 'adaptive', 'rolling'] as const
+/** One of {@link REFRESH_KINDS}. */
 export type RefreshKind = (typeof REFRESH_KINDS)[number]
 
 /** Why the anchors were embedded again. */
 export type RefreshReason = 'start' | 'interval' | 'drift' | 'rolling'
 
+/** When the anchors are embedded again, in optimiser steps. */
 export interface RefreshOptions {
   readonly refresh: RefreshKind
   /** interval: steps between two refreshes; rolling: steps of one round through all anchors. */

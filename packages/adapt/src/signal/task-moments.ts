@@ -12,16 +12,17 @@ export class TaskMoments {
   private sums: number[] = []
   private squares: number[] = []
 
+  /** Whether there is nothing to compare with yet. */
   get isEmpty(): boolean {
     return this.count === 0
   }
 
-  /** [K] */
+  /** Mean of each task, [K]. */
   get means(): number[] {
     return this.sums.map((sum) => sum / this.count)
   }
 
-  /** [K], >= 1e-4. */
+  /** Standard deviation of each task, [K], >= 1e-4. */
   get deviations(): number[] {
     return this.means.map((mean, k) =>
       Math.max(MIN_DEVIATION, Math.sqrt(Math.max(0, this.squares[k]! / this.count - mean * mean))),
@@ -54,10 +55,12 @@ export class TaskMoments {
     this.add(scores, numTasks)
   }
 
+  /** Plain JSON. */
   state(): Readonly<Record<string, unknown>> {
     return { count: this.count, sums: [...this.sums], squares: [...this.squares] }
   }
 
+  /** Goes on where `state` was taken; undefined is a fresh start. */
   load(state: Readonly<Record<string, unknown>> | undefined): void {
     this.count = Number(state?.count ?? 0)
     this.sums = [...((state?.sums as number[] | undefined) ?? [])]

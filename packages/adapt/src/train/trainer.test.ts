@@ -61,6 +61,24 @@ describe('Trainer', () => {
     expect(refreshed.map((yes, step) => (yes ? step : -1)).filter((step) => step >= 0)).toEqual([0, 4, 8])
   })
 
+  it.each([
+    ['rolling', { refresh: 'rolling', refresh_every: 4 }, ['start', 'rolling', 'rolling']],
+    [
+      'adaptive',
+      { refresh: 'adaptive', probe_every: 1, refresh_min: 1, refresh_max: 4, drift: 2 },
+      ['start', 'interval', 'interval'],
+    ],
+  ])('charges every token of a refresh that is %s when it is embedded, and reports it once', (_, signal, reasons) => {
+    using training = createCase(methodOf({ preset: 'adapt', signal }))
+    const steps = stepsWith(9, (step) => training.step([batch(step)]))
+    const refreshes = steps.flatMap(({ events }) => events.refresh ?? [])
+    expect(refreshes.map(({ report }) => report.reason)).toEqual(reasons)
+    const charged = steps.map(({ record }, i) => record.flopsSignal - (steps[i - 1]?.record.flopsSignal ?? 0))
+    expect(charged.every((flops) => flops > 0)).toBe(true)
+    // Sums of whole numbers below 2^53: exact.
+    expect(refreshes.reduce((sum, { flops }) => sum + flops, 0)).toBe(steps[8]!.record.flopsSignal)
+  })
+
   it('weighs with 1 in the warm-up, then reports each calibration', () => {
     const gate = { ess: 0.8, warmup_ratio: 0.1, update_every: 3 }
     using training = createCase(

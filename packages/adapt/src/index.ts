@@ -1,6 +1,7 @@
 export * from './batch/index.js'
 export * from './checkpoint/index.js'
 export * from './config/index.js'
+export * from './contamination/index.js'
 export * from './dataset/index.js'
 export * from './errors.js'
 export * from './eval/index.js'

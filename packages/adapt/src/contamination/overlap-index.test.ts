@@ -94,6 +94,18 @@ describe('OverlapIndex', () => {
     expect(heldOut!.examples.at(-1)).toMatchObject({ kind: 'duplicate', item: 'e:2', document: 'd:4' })
   })
 
+  it('counts every document for every group, however many items have the words in common', () => {
+    const index = new OverlapIndex()
+    for (const group of ['a', 'b', 'b', 'c', 'b', 'c', 'c'])
+      index.add(group, { place: group, text: words(0, 15) })
+    for (let i = 0; i < 3; i++) index.match({ place: 'd', text: `x ${words(0, 13)} ${i}` })
+    expect(index.counts().map(({ group, shared, documents }) => [group, shared, documents])).toEqual([
+      ['a', 1, 3],
+      ['b', 3, 3],
+      ['c', 3, 3],
+    ])
+  })
+
   it('agrees with comparing every pair of texts', () => {
     // Few words, so that windows repeat within and between texts.
     const text = fc

@@ -12,6 +12,7 @@ export interface WeightFigures {
   readonly sources: Readonly<Record<string, SourceFigures>>
 }
 
+/** What the weights did with one source. */
 export interface SourceFigures {
   readonly rows: number
   readonly weightMean: number
@@ -46,6 +47,7 @@ export class WeightTally {
     this.#unit = unit
   }
 
+  /** Rows that took part so far. */
   get rows(): number {
     return this.#rows
   }
@@ -83,6 +85,7 @@ export class WeightTally {
     for (const [source, mass] of masses) this.#sources.get(source)!.mass += mass / total
   }
 
+  /** The figures of all steps so far. */
   figures(): WeightFigures {
     const weights = this.#weights.subarray(0, this.#rows)
     let sum = 0
@@ -144,6 +147,7 @@ export class DifferenceTally {
     this.#correlationSteps++
   }
 
+  /** The differences over all steps so far. */
   differences(): WeightDifferences {
     return {
       rankCorrelation:

@@ -13,6 +13,7 @@ import {
 } from './weight-comparison.js'
 import { loadWhatIfConfigs } from './what-if-config.js'
 
+/** Which run, and what to change of its gate. */
 export interface WhatIfRequest {
   /** Folder of a run, finished or not. */
   readonly runFolder: string
@@ -24,6 +25,7 @@ export interface WhatIfRequest {
   readonly onProgress?: (step: number, lastStep: number) => void
 }
 
+/** The weights of a run and those of another gate on the same scores. */
 export interface WhatIf {
   readonly firstStep: number
   readonly lastStep: number

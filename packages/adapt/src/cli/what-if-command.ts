@@ -13,15 +13,19 @@ export interface WhatIfOptions {
 export async function whatIfCommand(runFolder: string, options: WhatIfOptions, io: CliIo): Promise<void> {
   const { deriveWhatIf } = await import('../experiment/index.js')
   const showsProgress = io.stderr.isTTY === true
-  const outcome = await deriveWhatIf({
-    runFolder,
-    set: options.set ?? [],
-    env: io.env,
-    onProgress: (step, lastStep) => {
-      if (showsProgress) io.stderr.write(`\rstep ${formatCount(step)} of ${formatCount(lastStep)}\u001b[K`)
-    },
-  })
-  if (showsProgress) io.stderr.write('\r\u001b[K')
+  let outcome: WhatIf
+  try {
+    outcome = await deriveWhatIf({
+      runFolder,
+      set: options.set ?? [],
+      env: io.env,
+      onProgress: (step, lastStep) => {
+        if (showsProgress) io.stderr.write(`\rstep ${formatCount(step)} of ${formatCount(lastStep)}\u001b[K`)
+      },
+    })
+  } finally {
+    if (showsProgress) io.stderr.write('\r\u001b[K')
+  }
   io.stdout.write(
     options.json === true ? `${JSON.stringify(toJson(outcome), null, 2)}\n` : renderWhatIf(outcome),
   )

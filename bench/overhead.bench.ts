@@ -5,14 +5,19 @@
  *   npm run bench:overhead -- [--pairs 200] [--threads 2] [--config examples/quickstart.yaml] [--set KEY=VALUE ...]
  *
  * The last line of the output is one JSON object: the median ratio of paired step times, with the time of the anchor
- * refreshes spread over all steps, and the share of FLOPs that the anchors' own forwards take.
+ * refreshes spread over all steps; the share of FLOPs that the anchors' own forwards take; and what the records of a
+ * run (event log and ledger) add to the time of its steps.
  */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
   type Batch,
   buildBatch,
   buildTrainer,
+  EventWriter,
+  LedgerWriter,
   loadConfig,
   planSteps,
   prepareData,
@@ -73,7 +78,18 @@ function timeStep(trainer: Trainer, batch: Batch) {
   const { record, events } = trainer.runStep([batch], 0)
   const ms = performance.now() - start
   const refreshMs = events.refresh?.ms ?? 0
-  return { ms: ms - refreshMs, refreshMs, record }
+  return { ms: ms - refreshMs, refreshMs, record, samples: events.totals.samples }
+}
+
+const recordFolder = mkdtempSync(join(tmpdir(), 'adapt-bench-'))
+const eventLog = new EventWriter(join(recordFolder, 'events.jsonl'))
+const ledger = new LedgerWriter(join(recordFolder, 'ledger'))
+
+/** Milliseconds that recording takes, as a run does it. */
+function timeRecord(action: () => void): number {
+  const start = performance.now()
+  action()
+  return performance.now() - start
 }
 
 for (let i = 0; i < numWarmUp; i++) {
@@ -85,6 +101,8 @@ const ratios: number[] = []
 let uniformMs = 0
 let refreshMs = 0
 let essSum = 0
+let adaptMs = 0
+let recordMs = 0
 for (let i = 0; i < numPairs; i++) {
   const batch = nextBatch()
   // The order alternates, so that neither side always finds the caches warm.
@@ -94,11 +112,24 @@ for (let i = 0; i < numPairs; i++) {
   ratios.push(curated.ms / plain.ms)
   uniformMs += plain.ms
   refreshMs += curated.refreshMs
+  adaptMs += curated.ms + curated.refreshMs
+  recordMs += timeRecord(() => {
+    eventLog.append(curated.record)
+    ledger.append(curated.record.step, curated.samples)
+  })
   essSum += curated.record.essRatio
   if ((i + 1) % 50 === 0)
     console.log(`pair ${i + 1}/${numPairs}: median ratio ${medianInterval(ratios).median.toFixed(4)}`)
   await new Promise(setImmediate)
 }
+// As at a checkpoint. A run has one every 500 steps by default, so its share is smaller than after fewer steps here.
+recordMs += timeRecord(() => {
+  ledger.flush()
+  eventLog.sync()
+})
+ledger.close()
+eventLog.close()
+rmSync(recordFolder, { recursive: true })
 const last = timeStep(adapt.trainer, nextBatch()).record
 data.train.close()
 
@@ -112,6 +143,9 @@ console.log(
 console.log(
   `refreshes take ${(100 * refreshShare).toFixed(2)} % of the uniform time and ${(100 * share).toFixed(2)} % of its FLOPs; mean ESS ratio ${essMean.toFixed(3)}`,
 )
+console.log(
+  `recording takes ${((100 * recordMs) / adaptMs).toFixed(3)} % of the time of the ADAPT steps (${(recordMs / numPairs).toFixed(3)} ms a step)`,
+)
 if (essMean > 0.85 && essMean < 0.99) {
   const withRefreshes = (value: number) => rounded(value + refreshShare, 4)
   console.log(
@@ -120,6 +154,7 @@ if (essMean > 0.85 && essMean < 0.99) {
       step_time_ratio_interval: [withRefreshes(ratio.low), withRefreshes(ratio.high)],
       step_time_ratio_without_refreshes: rounded(ratio.median, 4),
       anchor_flops_share: rounded(share, 4),
+      record_time_ratio: rounded(1 + recordMs / adaptMs, 5),
     }),
   )
 } else {

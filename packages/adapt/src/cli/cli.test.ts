@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
 
 const BIN = fileURLToPath(new URL('../../bin/adapt.mjs', import.meta.url))
-const VERBS = ['train', 'eval', 'data', 'anchors', 'validate', 'doctor', 'schema']
+const VERBS = ['train', 'eval', 'what-if', 'data', 'anchors', 'validate', 'doctor', 'schema']
 
 interface Outcome {
   readonly exitCode: number | null

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { buildInfo } from '@adapt-ts/torch'
 import { renderResolvedConfig } from '../config/index.js'
+import { resolveNormalizer } from '../method/index.js'
 import type { RunStartEvent } from '../record/index.js'
 import type { TrainingRunParts } from './training-run.js'
 
@@ -50,6 +51,7 @@ export function recordProvenance({
     name: config.output_dir,
     config: {
       method: config.method.preset,
+      normalizer: resolveNormalizer(config.method, data.isPlainText),
       seed: config.training.seed,
       learning_rate: config.training.learning_rate,
     },

@@ -57,14 +57,18 @@ const GATES: Registry<GateConfig, Gate> = {
     }),
 }
 
+/** Builds a gate from its resolved config. */
+export function createGate(config: GateConfig, context: MethodContext): Gate {
+  return (GATES[config.kind] as Factory<GateConfig, Gate>)(config, context)
+}
+
 /** Builds a method from its resolved config. */
 export function createMethod(config: MethodConfig, context: MethodContext): Method {
   const makeSignal = SIGNALS[config.signal.kind] as Factory<SignalConfig, Signal>
-  const makeGate = GATES[config.gate.kind] as Factory<GateConfig, Gate>
   return {
     name: config.preset,
     signal: makeSignal(config.signal, context),
-    gate: makeGate(config.gate, context),
+    gate: createGate(config.gate, context),
     apply: config.apply,
     normalizer: resolveNormalizer(config, context.isPlainText),
   }

@@ -7,6 +7,7 @@ import { TableWriter, writeError } from './table-writer.js'
 const MAX_ROWS_PER_PART = 65_536
 const MAX_INT32 = 2 ** 31 - 1
 
+/** Options of a {@link LedgerWriter}. */
 export interface LedgerOptions {
   /** Rank of the process in a distributed run. Default 0. */
   readonly rank?: number
@@ -94,6 +95,7 @@ export class LedgerWriter implements Disposable {
     this.#isOpen = false
   }
 
+  /** Closes, as at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close()
   }

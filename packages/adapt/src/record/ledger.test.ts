@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { crc32 } from './crc32.js'
 import { type LedgerPart, readLedger } from './ledger-reader.js'
 import { LedgerWriter } from './ledger-writer.js'
 import type { SampleRecord } from './step-record.js'
@@ -189,6 +190,28 @@ describe('a damaged ledger', () => {
     expect(await failure(parts)).toMatchObject(refused)
     writeFileSync(path, whole)
     expect(await steps()).toEqual([1, 2, 3])
+  })
+
+  it('with a checksum that someone made fit is refused or read, never worse', async () => {
+    write(range(1, 20))
+    const path = part()
+    const whole = readFileSync(path)
+    const mark = Buffer.from('adapt.crc32\x18\x08', 'latin1')
+    const footer = whole.length - 8 - whole.readUInt32LE(whole.length - 8)
+    const change = fc.record({ at: fc.integer({ min: footer, max: whole.length - 1 }), value: fc.nat(255) })
+    const property = fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
+      const bytes = Buffer.from(whole)
+      for (const { at, value } of changes) bytes[at] = value
+      const place = bytes.lastIndexOf(mark) + mark.length
+      if (place >= mark.length && place + 8 <= bytes.length) {
+        bytes.write('00000000', place, 'latin1')
+        bytes.write(crc32(bytes).toString(16).padStart(8, '0'), place, 'latin1')
+      }
+      writeFileSync(path, bytes)
+      const error = await failure(parts)
+      if (error !== 'no error') expect(error).toMatchObject(refused)
+    })
+    await fc.assert(property, { numRuns: 300 })
   })
 
   it('is refused when a part has the name of other steps, or steps appear twice', async () => {

@@ -1,5 +1,5 @@
 import type { TokenDataset } from '../tokenize/index.js'
-import type { TableFormat } from './parquet-table.js'
+import type { TableFormat, TableRows } from './parquet-table.js'
 import { damagedTable, openTable } from './table-reader.js'
 import { TableWriter } from './table-writer.js'
 
@@ -47,16 +47,7 @@ export async function writeSamples(
   try {
     for (let begin = 0; begin < dataset.numSamples; begin += ROWS_PER_GROUP) {
       const size = Math.min(ROWS_PER_GROUP, dataset.numSamples - begin)
-      const origins = Array.from({ length: size }, (_, i) => dataset.origin(begin + i))
-      table.write({
-        sample: Int32Array.from(origins, ({ index }) => index),
-        id: origins.map(({ id }) => id),
-        source: origins.map(({ source }) => source),
-        path: origins.map(({ path }) => path),
-        line: Int32Array.from(origins, ({ line }) => line),
-        tokens: Int32Array.from(origins, ({ index }) => dataset.length(index)),
-        weight: Float32Array.from(origins, ({ weight }) => weight),
-      })
+      table.write(describeSamples(dataset, begin, size))
       await new Promise(setImmediate)
     }
     table.publish()
@@ -64,6 +55,28 @@ export async function writeSamples(
     table.abort()
     throw error
   }
+}
+
+function describeSamples(
+  dataset: Pick<TokenDataset, 'origin' | 'length'>,
+  begin: number,
+  size: number,
+): TableRows<typeof SAMPLES.columns> {
+  const texts = () => new Array<string>(size)
+  const ints = () => new Int32Array(size)
+  const [id, source, path] = [texts(), texts(), texts()]
+  const [sample, line, tokens, weight] = [ints(), ints(), ints(), new Float32Array(size)]
+  for (let row = 0; row < size; row++) {
+    const origin = dataset.origin(begin + row)
+    sample[row] = origin.index
+    id[row] = origin.id
+    source[row] = origin.source
+    path[row] = origin.path
+    line[row] = origin.line
+    tokens[row] = dataset.length(begin + row)
+    weight[row] = origin.weight
+  }
+  return { sample, id, source, path, line, tokens, weight }
 }
 
 /**

@@ -208,9 +208,11 @@ function joinChunks(chunks: readonly DecodedArray[], { kind }: ColumnFormat, num
   const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
   if (length !== numRows) throw new Error(`${length} values where ${numRows} were announced`)
   if (kind === 'string') {
-    const texts = chunks.flatMap((chunk) => Array.from(chunk as ArrayLike<unknown>))
-    if (!texts.every((text): text is string => typeof text === 'string'))
+    const texts =
+      chunks.length === 1 && Array.isArray(chunks[0]) ? chunks[0] : chunks.flatMap((chunk) => [...chunk])
+    if (!texts.every((text): text is string => typeof text === 'string')) {
       throw new Error('a value of another type')
+    }
     return texts
   }
   const joined = kind === 'int32' ? new Int32Array(numRows) : new Float32Array(numRows)

@@ -19,6 +19,8 @@ const THREADS_FROM_BYTES = 2 * 1024 * 1024
 export interface TokenCacheProgress {
   readonly numDocuments: number
   readonly numTokens: number
+  /** Where the latest document starts in its (unpacked) file. */
+  readonly byteOffset: number
   /** Name of the file being read, and which of how many. */
   readonly file: string
   readonly fileNumber: number
@@ -143,8 +145,9 @@ async function buildCache(options: TokenCacheOptions, folder: string, key: strin
         numDocuments += 1
         if (onProgress !== undefined && numDocuments % 256 === 0) {
           const fileNumber = fileNumbers.get(document.path)!
+          const { path: file, byteOffset } = document
           const { numTokens } = writer
-          onProgress({ numDocuments, numTokens, file: document.path, fileNumber, numFiles: files.length })
+          onProgress({ numDocuments, numTokens, byteOffset, file, fileNumber, numFiles: files.length })
         }
       },
     })

@@ -63,7 +63,10 @@ function readParagraphs(): { readonly source: string; readonly texts: readonly s
       const records = readFileSync(join(folder, name), 'utf8').trim().split('\n')
       const all = records.map((line) => (JSON.parse(line) as { text: string }).text).join('\n')
       const ascii = all.replace(/[^\n -~]/g, ' ')
-      return { source: name.slice(0, -'.jsonl'.length), texts: ascii.match(new RegExp(`[^]{1,${PARAGRAPH_CHARACTERS}}`, 'g'))! }
+      return {
+        source: name.slice(0, -'.jsonl'.length),
+        texts: ascii.match(new RegExp(`[^]{1,${PARAGRAPH_CHARACTERS}}`, 'g'))!,
+      }
     })
 }
 

@@ -18,13 +18,14 @@ export function dataSources(
   entries: RunConfig['data']['train'] | RunConfig['evaluation']['sets'],
 ): readonly DataSource[] {
   return entries.map((entry) => {
-    const { path, limit, source, name, text_field } = entry as AnyEntry
+    const { path, limit, source, name, text_field, weight } = entry as AnyEntry
     const shownSource = source ?? name
     return {
       path,
       ...(limit === undefined ? {} : { limit }),
       ...(shownSource === undefined ? {} : { source: shownSource }),
       ...(text_field === undefined ? {} : { textField: text_field }),
+      ...(weight === undefined ? {} : { weight }),
     }
   })
 }
@@ -35,4 +36,5 @@ interface AnyEntry {
   readonly source?: string
   readonly name?: string
   readonly text_field?: string
+  readonly weight?: number
 }

@@ -41,6 +41,8 @@ describe('a valid config', () => {
         packing: true,
         packing_window: 1024,
         num_workers: 1,
+        max_bad_records: 0,
+        mixing: 'natural',
       },
       anchors: [{ path: 'b.jsonl' }],
       method: {

@@ -1,9 +1,18 @@
-import { type Batch, buildBatch, createRowStream, type RowCursor, type RowStream } from '../batch/index.js'
+import {
+  type Batch,
+  buildBatch,
+  createRowStream,
+  mixingWarnings,
+  planMixing,
+  type RowCursor,
+  type RowStream,
+} from '../batch/index.js'
 import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
 import { type Document, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
 import { ConfigError, DataError } from '../errors.js'
 import {
   loadTokenizer,
+  noteLines,
   openTokenCache,
   type TokenDataset,
   type Tokenizer,
@@ -25,6 +34,8 @@ export interface PreparedData {
   /** SHA-256 (hex) of everything that the course of training is a function of, by name. */
   readonly fingerprints: Readonly<Record<string, string>>
   readonly evaluationFiles: readonly ResolvedFile[]
+  /** What a user should know of the training data: skipped records, files that may be incomplete, unread sources. */
+  readonly warnings: readonly string[]
 }
 
 /** Rows of one anchor batch. */
@@ -57,6 +68,7 @@ export async function prepareData(
     maxLength: data.max_length,
     cacheDir: resolveCacheDir(config, baseDir),
     numWorkers: data.num_workers,
+    maxBadRecords: data.max_bad_records,
     onProgress: ({ numDocuments, numTokens, file }) => {
       if (Date.now() - lastLine < 2000) return
       lastLine = Date.now()
@@ -72,6 +84,7 @@ export async function prepareData(
       maxLength: data.max_length,
       packing: data.packing,
       windowSize: Math.min(data.packing_window, 65_536),
+      mixing: data.mixing,
       ...(cursor === undefined ? {} : { cursor }),
     })
   const anchors = needsAnchors ? await prepareAnchors(config, baseDir, tokenizer, padId) : NO_ANCHORS
@@ -87,6 +100,7 @@ export async function prepareData(
     numAnchors: anchors.batches.reduce((sum, batch) => sum + batch.samples.length, 0),
     fingerprints: { data: train.fingerprint, tokenizer: tokenizer.hash, anchors: anchors.fingerprint },
     evaluationFiles,
+    warnings: [...noteLines(train.notes), ...mixingWarnings(planMixing(train, data.mixing))],
   }
 }
 

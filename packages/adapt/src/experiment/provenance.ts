@@ -30,6 +30,7 @@ export function recordProvenance({
     versions: { node: process.version, libtorch: info.libtorchVersion },
     engine: { capability: info.cpuCapability, threads: info.numThreads },
     data: data.fingerprints,
+    data_notes: data.train.notes,
     config_sha256: createHash('sha256').update(resolved).digest('hex'),
     seed: config.training.seed,
     started,

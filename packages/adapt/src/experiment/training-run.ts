@@ -61,6 +61,7 @@ export class TrainingRun {
     const { request, folder, plan, startStep, start } = this.parts
     folder.writeState('running', startStep, plan.totalSteps)
     this.log.event(recordProvenance(this.parts))
+    for (const message of this.parts.data.warnings) this.alert(startStep, 'DATA', message)
     request.onLine(this.describe())
     if (start) request.onLine(`goes on from step ${startStep} (${start.folder})`)
     await this.loop()

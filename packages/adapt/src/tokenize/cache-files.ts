@@ -60,7 +60,11 @@ export function createCacheFiles(folder: string): SampleSink & {
 }
 
 /** Opens a cache folder, or undefined when it is absent, incomplete or damaged. Only records are held in memory. */
-export function openCacheFiles(folder: string, key: string): TokenDataset | undefined {
+export function openCacheFiles(
+  folder: string,
+  key: string,
+  weights?: ReadonlyMap<string, number>,
+): TokenDataset | undefined {
   const stores: ByteStore[] = []
   try {
     const meta = JSON.parse(readFileSync(path.join(folder, 'meta.json'), 'utf8')) as CacheMeta
@@ -84,7 +88,8 @@ export function openCacheFiles(folder: string, key: string): TokenDataset | unde
       stores.push(store)
     }
     const [tokens, ids] = stores
-    return new StoredDataset(meta.facts, key, { records: records.buffer, tokens: tokens!, ids: ids! })
+    const bytes = { records: records.buffer, tokens: tokens!, ids: ids! }
+    return new StoredDataset(meta.facts, key, bytes, weights)
   } catch (error) {
     for (const open of stores) {
       open.close()

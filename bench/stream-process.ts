@@ -20,8 +20,14 @@ const start = residentMb('VmRSS')
 console.log(`start: ${start.toFixed(0)} MB resident`)
 
 const begun = performance.now()
-let firstMs = 0
-const tenths: { readonly ms: number; readonly bytes: number }[] = []
+interface Mark {
+  readonly bytes: number
+  readonly ms: number
+  /** CPU time of all threads. */
+  readonly cpuMs: number
+}
+let first: Mark | undefined
+const tenths: Mark[] = []
 const dataset = await openTokenCache({
   files,
   tokenizer,
@@ -29,13 +35,12 @@ const dataset = await openTokenCache({
   cacheDir: join(folder, 'cache'),
   ...(numWorkers === undefined ? {} : { numWorkers }),
   onProgress({ byteOffset }) {
-    const now = performance.now()
-    firstMs ||= now
-    if (byteOffset >= ((tenths.length + 1) * numBytes) / 10) closeTenth(now, byteOffset)
+    first ??= markAt(byteOffset)
+    if (byteOffset >= ((tenths.length + 1) * numBytes) / 10) closeTenth(byteOffset)
   },
 })
 const built = performance.now()
-if (tenths.length < 10) closeTenth(built, numBytes)
+if (tenths.length < 10) closeTenth(numBytes)
 console.log(
   `cache: ${dataset.numSamples} samples, ${dataset.numTokens} tokens, ${((built - begun) / 1e3).toFixed(0)} s in all`,
 )
@@ -59,25 +64,31 @@ dataset.close()
 console.log(
   JSON.stringify({
     peak_rss_mb_above_start: Math.round(residentMb('VmHWM') - start),
-    last_tenth_speed_ratio: Math.round((1000 * speed(9)) / speed(0)) / 1000,
+    last_tenth_speed_ratio: Math.round((1000 * speed(9, 'cpuMs')) / speed(0, 'cpuMs')) / 1000,
+    last_tenth_wall_ratio: Math.round((1000 * speed(9, 'ms')) / speed(0, 'ms')) / 1000,
     mb_per_s: Math.round((10 * numBytes) / 1e3 / (built - begun)) / 10,
     rows_counted_ms: Math.round(counted - opened),
   }),
 )
 
-function closeTenth(ms: number, bytes: number): void {
-  tenths.push({ ms, bytes })
+function markAt(bytes: number): Mark {
+  const { user, system } = process.cpuUsage()
+  return { bytes, ms: performance.now(), cpuMs: (user + system) / 1e3 }
+}
+
+function closeTenth(bytes: number): void {
+  tenths.push(markAt(bytes))
   const i = tenths.length - 1
   const peak = residentMb('VmHWM') - start
   console.log(
-    `tenth ${i + 1}: ${speed(i).toFixed(2)} MB/s, ${residentMb('VmRSS').toFixed(0)} MB resident, peak ${peak.toFixed(0)} MB above start`,
+    `tenth ${i + 1}: ${speed(i, 'ms').toFixed(2)} MB/s, ${speed(i, 'cpuMs').toFixed(2)} MB per CPU second, ${residentMb('VmRSS').toFixed(0)} MB resident, peak ${peak.toFixed(0)} MB above start`,
   )
 }
 
-/** MB/s of a tenth. */
-function speed(i: number): number {
-  const from = tenths[i - 1] ?? { ms: firstMs, bytes: 0 }
-  return (tenths[i]!.bytes - from.bytes) / 1e3 / (tenths[i]!.ms - from.ms)
+/** MB a second of a tenth. */
+function speed(i: number, clock: 'ms' | 'cpuMs'): number {
+  const from = tenths[i - 1] ?? first!
+  return (tenths[i]!.bytes - from.bytes) / 1e3 / (tenths[i]![clock] - from[clock])
 }
 
 /** Resident memory now (VmRSS) or at its highest (VmHWM). Needs Linux. */

@@ -7,7 +7,7 @@
  * the token cache in a process of its own with a JavaScript heap of at most `--heap` MB; then makes the row stream over
  * it and reads batches. Prints a line per tenth of the file. The last line of the output is one JSON object with, for each
  * format, the peak of resident memory above that at the start, the speed of the last tenth over that of the
- * first, and MB/s. Exit code 1 when memory grew by more than 256 MB or the speed fell below 80 %.
+ * first (per CPU second, so that other programs on the machine do not count; by the clock beside it), and MB/s. Exit code 1 when memory grew by more than 256 MB or the speed fell below 80 %.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, statfsSync } from 'node:fs'

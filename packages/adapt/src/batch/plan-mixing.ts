@@ -24,6 +24,7 @@ export interface SourceShare {
   readonly passesPerEpoch: number
 }
 
+/** What a mixing needs to know of a dataset. */
 export type MixedDataset = Pick<TokenDataset, 'numSamples' | 'length' | 'sources' | 'sourceIndex'>
 
 const MAX_NAMED = 12

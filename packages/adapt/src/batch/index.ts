@@ -3,6 +3,13 @@ export { type BuildBatchOptions, buildBatch } from './build-batch.js'
 export { packSamples } from './pack-samples.js'
 export { createPermutation, type PermutationKey, permuteIndex } from './permute-index.js'
 export {
+  type MixedDataset,
+  type Mixing,
+  mixingWarnings,
+  planMixing,
+  type SourceShare,
+} from './plan-mixing.js'
+export {
   createRowStream,
   type Row,
   type RowCursor,

@@ -11,6 +11,8 @@ const MAX_LENGTH = 32
 const datasetOf = (lengths: readonly number[]): RowStreamOptions['dataset'] => ({
   numSamples: lengths.length,
   length: (i) => lengths[i]!,
+  sources: ['only'],
+  sourceIndex: () => 0,
 })
 
 const lengthsOf = (n: number): number[] =>

@@ -1,7 +1,8 @@
 import { ConfigError, DataError } from '../errors.js'
-import type { TokenDataset } from '../tokenize/index.js'
 import { packSamples } from './pack-samples.js'
 import { createPermutation } from './permute-index.js'
+import type { MixedDataset, Mixing } from './plan-mixing.js'
+import { createSampleOrder, type SampleOrder } from './sample-order.js'
 
 /** Sample indices of one row, in the order they stand in it. */
 export type Row = readonly number[]
@@ -16,7 +17,7 @@ export interface RowCursor {
 }
 
 export interface RowStreamOptions {
-  readonly dataset: Pick<TokenDataset, 'numSamples' | 'length'>
+  readonly dataset: MixedDataset
   readonly seed: number
   /** Tokens of a packed row; no sample may be longer. */
   readonly maxLength: number
@@ -24,6 +25,8 @@ export interface RowStreamOptions {
   readonly packing: boolean
   /** Samples that are packed together, 1..65536. Default 1024. */
   readonly windowSize?: number
+  /** How sources are mixed. Default natural. */
+  readonly mixing?: Mixing
   /** Where to go on. Default: the start of epoch 0. */
   readonly cursor?: RowCursor
 }
@@ -52,12 +55,13 @@ const DEFAULT_WINDOW = 1024
 const MAX_WINDOW = 65_536
 
 /**
- * The order of training: the samples of an epoch in the order of a keyed permutation, cut into windows of
+ * The order of training: the samples of an epoch in the order of `createSampleOrder`, cut into windows of
  * `windowSize` samples; packing happens inside a window, and the rows of a window are permuted too, since packing
- * sorts by length. The order is a function of (seed, epoch, dataset lengths, options) alone, so any cursor can be
- * resumed, on any number of ranks. Every sample comes exactly once per epoch.
+ * sorts by length. The order is a function of (seed, epoch, dataset lengths and sources, options) alone, so any cursor
+ * can be resumed, on any number of ranks. An epoch has as many samples as the dataset: each exactly once,
+ * but for ratios in `mixing`, where a sample comes again only when its source has been read whole.
  *
- * @throws {ConfigError} OUT_OF_RANGE for options. @throws {DataError} EMPTY_DATA without samples; SAMPLE_TOO_LONG
+ * @throws {ConfigError} OUT_OF_RANGE for options; UNKNOWN_SOURCE for `mixing`. @throws {DataError} EMPTY_DATA without samples; SAMPLE_TOO_LONG
  *   for a sample of more than `maxLength` tokens; CURSOR_OUT_OF_RANGE when the cursor is none of this data.
  */
 export function createRowStream(options: RowStreamOptions): RowStream {
@@ -68,17 +72,19 @@ export function createRowStream(options: RowStreamOptions): RowStream {
   if (dataset.numSamples === 0) {
     throw new DataError('EMPTY_DATA', 'expected at least one sample to train on, received none')
   }
+  const order = createSampleOrder(dataset, options.seed, options.mixing ?? 'natural')
+  const windowOf = (at: Pick<RowCursor, 'epoch' | 'window'>) => buildWindow(options, order, at, windowSize)
   const numWindows = Math.ceil(dataset.numSamples / windowSize)
   const rowsOfEpochs = new Map<number, number>()
   let cursor: RowCursor = options.cursor ?? { epoch: 0, window: 0, row: 0 }
   assertCursorShape(cursor, numWindows)
-  let current = { epoch: cursor.epoch, window: cursor.window, rows: buildWindow(options, cursor, windowSize) }
+  let current = { epoch: cursor.epoch, window: cursor.window, rows: windowOf(cursor) }
   if (cursor.row >= current.rows.length) {
     throw cursorError(cursor, `window ${cursor.window} has ${current.rows.length} rows`)
   }
   const rowsAt = ({ epoch, window }: RowCursor): readonly Row[] => {
     if (current.epoch !== epoch || current.window !== window) {
-      current = { epoch, window, rows: buildWindow(options, { epoch, window }, windowSize) }
+      current = { epoch, window, rows: windowOf({ epoch, window }) }
     }
     return current.rows
   }
@@ -116,7 +122,7 @@ export function createRowStream(options: RowStreamOptions): RowStream {
       if (numRows === undefined) {
         numRows = 0
         for (let window = 0; window < numWindows; window++) {
-          numRows += buildWindow(options, { epoch, window }, windowSize).length
+          numRows += windowOf({ epoch, window }).length
         }
         rowsOfEpochs.set(epoch, numRows)
       }
@@ -127,13 +133,13 @@ export function createRowStream(options: RowStreamOptions): RowStream {
 
 function buildWindow(
   { dataset, seed, maxLength, packing }: RowStreamOptions,
+  order: SampleOrder,
   { epoch, window }: Pick<RowCursor, 'epoch' | 'window'>,
   windowSize: number,
 ): readonly Row[] {
-  const permute = createPermutation({ seed, epoch, numSamples: dataset.numSamples })
   const first = window * windowSize
   const size = Math.min(windowSize, dataset.numSamples - first)
-  const samples = Array.from({ length: size }, (_, i) => permute(first + i))
+  const samples = order.at(epoch, first, size)
   const lengths = samples.map((s) => dataset.length(s))
   const tooLong = lengths.findIndex((n) => n > maxLength)
   if (tooLong >= 0) {

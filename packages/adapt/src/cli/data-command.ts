@@ -1,6 +1,7 @@
+import { type Mixing, mixingWarnings, planMixing } from '../batch/index.js'
 import { dataSources, loadConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
 import { printable, resolveSources } from '../dataset/index.js'
-import { loadTokenizer, openTokenCache, type TokenDataset } from '../tokenize/index.js'
+import { loadTokenizer, noteLines, openTokenCache, type TokenDataset } from '../tokenize/index.js'
 import type { CliIo } from './cli-io.js'
 import { BRACKETS, GREEN, renderSample } from './render-sample.js'
 import { formatCount, renderTable } from './render-table.js'
@@ -26,6 +27,7 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
     maxLength: config.data.max_length,
     cacheDir: resolveCacheDir(config, baseDir),
     numWorkers: config.data.num_workers,
+    maxBadRecords: config.data.max_bad_records,
     onProgress: ({ numDocuments, numTokens, fileNumber, numFiles }) => {
       if (!showsProgress) return
       const counts = `${formatCount(numDocuments)} documents, ${formatCount(numTokens)} tokens`
@@ -42,7 +44,14 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
       io.stdout.write(`--- ${printable(sample.id)}  (${printable(sample.source)}, ${place}; ${counts})\n`)
       io.stdout.write(`${await renderSample(sample, tokenizer, usesColor ? GREEN : BRACKETS)}\n\n`)
     }
-    io.stdout.write(`${renderSources(dataset)}\n${renderCounts(dataset)}`)
+    const { mixing } = config.data
+    const plan = planMixing(dataset, mixing)
+    for (const warning of [...noteLines(dataset.notes), ...mixingWarnings(plan)]) {
+      io.stderr.write(`warning: ${warning}\n`)
+    }
+    io.stdout.write(`${renderSources(dataset)}\n`)
+    if (typeof mixing !== 'string') io.stdout.write(`${renderMixing(dataset, mixing)}\n`)
+    io.stdout.write(renderCounts(dataset))
   } finally {
     dataset.close()
   }
@@ -98,6 +107,24 @@ export function renderSources(dataset: TokenDataset): string {
   return renderTable([{ heading: 'source' }, ...columns], rows)
 }
 
+/** The share of the tokens that each source has in the data and in training, largest planned share first. */
+export function renderMixing(dataset: TokenDataset, mixing: Mixing): string {
+  const percent = (share: number) => `${(100 * share).toFixed(1)}%`
+  const rows = [...planMixing(dataset, mixing)]
+    .sort((a, b) => b.share - a.share)
+    .map(({ source, naturalShare, share, passesPerEpoch }) => [
+      printable(source, 60),
+      percent(naturalShare),
+      percent(share),
+      passesPerEpoch.toFixed(2),
+    ])
+  const columns = ['of all tokens', 'planned', 'passes per epoch'].map((heading) => ({
+    heading,
+    isNumeric: true,
+  }))
+  return renderTable([{ heading: 'mixing' }, ...columns], rows)
+}
+
 function renderCounts(dataset: TokenDataset): string {
   const counts: readonly (readonly [string, number])[] = [
     ['documents', dataset.numDocuments],
@@ -106,6 +133,7 @@ function renderCounts(dataset: TokenDataset): string {
     ['trained tokens', dataset.numLabels],
     ['truncated samples', dataset.numTruncated],
     ['samples without trained tokens', dataset.numUnlabelled],
+    ['bad records skipped', dataset.notes.badRecords.reduce((sum, { count }) => sum + count, 0)],
   ]
   return counts.map(([name, value]) => `${name}: ${formatCount(value)}\n`).join('')
 }

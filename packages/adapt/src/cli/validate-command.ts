@@ -37,13 +37,14 @@ export async function validateCommand(path: string, options: ValidateOptions, io
       return undefined
     }
   }
-  const entries = (key: string, list: Entries) => check(key, () => requireDocuments(list, baseDir))
+  const entries = (key: string, list: Entries, maxBadRecords = 0) =>
+    check(key, () => requireDocuments(list, baseDir, maxBadRecords))
 
   await check('model.path', () => requireModel(config, baseDir))
   const tokenizer = await check('tokenizer', () =>
     loadTokenizer(resolveConfigPath(baseDir, config.tokenizer)),
   )
-  const train = await entries('data.train', config.data.train)
+  const train = await entries('data.train', config.data.train, config.data.max_bad_records)
   const anchors = await entries('anchors', config.anchors)
   const sets = await entries('evaluation.sets', config.evaluation.sets)
   const first = problems[0]
@@ -89,12 +90,16 @@ function requireModel({ model }: RunConfig, baseDir: string): void {
  *
  * @throws {ConfigError} FILE_NOT_FOUND. @throws {DataError} what reading throws; EMPTY_DATA when all are empty.
  */
-async function requireDocuments(list: Entries, baseDir: string): Promise<readonly ResolvedFile[]> {
+async function requireDocuments(
+  list: Entries,
+  baseDir: string,
+  maxBadRecords: number,
+): Promise<readonly ResolvedFile[]> {
   const files = await resolveSources(dataSources(list), baseDir)
   let numRead = 0
   for (const file of files) {
     try {
-      for await (const _ of readDocuments([{ ...file, limit: 1 }])) numRead++
+      for await (const _ of readDocuments([{ ...file, limit: 1 }], { maxBadRecords })) numRead++
     } catch (error) {
       // One empty file among others is no problem.
       if (!(error instanceof DataError && error.code === 'EMPTY_DATA')) throw error

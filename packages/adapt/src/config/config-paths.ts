@@ -21,13 +21,14 @@ export function dataSources(
   entries: RunConfig['data']['train'] | RunConfig['anchors'] | RunConfig['evaluation']['sets'],
 ): readonly DataSource[] {
   return entries.map((entry) => {
-    const { path, limit, source, name, task, text_field } = entry as AnyEntry
+    const { path, limit, source, name, task, text_field, weight } = entry as AnyEntry
     const shownSource = task ?? source ?? name
     return {
       path,
       ...(limit === undefined ? {} : { limit }),
       ...(shownSource === undefined ? {} : { source: shownSource }),
       ...(text_field === undefined ? {} : { textField: text_field }),
+      ...(weight === undefined ? {} : { weight }),
     }
   })
 }
@@ -39,4 +40,5 @@ interface AnyEntry {
   readonly name?: string
   readonly task?: string
   readonly text_field?: string
+  readonly weight?: number
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { wholeNumber } from './number-ranges.js'
+import { realNumber, wholeNumber } from './number-ranges.js'
 
 const pathText = () => z.string().min(1, { error: 'expected a path' })
 
@@ -20,11 +20,6 @@ const sourceMapping = z.strictObject({
     .describe('Field of a record that holds its plain text. Default: recognised from the record.'),
 })
 
-/** One entry of `data.train`; a bare string is short for `{ path }`. */
-export const sourceSchema = z
-  .union([pathText().describe('Short for { path }.'), sourceMapping])
-  .transform((entry) => (typeof entry === 'string' ? { path: entry } : entry))
-
 const anchorMapping = sourceMapping.extend({
   task: z
     .exactOptional(z.string().min(1))
@@ -34,6 +29,20 @@ const anchorMapping = sourceMapping.extend({
 /** One entry of `anchors`; a bare string is short for `{ path }`. */
 export const anchorSchema = z
   .union([pathText().describe('Short for { path }.'), anchorMapping])
+  .transform((entry) => (typeof entry === 'string' ? { path: entry } : entry))
+
+/** One entry of `data.train`; a bare string is short for `{ path }`. */
+export const trainSourceSchema = z
+  .union([
+    pathText().describe('Short for { path }.'),
+    sourceMapping.extend({
+      weight: z
+        .exactOptional(realNumber({ min: 0 }))
+        .describe(
+          'Multiplies the weight field of every record of this entry (default 1). Needs no new tokenizing.',
+        ),
+    }),
+  ])
   .transform((entry) => (typeof entry === 'string' ? { path: entry } : entry))
 
 /** One entry of `evaluation.sets`; a bare string is short for `{ path }`. */
@@ -51,7 +60,7 @@ export const evaluationSetSchema = z
 
 export const dataSchema = z
   .strictObject({
-    train: z.array(sourceSchema).min(1).describe('Training data; every document is kept and weighted.'),
+    train: z.array(trainSourceSchema).min(1).describe('Training data; every document is kept and weighted.'),
     max_length: wholeNumber({ min: 2, max: 1_048_576 })
       .default(1024)
       .describe('Longest sample in tokens; longer documents are split into pieces.'),
@@ -62,6 +71,23 @@ export const dataSchema = z
     packing_window: wholeNumber({ min: 1, max: 1_000_000 })
       .default(1024)
       .describe('Number of consecutive samples that greedy packing looks at.'),
+    max_bad_records: wholeNumber({ min: 0 })
+      .default(0)
+      .describe(
+        'Bad records of data.train that are skipped, counted and reported; one more ends the run. 0: the first does.',
+      ),
+    mixing: z
+      .union([
+        z.enum(['natural', 'stratified']),
+        z
+          .record(z.string().min(1), realNumber({ min: 0 }))
+          .describe('Shares of tokens by source, in any unit.'),
+      ])
+      .default('natural')
+      .describe(
+        'natural: one shuffle of all samples; stratified: the same samples, each source spread evenly; ' +
+          '{ source: share }: these shares of the tokens, a source starts again when it is read whole.',
+      ),
     cache_dir: z
       .exactOptional(pathText())
       .describe(

@@ -42,6 +42,8 @@ describe('a valid config', () => {
         packing_window: 1024,
         allow_anchor_overlap: false,
         num_workers: 1,
+        max_bad_records: 0,
+        mixing: 'natural',
       },
       anchors: [{ path: 'b.jsonl' }],
       method: {

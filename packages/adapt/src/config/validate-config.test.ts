@@ -52,6 +52,28 @@ describe('keys against each other', () => {
     expect(crossField({})).toEqual([])
   })
 
+  it('refuses a mixing without a share, and sources that no entry can have', () => {
+    const mixed = (mixing: unknown, train: unknown = ['a']) => crossField({ data: { train, mixing } })
+    const named = [
+      { path: 'a', source: 'web' },
+      { path: 'b', source: 'code' },
+    ]
+    expect(mixed({ web: 3, code: 1 }, named)).toEqual([])
+    expect(mixed('stratified', named)).toEqual([])
+    // The records may name any source.
+    expect(mixed({ any: 1 })).toEqual([])
+    expect(mixed({ web: 1, cod: 1 }, named)).toEqual([
+      'data.mixing.cod: expected a source of data.train (web, code), received "cod"',
+    ])
+    expect(mixed({ web: 0 }, named)).toEqual([
+      'data.mixing: expected at least one share above 0, received none',
+    ])
+    expect(mixed({})).toHaveLength(1)
+    for (const wrong of ['evenly', { a: -1 }, { a: '1' }, [1], null]) {
+      expect(refusal(config({ data: { train: ['a'], mixing: wrong } }))).toContain('data.mixing')
+    }
+  })
+
   it('refuses a length and warm-up that exclude each other', () => {
     expect(crossField({ training: { max_steps: 5, num_train_epochs: 2 } })).toEqual([
       'training.num_train_epochs: expected either max_steps or num_train_epochs, received both',
@@ -194,7 +216,9 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'data.max_length': real(zero, fc.constant(1), fraction),
   'data.packing_window': real(zero, fraction),
   'data.num_workers': real(fraction),
+  'data.max_bad_records': real(fraction),
   'data.train.0.limit': real(zero, fraction),
+  'data.train.0.weight': real(),
   'model.config.hidden_size': real(zero, fraction, above(2 ** 20)),
   'model.config.num_hidden_layers': real(zero, fraction),
   'model.config.vocab_size': real(zero, fraction, fc.constant(1)),
@@ -289,8 +313,8 @@ function collectNumbers(schema: JsonSchema, key: string, found: Set<string>): vo
 function set(target: Record<string, unknown>, key: string, value: unknown): void {
   const calibrated = /gate\.(ess|edr|update_every|warmup_ratio)$/.test(key)
   if (key.startsWith('method.')) target.method = { preset: calibrated ? 'adapt-calibrated' : 'adapt' }
-  if (key === 'data.train.0.limit') {
-    target.data = { train: [{ path: 'a', limit: value }] }
+  if (key.startsWith('data.train.0.')) {
+    target.data = { train: [{ path: 'a', [key.split('.').at(-1)!]: value }] }
     return
   }
   const parts = key.split('.')

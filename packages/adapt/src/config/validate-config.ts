@@ -14,6 +14,7 @@ export function validateConfig(config: RunConfig): readonly CrossFieldIssue[] {
     ...validateMethod(config),
     ...validateSchedule(config),
     ...validateEvaluation(config),
+    ...validateMixing(config),
   ]
 }
 
@@ -146,6 +147,24 @@ function validateSchedule({ training }: RunConfig): CrossFieldIssue[] {
     }
   }
   return issues
+}
+
+/** Names of sources are only known from the data; what the config says of them is judged here. */
+function validateMixing({ data }: RunConfig): CrossFieldIssue[] {
+  const { mixing, train } = data
+  if (typeof mixing === 'string') return []
+  const path = ['data', 'mixing']
+  if (!Object.values(mixing).some((share) => share > 0)) {
+    return [{ path, message: 'expected at least one share above 0, received none' }]
+  }
+  const named = train.map((entry) => ('source' in entry ? entry.source : undefined))
+  if (named.some((source) => source === undefined)) return []
+  return Object.keys(mixing)
+    .filter((source) => !named.includes(source))
+    .map((source) => ({
+      path: [...path, source],
+      message: `expected a source of data.train (${[...new Set(named)].join(', ')}), received "${source}"`,
+    }))
 }
 
 function validateEvaluation({ evaluation }: RunConfig): CrossFieldIssue[] {

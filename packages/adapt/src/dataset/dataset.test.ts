@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import os from 'node:os'
 import path from 'node:path'
 import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { AdaptError } from '../errors.js'
 import type { DataSource, Document } from './document.js'
@@ -95,8 +96,11 @@ describe('resolveSources', () => {
     }
   })
 
-  it('refuses a limit that is not a positive integer', async () => {
+  it('refuses a limit that is not a positive integer, and a weight below 0', async () => {
     put('a.jsonl', '{"text":"x"}\n')
+    for (const weight of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect((await errorOf(resolveSources([{ path: 'a.jsonl', weight }], folder))).code).toBe('OUT_OF_RANGE')
+    }
     for (const limit of [0, -1, 1.5, Number.NaN]) {
       expect((await errorOf(resolveSources([{ path: 'a.jsonl', limit }], folder))).code).toBe('OUT_OF_RANGE')
     }
@@ -285,8 +289,83 @@ describe('readDocuments', () => {
     const counts = { numDocuments: 0, numBlankLines: 0, numBadRecords: 0 }
     expect((await read('a.jsonl', { maxBadRecords: 2, counts })).map(textOf)).toEqual(['a', 'b', 'c'])
     expect(counts.numBadRecords).toBe(2)
+    const seen: string[] = []
+    await read('a.jsonl', {
+      maxBadRecords: 2,
+      onBadRecord: (file, error) => seen.push(`${file} ${error.message}`),
+    })
+    expect(seen.map((s) => s.slice(0, 30))).toEqual([
+      'a.jsonl a.jsonl:2 (byte 13): e',
+      'a.jsonl a.jsonl:4 (byte 30): e',
+    ])
     const error = await errorOf(read('a.jsonl', { maxBadRecords: 1 }))
+    expect([error.code, error.exitCode]).toEqual(['UNKNOWN_RECORD', 3])
     expect(error.message).toContain('a.jsonl:4 (byte 30)')
+    expect(error.message).toContain('1 bad records before it were skipped')
+  })
+
+  it('finds one bad line among ten thousand in each policy', async () => {
+    const lines = Array.from({ length: 10_000 }, (_, i) => `{"text":"${i}"}`)
+    lines[6789] = '{"text":'
+    put('a.jsonl', lines.join('\n'))
+    const byteOffset = lines.slice(0, 6789).join('\n').length + 1
+    const error = await errorOf(read('a.jsonl'))
+    expect([error.code, error.exitCode]).toEqual(['BAD_JSON', 3])
+    expect(error.message).toContain(`a.jsonl:6790 (byte ${byteOffset}): `)
+    expect(error.context).toEqual({ file: 'a.jsonl', line: 6790, byteOffset })
+    expect(await read('a.jsonl', { maxBadRecords: 1 })).toHaveLength(9999)
+  })
+
+  it('reads as many records as an independent count of bytes gives', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.constantFrom('{"text":"a\u2028b"}', '{"text":"c"}', '{"text":"\u0085"}\r', '', '\r', ' \t'),
+          {
+            minLength: 1,
+            maxLength: 40,
+          },
+        ),
+        fc.boolean(),
+        fc.boolean(),
+        async (lines, endsWithLineEnd, zipped) => {
+          const bytes = Buffer.from(lines.join('\n') + (endsWithLineEnd ? '\n' : ''))
+          // A record is what holds a brace between two bytes 0x0A.
+          let numRecords = 0
+          let hasBrace = false
+          for (const byte of [...bytes, 0x0a]) {
+            if (byte === 0x7b) hasBrace = true
+            if (byte !== 0x0a) continue
+            numRecords += hasBrace ? 1 : 0
+            hasBrace = false
+          }
+          const counts = { numDocuments: 0, numBlankLines: 0, numBadRecords: 0 }
+          const name = put(zipped ? 'a.jsonl.gz' : 'a.jsonl', zipped ? gzipSync(bytes) : bytes)
+          const found = await read(name, { counts }).catch((error: AdaptError) => error.code)
+          expect(numRecords === 0 ? found : found.length).toBe(numRecords === 0 ? 'EMPTY_DATA' : numRecords)
+          // Blank lines are the other ones; an empty rest after the last line end is no line.
+          const numLines = lines.length - (!endsWithLineEnd && lines.at(-1) === '' ? 1 : 0)
+          expect(counts).toEqual({
+            numDocuments: numRecords,
+            numBlankLines: numLines - numRecords,
+            numBadRecords: 0,
+          })
+        },
+      ),
+      { seed: 9, numRuns: 200 },
+    )
+  })
+
+  it('never puts a replacement character in the place of what it cannot read', async () => {
+    const texts = ['caf\u00e9', '\u{1f600}', 'a\u0000b', '\ufffd is written so']
+    put('a.jsonl', texts.map((text) => JSON.stringify({ text })).join('\n'))
+    expect((await read('a.jsonl')).map(textOf)).toEqual(texts)
+    put('b.jsonl', '{"text":"a\rb"}')
+    expect((await errorOf(read('b.jsonl'))).code).toBe('BAD_JSON')
+    for (const bytes of ['c328', 'eda080', 'f4908080', 'c0af', 'e282']) {
+      put('c.jsonl', Buffer.concat([Buffer.from('{"text":"'), Buffer.from(bytes, 'hex'), Buffer.from('"}')]))
+      expect((await errorOf(read('c.jsonl'))).code).toBe('BAD_UTF8')
+    }
   })
 
   it('says that the data is empty when no file holds a record', async () => {
@@ -326,7 +405,15 @@ describe('gzip files', () => {
 
   it('reads several members as one file', async () => {
     put('a.jsonl.gz', Buffer.concat([one, two]))
-    expect((await read('a.jsonl.gz')).map(textOf)).toEqual(['a', 'b'])
+    const unverified: string[] = []
+    const onUnverified = (file: string) => unverified.push(file)
+    expect((await read('a.jsonl.gz', { onUnverified })).map(textOf)).toEqual(['a', 'b'])
+    expect(unverified).toEqual(['a.jsonl.gz'])
+    put('a.jsonl.gz', one)
+    await read('a.jsonl.gz', { onUnverified })
+    put('a.jsonl.gz', Buffer.concat([one, gzipSync('')]))
+    await read('a.jsonl.gz', { onUnverified })
+    expect(unverified).toEqual(['a.jsonl.gz', 'a.jsonl.gz'])
   })
 
   const flipped = Buffer.from(one)

@@ -8,6 +8,8 @@ export interface DataSource {
   readonly limit?: number
   /** Name of the field that holds the text; default: recognised from the record. */
   readonly textField?: string
+  /** Multiplies the weight of every record of this entry; >= 0, default 1. */
+  readonly weight?: number
 }
 
 /** One file of a `DataSource`. */
@@ -21,6 +23,8 @@ export interface ResolvedFile {
   readonly source?: string
   readonly limit?: number
   readonly textField?: string
+  /** The entry's weight, to be multiplied with the record's; `Document.weight` is the record's alone. */
+  readonly weight?: number
 }
 
 /** One record of a data file, not yet tokenised. */

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { AdaptError, ConfigError, DataError, HostileFileError, ResourceError } from '../errors.js'
@@ -14,11 +14,14 @@ export interface ByteSource {
   readonly path: string
   readonly name: string
   readonly gzip: boolean
+  /** Called at the end of a gzip file of several members. */
+  readonly onSeveralMembers?: () => void
 }
 
 /**
  * Streams the (uncompressed) bytes of a file in chunks, in constant memory. Several gzip members after one
- * another are one file. A file cut exactly between two members cannot be told from a whole one.
+ * another are one file. A file cut exactly between two members cannot be told from a whole one, so `onSeveralMembers`
+ * says that there are some (empty ones apart, and others that hold a multiple of 4 GiB together).
  *
  * @throws {DataError} GZIP_DAMAGED for a truncated file, a wrong checksum or bytes after the last member.
  * @throws {HostileFileError} GZIP_BOMB past 64 MiB when the output is more than 1000 times the input.
@@ -36,8 +39,9 @@ export async function* readBytes(source: ByteSource): AsyncGenerator<Buffer, voi
   }
 }
 
-async function* readGzip({ path, name }: ByteSource): AsyncGenerator<Buffer, void, undefined> {
-  const { size } = await stat(path)
+async function* readGzip(source: ByteSource): AsyncGenerator<Buffer, void, undefined> {
+  const { path, name } = source
+  const { size, lastLength } = await readTrailer(path)
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES })
   // The callback form hands an error of either stream to whoever iterates `gunzip`, and closes both.
   pipeline(createReadStream(path, { highWaterMark: CHUNK_BYTES }), gunzip, () => {})
@@ -62,6 +66,23 @@ async function* readGzip({ path, name }: ByteSource): AsyncGenerator<Buffer, voi
         `(at compressed byte ${gunzip.bytesWritten}); fetch or pack the file again`,
       { file: name },
     )
+  }
+  // The last member's length is not that of the whole: there are others before it.
+  if (numBytes % 2 ** 32 !== lastLength) {
+    source.onSeveralMembers?.()
+  }
+}
+
+/** Size of a gzip file, and the unpacked length modulo 2^32 that its last member says it has. */
+async function readTrailer(path: string): Promise<{ readonly size: number; readonly lastLength: number }> {
+  const handle = await open(path)
+  try {
+    const { size } = await handle.stat()
+    const bytes = Buffer.alloc(4)
+    await handle.read(bytes, 0, 4, Math.max(0, size - 4))
+    return { size, lastLength: bytes.readUInt32LE() }
+  } finally {
+    await handle.close()
   }
 }
 

@@ -23,6 +23,10 @@ export interface ReadOptions {
   readonly maxBadRecords?: number
   /** Counters to add to. */
   readonly counts?: ReadCounts
+  /** Told of every bad record that is skipped: the file's name, and the error that it would have been. */
+  readonly onBadRecord?: (file: string, error: DataError) => void
+  /** Told of every gzip file of several members, whose completeness cannot be verified. */
+  readonly onUnverified?: (file: string) => void
 }
 
 /**
@@ -39,7 +43,6 @@ export async function* readDocuments(
   options: ReadOptions = {},
 ): AsyncGenerator<Document, void, undefined> {
   const counts = options.counts ?? { numDocuments: 0, numBlankLines: 0, numBadRecords: 0 }
-  const maxBadRecords = options.maxBadRecords ?? 0
   const numRead = new Map<number, number>()
   let total = 0
   for (const file of files) {
@@ -48,7 +51,7 @@ export async function* readDocuments(
     if (read >= limit) {
       continue
     }
-    for await (const document of readFile(file, counts, maxBadRecords)) {
+    for await (const document of readFile(file, counts, options)) {
       read += 1
       total += 1
       counts.numDocuments += 1
@@ -72,10 +75,15 @@ export async function* readDocuments(
 async function* readFile(
   file: ResolvedFile,
   counts: ReadCounts,
-  maxBadRecords: number,
+  options: ReadOptions,
 ): AsyncGenerator<Document, void, undefined> {
   const kind = fileKind(file.name)
-  const bytes = readBytes({ path: file.path, name: file.name, gzip: kind.gzip })
+  const bytes = readBytes({
+    path: file.path,
+    name: file.name,
+    gzip: kind.gzip,
+    onSeveralMembers: () => options.onUnverified?.(file.name),
+  })
   if (kind.format === 'text') {
     const document = await readTextFile(bytes, file, kind)
     if (document === undefined) {
@@ -100,7 +108,7 @@ async function* readFile(
         counts.numBlankLines += 1
         continue
       }
-      const document = parseOrCount(line, file, kind, counts, maxBadRecords)
+      const document = parseOrCount(line, file, kind, counts, options)
       if (document !== undefined) {
         yield document
       }
@@ -146,17 +154,26 @@ function parseOrCount(
   file: ResolvedFile,
   kind: FileKind,
   counts: ReadCounts,
-  maxBadRecords: number,
+  { maxBadRecords = 0, onBadRecord }: ReadOptions,
 ): Document | undefined {
   try {
     return parseRecord(line, file, kind.stem)
   } catch (error) {
-    if (!(error instanceof DataError) || counts.numBadRecords >= maxBadRecords) {
+    if (!(error instanceof DataError)) {
       throw error
     }
+    if (counts.numBadRecords >= maxBadRecords) {
+      throw maxBadRecords === 0 ? error : beyondBudget(error, maxBadRecords)
+    }
     counts.numBadRecords += 1
+    onBadRecord?.(file.name, error)
     return undefined
   }
+}
+
+function beyondBudget(error: DataError, maxBadRecords: number): DataError {
+  const message = `${error.message}; ${maxBadRecords} bad records before it were skipped (data.max_bad_records)`
+  return new DataError(error.code, message, error.context, { cause: error })
 }
 
 function assertNoByteOrderMark(line: Line, file: ResolvedFile): void {

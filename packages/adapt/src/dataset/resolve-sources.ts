@@ -11,7 +11,7 @@ import { printable } from './printable.js'
  *
  * @param baseDir  Folder that relative paths start from; ids and fingerprints hold paths relative to it.
  * @throws {ConfigError} FILE_NOT_FOUND when an entry matches no file, UNKNOWN_FILE_TYPE for an extension that
- *   is not read, FILE_UNREADABLE when a folder cannot be listed, OUT_OF_RANGE for a bad `limit`.
+ *   is not read, FILE_UNREADABLE when a folder cannot be listed, OUT_OF_RANGE for a bad `limit` or `weight`.
  */
 export async function resolveSources(
   sources: readonly DataSource[],
@@ -25,6 +25,12 @@ export async function resolveSources(
         `limit of ${printable(source.path)}: expected an integer >= 1, received ${source.limit}`,
       )
     }
+    if (source.weight !== undefined && !(Number.isFinite(source.weight) && source.weight >= 0)) {
+      throw new ConfigError(
+        'OUT_OF_RANGE',
+        `weight of ${printable(source.path)}: expected a number >= 0, received ${source.weight}`,
+      )
+    }
     for (const found of await findFiles(source, baseDir)) {
       const name = path.relative(baseDir, found).split(path.sep).join('/')
       fileKind(name)
@@ -35,6 +41,7 @@ export async function resolveSources(
         ...(source.source === undefined ? {} : { source: source.source }),
         ...(source.limit === undefined ? {} : { limit: source.limit }),
         ...(source.textField === undefined ? {} : { textField: source.textField }),
+        ...(source.weight === undefined ? {} : { weight: source.weight }),
       })
     }
   }

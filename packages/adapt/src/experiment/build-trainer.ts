@@ -1,6 +1,6 @@
 import { buildInfo, type DType, setNumThreads } from '@adapt-ts/torch'
 import { type RunConfig, resolveConfigPath } from '../config/index.js'
-import { ConfigError } from '../errors.js'
+import { ConfigError, DataError } from '../errors.js'
 import { createMethod, type Method } from '../method/index.js'
 import {
   assertLlamaConfig,
@@ -30,7 +30,7 @@ export function planSteps(config: RunConfig, data: PreparedData): StepPlan {
   const drop = training.dataloader_drop_last
   const stepsPerEpoch = drop ? Math.floor(numRows / globalRows) : Math.ceil(numRows / globalRows)
   if (stepsPerEpoch === 0) {
-    throw new ConfigError(
+    throw new DataError(
       'TOO_LITTLE_DATA',
       `data.train: one epoch has ${numRows} rows, fewer than one optimiser step of ${globalRows}; with dataloader_drop_last nothing would be trained`,
     )

@@ -1,9 +1,22 @@
-import { type Batch, createRowStream, type RowCursor, type RowStream } from '../batch/index.js'
+import {
+  type Batch,
+  createRowStream,
+  mixingWarnings,
+  planMixing,
+  type RowCursor,
+  type RowStream,
+} from '../batch/index.js'
 import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
 import type { AnchorOverlap } from '../contamination/index.js'
 import { type ResolvedFile, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import { loadTokenizer, openTokenCache, type TokenDataset, type Tokenizer } from '../tokenize/index.js'
+import {
+  loadTokenizer,
+  noteLines,
+  openTokenCache,
+  type TokenDataset,
+  type Tokenizer,
+} from '../tokenize/index.js'
 import { checkAnchorOverlap } from './check-anchor-overlap.js'
 import { prepareAnchors } from './prepare-anchors.js'
 
@@ -24,6 +37,8 @@ export interface PreparedData {
   /** What of the anchors stands in the training data; absent for a method without anchors. */
   readonly anchorOverlap?: AnchorOverlap
   readonly evaluationFiles: readonly ResolvedFile[]
+  /** What a user should know of the training data: skipped records, files that may be incomplete, unread sources. */
+  readonly warnings: readonly string[]
 }
 
 /**
@@ -53,6 +68,7 @@ export async function prepareData(
     maxLength: data.max_length,
     cacheDir: resolveCacheDir(config, baseDir),
     numWorkers: data.num_workers,
+    maxBadRecords: data.max_bad_records,
     onProgress: ({ numDocuments, numTokens, file }) => {
       if (Date.now() - lastLine < 2000) return
       lastLine = Date.now()
@@ -68,6 +84,7 @@ export async function prepareData(
       maxLength: data.max_length,
       packing: data.packing,
       windowSize: Math.min(data.packing_window, 65_536),
+      mixing: data.mixing,
       ...(cursor === undefined ? {} : { cursor }),
     })
   const prepared = needsAnchors ? await prepareAnchors(config, baseDir, tokenizer, padId) : undefined
@@ -90,5 +107,6 @@ export async function prepareData(
     },
     ...(anchorOverlap ? { anchorOverlap } : {}),
     evaluationFiles,
+    warnings: [...noteLines(train.notes), ...mixingWarnings(planMixing(train, data.mixing))],
   }
 }

@@ -63,7 +63,7 @@ describe('a run that cannot start', () => {
       'with fewer rows than one step and drop_last',
       () => ['training.per_device_train_batch_size=500', 'training.dataloader_drop_last=true'],
       'TOO_LITTLE_DATA',
-      2,
+      3,
     ],
     ['in a folder of other files', () => [`output_dir=${workshop.root}`], 'NOT_A_RUN', 2],
   ])('%s ends with its own code and no run folder', async (name, set, code, exitCode) => {

@@ -62,6 +62,7 @@ export class TrainingRun {
     const { request, folder, plan, startStep, start } = this.parts
     folder.writeState('running', startStep, plan.totalSteps)
     this.log.event(recordProvenance(this.parts))
+    for (const message of this.parts.data.warnings) this.alert(startStep, 'DATA', message)
     request.onLine(this.describe())
     const overlap = this.parts.data.anchorOverlap && describeAnchorOverlap(this.parts.data.anchorOverlap)
     if (overlap !== undefined && start?.isOwn !== true) this.alert(startStep, 'ANCHOR_OVERLAP', overlap)

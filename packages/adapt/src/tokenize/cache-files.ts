@@ -13,12 +13,11 @@ import path from 'node:path'
 import { DataError } from '../errors.js'
 import { RECORD_BYTES } from './sample-records.js'
 import type { SampleSink } from './sample-writer.js'
-import { type ByteStore, memoryStore, StoredDataset } from './stored-dataset.js'
+import { type ByteStore, StoredDataset } from './stored-dataset.js'
 import type { DatasetFacts, TokenDataset } from './token-dataset.js'
 
 const FILES = ['tokens.bin', 'ids.bin', 'records.bin'] as const
 const BUFFER_BYTES = 1024 * 1024
-const IN_MEMORY_BYTES = 64 * 1024 * 1024
 
 interface CacheMeta {
   readonly key: string
@@ -60,20 +59,16 @@ export function createCacheFiles(folder: string): SampleSink & {
   }
 }
 
-/**
- * Opens a cache folder, or undefined when it is absent, incomplete or damaged.
- *
- * @param inMemoryBytes  Files up to this size are held in memory; larger ones are read by position. Default 64 MiB.
- */
+/** Opens a cache folder, or undefined when it is absent, incomplete or damaged. Only records are held in memory. */
 export function openCacheFiles(
   folder: string,
   key: string,
-  inMemoryBytes: number = IN_MEMORY_BYTES,
+  weights?: ReadonlyMap<string, number>,
 ): TokenDataset | undefined {
   const stores: ByteStore[] = []
   try {
     const meta = JSON.parse(readFileSync(path.join(folder, 'meta.json'), 'utf8')) as CacheMeta
-    const records = readFileSync(path.join(folder, 'records.bin'))
+    const records = readWhole(path.join(folder, 'records.bin'))
     const isWhole =
       meta.key === key &&
       records.length === meta.bytes['records.bin'] &&
@@ -83,7 +78,7 @@ export function openCacheFiles(
       return undefined
     }
     for (const name of ['tokens.bin', 'ids.bin'] as const) {
-      const store = openStore(path.join(folder, name), meta.bytes[name], inMemoryBytes)
+      const store = openStore(path.join(folder, name), meta.bytes[name])
       if (store === undefined) {
         for (const open of stores) {
           open.close()
@@ -93,8 +88,8 @@ export function openCacheFiles(
       stores.push(store)
     }
     const [tokens, ids] = stores
-    const buffer = new Uint8Array(records).buffer
-    return new StoredDataset(meta.facts, key, { records: buffer, tokens: tokens!, ids: ids! })
+    const bytes = { records: records.buffer, tokens: tokens!, ids: ids! }
+    return new StoredDataset(meta.facts, key, bytes, weights)
   } catch (error) {
     for (const open of stores) {
       open.close()
@@ -160,16 +155,27 @@ function createAppender(file: string) {
   }
 }
 
-function openStore(file: string, numBytes: number, inMemoryBytes: number): ByteStore | undefined {
+/** A file in a buffer of its own: a record a sample is too much to hold twice. */
+function readWhole(file: string): Uint8Array<ArrayBuffer> {
+  const handle = openSync(file, 'r')
+  try {
+    const bytes = new Uint8Array(fstatSync(handle).size)
+    for (let at = 0; at < bytes.length; ) {
+      const numRead = readSync(handle, bytes, at, bytes.length - at, at)
+      if (numRead === 0) return bytes.slice(0, at)
+      at += numRead
+    }
+    return bytes
+  } finally {
+    closeSync(handle)
+  }
+}
+
+function openStore(file: string, numBytes: number): ByteStore | undefined {
   const handle = openSync(file, 'r')
   if (fstatSync(handle).size !== numBytes) {
     closeSync(handle)
     return undefined
-  }
-  if (numBytes <= inMemoryBytes) {
-    const bytes = new Uint8Array(readFileSync(handle))
-    closeSync(handle)
-    return memoryStore(bytes.buffer)
   }
   let isOpen = true
   return {

@@ -2,7 +2,8 @@ import type { Document, DocumentContent } from '../dataset/index.js'
 import type { EncodedDocuments } from './encode-documents.js'
 
 const CHUNK_DOCUMENTS = 256
-const CHUNK_CHARACTERS = 256 * 1024
+// A tokenised chunk takes some 100 bytes a token until its ids are copied out.
+const CHUNK_CHARACTERS = 64 * 1024
 
 export interface EncodeInOrderOptions {
   /** Encodes one chunk; may run elsewhere, and finish in any order. */

@@ -1,4 +1,5 @@
 import { DataError } from '../errors.js'
+import { type DataNotes, NO_NOTES } from './data-notes.js'
 import { SampleRecords } from './sample-records.js'
 import type { DatasetFacts, SampleOrigin, TokenDataset, TokenizedSample } from './token-dataset.js'
 
@@ -27,15 +28,19 @@ export class StoredDataset implements TokenDataset {
   readonly numUnlabelled: number
   readonly fingerprint: string
   readonly sources: readonly string[]
+  readonly notes: DataNotes
   readonly #facts: DatasetFacts
   readonly #records: SampleRecords
   readonly #tokens: ByteStore
   readonly #ids: ByteStore
+  readonly #weightOfPath: Float64Array
 
+  /** @param weights  What the weights of the records of a data file are multiplied by; 1 where a file is not named. */
   constructor(
     facts: DatasetFacts,
     fingerprint: string,
     bytes: { readonly records: ArrayBuffer; readonly tokens: ByteStore; readonly ids: ByteStore },
+    weights: ReadonlyMap<string, number> = new Map(),
   ) {
     this.numSamples = facts.numSamples
     this.numTokens = facts.numTokens
@@ -45,6 +50,8 @@ export class StoredDataset implements TokenDataset {
     this.numUnlabelled = facts.numUnlabelled
     this.fingerprint = fingerprint
     this.sources = facts.sources
+    this.notes = facts.notes ?? NO_NOTES
+    this.#weightOfPath = Float64Array.from(facts.paths, (name) => weights.get(name) ?? 1)
     this.#facts = facts
     this.#records = new SampleRecords(bytes.records)
     this.#tokens = bytes.tokens
@@ -88,7 +95,7 @@ export class StoredDataset implements TokenDataset {
       index,
       id: record.piece === 0 ? id : `${id}#${record.piece - 1}`,
       source: this.sources[record.source]!,
-      weight: record.weight,
+      weight: record.weight * this.#weightOfPath[record.path]!,
       path: this.#facts.paths[record.path]!,
       line: record.line,
     }

@@ -11,11 +11,13 @@ import {
 } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type DataSource, type Document, readDocuments, resolveSources } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
 import { openCacheFiles } from './cache-files.js'
+import { noteLines } from './data-notes.js'
 import { writeTinyTokenizer } from './tiny-tokenizer.test.fixture.js'
 import { openTokenCache, type TokenCacheOptions } from './token-cache.js'
 import type { TokenDataset, TokenizedSample } from './token-dataset.js'
@@ -300,11 +302,11 @@ describe('openTokenCache', () => {
     expect(dataset.sample(1).tokens.length).toBeGreaterThan(1)
   })
 
-  it('reads samples by position when the files are too large for memory', async () => {
+  it('reads samples by position, and says so when a file becomes shorter', async () => {
     putCorpus()
     const dataset = await open()
     const cache = path.join(cacheDir(), dataset.fingerprint)
-    const byPosition = openCacheFiles(cache, dataset.fingerprint, 0)!
+    const byPosition = openCacheFiles(cache, dataset.fingerprint)!
     expect(allOf(byPosition)).toEqual(allOf(dataset))
     truncateSync(path.join(cache, 'tokens.bin'), 40)
     expect(() => byPosition.sample(byPosition.numSamples - 1)).toThrow(/became shorter/)
@@ -331,6 +333,63 @@ describe('openTokenCache', () => {
     const grow = (): void => appendFileSync(path.join(folder, 'data/a.jsonl'), '{"text":"late"}\n')
     expect(await codeOf(open({ onProgress: grow }))).toBe('FILE_CHANGED')
     expect(readdirSync(cacheDir())).toEqual([])
+  })
+
+  it('skips bad records within a budget, the same way each time, and keeps what it skipped with the cache', async () => {
+    putCorpus()
+    const file = path.join(folder, 'data/b.jsonl')
+    writeFileSync(file, `bad\n${readFileSync(file, 'utf8')}{"text":5}\n`)
+    expect(await codeOf(open())).toBe('BAD_JSON')
+    expect(await codeOf(open({ maxBadRecords: 1 }))).toBe('BAD_FIELD')
+    const [first, again] = [await open({ maxBadRecords: 2 }), await open({ maxBadRecords: 2 })]
+    const elsewhere = await open({ maxBadRecords: 2, cacheDir: path.join(folder, 'other'), numWorkers: 2 })
+    for (const dataset of [first, again, elsewhere]) {
+      expect(dataset.numDocuments).toBe(40)
+      expect(dataset.fingerprint).toBe(first.fingerprint)
+      expect(allOf(dataset)).toEqual(allOf(first))
+      expect(dataset.notes.badRecords).toEqual([
+        { file: 'data/b.jsonl', count: 2, first: expect.stringContaining('data/b.jsonl:1 (byte 0): ') },
+      ])
+      expect(noteLines(dataset.notes)).toHaveLength(1)
+    }
+  })
+
+  it('notes a gzip file of several members with the cache', async () => {
+    mkdirSync(path.join(folder, 'data'))
+    const member = gzipSync('{"text":"the data"}\n')
+    writeFileSync(path.join(folder, 'data/a.jsonl.gz'), Buffer.concat([member, member]))
+    for (let n = 0; n < 2; n++) {
+      const { notes } = await open({ source: { path: 'data/*.gz' } })
+      expect(notes).toEqual({ badRecords: [], unverifiedFiles: ['data/a.jsonl.gz'] })
+      expect(noteLines(notes)[0]).toContain('completeness unverified')
+    }
+  })
+
+  it('multiplies weights by that of the data entry without another cache', async () => {
+    putCorpus()
+    const plain = await open()
+    const half = await open({ source: { path: 'data/*.jsonl', weight: 0.5 } })
+    expect(half.fingerprint).toBe(plain.fingerprint)
+    expect(readdirSync(cacheDir())).toHaveLength(1)
+    expect(allOf(half).map((s) => s.weight)).toEqual(allOf(plain).map((s) => s.weight * 0.5))
+    const entries = [{ path: 'data/a.jsonl' }, { path: 'data/b.jsonl', weight: 0 }]
+    const files = await resolveSources(entries, folder)
+    const mixed = await open({ files })
+    for (const { path: name, weight } of allOf(mixed)) expect(weight > 0).toBe(name === 'data/a.jsonl')
+    const twice = await resolveSources([...entries, { path: 'data/a.jsonl', weight: 2 }], folder)
+    expect(await codeOf(open({ files: twice }))).toBe('AMBIGUOUS_WEIGHT')
+  })
+
+  it('goes on with what it opened when its files are replaced or grow', async () => {
+    putCorpus()
+    const dataset = await open()
+    const samples = allOf(dataset)
+    const file = path.join(cacheDir(), dataset.fingerprint, 'tokens.bin')
+    appendFileSync(file, 'more')
+    expect(allOf(dataset)).toEqual(samples)
+    rmSync(file)
+    writeFileSync(file, 'something else')
+    expect(allOf(dataset)).toEqual(samples)
   })
 
   it('reports progress by documents, tokens and file', async () => {

@@ -3,8 +3,9 @@ import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fingerprintFiles, printable, type ResolvedFile, readDocuments } from '../dataset/index.js'
-import { AdaptError, DataError, ResourceError } from '../errors.js'
+import { AdaptError, ConfigError, DataError, ResourceError } from '../errors.js'
 import { createCacheFiles, openCacheFiles, syncFolder } from './cache-files.js'
+import { NoteTaker } from './data-notes.js'
 import { encodeDocuments } from './encode-documents.js'
 import { encodeInOrder } from './encode-in-order.js'
 import { createEncoderPool } from './encoder-pool.js'
@@ -19,6 +20,8 @@ const THREADS_FROM_BYTES = 2 * 1024 * 1024
 export interface TokenCacheProgress {
   readonly numDocuments: number
   readonly numTokens: number
+  /** Where the latest document starts in its (unpacked) file. */
+  readonly byteOffset: number
   /** Name of the file being read, and which of how many. */
   readonly file: string
   readonly fileNumber: number
@@ -48,15 +51,18 @@ export interface TokenCacheOptions {
  *
  * @throws {DataError} what `readDocuments` throws; ZERO_TRAINED_TOKENS when no sample has a label; FILE_CHANGED
  *   when a file changed while it was read.
- * @throws {ConfigError} OUT_OF_RANGE for `maxLength` < 2. @throws {ResourceError} CACHE_WRITE_FAILED.
+ * Weights of data entries are applied when samples are read: they change neither key nor cache.
+ *
+ * @throws {ConfigError} OUT_OF_RANGE for `maxLength` < 2; AMBIGUOUS_WEIGHT for a file in entries of different weights. @throws {ResourceError} CACHE_WRITE_FAILED.
  */
 export async function openTokenCache(options: TokenCacheOptions): Promise<TokenDataset> {
   const { files, cacheDir } = options
   assertMaxLength(options.maxLength)
+  const weights = weightsByFile(files)
   const before = stampsOf(files)
   const key = await cacheKey(options)
   const folder = path.join(cacheDir, key)
-  const existing = openCacheFiles(folder, key)
+  const existing = openCacheFiles(folder, key, weights)
   if (existing !== undefined) {
     return requireLabels(existing)
   }
@@ -77,11 +83,27 @@ export async function openTokenCache(options: TokenCacheOptions): Promise<TokenD
   } finally {
     rmSync(temporary, { recursive: true, force: true })
   }
-  const built = openCacheFiles(folder, key)
+  const built = openCacheFiles(folder, key, weights)
   if (built === undefined) {
     throw new ResourceError('CACHE_WRITE_FAILED', `${printable(folder)}: the token cache cannot be read back`)
   }
   return requireLabels(built)
+}
+
+/** Weights of data entries by file name. A sample knows its file, not its entry. */
+function weightsByFile(files: readonly ResolvedFile[]): ReadonlyMap<string, number> {
+  const weights = new Map<string, number>()
+  for (const { name, weight = 1 } of files) {
+    const known = weights.get(name) ?? weight
+    if (known !== weight) {
+      throw new ConfigError(
+        'AMBIGUOUS_WEIGHT',
+        `${printable(name)}: belongs to data entries of weights ${known} and ${weight}; give it one weight`,
+      )
+    }
+    weights.set(name, weight)
+  }
+  return weights
 }
 
 function makeFolder(folder: string, cacheDir: string): void {
@@ -134,8 +156,14 @@ async function buildCache(options: TokenCacheOptions, folder: string, key: strin
   try {
     const writer = new SampleWriter(options.maxLength, out)
     const fileNumbers = new Map(files.map((f, i) => [f.name, i + 1]))
+    const notes = new NoteTaker()
+    const documents = readDocuments(files, {
+      maxBadRecords: options.maxBadRecords ?? 0,
+      onBadRecord: (file, error) => notes.badRecord(file, error),
+      onUnverified: (file) => notes.unverified(file),
+    })
     let numDocuments = 0
-    await encodeInOrder(readDocuments(files, { maxBadRecords: options.maxBadRecords ?? 0 }), {
+    await encodeInOrder(documents, {
       encode: pool?.encode ?? ((contents) => encodeDocuments(contents, tokenizer)),
       maxPending: 2 * Math.max(1, numWorkers),
       onDocument(document, tokens, labelStart) {
@@ -143,12 +171,13 @@ async function buildCache(options: TokenCacheOptions, folder: string, key: strin
         numDocuments += 1
         if (onProgress !== undefined && numDocuments % 256 === 0) {
           const fileNumber = fileNumbers.get(document.path)!
+          const { path: file, byteOffset } = document
           const { numTokens } = writer
-          onProgress({ numDocuments, numTokens, file: document.path, fileNumber, numFiles: files.length })
+          onProgress({ numDocuments, numTokens, byteOffset, file, fileNumber, numFiles: files.length })
         }
       },
     })
-    out.finish(key, writer.facts(tokenizer.vocabSize))
+    out.finish(key, { ...writer.facts(tokenizer.vocabSize), notes: notes.notes() })
   } finally {
     out.abort()
     await pool?.close()

@@ -1,3 +1,5 @@
+import type { DataNotes } from './data-notes.js'
+
 /** One sample: a document, or a piece of a long one. */
 export interface TokenizedSample {
   /** Dense integer from 0, unique per data fingerprint. */
@@ -5,7 +7,7 @@ export interface TokenizedSample {
   /** The document's id, plus `#k` for the k-th piece (from 0) when the document was split. */
   readonly id: string
   readonly source: string
-  /** Static weight of the document. */
+  /** Static weight: the record's times that of its data entry. */
   readonly weight: number
   readonly path: string
   readonly line: number
@@ -30,10 +32,12 @@ export interface TokenDataset {
   readonly numTruncated: number
   /** Samples without any label (a prompt that fills the whole length). They train nothing. */
   readonly numUnlabelled: number
-  /** SHA-256 (hex) that identifies samples and their order. */
+  /** SHA-256 (hex) that identifies samples, their order and the weights of records (not those of data entries). */
   readonly fingerprint: string
   /** Names of the sources, in order of first appearance. */
   readonly sources: readonly string[]
+  /** Records that were skipped, files that may be incomplete. */
+  readonly notes: DataNotes
   /** @throws {RangeError} for an index outside 0..numSamples-1. @throws {DataError} CACHE_DAMAGED */
   sample(index: number): TokenizedSample
   /** The sample without its tokens, which are not read. Throws as `sample` does. */
@@ -60,4 +64,6 @@ export interface DatasetFacts {
   readonly sources: readonly string[]
   /** Names of the data files. */
   readonly paths: readonly string[]
+  /** Absent in caches of earlier versions, and where nothing was read from files. */
+  readonly notes?: DataNotes
 }

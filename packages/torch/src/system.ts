@@ -6,6 +6,7 @@ export interface BuildInfo {
   readonly libtorchVersion: string
   readonly libtorchRoot: string
   readonly libtorchKind: string
+  /** Absolute. */
   readonly addonPath: string
   readonly numThreads: number
   /** Kernel set LibTorch picked, for instance AVX2 or AVX512. */

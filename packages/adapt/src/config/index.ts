@@ -21,6 +21,7 @@ export {
 } from './load-config.js'
 export { MODEL_PRESETS } from './model-schema.js'
 export { editDistance, nearestName, suggestName } from './nearest-name.js'
+export { parseConfig, type RunOptions } from './parse-config.js'
 export { renderResolvedConfig } from './render-config.js'
 export { configJsonSchema, type RunConfig, type RunConfigInput } from './run-config.js'
 export { type CrossFieldIssue, configWarnings, validateConfig } from './validate-config.js'

@@ -3,3 +3,4 @@ export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-fo
 export { type PreparedData, prepareData } from './prepare-data.js'
 export { describeMethod, toReportRun, writeRunReport } from './run-report.js'
 export { runTraining, type TrainingOutcome, type TrainingRequest } from './run-training.js'
+export { type TrainHooks, train } from './train.js'

@@ -28,9 +28,9 @@ export interface TrainerOptions {
   readonly autocastDtype?: DType | undefined
   readonly gradientCheckpointing?: boolean
   readonly lossChunkSize?: number
-  /** Rows of the global batch and positions of a row: the constant that keeps gradients in range. */
-  readonly globalRows: number
-  readonly maxLength: number
+  /** Rows of the global batch and positions of a row. They keep gradients in range until Z is known. Default 1. */
+  readonly globalRows?: number
+  readonly maxLength?: number
   readonly collective?: Collective
   /** Steps in a row without a finite loss after which training stops. Default 3. */
   readonly maxNonFiniteSteps?: number
@@ -86,7 +86,8 @@ export class Trainer {
       beta2: options.adamBeta2 ?? 0.999,
       epsilon: options.adamEpsilon ?? 1e-8,
     })
-    const perRow = method.normalizer.startsWith('token') ? options.maxLength : 1
+    const { globalRows = 1, maxLength = 1 } = options
+    const perRow = method.normalizer.startsWith('token') ? maxLength : 1
     this.parts = {
       model,
       method,
@@ -98,7 +99,7 @@ export class Trainer {
         checkpoint: options.gradientCheckpointing ?? false,
         ...(options.lossChunkSize === undefined ? {} : { lossChunkSize: options.lossChunkSize }),
         maxGradNorm: options.maxGradNorm,
-        lossScale: 1 / (options.globalRows * perRow),
+        lossScale: 1 / (globalRows * perRow),
       },
     }
   }
@@ -127,7 +128,7 @@ export class Trainer {
    * Runs one optimiser step on this rank's micro-batches.
    * @throws {NumericError} NOT_FINITE after several steps in a row without a finite loss; the model is unchanged.
    */
-  runStep(batches: readonly Batch[], epoch: number): { record: StepRecord; events: StepEvents } {
+  runStep(batches: readonly Batch[], epoch = 0): { record: StepRecord; events: StepEvents } {
     const start = performance.now()
     const learningRate = this.learningRate
     this.optimizer.learningRate = learningRate
@@ -242,6 +243,10 @@ export class Trainer {
     this.model.zeroGrad()
     this.optimizer.dispose()
     this.method.signal.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
   }
 }
 

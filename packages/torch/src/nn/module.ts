@@ -112,6 +112,10 @@ export abstract class Module<Args extends unknown[] = [Tensor], Out = Tensor> {
     }
   }
 
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
   /** Drops all gradients, so that the next backward writes rather than adds. */
   zeroGrad(): void {
     for (const parameter of this.parameters()) parameter.grad = undefined

@@ -22,6 +22,7 @@ export interface OperatorInfo {
   readonly schema: string
 }
 
+/** Counters of the caching CPU allocator and of tensor handles. */
 export interface MemoryStats {
   /** Bytes of live CPU tensors as asked for by LibTorch. */
   readonly allocatedBytes: number

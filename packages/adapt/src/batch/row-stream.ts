@@ -15,6 +15,7 @@ export interface RowCursor {
   readonly row: number
 }
 
+/** Data, seed and packing of an order of training, and where to begin in it. */
 export interface RowStreamOptions {
   readonly dataset: Pick<TokenDataset, 'numSamples' | 'length'>
   readonly seed: number
@@ -28,6 +29,7 @@ export interface RowStreamOptions {
   readonly cursor?: RowCursor
 }
 
+/** Rows of one optimiser step. */
 export interface RowStep {
   readonly rows: readonly Row[]
   /** Epoch of the first row. */
@@ -36,6 +38,7 @@ export interface RowStep {
   readonly epochEnd: boolean
 }
 
+/** An endless stream of rows that can be resumed anywhere. */
 export interface RowStream {
   /** Where the next row is; a stream made from it continues exactly. */
   readonly cursor: RowCursor

@@ -23,6 +23,10 @@ export interface StepPlan {
   readonly crossEpochs: boolean
 }
 
+/**
+ * The number of optimiser steps of a run, from `max_steps` or from epochs.
+ * @throws {ConfigError} TOO_LITTLE_DATA when an epoch has no whole step and the rest is dropped.
+ */
 export function planSteps(config: RunConfig, data: PreparedData): StepPlan {
   const { training } = config
   const globalRows = training.per_device_train_batch_size * training.gradient_accumulation_steps
@@ -111,6 +115,7 @@ export function autocastDtype(bf16: boolean | 'auto'): DType | undefined {
   return bf16 === true || (bf16 === 'auto' && buildInfo().hasBf16) ? 'bfloat16' : undefined
 }
 
+/** What a run trains with. */
 export interface BuiltTrainer {
   readonly trainer: Trainer
   readonly method: Method
@@ -118,8 +123,9 @@ export interface BuiltTrainer {
 }
 
 /**
- * Model, method and optimiser of a config.
+ * Model, method and optimiser of a config. Caller disposes the trainer, then its model.
  * @param modelFolder  Holds the model instead of what `config.model` names: a checkpoint.
+ * @throws {ConfigError} SEQUENCE_TOO_LONG, BAD_MODEL_CONFIG, and what loading a model folder throws.
  */
 export function buildTrainer(
   config: RunConfig,

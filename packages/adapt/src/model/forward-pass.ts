@@ -5,6 +5,7 @@ import { attentionMask } from './attention.js'
 import type { Llama } from './llama.js'
 import type { ModelInputs } from './model-inputs.js'
 
+/** Precision and memory of a forward. */
 export interface ForwardOptions {
   /** Matrix products in this dtype; undefined or float32 leaves everything in float32. */
   readonly autocastDtype?: DType | undefined

@@ -74,6 +74,7 @@ export const LLAMA_PRESETS = {
   },
 } as const satisfies Record<string, LlamaConfig>
 
+/** Id of a built-in model shape. */
 export type LlamaPreset = keyof typeof LLAMA_PRESETS
 
 /** Keys of config.json that change the computation in ways this model does not have. */

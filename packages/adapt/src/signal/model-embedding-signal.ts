@@ -7,6 +7,7 @@ import { Reservoir } from './reservoir.js'
 import type { PluginState, RefreshReport, Signal, SignalBatch, SignalContext } from './signal.js'
 import { dotRows, lengthOf, unitRows } from './unit-vectors.js'
 
+/** Pooling, refresh and centring of the signal. */
 export interface ModelEmbeddingOptions {
   readonly pooling?: Pooling
   readonly tokens?: 'all' | 'response_only'

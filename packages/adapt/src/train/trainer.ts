@@ -13,24 +13,40 @@ import { meanLossPerSample } from './sample-loss.js'
 import type { StepTotals } from './step-totals.js'
 import { type TrainParts, trainStep } from './train-step.js'
 
+/** Optimiser, schedule and precision of a run. */
 export interface TrainerOptions {
+  /** Where the schedule ends. */
   readonly totalSteps: number
+  /** Peak of the schedule. */
   readonly learningRate: number
+  /** Default linear. */
   readonly schedule?: optim.ScheduleKind
+  /** Steps of linear warm-up from 0. Default 0. */
   readonly warmupSteps?: number
+  /** wsd only: steps of the final decay. Default 20 % of `totalSteps`. */
   readonly decaySteps?: number | undefined
+  /** Last learning rate as a share of the peak. Default 0. */
   readonly minLearningRateRatio?: number
+  /** Decoupled decay of matrices; norms have none. Default 0. */
   readonly weightDecay?: number
+  /** Default 0.9. */
   readonly adamBeta1?: number
+  /** Default 0.999. */
   readonly adamBeta2?: number
+  /** Default 1e-8. */
   readonly adamEpsilon?: number
+  /** Gradients are clipped to this norm. Default: not clipped (a config file clips to 1). */
   readonly maxGradNorm?: number | undefined
+  /** Matrix products in this dtype, parameters in float32. Default: all in float32. */
   readonly autocastDtype?: DType | undefined
+  /** Recompute activations in backward. Default false. */
   readonly gradientCheckpointing?: boolean
+  /** Positions whose logits exist at once. Default 512. */
   readonly lossChunkSize?: number
   /** Rows of the global batch and positions of a row. They keep gradients in range until Z is known. Default 1. */
   readonly globalRows?: number
   readonly maxLength?: number
+  /** Default: one process. */
   readonly collective?: Collective
   /** Steps in a row without a finite loss after which training stops. Default 3. */
   readonly maxNonFiniteSteps?: number

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Packs both packages, installs them into an empty project and runs the examples of README.md there, as a user would.
+// Packs both packages, installs them into an empty project and runs the documented examples there, as a user would.
 // The add-on is that of this clone when its hash says that it is the same build; --build compiles it anew.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -7,10 +7,16 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { readmeExample } from './pack/readme-example.mjs'
+import { documentedExample } from './pack/documented-example.mjs'
 import { tarballFaults } from './pack/tarball-faults.mjs'
 
 const projectDir = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
+const examples = {
+  parts: 'README.md',
+  run: 'README.md',
+  tensors: 'docs/library.md',
+  options: 'docs/library.md',
+}
 const buildDir = path.join(projectDir, 'packages/torch/build')
 const unreachable = /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED)\b/
 const { values: options } = parseArgs({ options: { build: { type: 'boolean' }, keep: { type: 'boolean' } } })
@@ -107,9 +113,10 @@ function buildAddon() {
 }
 
 function compileExamples() {
-  const readme = readFileSync(path.join(projectDir, 'README.md'), 'utf8')
-  for (const name of ['parts', 'run'])
-    writeFileSync(path.join(app, `${name}.ts`), readmeExample(readme, name))
+  for (const [name, file] of Object.entries(examples)) {
+    const markdown = readFileSync(path.join(projectDir, file), 'utf8')
+    writeFileSync(path.join(app, `${name}.ts`), documentedExample(markdown, name))
+  }
   const compilerOptions = {
     strict: true,
     noUncheckedIndexedAccess: true,
@@ -120,11 +127,17 @@ function compileExamples() {
     types: ['node'],
     outDir: 'out',
   }
-  writeFileSync(
-    path.join(app, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions, files: ['parts.ts', 'run.ts'] }),
-  )
+  writeFileSync(path.join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }))
   runOrFail(process.execPath, [path.join(projectDir, 'node_modules/typescript/bin/tsc'), '-p', '.'])
+}
+
+function checkTour() {
+  const printed = runOrFail(process.execPath, ['out/tensors.js'])
+  expectThat(printed === '[ 0.5, 0.5, 0.5, 0.5 ]\n', `the tensors are wrong: ${printed}`)
+  const tour = readFileSync(path.join(projectDir, 'docs/library.md'), 'utf8')
+  const promised = /^It prints `(.*)`\.$/m.exec(tour)?.[1]
+  const output = runOrFail(process.execPath, ['out/options.js'])
+  expectThat(output === `${promised}\n`, `docs/library.md promises "${promised}", but it prints "${output}"`)
 }
 
 function checkParts() {
@@ -166,6 +179,7 @@ try {
     timed('type check of the examples', compileExamples)
     timed('example "parts"', checkParts)
     timed('example "run"', checkRun)
+    timed('examples of docs/library.md', checkTour)
     console.log('test:pack passed')
   }
 } catch (error) {

@@ -2,23 +2,23 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { readmeExample } from './readme-example.mjs'
+import { documentedExample } from './documented-example.mjs'
 import { tarballFaults } from './tarball-faults.mjs'
 
 const projectDir = path.resolve(import.meta.dirname, '../..')
 
-describe('readmeExample', () => {
+describe('documentedExample', () => {
   it('takes the block after the marker, and says when there is none', () => {
     const text =
       'a\n```ts\nother\n```\n<!-- example: x -->\n```ts\nconst a = 1\nconst b = `c`\n```\n```ts\nlater\n```\n'
-    expect(readmeExample(text, 'x')).toBe('const a = 1\nconst b = `c`\n')
-    expect(() => readmeExample(text, 'y')).toThrow(/right after <!-- example: y -->/)
-    expect(() => readmeExample('<!-- example: x -->\ntext\n```ts\nno\n```\n', 'x')).toThrow(/no block/)
+    expect(documentedExample(text, 'x')).toBe('const a = 1\nconst b = `c`\n')
+    expect(() => documentedExample(text, 'y')).toThrow(/right after <!-- example: y -->/)
+    expect(() => documentedExample('<!-- example: x -->\ntext\n```ts\nno\n```\n', 'x')).toThrow(/no block/)
   })
 
   it('finds a program of 20 lines and a run of less in the README of this project', () => {
     const readme = readFileSync(path.join(projectDir, 'README.md'), 'utf8')
-    const linesOf = (name) => readmeExample(readme, name).trimEnd().split('\n').length
+    const linesOf = (name) => documentedExample(readme, name).trimEnd().split('\n').length
     expect(linesOf('parts')).toBeLessThanOrEqual(20)
     expect(linesOf('run')).toBeLessThanOrEqual(10)
   })

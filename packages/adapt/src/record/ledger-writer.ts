@@ -7,6 +7,7 @@ import { TableWriter, writeError } from './table-writer.js'
 const MAX_ROWS_PER_PART = 65_536
 const MAX_INT32 = 2 ** 31 - 1
 
+/** Whose rows a writer gets, and how large its files become. */
 export interface LedgerOptions {
   /** Rank of the process in a distributed run. Default 0. */
   readonly rank?: number

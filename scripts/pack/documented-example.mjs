@@ -3,7 +3,7 @@
  * @returns {string}
  * @throws {Error} when the marker or a TypeScript block right after it is missing
  */
-export function readmeExample(markdown, name) {
+export function documentedExample(markdown, name) {
   const marker = `<!-- example: ${name} -->`
   const at = markdown.indexOf(marker)
   const block = at < 0 ? null : /^\s*```ts\n(.*?)^```$/ms.exec(markdown.slice(at + marker.length))

@@ -49,6 +49,14 @@ async function addEmptyLibTorch(root) {
   }
 }
 
+const quiet = { line() {}, timed: (_kind, _label, work) => work() }
+
+function refusalWith(libtorch) {
+  const { prefix: torchDir, host } = machine
+  const input = { torchDir, libtorch, compiler, nodeIncludeDir, host, progress: quiet }
+  return buildAddon(input).catch((error) => error)
+}
+
 describe('buildAddon', () => {
   const canBuild = compiler !== undefined && isLinux && findProgram('readelf') !== undefined
   it('builds once per state of sources and LibTorch, and goes back without building', async (context) => {
@@ -96,12 +104,11 @@ describe('buildAddon', () => {
 
   it('takes a build that was moved with its package, and keeps builds where the environment says', async (context) => {
     if (!canBuild) context.skip('needs Linux, a C++ compiler and readelf')
-    const progress = { line() {}, timed: (_kind, _label, work) => work() }
     const libtorch = await addEmptyLibTorch('one')
     machine.write('native/answer.cpp', source(41))
     const build = (torchDir, env = {}) => {
       const host = { ...machine.host, env: { ...machine.host.env, ...env } }
-      return buildAddon({ torchDir, libtorch, compiler, nodeIncludeDir, host, progress })
+      return buildAddon({ torchDir, libtorch, compiler, nodeIncludeDir, host, progress: quiet })
     }
     const { current } = await build(machine.prefix)
     cpSync(machine.at('native'), machine.at('moved/native'), { recursive: true })
@@ -126,18 +133,9 @@ describe('buildAddon', () => {
 
   it('stops with the words of the compiler, and leaves nothing half-built', async (context) => {
     if (!canBuild) context.skip('needs Linux, a C++ compiler and readelf')
-    const progress = { line() {}, timed: (_kind, _label, work) => work() }
     const libtorch = await addEmptyLibTorch('one')
     machine.write('native/broken.cpp', 'int unused_result() { int unused; return 0; }\n')
-    const input = {
-      torchDir: machine.prefix,
-      libtorch,
-      compiler,
-      nodeIncludeDir,
-      host: machine.host,
-      progress,
-    }
-    const error = await buildAddon(input).catch((caught) => caught)
+    const error = await refusalWith(libtorch)
     expect(error.exitCode).toBe(1)
     expect(error.message).toMatch(/broken\.cpp[\s\S]*unused[\s\S]*CXXFLAGS=-Wno-error npm run setup/)
     expect(existsSync(machine.at('build/current.json'))).toBe(false)
@@ -145,18 +143,9 @@ describe('buildAddon', () => {
 
   it('refuses an add-on that does not load, and tries again next time', async (context) => {
     if (!canBuild) context.skip('needs Linux, a C++ compiler and readelf')
-    const progress = { line() {}, timed: (_kind, _label, work) => work() }
     const libtorch = await addEmptyLibTorch('one')
     machine.write('native/missing.cpp', `int elsewhere();\n${source('elsewhere()')}`)
-    const input = {
-      torchDir: machine.prefix,
-      libtorch,
-      compiler,
-      nodeIncludeDir,
-      host: machine.host,
-      progress,
-    }
-    const error = await buildAddon(input).catch((caught) => caught)
+    const error = await refusalWith(libtorch)
     expect(error.exitCode).toBe(5)
     expect(error.message).toMatch(/does not load[\s\S]*undefined symbol/)
     expect(readdirSync(machine.at('build'))).toEqual(['objects'])

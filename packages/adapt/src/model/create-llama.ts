@@ -29,13 +29,18 @@ export function createLlama(shape: LlamaPreset | LlamaConfig, options: CreateLla
     )
   }
   const merged = { ...base, ...overrides }
+  const { hiddenSize, numAttentionHeads } = merged
   const isResized = overrides.hiddenSize !== undefined || overrides.numAttentionHeads !== undefined
   const headDim =
-    isResized && overrides.headDim === undefined
-      ? merged.hiddenSize / merged.numAttentionHeads
-      : merged.headDim
+    isResized && overrides.headDim === undefined ? hiddenSize / numAttentionHeads : merged.headDim
+  if (isResized && !Number.isInteger(headDim)) {
+    throw new ConfigError(
+      'BAD_MODEL_CONFIG',
+      `model: hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${numAttentionHeads})`,
+    )
+  }
   const config = { ...merged, headDim }
-  assertLlamaConfig(config, 'createLlama')
+  assertLlamaConfig(config, 'model')
   const model = new Llama(config)
   initialiseLlama(model, seed)
   return model

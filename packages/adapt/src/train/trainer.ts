@@ -77,7 +77,14 @@ export interface TrainerState {
   readonly gate: Readonly<Record<string, unknown>>
 }
 
-/** Model, method and optimiser of one run, and the count of steps. Feeding it batches is the caller's part. */
+/**
+ * Model, method and optimiser of one run, and the count of steps. Feeding it batches is the caller's part.
+ * The trainer frees the optimiser and the method's tensors with itself; the model stays the caller's.
+ *
+ * @example
+ * using trainer = new Trainer(model, createMethod('adapt'), [anchors], { totalSteps: 100, learningRate: 1e-3 })
+ * const { record } = trainer.runStep([batch])
+ */
 export class Trainer {
   readonly model: Llama
   readonly method: Method

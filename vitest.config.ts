@@ -3,7 +3,12 @@ import { defineConfig } from 'vitest/config'
 // Tests run the compiled output: what is tested is what ships, worker threads included.
 export default defineConfig({
   test: {
-    include: ['packages/*/dist/**/*.test.js', 'test/dist/**/*.test.js', 'scripts/**/*.test.mjs'],
+    include: [
+      'packages/*/dist/**/*.test.js',
+      'test/dist/**/*.test.js',
+      'packages/torch/setup/*.test.mjs',
+      'scripts/**/*.test.mjs',
+    ],
     exclude: ['**/node_modules/**'],
     pool: 'forks',
     maxWorkers: 2,

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createFakeHost } from '../setup/fake-host.mjs'
+import { createFakeHost } from '../../packages/torch/setup/fake-host.test.fixture.mjs'
 import { countTests } from './summary.mjs'
 
 const script = path.join(import.meta.dirname, 'summary.mjs')

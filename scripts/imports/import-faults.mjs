@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import path from 'node:path'
 import ts from 'typescript'
-import { listFiles } from '../setup/stamp.mjs'
+import { listFiles } from '../../packages/torch/setup/stamp.mjs'
 import { adaptFolders, engineFreeFolders, longFileLines } from './rules.mjs'
 
 const packageNames = { adapt: '@adapt-ts/adapt', torch: '@adapt-ts/torch' }

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createFakeHost } from '../setup/fake-host.mjs'
+import { createFakeHost } from '../../packages/torch/setup/fake-host.test.fixture.mjs'
 import { findImportFaults } from './import-faults.mjs'
 
 let tree

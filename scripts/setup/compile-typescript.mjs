@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { runCommand } from './run-command.mjs'
-import { SetupError } from './setup-error.mjs'
-import { contentHash, hashOf, listFiles, readStamp, writeWhole } from './stamp.mjs'
+import { runCommand } from '../../packages/torch/setup/run-command.mjs'
+import { SetupError } from '../../packages/torch/setup/setup-error.mjs'
+import { contentHash, hashOf, listFiles, readStamp, writeWhole } from '../../packages/torch/setup/stamp.mjs'
 
 /**
  * Compiles the TypeScript projects of the repository when a source, a tsconfig or a package changed.

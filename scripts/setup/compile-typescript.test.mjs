@@ -1,8 +1,8 @@
 import { existsSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createFakeHost } from '../../packages/torch/setup/fake-host.test.fixture.mjs'
 import { compileTypeScript } from './compile-typescript.mjs'
-import { createFakeHost } from './fake-host.mjs'
 
 const typescript = path.resolve(import.meta.dirname, '../../node_modules/typescript')
 const progress = { line() {}, timed: (_kind, _label, work) => work() }

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { lastLines, runCommand } from './run-command.mjs'
-import { SetupError } from './setup-error.mjs'
-import { contentHash, readStamp, writeWhole } from './stamp.mjs'
+import { lastLines, runCommand } from '../../packages/torch/setup/run-command.mjs'
+import { SetupError } from '../../packages/torch/setup/setup-error.mjs'
+import { contentHash, readStamp, writeWhole } from '../../packages/torch/setup/stamp.mjs'
 
 /**
  * Installs the npm packages of package-lock.json, exactly and without their install scripts, unless they are installed.

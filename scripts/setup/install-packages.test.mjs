@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createFakeHost } from './fake-host.mjs'
+import { createFakeHost } from '../../packages/torch/setup/fake-host.test.fixture.mjs'
 import { installedMatchesLock, installPackages } from './install-packages.mjs'
 import { lockfileFaults } from './lockfile-faults.mjs'
 

@@ -81,6 +81,8 @@ export function autocastActive(): boolean {
 /**
  * Runs `fn` with matrix products in `dtype`, as torch.autocast. Weights cast inside are cached until the
  * outermost region ends. Keep backward outside.
+ *
+ * @throws {TorchError} AUTOCAST_NESTING for a region of another device or dtype inside; SCOPE_ASYNC for a promise.
  */
 export function autocast<T>(device: string, dtype: DType | undefined, fn: () => T): T {
   if (dtype === undefined || (dtype === 'float32' && autocastStack.length === 0)) return fn()

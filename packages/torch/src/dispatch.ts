@@ -6,6 +6,7 @@ import { Generator } from './generator.js'
 import { type ArgumentInfo, engine, type OperatorInfo } from './native.js'
 import { Tensor } from './tensor.js'
 
+/** What an operator returns: nothing, a value, or a list of values. */
 export type Result =
   | Tensor
   | number
@@ -14,6 +15,7 @@ export type Result =
   | (Tensor | number | boolean | undefined)[]
   | Tensor[]
 
+/** Arguments by the names of the operator's schema, as the last argument of a call. */
 export type KeywordArguments = Readonly<Record<string, Argument>>
 
 /** One overload, bound to its live schema. */

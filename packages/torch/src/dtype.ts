@@ -14,6 +14,7 @@ const SCALAR_TYPES = {
   bfloat16: 15,
 } as const
 
+/** Name of an element type, as in PyTorch. */
 export type DType = keyof typeof SCALAR_TYPES
 
 const NAMES = new Map<number, DType>(Object.entries(SCALAR_TYPES).map(([name, id]) => [id, name as DType]))
@@ -37,6 +38,7 @@ export function scalarTypeOf(dtype: DType): number {
   return id
 }
 
+/** Whether a text names an element type. */
 export function isDType(name: string): name is DType {
   return Object.hasOwn(SCALAR_TYPES, name)
 }
@@ -53,6 +55,7 @@ export function itemBytes(dtype: DType): number {
   return ITEM_BYTES[dtype]
 }
 
+/** Whether the element type holds fractions; only those can require a gradient. */
 export function isFloating(dtype: DType): boolean {
   return dtype === 'float32' || dtype === 'bfloat16' || dtype === 'float64' || dtype === 'float16'
 }

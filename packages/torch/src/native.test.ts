@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { runModule } from './testing/child-process.test.fixture.js'
@@ -8,45 +8,42 @@ import { runModule } from './testing/child-process.test.fixture.js'
 const folder = mkdtempSync(join(tmpdir(), 'torch-native-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const build = JSON.parse(
-  readFileSync(
-    process.env.ADAPT_TORCH_BUILD ?? fileURLToPath(new URL('../build/current.json', import.meta.url)),
-    'utf8',
-  ),
-) as Record<string, unknown>
+const builds = process.env.ADAPT_TORCH_BUILD_DIR || fileURLToPath(new URL('../build', import.meta.url))
+const build = JSON.parse(readFileSync(join(builds, 'current.json'), 'utf8')) as { readonly addon: string }
 const PRINT_ERROR = `
   try { torch.ones([1]); console.log('loaded') }
-  catch (error) { console.log(error.name, error.code, error.message.includes('npm run setup'), error.message.includes('\\n')) }`
+  catch (error) { console.log(error.name, error.code, error.message.includes('npx adapt-torch-build'), error.message.includes('\\n')) }`
 
-function buildFile(change: Record<string, unknown>): string {
-  const path = join(folder, 'build.json')
-  writeFileSync(path, JSON.stringify({ ...build, ...change }))
-  return path
+/** A folder of builds whose current one is `addon`. */
+function buildsWith(addon: string): string {
+  const current = { ...build, addon }
+  writeFileSync(join(folder, 'current.json'), JSON.stringify(current))
+  return folder
 }
 
 describe('loading the engine', () => {
   it('happens on first use, not on import', () => {
     const { status, stdout } = runModule('console.log(typeof torch.ones)', {
-      ADAPT_TORCH_BUILD: '/nowhere.json',
+      ADAPT_TORCH_BUILD_DIR: '/nowhere',
     })
     expect([status, stdout]).toEqual([0, 'function\n'])
   })
 
-  it('takes the build that the environment names', () => {
-    expect(runModule(PRINT_ERROR, { ADAPT_TORCH_BUILD: buildFile({}) }).stdout).toBe('loaded\n')
+  it('takes the builds in the folder that the environment names', () => {
+    expect(
+      runModule(PRINT_ERROR, { ADAPT_TORCH_BUILD_DIR: buildsWith(join(builds, build.addon)) }).stdout,
+    ).toBe('loaded\n')
   })
 
   it('says how to mend a build that is not there', () => {
-    const { stdout } = runModule(PRINT_ERROR, { ADAPT_TORCH_BUILD: join(folder, 'nothing.json') })
+    const { stdout } = runModule(PRINT_ERROR, { ADAPT_TORCH_BUILD_DIR: join(folder, 'nothing') })
     expect(stdout).toBe('TorchError ADDON_NOT_BUILT true false\n')
   })
 
   it('says how to mend an add-on that does not load', () => {
-    const broken = join(folder, 'broken.node')
-    writeFileSync(broken, 'no library')
-    const addon = relative(fileURLToPath(new URL('../', import.meta.url)), broken)
-    for (const path of [addon, 'build/nothing.node']) {
-      const { stdout } = runModule(PRINT_ERROR, { ADAPT_TORCH_BUILD: buildFile({ addon: path }) })
+    writeFileSync(join(folder, 'broken.node'), 'no library')
+    for (const addon of ['broken.node', 'nothing.node']) {
+      const { stdout } = runModule(PRINT_ERROR, { ADAPT_TORCH_BUILD_DIR: buildsWith(addon) })
       expect(stdout).toBe('TorchError LIBTORCH_NOT_FOUND true false\n')
     }
   })

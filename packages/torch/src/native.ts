@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TorchError } from './errors.js'
 
@@ -22,6 +22,7 @@ export interface OperatorInfo {
   readonly schema: string
 }
 
+/** Counters of the caching CPU allocator and of tensor handles. */
 export interface MemoryStats {
   /** Bytes of live CPU tensors as asked for by LibTorch. */
   readonly allocatedBytes: number
@@ -84,8 +85,9 @@ export interface Native {
   unwatchStopSignals(): void
 }
 
-/** What the set-up built; written by scripts/setup.mjs. */
+/** What was built; `current.json`, written by setup/build-addon.mjs. */
 export interface Build {
+  /** The file to load. Absolute here, relative to the folder of builds in `current.json`. */
   readonly addon: string
   readonly libtorch: {
     readonly version: string
@@ -96,17 +98,18 @@ export interface Build {
   }
 }
 
-const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..')
+/** The way out of every problem with the add-on; the second command is for a clone of the repository. */
+const HOW_TO_BUILD = 'run `npx adapt-torch-build` (in a clone: `npm run setup`)'
 
 function readBuild(): Build {
-  const path = process.env.ADAPT_TORCH_BUILD ?? join(packageRoot, 'build', 'current.json')
+  const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..')
+  const folder = resolve(process.env.ADAPT_TORCH_BUILD_DIR || join(packageRoot, 'build'))
+  const path = join(folder, 'current.json')
   if (!existsSync(path)) {
-    throw new TorchError(
-      'ADDON_NOT_BUILT',
-      'the native add-on is not built: run `npm run setup` in the project folder',
-    )
+    throw new TorchError('ADDON_NOT_BUILT', `add-on not built: ${HOW_TO_BUILD}`, { path })
   }
-  return JSON.parse(readFileSync(path, 'utf8')) as Build
+  const build = JSON.parse(readFileSync(path, 'utf8')) as Build
+  return { ...build, addon: resolve(folder, build.addon) }
 }
 
 /** Physical cores: two hyper-threads share one floating-point unit. Falls back to what Node sees. */
@@ -135,15 +138,13 @@ function load(): { native: Native; build: Build; buffer: Float64Array } {
   const build = readBuild()
   let native: Native
   try {
-    native = createRequire(import.meta.url)(join(packageRoot, build.addon)) as Native
+    native = createRequire(import.meta.url)(build.addon) as Native
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error)
     throw new TorchError(
       'LIBTORCH_NOT_FOUND',
-      `the native add-on does not load (${reason}): run \`npm run setup\``,
-      {
-        addon: build.addon,
-      },
+      `the native add-on does not load (${reason}): ${HOW_TO_BUILD}`,
+      { addon: build.addon },
     )
   }
   const library = join(build.libtorch.libDir, 'libtorch_cuda.so')

@@ -21,6 +21,7 @@ const FILE_DTYPES: Readonly<Record<string, DType>> = {
 
 const FILE_NAMES = new Map(Object.entries(FILE_DTYPES).map(([file, dtype]) => [dtype, file]))
 
+/** What the header says of one tensor. */
 export interface SafetensorsEntry {
   readonly dtype: DType
   readonly shape: readonly number[]
@@ -53,10 +54,15 @@ export class SafetensorsFile {
     }
   }
 
+  /** Names of the tensors in the order of the header. */
   get names(): string[] {
     return [...this.entries.keys()]
   }
 
+  /**
+   * dtype and shape of a tensor; undefined when there is none of that name.
+   * @throws {TorchError} UNSUPPORTED_DTYPE
+   */
   entry(name: string): SafetensorsEntry | undefined {
     const found = this.entries.get(name)
     return found && { dtype: this.dtypeOf(name, found.dtype), shape: found.shape }
@@ -72,7 +78,10 @@ export class SafetensorsFile {
     return dtype
   }
 
-  /** Reads one tensor to the CPU. Belongs to the current scope. */
+  /**
+   * Reads one tensor to the CPU. Belongs to the current scope.
+   * @throws {TorchError} NO_SUCH_TENSOR, UNSUPPORTED_DTYPE, FILE_IO
+   */
   read(name: string): Tensor {
     const found = this.entries.get(name)
     if (!found) throw new TorchError('NO_SUCH_TENSOR', `${this.path}: no tensor "${name}"`)
@@ -81,7 +90,10 @@ export class SafetensorsFile {
     return tensor
   }
 
-  /** Fills `target` (same shape and dtype) straight from the file. */
+  /**
+   * Fills `target` (same shape and dtype) straight from the file.
+   * @throws {TorchError} NO_SUCH_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_DTYPE, FILE_IO
+   */
   readInto(name: string, target: Tensor): void {
     const found = this.entries.get(name)
     if (!found) throw new TorchError('NO_SUCH_TENSOR', `${this.path}: no tensor "${name}"`)

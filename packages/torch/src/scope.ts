@@ -68,6 +68,7 @@ export class Scope {
   }
 }
 
+/** A scope that ends with the block: `using s = openScope()`. Scopes must end in the reverse order of their start. */
 export function openScope(): Scope {
   return new Scope()
 }

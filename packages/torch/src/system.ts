@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs'
 import { rethrow } from './errors.js'
 import { engine, type MemoryStats } from './native.js'
 
+/** The LibTorch that the add-on was built for, and what this machine offers it. */
 export interface BuildInfo {
   readonly libtorchVersion: string
   readonly libtorchRoot: string
   readonly libtorchKind: string
+  /** Absolute. */
   readonly addonPath: string
   readonly numThreads: number
   /** Kernel set LibTorch picked, for instance AVX2 or AVX512. */
@@ -41,6 +43,11 @@ export function buildInfo(): BuildInfo {
   }
 }
 
+/**
+ * Threads of the engine within one operator; the default is the number of physical cores.
+ *
+ * @throws {TorchError} BAD_ARGUMENT for anything but an integer from 1 to 4096.
+ */
 export function setNumThreads(threads: number): void {
   try {
     engine().native.setNumThreads(threads)

@@ -3,6 +3,7 @@ import { type DType, dtypeOf, scalarTypeOf } from './dtype.js'
 import { rethrow, TorchError } from './errors.js'
 import { engine } from './native.js'
 
+/** Arrays whose bytes a tensor can take over; Uint16Array stands for the bits of bfloat16. */
 export type TypedArray =
   | Float32Array
   | Float64Array
@@ -43,19 +44,23 @@ export class Tensor {
     return Array.from(meta.subarray(6, 6 + meta[5]!))
   }
 
+  /** Number of elements. */
   get numel(): number {
     return this.shape.reduce((product, size) => product * size, 1)
   }
 
+  /** Element type. */
   get dtype(): DType {
     return dtypeOf(this.meta()[0]!)
   }
 
+  /** Where the memory is: `cpu`, `cuda:0` ... */
   get device(): Device {
     const meta = this.meta()
     return deviceName(meta[1]!, meta[2]!)
   }
 
+  /** Whether backward computes a gradient for it. */
   get requiresGrad(): boolean {
     return this.meta()[3] !== 0
   }
@@ -88,6 +93,7 @@ export class Tensor {
     }
   }
 
+  /** Whether the handle was freed, by `dispose` or by the end of its scope. */
   get isDisposed(): boolean {
     return !engine().native.isLive(this.handle)
   }
@@ -140,7 +146,7 @@ export class Tensor {
     return this.copyOut('int64', BigInt64Array)
   }
 
-  /** The bit patterns of a bfloat16 or float16 tensor. */
+  /** Copies the bit patterns of a bfloat16 or float16 tensor to the host. @throws {TorchError} TYPE_ERROR for another dtype. */
   toRawUint16Array(): Uint16Array {
     const dtype = this.dtype
     if (dtype !== 'bfloat16' && dtype !== 'float16')
@@ -179,6 +185,7 @@ export class Tensor {
     }
   }
 
+  /** dtype, shape and device; reads no element. */
   toString(): string {
     return this.isDisposed
       ? 'Tensor(disposed)'

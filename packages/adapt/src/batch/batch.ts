@@ -16,6 +16,7 @@ export interface Batch {
   readonly samples: readonly BatchSample[]
 }
 
+/** What a batch knows of one of its samples. */
 export interface BatchSample {
   /** Index in the dataset. */
   readonly index: number

@@ -2,6 +2,7 @@ import type { TokenDataset, TokenizedSample } from '../tokenize/index.js'
 import { type Batch, type BatchSample, IGNORED_LABEL } from './batch.js'
 import type { Row } from './row-stream.js'
 
+/** How rows become a rectangle of tokens. */
 export interface BuildBatchOptions {
   /** Tokens of a row when packing; without packing the most a row may have. Required for packing. */
   readonly maxLength?: number

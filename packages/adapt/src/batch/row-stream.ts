@@ -16,6 +16,7 @@ export interface RowCursor {
   readonly row: number
 }
 
+/** Data, seed and packing of an order of training, and where to begin in it. */
 export interface RowStreamOptions {
   readonly dataset: MixedDataset
   readonly seed: number
@@ -31,6 +32,7 @@ export interface RowStreamOptions {
   readonly cursor?: RowCursor
 }
 
+/** Rows of one optimiser step. */
 export interface RowStep {
   readonly rows: readonly Row[]
   /** Epoch of the first row. */
@@ -39,6 +41,7 @@ export interface RowStep {
   readonly epochEnd: boolean
 }
 
+/** An endless stream of rows that can be resumed anywhere. */
 export interface RowStream {
   /** Where the next row is; a stream made from it continues exactly. */
   readonly cursor: RowCursor

@@ -20,6 +20,7 @@ export interface FoundCheckpoint {
 export class CheckpointStore {
   constructor(readonly folder: string) {}
 
+  /** Folder of the checkpoint of a step, whether it is there or not. */
   folderOf(step: number): string {
     return join(this.folder, `step-${step}`)
   }
@@ -65,6 +66,7 @@ export class CheckpointStore {
   /**
    * The newest checkpoint whose every byte its manifest vouches for.
    * @param onDamaged  Told of each newer one that is not.
+   * @throws What reading the folder throws.
    */
   newest(onDamaged: (error: HostileFileError) => void): FoundCheckpoint | undefined {
     for (const step of this.steps().reverse()) {
@@ -93,6 +95,7 @@ export class CheckpointStore {
   /**
    * Makes a run go on from `step`: what a dead process left half done is removed, and newer checkpoints (damaged ones,
    * or the run would go on from them) are set aside as `step-<N>.damaged`, so that they cannot count as the newest.
+   * @throws {ResourceError} when the folder cannot be changed.
    */
   rewind(step: number): void {
     if (!existsSync(this.folder)) return

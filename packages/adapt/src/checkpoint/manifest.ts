@@ -14,6 +14,7 @@ export interface Manifest {
   readonly files: Readonly<Record<string, FileDigest>>
 }
 
+/** Size and hash of a file. */
 export interface FileDigest {
   readonly bytes: number
   /** Hex. */

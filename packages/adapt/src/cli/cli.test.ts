@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
 
 const BIN = fileURLToPath(new URL('../../bin/adapt.mjs', import.meta.url))
-const VERBS = ['train', 'eval', 'what-if', 'data', 'anchors', 'validate', 'doctor', 'schema']
+const VERBS = ['train', 'eval', 'what-if', 'data', 'anchors', 'validate', 'setup', 'doctor', 'schema']
 
 interface Outcome {
   readonly exitCode: number | null
@@ -298,6 +298,14 @@ describe('the process', () => {
     })
   })
 
+  it('hands the choice of a LibTorch to the builder of the add-on', async () => {
+    const refused = await adapt(['setup', '--print', '--libtorch', join(folder, 'no-libtorch')])
+    expect(refused).toMatchObject({ exitCode: 5, stderr: '' })
+    const decision = JSON.parse(refused.stdout)
+    expect(decision.chosen).toBeUndefined()
+    expect(decision.refused).toContain('no-libtorch')
+  })
+
   it('diagnoses the machine, and names the problem when the engine is missing', async () => {
     const { exitCode, stdout, stderr } = await adapt(['doctor', '--json'])
     const diagnosis = JSON.parse(stdout)
@@ -306,10 +314,10 @@ describe('the process', () => {
     expect(diagnosis.packages.zod).toMatch(/^4\./)
     expect(exitCode).toBe(diagnosis.engine.isReady ? 0 : 5)
 
-    const watch = `process.env.ADAPT_TORCH_BUILD = '/nonexistent/current.json'`
+    const watch = `process.env.ADAPT_TORCH_BUILD_DIR = '/nonexistent'`
     const missing = await adapt(['doctor'], { nodeArgs: ['--import', dataUrl(watch)] })
     expect(missing.exitCode).toBe(5)
-    expect(missing.stdout).toMatch(/NOT READY \(ADDON_NOT_BUILT\): .*npm run setup/)
+    expect(missing.stdout).toMatch(/NOT READY \(ADDON_NOT_BUILT\): .*npx adapt-torch-build/)
   })
 })
 

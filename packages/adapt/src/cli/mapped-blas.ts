@@ -18,7 +18,7 @@ export function blasProblem(paths: readonly string[]): string | undefined {
   if (paths.some((path) => /openblas-pthread/.test(path))) {
     return (
       'BLAS: the pthread build of OpenBLAS is mapped; it ignores the thread setting and competes with the ' +
-      "engine's own threads. Install libopenblas0-openmp and run `npm run setup` again"
+      "engine's own threads. Install libopenblas0-openmp and run `npx adapt setup` again"
     )
   }
   const isReference = paths.some((path) =>

@@ -5,6 +5,7 @@ import type { CliIo } from './cli-io.js'
 import type { DataOptions } from './data-command.js'
 import type { EvalOptions } from './eval-command.js'
 import { collectOption, wholeNumberOption } from './option-parsers.js'
+import type { SetupOptions } from './setup-command.js'
 import type { TrainOptions } from './train-command.js'
 import type { WhatIfOptions } from './what-if-command.js'
 
@@ -182,6 +183,27 @@ Examples:
         await validateCommand(path, options, io)
       },
     )
+
+  program
+    .command('setup')
+    .description('find LibTorch and build the native add-on of the installed packages')
+    .option('--libtorch <dir>', 'use the LibTorch in this folder, now and on later runs ("auto" forgets it)')
+    .option('--print', 'print which LibTorch would be used and why, as JSON; build nothing')
+    .option('--quiet', 'print errors and warnings only')
+    .addHelpText(
+      'after',
+      `
+Needs a C++ compiler and LibTorch 1.13 or >= 2.1; as root on Debian and Ubuntu it installs what is missing.
+The add-on lies inside @adapt-ts/torch, or in ADAPT_TORCH_BUILD_DIR.
+
+Examples:
+  adapt setup
+  adapt setup --libtorch /opt/libtorch`,
+    )
+    .action(async (options: SetupOptions) => {
+      const { setupCommand } = await import('./setup-command.js')
+      onExitCode(await setupCommand(options, io))
+    })
 
   program
     .command('doctor')

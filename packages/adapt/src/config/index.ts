@@ -8,9 +8,8 @@ export {
   resolveNormalizer,
   type SignalConfig,
 } from '../method/method-config.js'
-export { type ConfigIssue, invalidConfig, renderIssue } from './config-issue.js'
+export { type ConfigIssue, invalidConfig } from './config-issue.js'
 export { dataSources, resolveCacheDir, resolveConfigPath } from './config-paths.js'
-export { describeValue } from './describe-value.js'
 export type { Environment } from './interpolate.js'
 export {
   type LoadConfigOptions,
@@ -20,7 +19,8 @@ export {
   parseConfigText,
 } from './load-config.js'
 export { MODEL_PRESETS } from './model-schema.js'
-export { editDistance, nearestName, suggestName } from './nearest-name.js'
+export { suggestName } from './nearest-name.js'
+export { parseConfig, type RunOptions } from './parse-config.js'
 export { renderResolvedConfig } from './render-config.js'
 export { configJsonSchema, type RunConfig, type RunConfigInput } from './run-config.js'
 export { type CrossFieldIssue, configWarnings, validateConfig } from './validate-config.js'

@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of references to the environment
+/** Variables that `${NAME}` in a config may name. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
 // A name is bounded: without it, many `${` and no `}` would take quadratic time.

@@ -13,6 +13,7 @@ import { configWarnings, validateConfig } from './validate-config.js'
 /** Largest config file that is read. */
 export const MAX_CONFIG_BYTES = 1 << 20
 
+/** What a command line adds to a config file. */
 export interface LoadConfigOptions {
   /** Assignments `a.b=c`, applied in order over the file; values are read as YAML. */
   readonly set?: readonly string[]
@@ -22,6 +23,7 @@ export interface LoadConfigOptions {
   readonly env?: Environment
 }
 
+/** A config file that may be run. */
 export interface LoadedConfig {
   readonly config: RunConfig
   /** Settings that are valid but most likely not meant; one line each. */
@@ -45,7 +47,10 @@ export async function loadConfig(path: string, options: LoadConfigOptions = {}):
   return { config, warnings: configWarnings(config), baseDir: dirname(resolve(path)) }
 }
 
-/** Like {@link loadConfig} for a text that is already in memory; `file` is its name in messages. */
+/**
+ * Like {@link loadConfig} for a text that is already in memory; `file` is its name in messages.
+ * @throws {ConfigError} INVALID_CONFIG
+ */
 export function parseConfigText(text: string, file: string, options: LoadConfigOptions = {}): RunConfig {
   const env = options.env ?? process.env
   const shownFile = printable(file)

@@ -44,6 +44,7 @@ export interface Document {
   readonly content: DocumentContent
 }
 
+/** Plain text, of which everything is learnt, or a prompt with the completion to learn. */
 export type DocumentContent =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'completion'; readonly prompt: string; readonly completion: string }

@@ -1,6 +1,6 @@
 export type { DataSource, Document, DocumentContent, ResolvedFile } from './document.js'
 export { fingerprintFiles } from './fingerprint-files.js'
-export { compareText, expandGlob } from './glob.js'
+export { expandGlob } from './glob.js'
 export { printable } from './printable.js'
 export { type ReadCounts, type ReadOptions, readDocuments } from './read-documents.js'
 export { resolveSources } from './resolve-sources.js'

@@ -18,6 +18,7 @@ export interface ReadCounts {
   numBadRecords: number
 }
 
+/** How many bad records are borne, and where they are counted. */
 export interface ReadOptions {
   /** Bad records that are skipped and counted before one is an error. Default 0: the first one is. */
   readonly maxBadRecords?: number

@@ -8,6 +8,7 @@ import { embedTokens, type Llama, toModelInputs } from '../model/index.js'
 import type { SourceEvaluation } from '../record/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
 
+/** Windows and precision of an evaluation. */
 export interface EvaluationOptions {
   /** Positions of a window. Default: what the model was made for. */
   readonly maxLength?: number
@@ -19,6 +20,7 @@ export interface EvaluationOptions {
   readonly onProgress?: (numDocuments: number) => void
 }
 
+/** Bits per byte by source, and over all sources together (total nats / total bytes). */
 export interface Evaluation {
   readonly sources: Readonly<Record<string, SourceEvaluation>>
   readonly all: SourceEvaluation

@@ -1,15 +1,8 @@
 import { buildInfo, type DType, setNumThreads } from '@adapt-ts/torch'
 import { type RunConfig, resolveConfigPath } from '../config/index.js'
 import { ConfigError, DataError } from '../errors.js'
-import { createMethod, type Method } from '../method/index.js'
-import {
-  assertLlamaConfig,
-  initialiseLlama,
-  LLAMA_PRESETS,
-  Llama,
-  type LlamaConfig,
-  loadModelFolder,
-} from '../model/index.js'
+import { createMethod, type Method, toCamelCase } from '../method/index.js'
+import { createLlama, type Llama, loadModelFolder } from '../model/index.js'
 import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
 import { Trainer } from '../train/index.js'
 import type { PreparedData } from './prepare-data.js'
@@ -23,6 +16,10 @@ export interface StepPlan {
   readonly crossEpochs: boolean
 }
 
+/**
+ * The number of optimiser steps of a run, from `max_steps` or from epochs.
+ * @throws {ConfigError} TOO_LITTLE_DATA when an epoch has no whole step and the rest is dropped.
+ */
 export function planSteps(config: RunConfig, data: PreparedData): StepPlan {
   const { training } = config
   const globalRows = training.per_device_train_batch_size * training.gradient_accumulation_steps
@@ -42,55 +39,6 @@ export function planSteps(config: RunConfig, data: PreparedData): StepPlan {
   return { totalSteps, stepsPerEpoch, globalRows, crossEpochs: false }
 }
 
-const OVERRIDES: Readonly<Record<string, keyof LlamaConfig>> = {
-  vocab_size: 'vocabSize',
-  hidden_size: 'hiddenSize',
-  intermediate_size: 'intermediateSize',
-  num_hidden_layers: 'numHiddenLayers',
-  num_attention_heads: 'numAttentionHeads',
-  num_key_value_heads: 'numKeyValueHeads',
-  head_dim: 'headDim',
-  max_position_embeddings: 'maxPositionEmbeddings',
-  rms_norm_eps: 'rmsNormEps',
-  rope_theta: 'ropeTheta',
-  tie_word_embeddings: 'tieWordEmbeddings',
-  initializer_range: 'initializerRange',
-}
-
-/** A preset with the config's overrides; the vocabulary is the tokenizer's unless it is given. */
-function scratchConfig(
-  model: {
-    readonly preset: keyof typeof LLAMA_PRESETS
-    readonly config?: Readonly<Record<string, unknown>> | undefined
-  },
-  tokenizer: Tokenizer,
-): LlamaConfig {
-  const preset: LlamaConfig = LLAMA_PRESETS[model.preset]
-  const overrides = Object.entries(model.config ?? {}).map(([key, value]) => {
-    const name = OVERRIDES[key]
-    if (!name)
-      throw new ConfigError(
-        'BAD_MODEL_CONFIG',
-        `model.config.${key}: not a key of LlamaConfig that can be set here`,
-      )
-    return [name, value] as const
-  })
-  const merged: LlamaConfig = { ...preset, vocabSize: tokenizer.vocabSize, ...Object.fromEntries(overrides) }
-  const derived =
-    Object.fromEntries(overrides).headDim === undefined
-      ? { headDim: merged.hiddenSize / merged.numAttentionHeads }
-      : {}
-  const config = { ...merged, ...derived }
-  if (!Number.isInteger(config.headDim)) {
-    throw new ConfigError(
-      'BAD_MODEL_CONFIG',
-      `model.config: hidden_size (${config.hiddenSize}) must be a multiple of num_attention_heads (${config.numAttentionHeads})`,
-    )
-  }
-  assertLlamaConfig(config, 'model.config')
-  return config
-}
-
 /** The model a config names, loaded or freshly initialised, as float32 parameters. */
 export function buildModel(config: RunConfig, baseDir: string, tokenizer: Tokenizer): Llama {
   const { model } = config
@@ -99,11 +47,11 @@ export function buildModel(config: RunConfig, baseDir: string, tokenizer: Tokeni
     assertTokenizerFits(tokenizer, loaded.config.vocabSize)
     return loaded
   }
-  const llamaConfig = scratchConfig(model, tokenizer)
-  assertTokenizerFits(tokenizer, llamaConfig.vocabSize)
-  const fresh = new Llama(llamaConfig)
-  initialiseLlama(fresh, config.training.seed)
-  return fresh
+  // The vocabulary is the tokenizer's unless the config says otherwise.
+  const changes = { vocab_size: tokenizer.vocabSize, ...model.config }
+  assertTokenizerFits(tokenizer, changes.vocab_size)
+  const dimensions = Object.entries(changes).map(([key, value]) => [toCamelCase(key), value])
+  return createLlama(model.preset, { ...Object.fromEntries(dimensions), seed: config.training.seed })
 }
 
 /** bfloat16 where asked for, or by default where the hardware multiplies it natively. */
@@ -111,6 +59,7 @@ export function autocastDtype(bf16: boolean | 'auto'): DType | undefined {
   return bf16 === true || (bf16 === 'auto' && buildInfo().hasBf16) ? 'bfloat16' : undefined
 }
 
+/** What a run trains with. */
 export interface BuiltTrainer {
   readonly trainer: Trainer
   readonly method: Method
@@ -118,8 +67,9 @@ export interface BuiltTrainer {
 }
 
 /**
- * Model, method and optimiser of a config.
+ * Model, method and optimiser of a config. Caller disposes the trainer, then its model.
  * @param modelFolder  Holds the model instead of what `config.model` names: a checkpoint.
+ * @throws {ConfigError} SEQUENCE_TOO_LONG, BAD_MODEL_CONFIG, and what loading a model folder throws.
  */
 export function buildTrainer(
   config: RunConfig,

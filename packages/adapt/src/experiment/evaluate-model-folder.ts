@@ -3,6 +3,7 @@ import { type Evaluation, evaluateText } from '../eval/index.js'
 import { loadModelFolder } from '../model/index.js'
 import { assertTokenizerFits, loadTokenizer } from '../tokenize/index.js'
 
+/** Which model is measured on which files. */
 export interface EvaluationRequest {
   /** Hugging Face folder with model and tokenizer. */
   readonly model: string

@@ -11,6 +11,7 @@ export {
 export { type PreparedData, prepareData } from './prepare-data.js'
 export { describeMethod, toReportRun, writeRunReport } from './run-report.js'
 export { runTraining, type TrainingOutcome, type TrainingRequest } from './run-training.js'
+export { type TrainHooks, train } from './train.js'
 export {
   rankCorrelation,
   type SourceFigures,

@@ -22,6 +22,7 @@ import {
 import { StopRequest } from './stop-request.js'
 import { TrainingRun } from './training-run.js'
 
+/** A run and who listens to it. */
 export interface TrainingRequest {
   readonly config: RunConfig
   /** Folder that the config's paths are relative to. Absolute. */
@@ -36,6 +37,7 @@ export interface TrainingRequest {
   readonly onStep: (record: StepRecord, totalSteps: number) => void
 }
 
+/** What a run left. */
 export interface TrainingOutcome {
   readonly outputDir: string
   readonly reportPath: string

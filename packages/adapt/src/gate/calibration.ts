@@ -20,6 +20,7 @@ export interface Calibration {
   readonly reached: boolean
 }
 
+/** Bins of a histogram of scores. */
 export const NUM_SCORE_BINS = 4096
 const TAU_MIN = 1e-3
 const TAU_MAX = 10

@@ -13,6 +13,8 @@ export interface Gate {
   observe?(scores: Float64Array, step: number): Calibration | undefined
   /** Scores of recent samples under a refreshed signal: what was observed before means something else now. */
   rescore?(scores: Float64Array): Calibration | undefined
+  /** What an identical resume needs; JSON. */
   state(): Readonly<Record<string, unknown>>
+  /** Takes over what `state` gave. */
   load(state: Readonly<Record<string, unknown>>): void
 }

@@ -21,6 +21,7 @@ export function createIdentityGate(): Gate {
  * its neighbours in the batch.
  * @param options.temperature tau, in units of the score, > 0. Default 1, the paper's: with cosines the largest and
  *   the smallest weight then differ by a factor of e at most.
+ * @throws {ConfigError} OUT_OF_RANGE unless temperature > 0 and 0 <= wMin < wMax.
  */
 export function createSigmoidGate({ temperature = 1, wMin = 0, wMax = 1 } = {}): Gate {
   requirePositive('temperature', temperature)
@@ -50,6 +51,7 @@ export function createSoftmaxGate({ temperature = 1 } = {}): Gate {
   }
 }
 
+/** Targets of the calibrated gate, and when it solves for them. */
 export interface CalibratedGateOptions {
   /** Target Kish effective sample size as a share of the samples, in (edr, 1). Default 0.95. */
   readonly ess?: number

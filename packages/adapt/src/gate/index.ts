@@ -1,12 +1,8 @@
 export {
   type Calibration,
-  countScores,
-  NUM_SCORE_BINS,
   ScoreHistogram,
   solveMu,
   solveTau,
-  tauFromSpread,
-  unweightedScores,
   type WeightedScores,
 } from './calibration.js'
 export type { Gate } from './gate.js'

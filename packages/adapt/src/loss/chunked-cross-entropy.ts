@@ -25,6 +25,7 @@ import {
 } from '@adapt-ts/torch'
 import { type HeadProducts, headProducts } from './head-products.js'
 
+/** Memory and precision of the chunked loss. */
 export interface ChunkedLossOptions {
   /** Positions a chunk; the logits of one chunk are all that ever exists. Default 512. */
   readonly chunkSize?: number
@@ -32,6 +33,7 @@ export interface ChunkedLossOptions {
   readonly computeDtype?: DType | undefined
 }
 
+/** Losses of N positions and the gradient of their weighted sum. Both belong to the current scope. */
 export interface ChunkedLoss {
   /** float32 [N], nats, unweighted. */
   readonly loss_N: Tensor

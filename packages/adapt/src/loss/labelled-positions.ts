@@ -29,6 +29,7 @@ export interface LabelledPositions {
   scatter(gradient_ND: Tensor): Tensor
 }
 
+/** Finds the positions of a batch with a label, in row-major order. Its tensors belong to the current scope. */
 export function labelledPositions(batch: Batch, device: Device = 'cpu'): LabelledPositions {
   const { rows, length, labels_BT, segment_BT } = batch
   const total = rows * length

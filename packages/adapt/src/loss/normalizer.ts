@@ -1,5 +1,6 @@
 import type { Normalizer } from '../method/index.js'
 
+/** What the denominator needs of a sample. */
 export interface WeightedSample {
   /** The gate's weight times the static weight, >= 0. */
   readonly weight: number

@@ -1,3 +1,4 @@
+import { tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { createMethod } from './create-method.js'
 import { METHOD_PRESETS, type MethodInput, resolveMethod, resolveNormalizer } from './method-config.js'
@@ -15,6 +16,37 @@ describe('createMethod', () => {
     expect(method.signal.needs).toEqual({ anchors: preset !== 'uniform', separateForward: false })
     expect(method.gate.needs).toBe('none')
     method.signal.dispose()
+  })
+
+  it.each(METHOD_PRESETS)('takes %s by its name, as a config and with options in camelCase', (preset) => {
+    const config = resolve({ preset })
+    const made = [preset, config, { preset }].map((method) => createMethod(method, context))
+    const shown = made.map(({ name, normalizer, gate }) => {
+      using score_S = tensor([-0.3, 0.4], [2])
+      using weight_S = gate.weights(score_S)
+      return [name, normalizer, gate.needs, ...weight_S.toFloat32Array()]
+    })
+    expect(shown[0]![0]).toBe(preset)
+    expect(shown).toEqual([shown[0], shown[0], shown[0]])
+  })
+
+  it('takes options in camelCase', () => {
+    const gate = { kind: 'sigmoid', temperature: 2, wMin: 0.25 } as const
+    const method = createMethod({ signal: { scoreEval: true }, gate, normalizer: 'token.mean' })
+    expect(method).toMatchObject({ name: 'adapt', normalizer: 'token.mean' })
+    expect(method.signal.needs.separateForward).toBe(true)
+    using weight_S = method.gate.weights(tensor([-100], [1]))
+    expect(weight_S.toFloat32Array()[0]).toBe(0.25)
+  })
+
+  it('refuses a preset or an option that is not there', () => {
+    expect(() => createMethod('adept' as 'adapt')).toThrow(/expected one of uniform, adapt.*received "adept"/)
+    expect(() => createMethod({ gate: { kind: 'softmax', ess: 0.5 } as never })).toThrow(
+      expect.objectContaining({
+        code: 'UNKNOWN_OPTION',
+        message: expect.stringMatching(/^method\.gate\.ess: /),
+      }),
+    )
   })
 
   it('asks for a forward of its own where the score needs one', () => {

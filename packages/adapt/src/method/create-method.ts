@@ -1,3 +1,4 @@
+import { ConfigError } from '../errors.js'
 import {
   CalibratedSigmoidGate,
   createIdentityGate,
@@ -7,11 +8,23 @@ import {
 } from '../gate/index.js'
 import { createConstantSignal, ModelEmbeddingSignal, type Signal } from '../signal/index.js'
 import type { Method } from './method.js'
-import { type GateConfig, type MethodConfig, resolveNormalizer, type SignalConfig } from './method-config.js'
+import {
+  type GateConfig,
+  METHOD_PRESETS,
+  type MethodConfig,
+  type MethodInput,
+  type MethodPreset,
+  resolveMethod,
+  resolveNormalizer,
+  type SignalConfig,
+} from './method-config.js'
+import { type CamelCaseKeys, toSnakeCase } from './option-names.js'
 
 /** What a method's defaults depend on. */
 export interface MethodContext {
+  /** Optimiser steps of the run; the warm-up of a calibrated gate is a share of them. */
   readonly totalSteps: number
+  /** Steps between two refreshes "once per epoch". */
   readonly stepsPerEpoch: number
   /** Whether every training record is plain text (else prompts are masked). */
   readonly isPlainText: boolean
@@ -62,8 +75,51 @@ export function createGate(config: GateConfig, context: MethodContext): Gate {
   return (GATES[config.kind] as Factory<GateConfig, Gate>)(config, context)
 }
 
-/** Builds a method from its resolved config. */
-export function createMethod(config: MethodConfig, context: MethodContext): Method {
+type PartOptions<Part> = Part extends { readonly kind: string } ? Partial<CamelCaseKeys<Part>> : Part
+
+/** A method as code writes it: the keys of a config's `method` in camelCase, any of which may be missing. */
+export type MethodOptions = {
+  readonly [Key in keyof MethodConfig]?: PartOptions<NonNullable<MethodConfig[Key]>>
+}
+
+/**
+ * Builds a method: a preset, a preset with changes, or a composition of signal and gate.
+ *
+ * @param method  A preset's name, options in camelCase, or the `method` of a checked config.
+ * @param context  What defaults depend on. Default: a run without a known end, in one epoch, on plain text.
+ * @returns The method; it holds no tensors yet. A `Trainer` that gets it frees what it will hold.
+ * @throws {ConfigError} UNKNOWN_PRESET; UNKNOWN_OPTION for an option that the kind of signal or gate does not have.
+ * @example
+ * const method = createMethod({ preset: 'adapt', signal: { refreshEvery: 10 }, gate: { temperature: 0.5 } })
+ */
+export function createMethod(
+  method: MethodPreset | MethodOptions | MethodConfig,
+  context: Partial<MethodContext> = {},
+): Method {
+  const known = { totalSteps: Infinity, stepsPerEpoch: Infinity, isPlainText: true, ...context }
+  return assemble(toMethodConfig(method), known)
+}
+
+/** Fills in what is missing; a config that is whole comes back as it is. */
+function toMethodConfig(method: MethodPreset | MethodOptions | MethodConfig): MethodConfig {
+  const { signal, gate, ...rest } = typeof method === 'string' ? { preset: method } : (method as MethodInput)
+  if (rest.preset !== undefined && !METHOD_PRESETS.includes(rest.preset)) {
+    throw new ConfigError(
+      'UNKNOWN_PRESET',
+      `method: expected one of ${METHOD_PRESETS.join(', ')}, received "${rest.preset}"`,
+    )
+  }
+  const parts = { ...(signal ? { signal: fileKeys(signal) } : {}), ...(gate ? { gate: fileKeys(gate) } : {}) }
+  return resolveMethod({ ...rest, ...parts }, (path, message) => {
+    throw new ConfigError('UNKNOWN_OPTION', `method.${path.join('.')}: ${message}`)
+  })
+}
+
+function fileKeys(part: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(part).map(([key, value]) => [toSnakeCase(key), value]))
+}
+
+function assemble(config: MethodConfig, context: MethodContext): Method {
   const makeSignal = SIGNALS[config.signal.kind] as Factory<SignalConfig, Signal>
   return {
     name: config.preset,

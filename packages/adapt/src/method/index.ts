@@ -1,4 +1,5 @@
-export { createGate, createMethod, type MethodContext } from './create-method.js'
+export { createGate, createMethod, type MethodContext, type MethodOptions } from './create-method.js'
 export type { Method } from './method.js'
 export * from './method-config.js'
+export { type CamelCaseKeys, toCamelCase } from './option-names.js'
 export { needsScorePhase, planWeights, type SampleWeights, type WeightPlan } from './weight-plan.js'

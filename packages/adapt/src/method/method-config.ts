@@ -1,7 +1,9 @@
 /** Ids of the built-in compositions of signal and gate. */
 export const METHOD_PRESETS = ['uniform', 'adapt', 'adapt-paper', 'adapt-calibrated'] as const
+/** Id of a built-in method. */
 export type MethodPreset = (typeof METHOD_PRESETS)[number]
 
+/** A signal with every option: what is measured for each sample. */
 export type SignalConfig =
   | { readonly kind: 'constant' }
   | {
@@ -26,6 +28,7 @@ export type SignalConfig =
       readonly score_eval: boolean
     }
 
+/** A gate with every option: how a score becomes a weight. */
 export type GateConfig =
   | { readonly kind: 'identity' }
   | { readonly kind: 'sigmoid'; readonly temperature: number; readonly w_min: number; readonly w_max: number }
@@ -42,6 +45,7 @@ export type GateConfig =
 
 /** Denominators of the weighted loss; their equations stand in loss/normalizer.ts. */
 export const NORMALIZERS = ['sample.mean', 'sample.wmean', 'token.mean', 'token.wmean'] as const
+/** Name of a denominator. */
 export type Normalizer = (typeof NORMALIZERS)[number]
 
 /** A method with every option of its signal and gate filled in. */

@@ -17,6 +17,7 @@ import type { Method } from './method.js'
 
 const indexCopy_ = bind('aten::index_copy_')
 
+/** Scores and weights of a micro-batch. They belong to the current scope. */
 export interface SampleWeights {
   /** float32 [S] */
   readonly score_S: Tensor

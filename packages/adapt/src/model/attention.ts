@@ -17,6 +17,7 @@ import {
   view,
 } from '@adapt-ts/torch'
 
+/** What attention may look at; at most one of the two is there. */
 export interface AttentionMask {
   /** float32 [B or 1, 1, 1, T, T] additive, or undefined for plain causal order. */
   readonly block_BTT: Tensor | undefined

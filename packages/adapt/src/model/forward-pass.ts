@@ -5,6 +5,7 @@ import { attentionMask } from './attention.js'
 import type { Llama } from './llama.js'
 import type { ModelInputs } from './model-inputs.js'
 
+/** Precision and memory of a forward. */
 export interface ForwardOptions {
   /** Matrix products in this dtype; undefined or float32 leaves everything in float32. */
   readonly autocastDtype?: DType | undefined
@@ -39,7 +40,11 @@ function prepare(model: Llama, inputs: ModelInputs) {
   return { rotation, mask }
 }
 
-/** Hidden states without a graph, in evaluation mode: for anchors, scoring and evaluation. */
+/**
+ * Hidden states without a graph, in evaluation mode: for anchors, scoring and evaluation.
+ * @returns [B, T, D] after the final norm, float32. Belongs to the current scope.
+ * @throws {ConfigError} SEQUENCE_TOO_LONG when T is more than the model was made for.
+ */
 export function embedTokens(
   model: Llama,
   inputs: ModelInputs,
@@ -61,7 +66,10 @@ export function embedTokens(
   }
 }
 
-/** The training forward: embedding, blocks, final norm. */
+/**
+ * The training forward: embedding, blocks, final norm.
+ * @throws {ConfigError} SEQUENCE_TOO_LONG when T is more than the model was made for.
+ */
 export function runForward(model: Llama, inputs: ModelInputs, options: ForwardOptions = {}): ForwardPass {
   const inAutocast = <T>(fn: () => T): T => autocast(model.device, options.autocastDtype, fn)
   const { rotation, mask } = noGrad(() => prepare(model, inputs))

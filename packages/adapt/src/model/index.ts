@@ -1,4 +1,5 @@
-export { type AttentionMask, attend, attentionMask, hasFusedAttention } from './attention.js'
+export { type AttentionMask, attentionMask } from './attention.js'
+export { type CreateLlamaOptions, createLlama } from './create-llama.js'
 export { embedTokens, type ForwardOptions, type ForwardPass, runForward } from './forward-pass.js'
 export { initialiseLlama } from './initialise.js'
 export { Llama, LlamaBlock, type Rotation } from './llama.js'

@@ -74,6 +74,7 @@ export const LLAMA_PRESETS = {
   },
 } as const satisfies Record<string, LlamaConfig>
 
+/** Id of a built-in model shape. */
 export type LlamaPreset = keyof typeof LLAMA_PRESETS
 
 /** Keys of config.json that change the computation in ways this model does not have. */
@@ -155,8 +156,30 @@ export function parseLlamaConfig(json: Record<string, unknown>, where: string): 
   return config
 }
 
-/** Checks that the dimensions fit each other. */
+const SIZES = [
+  'vocabSize',
+  'hiddenSize',
+  'intermediateSize',
+  'numHiddenLayers',
+  'numAttentionHeads',
+  'numKeyValueHeads',
+  'headDim',
+  'maxPositionEmbeddings',
+] as const satisfies readonly (keyof LlamaConfig)[]
+
+/**
+ * Checks that the dimensions are whole numbers and fit each other.
+ * @param where  Begins the message.
+ * @throws {ConfigError} BAD_MODEL_CONFIG
+ */
 export function assertLlamaConfig(config: LlamaConfig, where: string): void {
+  for (const key of SIZES) {
+    if (Number.isInteger(config[key]) && config[key] >= 1 && config[key] <= MAX_SIZE) continue
+    throw new ConfigError(
+      'BAD_MODEL_CONFIG',
+      `${where}: ${key}: expected an integer from 1 to ${MAX_SIZE}, received ${config[key]}`,
+    )
+  }
   if (config.numAttentionHeads % config.numKeyValueHeads !== 0) {
     throw new ConfigError(
       'BAD_MODEL_CONFIG',

@@ -81,6 +81,7 @@ class LlamaMLP extends Module {
   }
 }
 
+/** One block: x + attention(norm(x)), then x + mlp(norm(x)). */
 export class LlamaBlock extends Module<[Tensor, Rotation, AttentionMask], Tensor> {
   readonly self_attn: LlamaAttention
   readonly mlp: LlamaMLP
@@ -95,6 +96,7 @@ export class LlamaBlock extends Module<[Tensor, Rotation, AttentionMask], Tensor
     this.post_attention_layernorm = new RMSNorm(config.hiddenSize, { eps: config.rmsNormEps })
   }
 
+  /** [B, T, D] -> [B, T, D], in the dtype of the region; the residual stream stays in that of the embedding. */
   forward(x_BTD: Tensor, rotation: Rotation, mask: AttentionMask): Tensor {
     const attended = add(x_BTD, this.self_attn.run(this.input_layernorm.run(x_BTD), rotation, mask))
     return add(attended, this.mlp.run(this.post_attention_layernorm.run(attended)))
@@ -143,6 +145,7 @@ export class Llama extends Module<[Tensor], Tensor> {
     return this.lm_head ? this.lm_head.weight : this.model.embed_tokens.weight
   }
 
+  /** Where the parameters are. */
   get device(): string {
     return this.headWeight.device
   }

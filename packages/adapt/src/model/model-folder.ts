@@ -110,6 +110,7 @@ export function loadModelFolder(folder: string): Llama {
   return model
 }
 
+/** dtype, tokenizer and special ids of a model folder. */
 export interface SaveModelOptions {
   /** Folder whose tokenizer files are copied along. */
   readonly tokenizerFolder?: string | undefined

@@ -1,5 +1,3 @@
-export { crc32 } from './crc32.js'
-export { decodeEvent, encodeEvent } from './event-codec.js'
 export { EventWriter } from './event-writer.js'
 export { type LedgerPart, readLedger } from './ledger-reader.js'
 export { LedgerSteps, type StepRows } from './ledger-steps.js'

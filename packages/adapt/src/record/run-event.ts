@@ -37,6 +37,7 @@ export interface RefreshEvent extends EventBase {
   readonly diagnostics: Readonly<Record<string, number>>
 }
 
+/** The model was measured on held-out text. */
 export interface EvaluationEvent extends EventBase {
   readonly type: 'evaluation'
   readonly sources: Readonly<Record<string, SourceEvaluation>>
@@ -58,6 +59,7 @@ export interface CalibrationEvent extends EventBase {
   readonly reached: boolean
 }
 
+/** Something a person should look at. */
 export interface AlertEvent extends EventBase {
   readonly type: 'alert'
   readonly severity: 'info' | 'warning' | 'error'
@@ -67,6 +69,7 @@ export interface AlertEvent extends EventBase {
   readonly values: Readonly<Record<string, number>>
 }
 
+/** The process stopped training. A killed one leaves none. */
 export interface RunEndEvent extends EventBase {
   readonly type: 'run-end'
   readonly status: 'finished' | 'interrupted' | 'failed'

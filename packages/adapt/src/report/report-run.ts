@@ -33,6 +33,7 @@ export interface ReportRun {
   readonly summary: Readonly<Record<string, number | string>>
 }
 
+/** What a report shows. */
 export interface ReportInput {
   readonly title: string
   /** The first run is what the others are compared with. */

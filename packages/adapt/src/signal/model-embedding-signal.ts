@@ -19,6 +19,7 @@ import type { PluginState, RefreshReport, Signal, SignalBatch, SignalContext } f
 import { TaskMoments } from './task-moments.js'
 import { cosineOf, unitRows } from './unit-vectors.js'
 
+/** Pooling, refresh and centring of the signal. */
 export interface ModelEmbeddingOptions {
   readonly pooling?: Pooling
   readonly tokens?: 'all' | 'response_only'

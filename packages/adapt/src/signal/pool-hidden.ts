@@ -12,8 +12,10 @@ import {
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 
+/** How positions are weighted: by position + 1, all alike, or only the last. */
 export type Pooling = 'position_weighted' | 'mean' | 'last'
 
+/** Which positions become the vector of a sample, and with which weights. */
 export interface PoolingOptions {
   readonly pooling: Pooling
   /** `response_only` pools the positions that predict a label; a sample without any pools all. */

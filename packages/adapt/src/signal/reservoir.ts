@@ -45,10 +45,12 @@ export class Reservoir {
     )
   }
 
+  /** What an identical resume needs; the tensor stays the reservoir's own. */
   state(): { readonly next: number; readonly size: number; readonly rows_RD: Tensor | undefined } {
     return { next: this.next, size: this.size, rows_RD: this.rows_RD }
   }
 
+  /** Takes over what `state` gave; the tensor is copied. */
   load(next: number, size: number, rows_RD: Tensor | undefined): void {
     this.rows_RD?.dispose()
     this.rows_RD =
@@ -57,6 +59,7 @@ export class Reservoir {
     this.size = size
   }
 
+  /** Frees the rows. */
   dispose(): void {
     this.rows_RD?.dispose()
     this.rows_RD = undefined

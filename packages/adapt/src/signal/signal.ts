@@ -42,6 +42,7 @@ export interface PluginState {
   readonly tensors: ReadonlyMap<string, Tensor>
 }
 
+/** The state of a plug-in that has none. */
 export const NO_STATE: PluginState = { json: {}, tensors: new Map() }
 
 /**
@@ -64,7 +65,10 @@ export interface Signal {
    * has changed since they were given.
    */
   afterStep?(context: SignalContext, wasFinite: boolean): Float64Array | undefined
+  /** What an identical resume needs. Tensors stay the signal's own. */
   state(): PluginState
+  /** Takes over what `state` gave; tensors are copied. */
   load(state: PluginState): void
+  /** Frees what the signal keeps between steps. */
   dispose(): void
 }

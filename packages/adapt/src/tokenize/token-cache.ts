@@ -17,6 +17,7 @@ import type { Tokenizer } from './tokenizer.js'
 const FORMAT = 1
 const THREADS_FROM_BYTES = 2 * 1024 * 1024
 
+/** How far the building of a cache is. */
 export interface TokenCacheProgress {
   readonly numDocuments: number
   readonly numTokens: number
@@ -28,6 +29,7 @@ export interface TokenCacheProgress {
   readonly numFiles: number
 }
 
+/** What is tokenised, how, and where the cache lies. */
 export interface TokenCacheOptions {
   readonly files: readonly ResolvedFile[]
   readonly tokenizer: Tokenizer

@@ -5,6 +5,7 @@ import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { badTokenizer, readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
 
+/** A Hugging Face tokenizer; encoding runs in the native library, off this thread. */
 export interface Tokenizer {
   /** Folder it was loaded from; worker threads load it again. */
   readonly folder: string
@@ -21,14 +22,17 @@ export interface Tokenizer {
   encodeBatch(texts: readonly string[]): Promise<Int32Array[]>
   /** Ids of prompt and completion joined; see `EncodedCompletion` for the border. */
   encodeCompletions(pairs: readonly CompletionText[]): Promise<EncodedCompletion[]>
+  /** Text of token ids. */
   decode(ids: ArrayLike<number>, options?: { readonly skipSpecialTokens?: boolean }): Promise<string>
 }
 
+/** A prompt and what follows it; their texts are joined as they are. */
 export interface CompletionText {
   readonly prompt: string
   readonly completion: string
 }
 
+/** Token ids of prompt and completion, and where the prompt ends. */
 export interface EncodedCompletion {
   readonly tokens: Int32Array
   /**

@@ -31,6 +31,7 @@ export interface TrainParts {
   readonly options: TrainStepOptions
 }
 
+/** Precision, memory and clipping of a step. */
 export interface TrainStepOptions {
   readonly autocastDtype?: DType | undefined
   /** Recompute activations block by block in backward. */

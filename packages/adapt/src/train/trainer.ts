@@ -13,24 +13,40 @@ import { meanLossPerSample } from './sample-loss.js'
 import type { StepTotals } from './step-totals.js'
 import { type TrainParts, trainStep } from './train-step.js'
 
+/** Optimiser, schedule and precision of a run. */
 export interface TrainerOptions {
+  /** Where the schedule ends. */
   readonly totalSteps: number
+  /** Peak of the schedule. */
   readonly learningRate: number
+  /** Default linear. */
   readonly schedule?: optim.ScheduleKind
+  /** Steps of linear warm-up from 0. Default 0. */
   readonly warmupSteps?: number
+  /** wsd only: steps of the final decay. Default 20 % of `totalSteps`. */
   readonly decaySteps?: number | undefined
+  /** Last learning rate as a share of the peak. Default 0. */
   readonly minLearningRateRatio?: number
+  /** Decoupled decay of matrices; norms have none. Default 0. */
   readonly weightDecay?: number
+  /** Default 0.9. */
   readonly adamBeta1?: number
+  /** Default 0.999. */
   readonly adamBeta2?: number
+  /** Default 1e-8. */
   readonly adamEpsilon?: number
+  /** Gradients are clipped to this norm. Default: not clipped (a config file clips to 1). */
   readonly maxGradNorm?: number | undefined
+  /** Matrix products in this dtype, parameters in float32. Default: all in float32. */
   readonly autocastDtype?: DType | undefined
+  /** Recompute activations in backward. Default false. */
   readonly gradientCheckpointing?: boolean
+  /** Positions whose logits exist at once. Default 512. */
   readonly lossChunkSize?: number
-  /** Rows of the global batch and positions of a row: the constant that keeps gradients in range. */
-  readonly globalRows: number
-  readonly maxLength: number
+  /** Rows of the global batch and positions of a row. They keep gradients in range until Z is known. Default 1. */
+  readonly globalRows?: number
+  readonly maxLength?: number
+  /** Default: one process. */
   readonly collective?: Collective
   /** Steps in a row without a finite loss after which training stops. Default 3. */
   readonly maxNonFiniteSteps?: number
@@ -61,7 +77,14 @@ export interface TrainerState {
   readonly gate: Readonly<Record<string, unknown>>
 }
 
-/** Model, method and optimiser of one run, and the count of steps. Feeding it batches is the caller's part. */
+/**
+ * Model, method and optimiser of one run, and the count of steps. Feeding it batches is the caller's part.
+ * The trainer frees the optimiser and the method's tensors with itself; the model stays the caller's.
+ *
+ * @example
+ * using trainer = new Trainer(model, createMethod('adapt'), [anchors], { totalSteps: 100, learningRate: 1e-3 })
+ * const { record } = trainer.runStep([batch])
+ */
 export class Trainer {
   readonly model: Llama
   readonly method: Method
@@ -86,7 +109,8 @@ export class Trainer {
       beta2: options.adamBeta2 ?? 0.999,
       epsilon: options.adamEpsilon ?? 1e-8,
     })
-    const perRow = method.normalizer.startsWith('token') ? options.maxLength : 1
+    const { globalRows = 1, maxLength = 1 } = options
+    const perRow = method.normalizer.startsWith('token') ? maxLength : 1
     this.parts = {
       model,
       method,
@@ -100,7 +124,7 @@ export class Trainer {
         checkpoint: options.gradientCheckpointing ?? false,
         ...(options.lossChunkSize === undefined ? {} : { lossChunkSize: options.lossChunkSize }),
         maxGradNorm: options.maxGradNorm,
-        lossScale: 1 / (options.globalRows * perRow),
+        lossScale: 1 / (globalRows * perRow),
       },
     }
   }
@@ -129,7 +153,7 @@ export class Trainer {
    * Runs one optimiser step on this rank's micro-batches.
    * @throws {NumericError} NOT_FINITE after several steps in a row without a finite loss; the model is unchanged.
    */
-  runStep(batches: readonly Batch[], epoch: number): { record: StepRecord; events: StepEvents } {
+  runStep(batches: readonly Batch[], epoch = 0): { record: StepRecord; events: StepEvents } {
     const start = performance.now()
     const learningRate = this.learningRate
     this.optimizer.learningRate = learningRate
@@ -246,6 +270,10 @@ export class Trainer {
     this.model.zeroGrad()
     this.optimizer.dispose()
     this.method.signal.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
   }
 }
 

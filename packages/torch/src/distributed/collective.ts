@@ -16,6 +16,7 @@ export interface Collective {
   broadcast(tensor: Tensor, source: number): void
   /** Sums of host numbers in float64, in rank order, so that all ranks agree to the bit. */
   allReduceNumbers(values: readonly number[]): number[]
+  /** Returns when every rank has called it. */
   barrier(): void
 }
 

@@ -7,6 +7,7 @@ import type { Tensor } from '../tensor.js'
 /** One piece of a network: a function of one tensor whose parameters receive gradients. */
 export type Segment = (input: Tensor) => Tensor
 
+/** A forward whose inner activations are gone, and the way back through it. */
 export interface CheckpointedPass {
   /** Output of the last segment, detached. */
   readonly output: Tensor

@@ -35,6 +35,7 @@ export class Linear extends Module {
     this.bias = bias ? new Parameter(zeros([outFeatures])) : undefined
   }
 
+  /** [..., inFeatures] -> [..., outFeatures]. */
   forward(x: Tensor): Tensor {
     return linear(x, this.weight, this.bias)
   }
@@ -49,6 +50,7 @@ export class Embedding extends Module {
     this.weight = new Parameter(zeros([numEmbeddings, embeddingDim]))
   }
 
+  /** int64 [...] -> [..., embeddingDim]; an id outside the table is an error of the engine. */
   forward(ids: Tensor): Tensor {
     return embedding(this.weight, ids)
   }
@@ -68,6 +70,7 @@ export class RMSNorm extends Module {
     this.eps = eps
   }
 
+  /** float [..., dim] -> float32 [..., dim]. */
   forward(x: Tensor): Tensor {
     const x32 = x.dtype === 'float32' ? x : toDType(x, 'float32')
     fusedNorm ??= hasOperator('aten::_fused_rms_norm')
@@ -108,6 +111,7 @@ export class RotaryTable {
     this.sin = s.persist()
   }
 
+  /** Frees both tables. */
   dispose(): void {
     this.cos.dispose()
     this.sin.dispose()

@@ -22,6 +22,7 @@ export class Parameter extends Tensor {
 export abstract class Module<Args extends unknown[] = [Tensor], Out = Tensor> {
   training = true
 
+  /** What the layer computes. Call `run` instead where the temporaries should be freed. */
   abstract forward(...args: Args): Out
 
   /** forward in a scope of its own: temporaries are freed, what it returns moves to the caller's scope. */
@@ -29,6 +30,7 @@ export abstract class Module<Args extends unknown[] = [Tensor], Out = Tensor> {
     return scope(() => this.forward(...args))
   }
 
+  /** Modules in its fields and in arrays in its fields, with their names. */
   *children(): Generator<[string, Module<never, unknown>]> {
     for (const [name, value] of Object.entries(this)) {
       if (value instanceof Module) yield [name, value]
@@ -49,20 +51,24 @@ export abstract class Module<Args extends unknown[] = [Tensor], Out = Tensor> {
     for (const [name, child] of this.children()) yield* child.namedParameters(`${prefix}${name}.`, seen)
   }
 
+  /** Every parameter once, in field order. */
   parameters(): Parameter[] {
     return Array.from(this.namedParameters(), ([, parameter]) => parameter)
   }
 
+  /** Number of trainable elements. */
   get numParameters(): number {
     return this.parameters().reduce((total, parameter) => total + parameter.numel, 0)
   }
 
+  /** Switches this module and all below it to training, or to evaluation. Returns this. */
   train(training = true): this {
     this.training = training
     for (const [, child] of this.children()) child.train(training)
     return this
   }
 
+  /** `train(false)`. */
   eval(): this {
     return this.train(false)
   }
@@ -110,6 +116,10 @@ export abstract class Module<Args extends unknown[] = [Tensor], Out = Tensor> {
       parameter.grad = undefined
       parameter.dispose()
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
   }
 
   /** Drops all gradients, so that the next backward writes rather than adds. */

@@ -5,6 +5,7 @@ import { zeros, zerosLike } from '../ops.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 
+/** Constants of AdamW; the defaults are PyTorch's. */
 export interface AdamWOptions {
   /** Step size. Default 1e-3. */
   readonly learningRate?: number
@@ -15,6 +16,7 @@ export interface AdamWOptions {
   readonly fused?: boolean
 }
 
+/** Parameters that share a weight decay. */
 export interface ParameterGroup {
   readonly parameters: readonly Parameter[]
   /** Decoupled decay: p *= 1 - learningRate * weightDecay. */
@@ -171,7 +173,10 @@ export class AdamW {
     return { steps: this.moments.map(({ step }) => step), tensors }
   }
 
-  /** Sets the update counts that `state` returned; the moments are filled in place by the caller. */
+  /**
+   * Sets the update counts that `state` returned; the moments are filled in place by the caller.
+   * @throws {TorchError} STATE_MISMATCH for counts of another number of parameters.
+   */
   loadSteps(steps: readonly number[]): void {
     if (steps.length !== this.moments.length) {
       throw new TorchError(
@@ -182,6 +187,7 @@ export class AdamW {
     for (const [i, item] of this.moments.entries()) item.step = steps[i]!
   }
 
+  /** Frees the moments. The parameters stay with their owner. */
   dispose(): void {
     for (const { expAvg, expAvgSq } of this.moments) {
       expAvg.dispose()

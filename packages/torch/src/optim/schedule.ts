@@ -1,7 +1,9 @@
 import { TorchError } from '../errors.js'
 
+/** Names of the schedules. */
 export type ScheduleKind = 'constant' | 'linear' | 'cosine' | 'wsd'
 
+/** Shape of the learning rate over a run. */
 export interface ScheduleOptions {
   readonly kind: ScheduleKind
   readonly totalSteps: number
@@ -17,6 +19,9 @@ export interface ScheduleOptions {
  * Factor on the peak learning rate for update `step` (0-based), as transformers' schedules of the same names:
  * `linear` decays to 0, `cosine` follows half a cosine, `wsd` (warm-up, stable, decay) holds the peak and decays
  * along half a cosine at the end.
+ *
+ * @returns Dimensionless, 0 to 1.
+ * @throws {TorchError} UNKNOWN_SCHEDULE
  */
 export function scheduleFactor(step: number, options: ScheduleOptions): number {
   const { kind, totalSteps, warmupSteps = 0, minRatio = 0 } = options

@@ -79,7 +79,7 @@ Do one of:
   ${systemWay}
   pip install torch     (2.7 or later), then set LIBTORCH_USE_PYTORCH=1
   unpack the LibTorch zip of https://pytorch.org/get-started/locally/ and set LIBTORCH=/path/to/libtorch
-Then run again: npm run setup`
+Then run again: ${host.command}`
 }
 
 /** One line that says what was chosen and why. */

@@ -1,9 +1,9 @@
 import { SetupError } from './setup-error.mjs'
 
-export const helpText = `Usage: node scripts/setup.mjs [options]      (npm run setup -- [options])
+/** The text of --help. */
+export const helpText = ({ usage, does }) => `Usage: ${usage}
 
-Gets a clone ready to run: installs the npm packages of package-lock.json, finds (on Debian and
-Ubuntu, as root: installs) LibTorch, builds the native add-on and compiles the TypeScript.
+${does}
 Running it again is safe, and takes well under a second when there is nothing to do.
 
 Options
@@ -17,6 +17,8 @@ Environment
   LIBTORCH_USE_PYTORCH=1                     use the LibTorch inside Python's torch package
   LIBTORCH_BYPASS_VERSION_CHECK=1            try a LibTorch of another version than 1.13 or >= 2.1
   CXX, CXXFLAGS, LDFLAGS                     the C++ compiler, and flags added after ours
+  ADAPT_TORCH_BUILD_DIR                      folder for the build, instead of one inside the package;
+                                             must be set when the add-on is used, too
 
 Exit codes: 0 ready, 1 the build failed, 2 wrong option, 5 something is missing on this machine.
 `

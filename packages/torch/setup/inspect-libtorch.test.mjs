@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createFakeHost } from './fake-host.mjs'
+import { createFakeHost } from './fake-host.test.fixture.mjs'
 import { inspectLibTorch, isSupportedVersion } from './inspect-libtorch.mjs'
 
 let machine

@@ -1,15 +1,15 @@
-import { existsSync, readdirSync, readFileSync, utimesSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { buildAddon } from './build-addon.mjs'
 import { compileFlags, findCompiler, linkFlags } from './compiler.mjs'
-import { createFakeHost } from './fake-host.mjs'
-import { hardeningFaults } from './hardening-faults.mjs'
+import { createFakeHost } from './fake-host.test.fixture.mjs'
+import { hardeningFaults } from './hardening-faults.test.fixture.mjs'
 import { findProgram, runCommand } from './run-command.mjs'
 
 const nodeIncludeDir = createRequire(import.meta.url)('node-api-headers').include_dir
-const torchDir = path.resolve(import.meta.dirname, '../../packages/torch')
+const torchDir = path.resolve(import.meta.dirname, '..')
 const compiler = await findCompiler(process.env)
 const isLinux = process.platform === 'linux'
 const source = (answer) => `#include <node_api.h>
@@ -49,6 +49,14 @@ async function addEmptyLibTorch(root) {
   }
 }
 
+const quiet = { line() {}, timed: (_kind, _label, work) => work() }
+
+function refusalWith(libtorch) {
+  const { prefix: torchDir, host } = machine
+  const input = { torchDir, libtorch, compiler, nodeIncludeDir, host, progress: quiet }
+  return buildAddon(input).catch((error) => error)
+}
+
 describe('buildAddon', () => {
   const canBuild = compiler !== undefined && isLinux && findProgram('readelf') !== undefined
   it('builds once per state of sources and LibTorch, and goes back without building', async (context) => {
@@ -69,14 +77,14 @@ describe('buildAddon', () => {
       const { built, current } = await buildAddon(input)
       expect(JSON.parse(readFileSync(machine.at('build/current.json'), 'utf8'))).toEqual(current)
       const module = { exports: {} }
-      process.dlopen(module, machine.at(current.addon))
+      process.dlopen(module, machine.at(`build/${current.addon}`))
       return { built, root: current.libtorch.root, answer: module.exports.answer, current }
     }
     machine.write('native/answer.cpp', source(41))
     const one = await build(first)
     expect(one).toMatchObject({ built: true, root: machine.at('one'), answer: 41 })
     expect(Object.keys(one.current)).toEqual(['schema', 'hash', 'addon', 'libtorch', 'compiler', 'builtAt'])
-    expect(await hardeningFaults(machine.at(one.current.addon))).toEqual([])
+    expect(await hardeningFaults(machine.at(`build/${one.current.addon}`))).toEqual([])
     expect(await build(first)).toMatchObject({ built: false, answer: 41 })
     expect(await build(second)).toMatchObject({ built: true, root: machine.at('two') })
     expect((await build(first)).current).toEqual(one.current)
@@ -94,20 +102,40 @@ describe('buildAddon', () => {
     expect(lines[0]).toMatch(/^Building the add-on: 1 C\+\+ files \(1 unchanged\)/)
   })
 
+  it('takes a build that was moved with its package, and keeps builds where the environment says', async (context) => {
+    if (!canBuild) context.skip('needs Linux, a C++ compiler and readelf')
+    const libtorch = await addEmptyLibTorch('one')
+    machine.write('native/answer.cpp', source(41))
+    const build = (torchDir, env = {}) => {
+      const host = { ...machine.host, env: { ...machine.host.env, ...env } }
+      return buildAddon({ torchDir, libtorch, compiler, nodeIncludeDir, host, progress: quiet })
+    }
+    const { current } = await build(machine.prefix)
+    cpSync(machine.at('native'), machine.at('moved/native'), { recursive: true })
+    cpSync(machine.at(`build/${current.hash}`), machine.at(`moved/build/${current.hash}`), {
+      recursive: true,
+    })
+    expect(await build(machine.at('moved'))).toEqual({ built: false, current })
+
+    const apart = await build(machine.prefix, { ADAPT_TORCH_BUILD_DIR: machine.at('apart') })
+    expect(apart).toMatchObject({ built: true, current: { hash: current.hash } })
+    expect(existsSync(machine.at(`apart/${apart.current.addon}`))).toBe(true)
+  })
+
+  it('refuses a folder that cannot be written, with the way out', async () => {
+    machine.write('native/answer.cpp', source(41))
+    writeFileSync(machine.at('file'), '')
+    const host = { ...machine.host, env: { ADAPT_TORCH_BUILD_DIR: machine.at('file/build') } }
+    const error = await buildAddon({ torchDir: machine.prefix, host }).catch((caught) => caught)
+    expect(error).toMatchObject({ name: 'SetupError', exitCode: 5 })
+    expect(error.message).toMatch(/file\/build cannot be written \(ENOTDIR\): set ADAPT_TORCH_BUILD_DIR/)
+  })
+
   it('stops with the words of the compiler, and leaves nothing half-built', async (context) => {
     if (!canBuild) context.skip('needs Linux, a C++ compiler and readelf')
-    const progress = { line() {}, timed: (_kind, _label, work) => work() }
     const libtorch = await addEmptyLibTorch('one')
     machine.write('native/broken.cpp', 'int unused_result() { int unused; return 0; }\n')
-    const input = {
-      torchDir: machine.prefix,
-      libtorch,
-      compiler,
-      nodeIncludeDir,
-      host: machine.host,
-      progress,
-    }
-    const error = await buildAddon(input).catch((caught) => caught)
+    const error = await refusalWith(libtorch)
     expect(error.exitCode).toBe(1)
     expect(error.message).toMatch(/broken\.cpp[\s\S]*unused[\s\S]*CXXFLAGS=-Wno-error npm run setup/)
     expect(existsSync(machine.at('build/current.json'))).toBe(false)
@@ -115,18 +143,9 @@ describe('buildAddon', () => {
 
   it('refuses an add-on that does not load, and tries again next time', async (context) => {
     if (!canBuild) context.skip('needs Linux, a C++ compiler and readelf')
-    const progress = { line() {}, timed: (_kind, _label, work) => work() }
     const libtorch = await addEmptyLibTorch('one')
     machine.write('native/missing.cpp', `int elsewhere();\n${source('elsewhere()')}`)
-    const input = {
-      torchDir: machine.prefix,
-      libtorch,
-      compiler,
-      nodeIncludeDir,
-      host: machine.host,
-      progress,
-    }
-    const error = await buildAddon(input).catch((caught) => caught)
+    const error = await refusalWith(libtorch)
     expect(error.exitCode).toBe(5)
     expect(error.message).toMatch(/does not load[\s\S]*undefined symbol/)
     expect(readdirSync(machine.at('build'))).toEqual(['objects'])
@@ -139,7 +158,7 @@ describe('hardeningFaults', () => {
     if (!existsSync(currentFile)) context.skip('the add-on is not built: npm run setup')
     if (!isLinux || !findProgram('readelf')) context.skip('needs Linux and readelf')
     const { addon } = JSON.parse(readFileSync(currentFile, 'utf8'))
-    expect(await hardeningFaults(path.join(torchDir, addon))).toEqual([])
+    expect(await hardeningFaults(path.join(torchDir, 'build', addon))).toEqual([])
   })
 
   it('finds what a careless build leaves open', async (context) => {

@@ -1,4 +1,6 @@
 import {
+  accessSync,
+  constants,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -21,9 +23,15 @@ const pruneAfterMs = 14 * 24 * 3600 * 1000
 /** LibTorch's headers take about this much of a compiler's memory. */
 const bytesPerCompiler = 1.5 * 2 ** 30
 
+/** Folder of the builds: inside the package, or where ADAPT_TORCH_BUILD_DIR says (a reinstallation empties the package). */
+export function buildDirOf(torchDir, env) {
+  return path.resolve(env.ADAPT_TORCH_BUILD_DIR || path.join(torchDir, 'build'))
+}
+
 /**
  * Builds the add-on for one LibTorch unless that very build exists, and makes it the current one.
- * Builds live side by side in build/<hash>; the hash covers sources, flags, compiler and LibTorch.
+ * Builds live side by side in build/<hash>; the hash covers sources, headers, flags, compiler and LibTorch, but not
+ * where the package lies: a build may be moved with it.
  *
  * @param {object} input
  * @param {string} input.torchDir packages/torch
@@ -31,22 +39,26 @@ const bytesPerCompiler = 1.5 * 2 ** 30
  * @param {{ command: string[], version: string }} input.compiler
  * @param {string} input.nodeIncludeDir folder of node_api.h
  * @returns {Promise<{ built: boolean, current: object }>}
- * @throws {SetupError} exit code 1 with the compiler's own words
+ * @throws {SetupError} exit code 1 with the compiler's own words; 5 when the folder cannot be written
  */
 export async function buildAddon({ torchDir, libtorch, compiler, nodeIncludeDir, host, progress }) {
   const nativeDir = path.join(torchDir, 'native')
-  const buildDir = path.join(torchDir, 'build')
+  const buildDir = buildDirOf(torchDir, host.env)
+  requireWritable(buildDir)
   const units = listFiles(nativeDir, (file) => file.endsWith('.cpp'))
-  if (units.length === 0) throw new SetupError(`${nativeDir} holds no .cpp file: this clone is not whole`, 1)
+  if (units.length === 0)
+    throw new SetupError(`${nativeDir} holds no .cpp file: this package is not whole`, 1)
   const headers = listFiles(nativeDir, (file) => /\.(h|hpp|inc)$/.test(file))
 
   const openblas =
     usesSystemBlas(libtorch, host) && existsSync(openblasDir(host)) ? openblasDir(host) : undefined
-  const flags = compileFlags({ libtorch, nativeDir, nodeIncludeDir, env: host.env })
+  const flagsFor = (dirs) => compileFlags({ libtorch, ...dirs, env: host.env })
+  const flags = flagsFor({ nativeDir, nodeIncludeDir })
   const link = linkFlags({ libtorch, platform: host.platform, openblas, env: host.env })
   const environment = {
     headers: headers.map((file) => [path.relative(nativeDir, file), contentHash(file)]),
-    flags,
+    nodeHeaders: listFiles(nodeIncludeDir, (file) => /node_api|native_api/.test(file)).map(contentHash),
+    flags: flagsFor({ nativeDir: 'native', nodeIncludeDir: 'node-api' }),
     compiler,
     libtorch: libraryIdentity(libtorch, host.platform),
   }
@@ -67,13 +79,13 @@ export async function buildAddon({ torchDir, libtorch, compiler, nodeIncludeDir,
   const built = !existsSync(info)
   if (built) {
     await progress.timed('build', 'add-on', async () => {
-      await compileObjects(objects, { compiler, flags, progress })
+      await compileObjects(objects, { compiler, flags, command: host.command, progress })
       const addon = await linkAddon({ objects, link, compiler, buildDir, hash, progress })
       await checkLoads(addon, torchDir)
       const record = {
         schema: 1,
         hash,
-        addon: path.relative(torchDir, addon),
+        addon: path.relative(buildDir, addon),
         compiler: compiler.version,
         builtAt: new Date().toISOString(),
       }
@@ -90,6 +102,17 @@ export async function buildAddon({ torchDir, libtorch, compiler, nodeIncludeDir,
   return { built, current }
 }
 
+function requireWritable(buildDir) {
+  try {
+    mkdirSync(buildDir, { recursive: true })
+    accessSync(buildDir, constants.W_OK)
+  } catch (error) {
+    throw new SetupError(
+      `${buildDir} cannot be written (${error.code}): set ADAPT_TORCH_BUILD_DIR to another folder, now and when the add-on is used`,
+    )
+  }
+}
+
 /** What tells one LibTorch from another, and from itself after an upgrade in place. */
 function libraryIdentity(libtorch, platform) {
   const suffix = platform === 'darwin' ? 'dylib' : 'so'
@@ -98,7 +121,7 @@ function libraryIdentity(libtorch, platform) {
   return { version: libtorch.version, files: files.map(fileIdentity) }
 }
 
-async function compileObjects(objects, { compiler, flags, progress }) {
+async function compileObjects(objects, { compiler, flags, command, progress }) {
   const waiting = objects.filter(({ object }) => !existsSync(object))
   for (const { object } of objects) if (existsSync(object)) utimesSync(object, new Date(), new Date())
   if (waiting.length === 0) return
@@ -132,7 +155,7 @@ async function compileObjects(objects, { compiler, flags, progress }) {
   if (failures.length > 0) {
     const text = failures.map(({ source, output }) => `${source}\n${lastLines(output, 60)}`).join('\n\n')
     const hint = /\[-Werror/.test(text)
-      ? '\nOnly a warning of this compiler stands in the way: CXXFLAGS=-Wno-error npm run setup'
+      ? `\nOnly a warning of this compiler stands in the way: CXXFLAGS=-Wno-error ${command}`
       : ''
     throw new SetupError(`compiling the add-on failed:\n${text}${hint}`, 1)
   }

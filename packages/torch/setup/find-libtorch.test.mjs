@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createFakeHost } from './fake-host.mjs'
+import { createFakeHost } from './fake-host.test.fixture.mjs'
 import { debianVersion, findLibTorch } from './find-libtorch.mjs'
 
 const fakes = []

@@ -12,18 +12,20 @@ const multiarchNames = {
 }
 
 /**
- * What the search may look at. Tests give another `prefix`, environment and Python.
- * @typedef {{ env: Record<string, string | undefined>, platform: string, multiarch: string, prefix: string, projectDir: string,
+ * What the search may look at, and the command that messages ask to run again. Tests give another `prefix`,
+ * environment and Python.
+ * @typedef {{ env: Record<string, string | undefined>, platform: string, multiarch: string, prefix: string, projectDir: string, command: string,
  *   askPython: (env: Record<string, string | undefined>) => string | undefined }} Host
  * @returns {Host}
  */
-export function thisHost(projectDir) {
+export function thisHost(projectDir, command) {
   return {
     env: process.env,
     platform: process.platform,
     multiarch: multiarchNames[process.arch] ?? `${process.arch}-linux-gnu`,
     prefix: '',
     projectDir,
+    command,
     askPython,
   }
 }
@@ -142,7 +144,7 @@ function* systemCandidates(host) {
 }
 
 function refusal({ kind, where }, reason) {
-  return `${where}: ${reason}${kind === 'remembered' ? ' ("npm run setup -- --libtorch auto" forgets it)' : ''}`
+  return `${where}: ${reason}${kind === 'remembered' ? ' ("--libtorch auto" forgets it)' : ''}`
 }
 
 function absent(kind, where, outcome) {

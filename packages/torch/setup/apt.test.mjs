@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, utimesSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { listsAreStale, missingPackages, usesSystemBlas } from './apt.mjs'
-import { createFakeHost } from './fake-host.mjs'
+import { createFakeHost } from './fake-host.test.fixture.mjs'
 import { findLibTorch } from './find-libtorch.mjs'
 import { requireLibTorch } from './require-libtorch.mjs'
 import { SetupError } from './setup-error.mjs'

@@ -24,6 +24,7 @@ export function createFakeHost({ env = {}, platform = 'linux', python } = {}) {
       multiarch,
       prefix,
       projectDir,
+      command: 'npm run setup',
       askPython: () => python?.(prefix),
     },
     prefix,

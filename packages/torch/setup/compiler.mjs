@@ -30,6 +30,8 @@ export function compileFlags({ libtorch, nativeDir, nodeIncludeDir, env }) {
     ...['-fstack-protector-strong', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2', '-D_GLIBCXX_ASSERTIONS'],
     '-DNAPI_VERSION=8',
     `-I${nativeDir}`,
+    // File names in error messages say nothing of where the package lies: equal sources give equal objects.
+    `-ffile-prefix-map=${nativeDir}=native`,
     ...[...libtorch.includeDirs, nodeIncludeDir].flatMap((dir) => ['-isystem', dir]),
     ...extraFlags(env.CXXFLAGS),
   ]

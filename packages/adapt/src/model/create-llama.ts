@@ -1,0 +1,47 @@
+import { ConfigError } from '../errors.js'
+import { initialiseLlama } from './initialise.js'
+import { Llama } from './llama.js'
+import { assertLlamaConfig, LLAMA_PRESETS, type LlamaConfig, type LlamaPreset } from './llama-config.js'
+
+/** Dimensions that differ from the preset's, and the seed of the initial weights. */
+export interface CreateLlamaOptions extends Partial<LlamaConfig> {
+  /** Default 0. */
+  readonly seed?: number
+}
+
+/**
+ * A new Llama with random float32 weights, initialised as Hugging Face does; equal seeds give equal weights.
+ * `headDim` follows from `hiddenSize` and `numAttentionHeads` when one of those is given and it is not.
+ *
+ * @param shape  A preset's name or all dimensions. A preset's vocabulary is seldom a tokenizer's: give `vocabSize`.
+ * @returns The model on the CPU. Caller disposes (`using`).
+ * @throws {ConfigError} UNKNOWN_PRESET; BAD_MODEL_CONFIG when the dimensions do not fit each other.
+ * @example
+ * using model = createLlama('llama-1m', { vocabSize: tokenizer.vocabSize, seed: 7 })
+ */
+export function createLlama(shape: LlamaPreset | LlamaConfig, options: CreateLlamaOptions = {}): Llama {
+  const { seed = 0, ...overrides } = options
+  const base: LlamaConfig | undefined = typeof shape === 'string' ? LLAMA_PRESETS[shape] : shape
+  if (base === undefined) {
+    throw new ConfigError(
+      'UNKNOWN_PRESET',
+      `expected one of ${Object.keys(LLAMA_PRESETS).join(', ')}, received "${shape}"`,
+    )
+  }
+  const merged = { ...base, ...overrides }
+  const { hiddenSize, numAttentionHeads } = merged
+  const isResized = overrides.hiddenSize !== undefined || overrides.numAttentionHeads !== undefined
+  const headDim =
+    isResized && overrides.headDim === undefined ? hiddenSize / numAttentionHeads : merged.headDim
+  if (isResized && !Number.isInteger(headDim)) {
+    throw new ConfigError(
+      'BAD_MODEL_CONFIG',
+      `model: hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${numAttentionHeads})`,
+    )
+  }
+  const config = { ...merged, headDim }
+  assertLlamaConfig(config, 'model')
+  const model = new Llama(config)
+  initialiseLlama(model, seed)
+  return model
+}

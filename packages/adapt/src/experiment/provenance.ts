@@ -34,6 +34,7 @@ export function recordProvenance({
     ...(data.anchorOverlap
       ? { anchor_overlap: { ...data.anchorOverlap, allowed: config.data.allow_anchor_overlap } }
       : {}),
+    base_dir: request.baseDir,
     config_sha256: createHash('sha256').update(resolved).digest('hex'),
     seed: config.training.seed,
     started,

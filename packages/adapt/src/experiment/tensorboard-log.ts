@@ -33,6 +33,7 @@ export class TensorBoardLog implements Disposable {
     })
   }
 
+  /** Never throws for a disk that is full or a folder that is gone. */
   append(event: RunEvent): void {
     this.#attempt(() => this.#writer?.append(event))
   }
@@ -42,10 +43,12 @@ export class TensorBoardLog implements Disposable {
     this.#attempt(() => this.#writer?.flush())
   }
 
+  /** Writes what is left; may be called twice. */
   close(): void {
     this.#attempt(() => this.#writer?.close())
   }
 
+  /** The same as `close`. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -6,6 +6,7 @@ import type { RunEvent } from './run-event.js'
 import { fileVersionRecord, scalarsRecord, sessionStartRecord } from './tensorboard-format.js'
 import { tensorboardScalars } from './tensorboard-scalars.js'
 
+/** Where a {@link TensorBoardWriter} begins. */
 export interface TensorBoardOptions {
   /** Completed steps at which this process goes on; 0 for a new run. What was logged after it is void. */
   readonly startStep: number
@@ -23,6 +24,7 @@ const FILE_NAME = /^events\.out\.tfevents\.(\d+)\./
  * and later events are written again when there is room.
  */
 export class TensorBoardWriter {
+  /** The event file. */
   readonly path: string
   #descriptor: number
   /** Bytes of whole records in the file. */
@@ -102,6 +104,7 @@ export class TensorBoardWriter {
     }
   }
 
+  /** The same as `close`. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -7,7 +7,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
 
 const BIN = fileURLToPath(new URL('../../bin/adapt.mjs', import.meta.url))
-const VERBS = ['train', 'eval', 'what-if', 'data', 'anchors', 'validate', 'setup', 'doctor', 'schema']
+const VERBS = [
+  'train',
+  'eval',
+  'what-if',
+  'report',
+  'data',
+  'anchors',
+  'validate',
+  'setup',
+  'doctor',
+  'schema',
+]
 
 interface Outcome {
   readonly exitCode: number | null
@@ -216,6 +227,30 @@ describe('data', () => {
     const first = await adapt(['data', 'conf/run.yaml', '--samples', '1', '--seed', '4'])
     expect(await adapt(['data', 'conf/run.yaml', '--samples', '1', '--seed', '4'])).toEqual(first)
     expect(first.stdout.match(/^--- /gm)).toHaveLength(1)
+  })
+})
+
+describe('report', () => {
+  it('is written from a run folder without loading the engine', async () => {
+    await mkdir(join(folder, 'logged'))
+    await cp(join(folder, 'conf/run.yaml'), join(folder, 'logged/config.yaml'))
+    const { stdout: missing, ...refused } = await adapt(['report', 'logged'])
+    expect(refused).toEqual({
+      exitCode: 2,
+      stderr: 'error: logged: expected the folder of a run, found no events.jsonl in it\n',
+    })
+    await writeFile(join(folder, 'logged/events.jsonl'), '')
+    // What lies in the process's memory at its end.
+    const watch = `process.on('exit', () => {
+      const loaded = process.report.getReport().sharedObjects.filter((name) => /torch[^/]*$/.test(name))
+      process.stderr.write(String(loaded.length))
+    })`
+    const written = await adapt(['report', 'logged', '--output', 'page.html'], {
+      nodeArgs: ['--import', dataUrl(watch)],
+    })
+    expect(written).toEqual({ exitCode: 0, stdout: 'report  page.html\n', stderr: '0' })
+    expect(await readFile(join(folder, 'page.html'), 'utf8')).toContain('ADAPT run logged')
+    expect(missing).toBe('')
   })
 })
 

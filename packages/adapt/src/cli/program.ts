@@ -5,6 +5,7 @@ import type { CliIo } from './cli-io.js'
 import type { DataOptions } from './data-command.js'
 import type { EvalOptions } from './eval-command.js'
 import { collectOption, wholeNumberOption } from './option-parsers.js'
+import type { ReportOptions } from './report-command.js'
 import type { SetupOptions } from './setup-command.js'
 import type { TrainOptions } from './train-command.js'
 import type { WhatIfOptions } from './what-if-command.js'
@@ -42,6 +43,7 @@ Examples:
   adapt anchors run.yaml                see what the anchors are worth
   adapt train run.yaml                  train
   adapt eval --model runs/first/model --text 'heldout/*.jsonl'
+  adapt report runs/first               write its report again
 
 Exit codes: 0 done, 1 bug, 2 config or missing file, 3 data, 4 numeric, 5 resource or set-up, 7 damaged file.`,
     )
@@ -115,6 +117,29 @@ Examples:
     .action(async (run: string, options: WhatIfOptions) => {
       const { whatIfCommand } = await import('./what-if-command.js')
       await whatIfCommand(run, options, io)
+    })
+
+  program
+    .command('report')
+    .description('write the report of a finished, stopped or running run')
+    .argument('<run...>', 'run folder; several are compared with the first')
+    .option('--output <file>', 'HTML file to write; default: report.html in the run folder')
+    .option(
+      '--data-dir <dir>',
+      "folder that the paths of the run's config are relative to, when the data was moved",
+    )
+    .addHelpText(
+      'after',
+      `
+The page needs nothing but itself. It is made from config.yaml, events.jsonl, the ledger and the data files.
+
+Examples:
+  adapt report runs/first
+  adapt report runs/uniform runs/adapt --output compare.html`,
+    )
+    .action(async (folders: readonly string[], options: ReportOptions) => {
+      const { reportCommand } = await import('./report-command.js')
+      await reportCommand(folders, options, io)
     })
 
   program

@@ -2,6 +2,7 @@ import { relative, resolve } from 'node:path'
 import { loadConfig } from '../config/index.js'
 import type { Evaluation } from '../eval/index.js'
 import type { TrainingOutcome } from '../experiment/index.js'
+import type { ReportRun } from '../report/index.js'
 import type { CliIo } from './cli-io.js'
 import { createProgress } from './progress.js'
 import { formatCount, renderTable } from './render-table.js'
@@ -30,10 +31,10 @@ interface FinishedRun extends TrainingOutcome {
 
 /** Trains the same model on the same data three times, with three methods, and shows what became of it. */
 export async function quickstartCommand(options: QuickstartOptions, io: CliIo): Promise<void> {
-  const { runTraining, toReportRun } = await import('../experiment/index.js')
+  const { runTraining, readReportRun } = await import('../experiment/index.js')
   const { writeReport } = await import('../report/index.js')
   const runs: FinishedRun[] = []
-  const reportRuns: ReturnType<typeof toReportRun>[] = []
+  const reportRuns: ReportRun[] = []
   const started = performance.now()
   for (const { name, preset, label } of METHODS) {
     io.stdout.write(`\n${label}\n`)
@@ -57,10 +58,7 @@ export async function quickstartCommand(options: QuickstartOptions, io: CliIo): 
       onStep: (record) => progress.step(record),
     }).finally(() => progress.done())
     runs.push({ ...outcome, label, seconds: (performance.now() - start) / 1000 })
-    const evaluations = outcome.evaluation
-      ? [{ step: outcome.steps.length, sources: outcome.evaluation.sources }]
-      : []
-    reportRuns.push(toReportRun(label, config, outcome.steps, evaluations))
+    reportRuns.push(await readReportRun(outcome.outputDir, { name: label, baseDir }))
   }
   const note =
     'One seed proves nothing: differences of this size need several seeds and a noise floor before they mean anything.'

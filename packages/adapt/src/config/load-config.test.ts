@@ -31,6 +31,17 @@ function failure(text: string, options: LoadConfigOptions = {}): string[] {
 }
 
 describe('a valid config', () => {
+  it('takes report_to as a list, a name or none', () => {
+    const to = (value: string) => load(MINIMAL, { set: [`training.report_to=${value}`] }).training.report_to
+    expect(['none', '[]', 'tensorboard', '[tensorboard]'].map(to)).toEqual([
+      [],
+      [],
+      ['tensorboard'],
+      ['tensorboard'],
+    ])
+    expect(failure(MINIMAL, { set: ['training.report_to=wandb'] })[0]).toContain('tensorboard')
+  })
+
   it('gets every default', () => {
     expect(load(MINIMAL)).toEqual({
       model: { init: 'scratch', preset: 'llama-1m' },
@@ -88,6 +99,7 @@ describe('a valid config', () => {
         logging_steps: 10,
         save_steps: 500,
         save_total_limit: 2,
+        report_to: [],
       },
       evaluation: { per_device_eval_batch_size: 16, sets: [] },
       output_dir: 'runs/x',

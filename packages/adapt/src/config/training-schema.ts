@@ -4,6 +4,10 @@ import { realNumber, wholeNumber } from './number-ranges.js'
 
 export const LR_SCHEDULERS = ['linear', 'cosine', 'wsd', 'constant'] as const
 
+/** What `report_to` can name. */
+const REPORTERS = ['tensorboard'] as const
+type Reporter = (typeof REPORTERS)[number]
+
 const MAX_ROWS = 1_000_000
 
 export const trainingSchema = z
@@ -77,6 +81,16 @@ export const trainingSchema = z
         'Start this run from a checkpoint folder of another run on the same data (relative to the config file): model, ' +
           'optimiser, step and place in the data; the state of the method too when it is the same. A run that was ' +
           'interrupted goes on by itself and needs no key.',
+      ),
+    report_to: z
+      .union([z.literal('none'), z.enum(REPORTERS), z.array(z.enum(REPORTERS))])
+      .transform((to): readonly Reporter[] => (to === 'none' ? [] : typeof to === 'string' ? [to] : to))
+      .prefault([])
+      .describe('Where figures go besides the run folder: [tensorboard], or none.'),
+    logging_dir: z
+      .exactOptional(z.string().min(1))
+      .describe(
+        'Folder of the TensorBoard files, relative to the WORKING directory. Default: tensorboard in output_dir.',
       ),
     threads: z
       .exactOptional(wholeNumber({ min: 1, max: 1024 }))

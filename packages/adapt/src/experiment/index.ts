@@ -1,4 +1,5 @@
 export { autocastDtype, buildModel, buildTrainer, planSteps, type StepPlan } from './build-trainer.js'
+export { describeMethod, toReportRun } from './describe-run.js'
 export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
 export { findContamination, type OverlapTable } from './find-contamination.js'
 export {
@@ -9,8 +10,10 @@ export {
   type SourceScores,
 } from './inspect-anchors.js'
 export { type PreparedData, prepareData } from './prepare-data.js'
-export { describeMethod, toReportRun, writeRunReport } from './run-report.js'
+export { type ReadRunOptions, readReportRun } from './read-report-run.js'
+export { writeRunReport } from './run-report.js'
 export { runTraining, type TrainingOutcome, type TrainingRequest } from './run-training.js'
+export { TensorBoardLog, tensorboardFolder } from './tensorboard-log.js'
 export { type TrainHooks, train } from './train.js'
 export {
   rankCorrelation,

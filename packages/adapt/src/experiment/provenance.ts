@@ -35,6 +35,7 @@ export function recordProvenance({
       ? { anchor_overlap: { ...data.anchorOverlap, allowed: config.data.allow_anchor_overlap } }
       : {}),
     data_notes: data.train.notes,
+    base_dir: request.baseDir,
     config_sha256: createHash('sha256').update(resolved).digest('hex'),
     seed: config.training.seed,
     started,

@@ -12,6 +12,7 @@ import {
 } from '../record/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
 import type { RunFolder } from './run-folder.js'
+import type { TensorBoardLog } from './tensorboard-log.js'
 
 const LEDGER_FOLDER = 'ledger'
 /** Records that wait for room on the disk; with more of them the run has nothing left to stand on. */
@@ -27,9 +28,13 @@ export class RunLog {
   private readonly pending: (() => void)[] = []
   private hasWarned = false
 
-  /** @param onWarning  Told once when something could not be written. */
+  /**
+   * @param board  Gets every event too; it may lose some.
+   * @param onWarning  Told once when something could not be written.
+   */
   constructor(
     folder: RunFolder,
+    private readonly board: TensorBoardLog,
     private readonly onWarning: (message: string) => void,
   ) {
     this.events = new EventWriter(folder.file('events.jsonl'))
@@ -56,6 +61,7 @@ export class RunLog {
   /** Records an event, now or when there is room again. */
   event(event: RunEvent): void {
     this.write(() => this.events.append(event))
+    this.board.append(event)
   }
 
   /** Records what each sample of a step got. */
@@ -86,6 +92,7 @@ export class RunLog {
     this.writePending()
     this.ledger.flush()
     this.events.sync()
+    this.board.flush()
   }
 
   /** Closes the files. What cannot be written now is later than the last checkpoint and will be run again. */
@@ -98,5 +105,6 @@ export class RunLog {
       this.onWarning(error.message)
     }
     this.events.close()
+    this.board.close()
   }
 }

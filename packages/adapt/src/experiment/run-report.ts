@@ -1,52 +1,31 @@
-import { basename } from 'node:path'
-import type { RunConfig } from '../config/index.js'
-import type { StepRecord } from '../record/index.js'
-import { type ReportEvaluation, type ReportRun, writeReport } from '../report/index.js'
+import { join, resolve } from 'node:path'
+import { ConfigError } from '../errors.js'
+import { type ReportRun, writeReport } from '../report/index.js'
+import { type ReadRunOptions, readReportRun } from './read-report-run.js'
 
-/** A method in one line for people. */
-export function describeMethod({ method }: RunConfig): string {
-  const { signal, gate } = method
-  const parts: string[] = [method.preset]
-  if (signal.kind === 'model-embedding')
-    parts.push(`${signal.center ? 'centred, ' : ''}refresh every ${signal.refresh_every}`)
-  if (gate.kind === 'sigmoid' || gate.kind === 'softmax') parts.push(`temperature ${gate.temperature}`)
-  if (gate.kind === 'calibrated-sigmoid') parts.push(`calibrated to ESS ${gate.ess}`)
-  return parts.join(' · ')
-}
-
-/** One run as the report shows it. */
-export function toReportRun(
-  name: string,
-  config: RunConfig,
-  steps: readonly StepRecord[],
-  evaluations: readonly ReportEvaluation[],
-): ReportRun {
-  const { training, data } = config
-  return {
-    name,
-    method: describeMethod(config),
-    config: {
-      seed: training.seed,
-      learning_rate: training.learning_rate,
-      lr_scheduler_type: training.lr_scheduler_type,
-      max_length: data.max_length,
-      packing: data.packing,
-      batch_size: training.per_device_train_batch_size * training.gradient_accumulation_steps,
-      steps: steps.length,
-    },
-    steps,
-    evaluations,
-    summary: {},
-  }
-}
-
-/** Writes the report of a single run. */
-export function writeRunReport(
-  path: string,
-  config: RunConfig,
-  steps: readonly StepRecord[],
-  evaluations: readonly ReportEvaluation[],
-): void {
-  const name = basename(config.output_dir)
-  writeReport(path, { title: `ADAPT run ${name}`, runs: [toReportRun(name, config, steps, evaluations)] })
+/**
+ * Writes one report of runs that lie in folders, from what is in the folders and their data files.
+ *
+ * @param path  Default: `report.html` in the folder of the only run.
+ * @returns The path that was written.
+ * @throws {ConfigError} NOT_A_RUN, or OUTPUT_NEEDED for several runs without a path. @throws {HostileFileError} for
+ *   a damaged event log or ledger. @throws {ResourceError} REPORT_WRITE.
+ * @example
+ * await writeRunReport(['runs/first'])
+ */
+export async function writeRunReport(
+  folders: readonly string[],
+  options: ReadRunOptions & { readonly path?: string } = {},
+): Promise<string> {
+  if (folders.length > 1 && options.path === undefined)
+    throw new ConfigError(
+      'OUTPUT_NEEDED',
+      `a report of ${folders.length} runs needs a file to go to: pass --output`,
+    )
+  const runs: ReportRun[] = []
+  for (const folder of folders) runs.push(await readReportRun(folder, options))
+  const path = resolve(options.path ?? join(folders[0]!, 'report.html'))
+  const names = runs.map(({ name }) => name).join(', ')
+  writeReport(path, { title: `ADAPT ${runs.length === 1 ? 'run' : 'runs'} ${names}`, runs })
+  return path
 }

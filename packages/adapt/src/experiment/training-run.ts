@@ -16,6 +16,7 @@ import { writeRunReport } from './run-report.js'
 import type { TrainingOutcome, TrainingRequest } from './run-training.js'
 import { checkpointStore, type StartPoint } from './start-point.js'
 import type { StopRequest } from './stop-request.js'
+import { TensorBoardLog } from './tensorboard-log.js'
 
 export interface TrainingRunParts {
   readonly request: TrainingRequest
@@ -55,7 +56,8 @@ export class TrainingRun {
       if (event.type === 'step') this.steps.push(event)
       if (event.type === 'evaluation') this.evaluations.push({ step: event.step, sources: event.sources })
     }
-    this.log = new RunLog(folder, (message) => this.warn(message))
+    const onWarning = (message: string): void => this.warn(message)
+    this.log = new RunLog(folder, new TensorBoardLog(parts.request.config, startStep, onWarning), onWarning)
   }
 
   async run(): Promise<TrainingOutcome> {
@@ -68,7 +70,7 @@ export class TrainingRun {
     if (overlap !== undefined && start?.isOwn !== true) this.alert(startStep, 'ANCHOR_OVERLAP', overlap)
     if (start) request.onLine(`goes on from step ${startStep} (${start.folder})`)
     await this.loop()
-    return this.stopsEarly ? this.leave() : await this.finish()
+    return await (this.stopsEarly ? this.leave() : this.finish())
   }
 
   private describe(): string {
@@ -289,26 +291,32 @@ export class TrainingRun {
     await this.evaluate()
     if (stop.requested) return this.leave()
     publishModel(built.trainer.model, folder.file('model'), this.modelOptions())
-    const outcome = this.writeReport()
+    const outcome = await this.writeReport()
     this.writeEnd('finished', EXIT.done)
     return outcome
   }
 
   /** The end of a run that was stopped and can go on. @throws {AdaptError} INTERRUPTED after a signal. */
-  private leave(): TrainingOutcome {
+  private async leave(): Promise<TrainingOutcome> {
     const { built, stop, folder } = this.parts
     const { step } = built.trainer
     this.save()
-    const outcome = this.writeReport()
     this.writeEnd('interrupted', EXIT.resumable)
+    // Who asked for the stop waits, and may not wait long: `adapt report` makes the page when it is wanted.
     stop.throwIfRequested(`after step ${step}; the same command goes on from ${folder.path}`)
-    return { ...outcome, stoppedAt: step }
+    return { ...(await this.writeReport()), stoppedAt: step }
   }
 
-  private writeReport(): TrainingOutcome {
+  private async writeReport(): Promise<TrainingOutcome> {
     const { folder, request } = this.parts
     const reportPath = folder.file('report.html')
-    writeRunReport(reportPath, request.config, this.steps, this.evaluations)
+    try {
+      await writeRunReport([folder.path], { baseDir: request.baseDir })
+    } catch (error) {
+      // The model is trained and published: a page that cannot be made does not undo that.
+      if (!(error instanceof AdaptError)) throw error
+      this.warn(`no report was written: ${error.message}`)
+    }
     return {
       outputDir: folder.path,
       reportPath,

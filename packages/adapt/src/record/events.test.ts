@@ -98,6 +98,7 @@ describe('encodeEvent', () => {
       gradNorm: Number.POSITIVE_INFINITY,
       scoreMean: -0,
       weightQuantiles: [-0, 0, Number.NEGATIVE_INFINITY],
+      scoreQuantiles: [Number.NaN, 0.5],
       massBySource: { book: Number.NaN },
     })
     const line = Buffer.from(encodeEvent(event)).toString()

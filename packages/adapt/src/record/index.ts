@@ -15,6 +15,7 @@ export type {
 } from './run-event.js'
 export { readSamples, type SampleEntry, writeSamples } from './samples-file.js'
 export type { SampleRecord, StepRecord } from './step-record.js'
+export { type TensorBoardOptions, TensorBoardWriter } from './tensorboard-writer.js'
 export { truncateLedger } from './truncate-ledger.js'
 export {
   moments,

@@ -96,7 +96,15 @@ export const NUMERIC_PATHS: Readonly<Record<string, readonly string[]>> = {
   step: [
     ...['step', 'time', 'epoch', 'lossWeighted', 'lossUnweighted', 'gradNorm', 'learningRate', 'numSamples'],
     ...['numTokens', 'numTokensProcessed', 'weightMean', 'essRatio', 'weightQuantiles.*', 'scoreMean'],
-    ...['scoreStd', 'weightMeanBySource.*', 'massBySource.*', 'tokensPerSecond', 'stepMs', 'signalMs'],
+    ...[
+      'scoreStd',
+      'scoreQuantiles.*',
+      'weightMeanBySource.*',
+      'massBySource.*',
+      'tokensPerSecond',
+      'stepMs',
+      'signalMs',
+    ],
     ...['flopsTrain', 'flopsSignal'],
   ],
   refresh: ['step', 'time', 'numAnchors', 'refreshMs', 'flops', 'diagnostics.*'],

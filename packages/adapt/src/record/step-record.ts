@@ -44,6 +44,8 @@ export interface StepRecord {
   readonly weightQuantiles: readonly number[]
   readonly scoreMean: number
   readonly scoreStd: number
+  /** Scores at 0, 5, 25, 50, 75, 95 and 100 %. Logs of versions before this field lack it. */
+  readonly scoreQuantiles?: readonly number[]
   readonly weightMeanBySource: Readonly<Record<string, number>>
   /** Share of the weighted objective per source; sums to 1. */
   readonly massBySource: Readonly<Record<string, number>>

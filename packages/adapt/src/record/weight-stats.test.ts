@@ -101,6 +101,7 @@ describe('summarizeSamples', () => {
     expect(stats.weightMeanBySource.book).toBeCloseTo(0.6, 12)
     expect(stats.scoreMean).toBeCloseTo(0.1, 12)
     expect(stats.weightQuantiles[6]).toBe(0.8)
+    expect(stats.scoreQuantiles).toEqual(quantiles([-0.5, 0.5, 0.3]))
   })
 
   it('keeps a source named __proto__ and gives zero shares when nothing has weight', () => {

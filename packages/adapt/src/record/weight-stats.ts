@@ -20,7 +20,7 @@ export interface WeightStats {
   readonly tokenEssRatio: number
 }
 
-/** Percent points of {@link StepRecord.weightQuantiles}. */
+/** Percent points of {@link StepRecord.weightQuantiles} and {@link StepRecord.scoreQuantiles}. */
 export const WEIGHT_PERCENTS: readonly number[] = [0, 5, 25, 50, 75, 95, 100]
 
 /**
@@ -95,6 +95,7 @@ export type StepSampleStats = Pick<
   | 'weightQuantiles'
   | 'scoreMean'
   | 'scoreStd'
+  | 'scoreQuantiles'
   | 'weightMeanBySource'
   | 'massBySource'
 >
@@ -115,7 +116,8 @@ export function summarizeSamples(
     weights,
     Float64Array.from(used, (sample) => sample.tokens),
   )
-  const scores = moments(Float64Array.from(used, (sample) => sample.score))
+  const scores = Float64Array.from(used, (sample) => sample.score)
+  const { mean: scoreMean, std: scoreStd } = moments(scores)
   const sources = new Map<string, { count: number; weight: number; mass: number }>()
   let total = 0
   for (const sample of used) {
@@ -135,8 +137,9 @@ export function summarizeSamples(
     weightMean: stats.edr,
     essRatio: stats.essRatio,
     weightQuantiles: quantiles(weights),
-    scoreMean: scores.mean,
-    scoreStd: scores.std,
+    scoreMean,
+    scoreStd,
+    scoreQuantiles: quantiles(scores),
     weightMeanBySource: Object.fromEntries(bySource.map(([name, s]) => [name, s.weight / s.count])),
     massBySource: Object.fromEntries(bySource.map(([name, s]) => [name, ratio(s.mass, total)])),
   }

@@ -13,6 +13,8 @@ export interface ChartSpec {
   readonly bands?: readonly ChartBand[]
   /** Points in the running mean when smoothing is on; 1 is never smoothed. */
   readonly smoothPoints: number
+  /** Drawn under the lines, on the same axes. */
+  readonly heat?: HeatMap
   /** The cumulative series are shares: each is drawn down to the next, and the legend shows its own part. */
   readonly stacked?: boolean
 }
@@ -34,8 +36,25 @@ export interface ChartSeries {
   /** Draws points as well: for few values. */
   readonly points?: boolean
   readonly values: readonly (number | null)[]
+  /** Draws the values themselves, faintly, under their running mean. */
+  readonly raw?: boolean
+  /** Least and largest value behind each point, where a point stands for several: drawn as a shade. */
+  readonly low?: readonly (number | null)[]
+  readonly high?: readonly (number | null)[]
   /** Shown in the legend in place of `values`. */
   readonly legendValues?: readonly (number | null)[]
+}
+
+/** How many of something fall where: columns over steps, cells over the y axis from below. */
+export interface HeatMap {
+  /** Column i covers the steps above `edges[i]` up to `edges[i + 1]`. */
+  readonly edges: readonly number[]
+  readonly low: number
+  readonly high: number
+  /** One row per column: percent of the column's fullest cell, 0 to 100. */
+  readonly cells: readonly (readonly number[])[]
+  /** Position in the palette. */
+  readonly color: number
 }
 
 export interface ChartBand {
@@ -45,14 +64,17 @@ export interface ChartBand {
   readonly opacity: number
 }
 
-/** More points than pixels would only make the page heavy. */
+/** Points of a line, each with its extremes: more than pixels would only make the page heavy. */
 export const MAX_POINTS = 1000
 /** Significant digits of a drawn value; all of them would triple the size of the page. */
 const DIGITS = 6
 
+/** What stands for the values of a bucket. */
+export type Summary = 'mean' | 'min' | 'max'
+
 /**
- * Means over buckets of equally many steps, the same buckets for all runs, so that their values stand at equal
- * steps. A bucket without a finite value is null and leaves a gap.
+ * One value for each bucket of equally many steps, the same buckets for all runs, so that their values stand at
+ * equal steps. A bucket without a finite value is null and leaves a gap.
  */
 export class StepBuckets {
   /** Steps per point; 1 for short runs. */
@@ -72,13 +94,16 @@ export class StepBuckets {
   values<R extends { readonly step: number }>(
     records: readonly R[],
     pick: (record: R) => number | undefined,
+    summary: Summary = 'mean',
   ): (number | null)[] {
-    const means: (number | null)[] = []
+    const found: (number | null)[] = []
     let current = Number.NaN
     let total = 0
     let count = 0
     const finish = (): void => {
-      if (!Number.isNaN(current)) means.push(count === 0 ? null : Number((total / count).toPrecision(DIGITS)))
+      if (Number.isNaN(current)) return
+      const value = summary === 'mean' ? total / count : total
+      found.push(count === 0 ? null : Number(value.toPrecision(DIGITS)))
     }
     for (const record of records) {
       const bucket = this.#bucket(record.step)
@@ -90,11 +115,12 @@ export class StepBuckets {
       }
       const value = pick(record)
       if (value === undefined || !Number.isFinite(value)) continue
-      total += value
+      if (summary === 'mean') total += value
+      else if (count === 0 || (summary === 'min' ? value < total : value > total)) total = value
       count++
     }
     finish()
-    return means
+    return found
   }
 
   #bucket(step: number): number {

@@ -32,14 +32,15 @@ export function escapeHtml(text: string): string {
 }
 
 /**
- * Text with the characters made visible that change how the rest of a page reads: controls (but line feed and tab),
- * line separators, and the marks that reverse the direction of writing.
+ * Text with the characters made visible that change how the rest of a page reads, or that a reader cannot see:
+ * controls (but line feed and tab), line separators, the marks that reverse the direction of writing, and the
+ * invisible ones (soft hyphen, zero-width space, word joiner, tag characters). Joiners inside words and emoji stay.
  */
 export function visibleText(text: string): string {
   return text.replace(
     // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu,
+    (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`,
   )
 }
 

@@ -1,3 +1,11 @@
 export { renderReport } from './render-report.js'
 export type { ReportEvaluation, ReportInput, ReportRun, ReportSample } from './report-run.js'
+export {
+  type LedgerRows,
+  type LedgerSummary,
+  type LedgerSummaryOptions,
+  type SampleWeight,
+  type SourceWeight,
+  summarizeLedger,
+} from './summarize-ledger.js'
 export { writeReport } from './write-report.js'

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { renderAlertTable } from './alert-table.js'
 import type { ChartSpec } from './chart-spec.js'
+import { spellOut } from './diagnostic-charts.js'
 import { renderEvaluationCharts } from './evaluation-chart.js'
+import { formatNumber } from './format.js'
 import { embedJson, Html, html, visibleText } from './html.js'
 import { reportClient } from './report-client.js'
 import type { ReportInput, ReportRun } from './report-run.js'
@@ -10,6 +13,7 @@ import { REPORT_STYLE } from './report-style.js'
 import { computeRunFigures, evaluationNames } from './run-figures.js'
 import { renderSampleTables } from './sample-tables.js'
 import { renderSeedComparison } from './seed-comparison.js'
+import { renderSourceTable } from './source-table.js'
 import { renderSummaryTable } from './summary-table.js'
 import { hasEqualWeights, TrainingCharts } from './training-charts.js'
 
@@ -28,9 +32,9 @@ export function renderReport(input: ReportInput): string {
   const names = evaluationNames(figures)
   const charts = new TrainingCharts(runs)
   const specs: ChartSpec[] = []
-  const place = (some: readonly ChartSpec[]): Html => {
+  const place = (some: readonly ChartSpec[], kind = ''): Html => {
     specs.push(...some)
-    return html`<div class="grid">${some.map(renderFrame)}</div>`
+    return html`<div class="grid${kind}">${some.map(renderFrame)}</div>`
   }
 
   const sections: { readonly id: string; readonly title: string; readonly body: Html }[] = [
@@ -47,14 +51,19 @@ export function renderReport(input: ReportInput): string {
     { id: 'training', title: 'Training', body: html`${renderToolbar(charts)}${place(charts.overview())}` },
     {
       id: 'weights',
-      title: 'What each run was taught',
-      body: html`${runs.map((run, i) => renderRun(run, i, place(charts.ofRun(run))))}`,
+      title: runs.length === 1 ? 'What the model was taught' : 'What each run was taught',
+      body: html`${runs.map((run, i) => renderRun(run, i, html`${place(charts.ofRun(run))}${renderSources(run)}${renderAnchors(run, charts, place)}`))}`,
     },
   ]
+  const alerted = runs.filter((run) => (run.alerts?.length ?? 0) > 0)
+  if (alerted.length > 0) {
+    const tables = alerted.map((run) => html`${renderName(run, runs)}${renderAlertTable(run.alerts!)}`)
+    sections.push({ id: 'alerts', title: 'Warnings', body: html`${tables}` })
+  }
   const sampled = runs.filter((run) => (run.samples?.length ?? 0) > 0)
   if (sampled.length > 0) {
     const tables = sampled.map(
-      (run) => html`<h3>${visibleText(run.name)}</h3>${renderSampleTables(run.samples!)}`,
+      (run) => html`${renderName(run, runs)}${renderWindow(run)}${renderSampleTables(run.samples!)}`,
     )
     sections.push({ id: 'samples', title: 'Samples', body: html`${tables}` })
   }
@@ -120,7 +129,7 @@ function renderToolbar(charts: TrainingCharts): Html {
       : html``
   const mean =
     charts.stride > 1
-      ? html`<span class="about">Each point is the mean of ${charts.stride} steps.</span>`
+      ? html`<span class="about">Each point is the mean of ${charts.stride} steps, a shade their least and largest value.</span>`
       : html``
   return html`<div class="toolbar">${smooth}${mean}<span class="about">Drag to zoom, double-click to go back, click a name to hide its line.</span></div>
 <noscript><p class="caution">The charts over steps are drawn by a script, which this viewer does not run. Tables and dot charts are complete without it.</p></noscript>`
@@ -133,6 +142,37 @@ function renderRun(run: ReportRun, index: number, charts: Html): Html {
   const equal = hasEqualWeights(run) ? html` \u00b7 every weight is 1` : html``
   return html`<h3><span class="key c${index % 8}"></span>${visibleText(run.name)}</h3><p class="about">${visibleText(run.method)}${equal}</p>
 <details><summary>Settings</summary><dl>${settings}</dl></details>${charts}`
+}
+
+/** Which of several runs a block is about. */
+function renderName(run: ReportRun, runs: readonly ReportRun[]): Html {
+  return runs.length === 1 ? html`` : html`<h3>${visibleText(run.name)}</h3>`
+}
+
+function renderWindow({ ledger }: ReportRun): Html {
+  if (ledger === undefined) return html``
+  const { firstStep, lastStep, numSamples } = ledger
+  return html`<p class="about">By relative weight, the weight divided by the mean weight of its step, averaged over steps ${firstStep} to ${lastStep}: what the model thinks at the end. ${formatNumber(numSamples, 'count')} different samples were seen in these steps; times seen counts the whole run.</p>`
+}
+
+function renderSources({ ledger }: ReportRun): Html {
+  return ledger === undefined ? html`` : renderSourceTable(ledger)
+}
+
+function renderAnchors(
+  run: ReportRun,
+  charts: TrainingCharts,
+  place: (specs: readonly ChartSpec[], kind: string) => Html,
+): Html {
+  const { charts: changing, constants } = charts.anchorsOf(run)
+  if (changing.length === 0 && constants.length === 0) return html``
+  const refreshes = run.refreshes!.length
+  const rows = constants.map(
+    ([name, value]) => html`<dt>${spellOut(name)}</dt><dd>${formatNumber(value, 'plain')}</dd>`,
+  )
+  const table = constants.length > 0 ? html`<dl>${rows}</dl>` : html``
+  const times = refreshes === 1 ? html`one refresh` : html`${refreshes} refreshes`
+  return html`<h4 class="part">Anchors over ${times}</h4>${table}${changing.length > 0 ? place(changing, ' many') : html``}`
 }
 
 /** The chart library as it lies in node_modules, with its licence. */

@@ -1,4 +1,11 @@
-import type { SourceEvaluation, StepRecord } from '../record/index.js'
+import type {
+  AlertEvent,
+  CalibrationEvent,
+  RefreshEvent,
+  SourceEvaluation,
+  StepRecord,
+} from '../record/index.js'
+import type { LedgerSummary } from './summarize-ledger.js'
 
 /** Bits per byte by evaluation set after `step` optimiser steps. */
 export interface ReportEvaluation {
@@ -10,12 +17,21 @@ export interface ReportEvaluation {
 export interface ReportSample {
   readonly id: string
   readonly source: string
+  /** Mean over the times it was seen. */
   readonly weight: number
+  /** Weight divided by the mean weight of its step, averaged; orders the tables where it is given. */
+  readonly relativeWeight?: number
   readonly score: number
   /** Mean nats per label. */
   readonly loss: number
+  /** Data file and line. */
+  readonly place?: string
+  /** Times seen in the whole run. */
+  readonly timesSeen?: number
   /** Shown as it is; never read as markup. */
   readonly text?: string
+  /** Why there is no text. */
+  readonly textNote?: string
 }
 
 /** One run of a report. Runs with the same `method` are taken for seeds of it. */
@@ -27,6 +43,13 @@ export interface ReportRun {
   readonly config: Readonly<Record<string, string | number | boolean | null>>
   readonly steps: readonly StepRecord[]
   readonly evaluations: readonly ReportEvaluation[]
+  readonly refreshes?: readonly RefreshEvent[]
+  readonly calibrations?: readonly CalibrationEvent[]
+  readonly alerts?: readonly AlertEvent[]
+  /** Times that a process went on where an earlier one had stopped. */
+  readonly restarts?: number
+  /** What the ledger says beyond the steps. */
+  readonly ledger?: LedgerSummary
   /** The most up- and the most down-weighted ones, in any order. */
   readonly samples?: readonly ReportSample[]
   /** Further figures; rows of the summary table. */

@@ -56,6 +56,7 @@ sup { line-height: 0; font-size: 0.75em; }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 7px; }
 ${SERIES_RULES}
 .grid, .pair { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 430px), 1fr)); margin: 12px 0; }
+.grid.many { grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); }
 .chart, figure { background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: 12px 14px 8px; margin: 0; min-width: 0; }
 .chart .about { min-height: 1.5em; margin: 0 0 6px; font-size: 13px; }
 .plot { width: 100%; min-height: 260px; }
@@ -73,7 +74,8 @@ ${SERIES_RULES}
 .keys li { display: flex; align-items: center; gap: 6px; }
 .dot { width: 14px; height: 14px; }
 .samples { grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); }
-.dots { width: 100%; height: auto; display: block; font-size: 12px; }
+figure { overflow-x: auto; }
+.dots { width: 100%; min-width: 460px; height: auto; display: block; font-size: 12px; }
 .dots text { fill: var(--text); }
 .dots .tick, .dots .axis { fill: var(--muted); text-anchor: middle; }
 .dots .value { fill: var(--muted); font-size: 11px; font-variant-numeric: tabular-nums; }
@@ -84,10 +86,12 @@ ${SERIES_RULES}
 .stem { stroke: var(--mark); stroke-width: 2; opacity: 0.5; }
 .mark { fill: var(--mark); }
 .samples { align-items: start; }
-.samples td { border-top: 1px solid var(--grid); }
+.samples tbody tr:first-child td { border-top: 1px solid var(--grid); }
+.samples tbody tr:last-child td { padding-top: 0; }
 .samples th, .samples td { padding: 5px 8px; }
 caption { text-align: left; font-weight: 600; padding: 9px 10px 3px; }
-th.what, td.what { text-align: left; white-space: normal; width: 100%; min-width: 15em; }
+th.what, td.what { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.part { margin: 22px 0 6px; }
 .from { font-size: 12.5px; overflow-wrap: anywhere; }
 .text { font: 12.5px/1.45 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 8.8em; overflow-y: auto; margin: 2px 0 4px; }
 details { margin: 8px 0; font-size: 14px; }

@@ -1,3 +1,4 @@
+import type { StepRecord } from '../record/index.js'
 import type { ReportRun } from './report-run.js'
 
 /** What the tables say about one run. NaN where the run has nothing to say. */
@@ -15,6 +16,12 @@ export interface RunFigures {
   readonly skippedSteps: number
   /** Steps with a loss or gradient norm that is not finite. */
   readonly nonFiniteSteps: number
+  /** Times that the run went on after a stop; NaN when unknown. */
+  readonly restarts: number
+  /** Warnings and errors; NaN when unknown. */
+  readonly warnings: number
+  /** Mean share of the weighted objective over the steps, by source. */
+  readonly massBySource: ReadonlyMap<string, number>
   /** Positions processed, prompts included. */
   readonly tokens: number
   readonly flopsTrain: number
@@ -50,6 +57,9 @@ export function computeRunFigures(run: ReportRun): RunFigures {
     skippedSteps: steps.length - taken.length,
     nonFiniteSteps: steps.filter((s) => !Number.isFinite(s.lossWeighted) || !Number.isFinite(s.gradNorm))
       .length,
+    restarts: run.restarts ?? Number.NaN,
+    warnings: run.alerts?.filter((alert) => alert.severity !== 'info').length ?? Number.NaN,
+    massBySource: meanMass(taken),
     tokens,
     flopsTrain: last?.flopsTrain ?? Number.NaN,
     flopsSignal: last?.flopsSignal ?? Number.NaN,
@@ -57,6 +67,15 @@ export function computeRunFigures(run: ReportRun): RunFigures {
     signalShare: sum(steps.map((step) => step.signalMs)) / milliseconds,
     tokensPerSecond: tokens / (milliseconds / 1000),
   }
+}
+
+function meanMass(steps: readonly StepRecord[]): Map<string, number> {
+  const total = new Map<string, number>()
+  for (const step of steps) {
+    for (const [source, share] of Object.entries(step.massBySource))
+      total.set(source, (total.get(source) ?? 0) + share)
+  }
+  return new Map([...total].map(([source, shares]) => [source, shares / steps.length]))
 }
 
 /** Evaluation sets of all runs, in the order of their first appearance. */

@@ -25,6 +25,7 @@ export interface PairedDifference {
  * the setting `seed`.
  */
 export function renderSeedComparison(runs: readonly ReportRun[], figures: readonly RunFigures[]): Html {
+  if (runs.length < 2) return html``
   const groups = groupByMethod(runs)
   if (groups.every((group) => group.runs.length === 1)) {
     return html`<p class="caution" role="note"><strong>One seed proves nothing.</strong> Each method here has a single run, so a difference between two of them may be chance. Repeat the comparison with at least three seeds before believing it; identical runs with another seed show how large chance is.</p>`

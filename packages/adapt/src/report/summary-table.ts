@@ -13,6 +13,8 @@ interface Row {
   readonly better?: 'lower'
 }
 
+const MAX_SOURCES = 12
+
 interface RowGroup {
   readonly label: string
   readonly rows: readonly Row[]
@@ -65,8 +67,14 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
         of('effective sample size (ESS)', 'share of samples', 'ratio', (run) => run.essRatio),
         of('skipped steps', '', 'count', (run) => run.skippedSteps),
         of('steps with a value not finite', '', 'count', (run) => run.nonFiniteSteps),
+        // Known of run folders only.
+        ...[
+          of('restarts', '', 'count', (run) => run.restarts),
+          of('warnings', '', 'count', (run) => run.warnings),
+        ].filter(({ values }) => !values.every(Number.isNaN)),
       ],
     },
+    { label: 'Share of the weighted objective, mean over the steps', rows: massRows(figures) },
     {
       label: 'Cost',
       rows: [
@@ -89,6 +97,21 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
       })),
     },
   ]
+}
+
+/** The sources with most of the weight. */
+function massRows(figures: readonly RunFigures[]): Row[] {
+  const most = (name: string): number => Math.max(...figures.map((run) => run.massBySource.get(name) ?? 0))
+  const names = [...new Set(figures.flatMap((run) => [...run.massBySource.keys()]))]
+  return names
+    .sort((a, b) => most(b) - most(a) || (a < b ? -1 : 1))
+    .slice(0, MAX_SOURCES)
+    .map((name) => ({
+      label: visibleText(name),
+      unit: '',
+      format: 'percent',
+      values: figures.map((run) => run.massBySource.get(name) ?? null),
+    }))
 }
 
 function renderRow({ label, unit, format, values, better }: Row): Html {

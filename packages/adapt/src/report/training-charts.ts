@@ -1,5 +1,12 @@
 import type { StepRecord } from '../record/index.js'
 import { type ChartSeries, type ChartSpec, StepBuckets, smoothingWindow } from './chart-spec.js'
+import {
+  type AnchorFigures,
+  anchorFigures,
+  gateCharts,
+  scoreCharts,
+  weightChart,
+} from './diagnostic-charts.js'
 import { visibleText } from './html.js'
 import type { ReportRun } from './report-run.js'
 import { sum } from './run-figures.js'
@@ -7,7 +14,6 @@ import { sum } from './run-figures.js'
 type Pick = (record: StepRecord) => number | undefined
 
 const MAX_SOURCES = 8
-const QUANTILE_LABELS = ['min', '5 %', '25 %', 'median', '75 %', '95 %', 'max']
 
 /** Builds the specs of all charts over steps. */
 export class TrainingCharts {
@@ -45,34 +51,17 @@ export class TrainingCharts {
     return [
       {
         title: 'Training loss',
-        about:
-          'Solid: every weight 1, comparable between runs. Dashed: the weighted loss that was minimised.',
+        about: this.#runs.every(hasEqualWeights)
+          ? 'The loss that was minimised.'
+          : 'Solid: every weight 1, comparable between runs. Dashed: the weighted loss that was minimised.',
         yLabel: 'nats',
         smoothPoints,
         tables: this.#runs.map((run, i) => ({
           steps: this.#buckets.steps(run.steps),
-          series: [
-            this.#series(run, visibleText(run.name), i, (step) => step.lossUnweighted),
-            this.#series(run, `${visibleText(run.name)}, weighted`, i, (step) => step.lossWeighted, {
-              dashed: true,
-            }),
-          ],
+          series: this.#lossPair(run, i),
         })),
       },
-      this.#perRun(
-        'Effective sample size',
-        'At 1 the weights of a step are all equal: the run is uniform in all but name.',
-        'ESS / samples',
-        (step) => step.essRatio,
-        [null, 1],
-      ),
-      this.#perRun(
-        'Effective data ratio',
-        'The mean weight. It says how much passes, not how selectively.',
-        'EDR',
-        (step) => step.weightMean,
-        [0, null],
-      ),
+      ...this.#selection(),
       this.#perRun('Gradient norm', 'Before clipping.', 'L2 norm', (step) => step.gradNorm, [0, null]),
       {
         ...this.#perRun(
@@ -94,6 +83,38 @@ export class TrainingCharts {
     ]
   }
 
+  /** The unweighted loss, and the weighted one where it is another. */
+  #lossPair(run: ReportRun, color: number): ChartSeries[] {
+    const name = visibleText(run.name)
+    const unweighted = this.#withExtremes(run, name, color, (step) => step.lossUnweighted)
+    if (hasEqualWeights(run)) return [unweighted]
+    const pick: Pick = (step) => step.lossWeighted
+    // Alone on the chart the two can have a colour each.
+    const other = this.#runs.length === 1 ? color + 1 : color
+    return [unweighted, this.#series(run, `${name}, weighted`, other, pick, { dashed: true })]
+  }
+
+  /** Nothing to draw where every weight of every run is 1. */
+  #selection(): ChartSpec[] {
+    if (this.#runs.every(hasEqualWeights)) return []
+    return [
+      this.#perRun(
+        'Effective sample size',
+        'At 1 the weights of a step are all equal: the run is uniform in all but name.',
+        'ESS / samples',
+        (step) => step.essRatio,
+        [null, 1],
+      ),
+      this.#perRun(
+        'Effective data ratio',
+        'The mean weight. It says how much passes, not how selectively.',
+        'EDR',
+        (step) => step.weightMean,
+        [0, null],
+      ),
+    ]
+  }
+
   /** Held-out bits per byte over the run, one chart per set; none when no run was evaluated twice. */
   evaluations(names: readonly string[]): ChartSpec[] {
     return this.#evaluationCharts(names, this.#runs, 'bits per byte', (value) => value)
@@ -110,6 +131,8 @@ export class TrainingCharts {
         value - (sources === undefined ? Number.NaN : (ownValue(sources, name)?.bits_per_byte ?? Number.NaN))
       )
     })
+    // Runs that were evaluated at other steps have no curve of differences.
+    if (!charts.some((chart) => chart.tables.some((table) => table.series.some(hasCurve)))) return []
     // One scale for all sets, zero included: else a difference that means nothing would look as large as any.
     const values = charts.flatMap((chart) =>
       chart.tables.flatMap((table) => table.series.flatMap((one) => one.values)),
@@ -152,26 +175,17 @@ export class TrainingCharts {
     const sources = this.#sources
     const charts = [this.#mass(run, sources)]
     if (hasEqualWeights(run)) return charts
-    return [this.#quantiles(run), ...charts, this.#meanWeights(run, sources), this.#scores(run)]
+    return [
+      weightChart(run, this.#buckets, this.#smoothPoints, this.#maxWeight),
+      ...charts,
+      this.#meanWeights(run, sources),
+      ...scoreCharts(run, this.#buckets, this.#smoothPoints),
+      ...gateCharts(run, this.#buckets),
+    ]
   }
 
-  #quantiles(run: ReportRun): ChartSpec {
-    const series = QUANTILE_LABELS.map((label, q) =>
-      this.#series(run, label, 0, (step) => step.weightQuantiles[q], { width: q === 3 ? 2 : 0.5 }),
-    )
-    return {
-      title: 'Weights',
-      about: 'Spread of the weights in a step: median, middle half, 5 to 95 %, all.',
-      yLabel: 'weight',
-      yRange: [0, this.#maxWeight],
-      smoothPoints: this.#smoothPoints,
-      tables: [{ steps: this.#buckets.steps(run.steps), series }],
-      bands: [
-        { upper: 6, lower: 0, color: 0, opacity: 0.08 },
-        { upper: 5, lower: 1, color: 0, opacity: 0.12 },
-        { upper: 4, lower: 2, color: 0, opacity: 0.2 },
-      ],
-    }
+  anchorsOf(run: ReportRun): AnchorFigures {
+    return anchorFigures(run, this.#buckets)
   }
 
   #mass(run: ReportRun, sources: SourcePicks): ChartSpec {
@@ -211,30 +225,9 @@ export class TrainingCharts {
       title: 'Mean weight by source',
       about: 'Mean weight of the samples of a source in a step.',
       yLabel: 'weight',
+      yRange: [0, null],
       smoothPoints: this.#smoothPoints,
       tables: [{ steps: this.#buckets.steps(run.steps), series }],
-    }
-  }
-
-  #scores(run: ReportRun): ChartSpec {
-    const of = (label: string, width: number, pick: Pick): ChartSeries =>
-      this.#series(run, label, 3, pick, { width })
-    return {
-      title: 'Scores',
-      about: 'Mean score of a step, plus and minus one standard deviation.',
-      yLabel: 'score',
-      smoothPoints: this.#smoothPoints,
-      tables: [
-        {
-          steps: this.#buckets.steps(run.steps),
-          series: [
-            of('mean', 2, (step) => step.scoreMean),
-            of('mean + std', 0.5, (step) => step.scoreMean + step.scoreStd),
-            of('mean \u2212 std', 0.5, (step) => step.scoreMean - step.scoreStd),
-          ],
-        },
-      ],
-      bands: [{ upper: 1, lower: 2, color: 3, opacity: 0.15 }],
     }
   }
 
@@ -247,9 +240,20 @@ export class TrainingCharts {
   ): ChartSpec {
     const tables = this.#runs.map((run, i) => ({
       steps: this.#buckets.steps(run.steps),
-      series: [this.#series(run, visibleText(run.name), i, pick)],
+      series: [this.#withExtremes(run, visibleText(run.name), i, pick)],
     }))
     return { title, about, yLabel, yRange, smoothPoints: this.#smoothPoints, tables }
+  }
+
+  /** A line with the extremes of the steps behind each of its points. */
+  #withExtremes(run: ReportRun, label: string, color: number, pick: Pick): ChartSeries {
+    const line = this.#series(run, label, color, pick)
+    if (this.stride === 1) return { ...line, raw: true }
+    return {
+      ...line,
+      low: this.#buckets.values(run.steps, pick, 'min'),
+      high: this.#buckets.values(run.steps, pick, 'max'),
+    }
   }
 
   #series(
@@ -287,6 +291,10 @@ function mainSources(runs: readonly ReportRun[]): SourcePicks {
 
 function ownValue<V>(record: Readonly<Record<string, V>>, key: string): V | undefined {
   return Object.hasOwn(record, key) ? record[key] : undefined
+}
+
+function hasCurve({ values }: ChartSeries): boolean {
+  return values.filter((value) => value !== null).length > 1
 }
 
 function finite(value: number): number | null {

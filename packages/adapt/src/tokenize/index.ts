@@ -1,3 +1,4 @@
+export { openCacheFiles } from './cache-files.js'
 export { type BadRecords, type DataNotes, noteLines } from './data-notes.js'
 export { openTokenCache, type TokenCacheOptions, type TokenCacheProgress } from './token-cache.js'
 export type { SampleOrigin, TokenDataset, TokenizedSample } from './token-dataset.js'

@@ -1,0 +1,23 @@
+import { relative } from 'node:path'
+import type { CliIo } from './cli-io.js'
+
+export interface ReportOptions {
+  readonly output?: string
+  readonly dataDir?: string
+}
+
+/** `adapt report RUN...` */
+export async function reportCommand(
+  folders: readonly string[],
+  options: ReportOptions,
+  io: CliIo,
+): Promise<void> {
+  // Not the folder's index: a report needs no engine, so it can be made where none is installed.
+  const { writeRunReport } = await import('../experiment/run-report.js')
+  const path = await writeRunReport(folders, {
+    ...(options.output === undefined ? {} : { path: options.output }),
+    ...(options.dataDir === undefined ? {} : { baseDir: options.dataDir }),
+  })
+  const near = relative(process.cwd(), path)
+  io.stdout.write(`report  ${near.startsWith('..') ? path : near}\n`)
+}

@@ -1,0 +1,113 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { loadConfig, type RunConfig } from '../config/index.js'
+import { ConfigError } from '../errors.js'
+import {
+  currentEvents,
+  type EventLog,
+  type RunEvent,
+  readEvents,
+  readLedger,
+  readSamples,
+} from '../record/index.js'
+import {
+  type LedgerSummary,
+  type ReportRun,
+  type ReportSample,
+  type SampleWeight,
+  summarizeLedger,
+} from '../report/index.js'
+import { toReportRun } from './describe-run.js'
+import { findSampleTexts } from './sample-texts.js'
+
+/** What a run folder does not say, or says differently. */
+export interface ReadRunOptions {
+  /** Folder that the paths of the run's config are relative to. Default: the one that the run was started with. */
+  readonly baseDir?: string
+  /** What the run is called. Default: the name of its folder. */
+  readonly name?: string
+}
+
+/**
+ * A run as the report shows it, from its folder: config.yaml and events.jsonl; ledger, samples.parquet and the
+ * texts of the samples as far as they are there.
+ *
+ * @throws {ConfigError} NOT_A_RUN. @throws {HostileFileError} EVENT_LOG_DAMAGED, or a damaged ledger.
+ */
+export async function readReportRun(folder: string, options: ReadRunOptions = {}): Promise<ReportRun> {
+  for (const name of ['config.yaml', 'events.jsonl']) {
+    if (!existsSync(join(folder, name)))
+      throw new ConfigError('NOT_A_RUN', `${folder}: expected the folder of a run, found no ${name} in it`)
+  }
+  const { config } = await loadConfig(join(folder, 'config.yaml'))
+  const log = readEvents(join(folder, 'events.jsonl'))
+  const events = currentEvents(log.events)
+  const steps = ofType(events, 'step')
+  const name = options.name ?? basename(resolve(folder))
+  const run: ReportRun = {
+    ...toReportRun(name, config, steps, ofType(events, 'evaluation')),
+    refreshes: ofType(events, 'refresh'),
+    calibrations: ofType(events, 'calibration'),
+    alerts: ofType(events, 'alert'),
+    restarts: countRestarts(log),
+  }
+  const ledgerFolder = join(folder, 'ledger')
+  if (!existsSync(ledgerFolder)) return run
+  const ledger = await summarizeLedger(readLedger(ledgerFolder), steps)
+  if (ledger === null) return run
+  return { ...run, ledger, samples: await describeSamples(folder, ledger, config, options) }
+}
+
+/** The samples of the two lists with what `samples.parquet` and the data say of them. */
+async function describeSamples(
+  folder: string,
+  { upWeighted, downWeighted }: LedgerSummary,
+  config: RunConfig,
+  options: ReadRunOptions,
+): Promise<ReportSample[]> {
+  const chosen = [...upWeighted, ...downWeighted]
+  const path = join(folder, 'samples.parquet')
+  const known = existsSync(path)
+    ? await readSamples(path, new Set(chosen.map(({ index }) => index)))
+    : new Map()
+  const provenance = readProvenance(folder)
+  const baseDir = options.baseDir ?? provenance.baseDir
+  const { texts, missing } =
+    known.size === 0
+      ? { texts: new Map<number, string>(), missing: 'The run has no samples.parquet.' }
+      : await findSampleTexts(known, config, baseDir, provenance.fingerprint)
+  return chosen.map((sample: SampleWeight) => {
+    const { index, ...figures } = sample
+    const { id, source, path, line } = known.get(index) ?? { id: `sample ${index}`, source: 'unknown' }
+    const text = texts.get(index)
+    return {
+      ...figures,
+      id,
+      source,
+      ...(path === undefined ? {} : { place: `${path}:${line}` }),
+      ...(text === undefined ? { textNote: missing } : { text }),
+    }
+  })
+}
+
+/** Where the data of a run was, and which it was; runs of older versions do not say where. */
+function readProvenance(folder: string): { readonly baseDir: string; readonly fingerprint: string } {
+  try {
+    const { base_dir, data } = JSON.parse(readFileSync(join(folder, 'provenance.json'), 'utf8'))
+    return { baseDir: String(base_dir ?? '.'), fingerprint: String(data?.data ?? 'unknown') }
+  } catch {
+    return { baseDir: '.', fingerprint: 'unknown' }
+  }
+}
+
+/** A first start of a run is no restart. */
+function countRestarts({ events }: EventLog): number {
+  return Math.max(0, events.filter(({ type }) => type === 'run-start').length - 1)
+}
+
+function ofType<T extends RunEvent['type']>(
+  events: readonly RunEvent[],
+  type: T,
+): Extract<RunEvent, { type: T }>[] {
+  return events.filter((event): event is Extract<RunEvent, { type: T }> => event.type === type)
+}

@@ -1,0 +1,63 @@
+import type { RunEvent } from './run-event.js'
+import type { StepRecord } from './step-record.js'
+import type { Scalar } from './tensorboard-format.js'
+import { WEIGHT_PERCENTS } from './weight-stats.js'
+
+/**
+ * The figures of an event under the tags they get in TensorBoard; none for events without figures over steps.
+ * Names of sources, sets and figures stand in the tags as they are.
+ */
+export function tensorboardScalars(event: RunEvent): Scalar[] {
+  switch (event.type) {
+    case 'step':
+      return stepScalars(event)
+    case 'evaluation':
+      return Object.entries(event.sources).map(([set, result]) => [
+        `eval/${set}/bits_per_byte`,
+        result.bits_per_byte,
+      ])
+    case 'refresh':
+      return Object.entries(event.diagnostics).map(([name, value]) => [`anchors/${name}`, value])
+    case 'calibration':
+      return [
+        ['gate/mu', event.mu],
+        ['gate/tau', event.tau],
+        ['gate/edr', event.edr],
+        ['gate/ess_ratio', event.essRatio],
+      ]
+    default:
+      return []
+  }
+}
+
+function stepScalars(step: StepRecord): Scalar[] {
+  return [
+    ['train/loss_weighted', step.lossWeighted],
+    ['train/loss_unweighted', step.lossUnweighted],
+    ['train/grad_norm', step.gradNorm],
+    ['train/learning_rate', step.learningRate],
+    ['train/epoch', step.epoch],
+    ['weights/mean', step.weightMean],
+    ['weights/ess_ratio', step.essRatio],
+    ...quantileScalars('weights', step.weightQuantiles),
+    ['scores/mean', step.scoreMean],
+    ['scores/std', step.scoreStd],
+    ...quantileScalars('scores', step.scoreQuantiles ?? []),
+    ...sourceScalars('mass', step.massBySource),
+    ...sourceScalars('weight', step.weightMeanBySource),
+    ['perf/tokens_per_second', step.tokensPerSecond],
+    ['perf/step_ms', step.stepMs],
+    ['perf/signal_ms', step.signalMs],
+    ['perf/flops_train', step.flopsTrain],
+    ['perf/flops_signal', step.flopsSignal],
+  ]
+}
+
+/** `q00` to `q100`. */
+function quantileScalars(of: string, values: readonly number[]): Scalar[] {
+  return values.map((value, i) => [`${of}/q${String(WEIGHT_PERCENTS[i]).padStart(2, '0')}`, value])
+}
+
+function sourceScalars(what: string, values: Readonly<Record<string, number>>): Scalar[] {
+  return Object.entries(values).map(([source, value]) => [`source/${source}/${what}`, value])
+}

@@ -133,6 +133,10 @@ export class ModelEmbeddingSignal implements Signal {
     return { aggregate, lseBeta, moments: this.moments }
   }
 
+  /**
+   * Embeds the anchors, or a part of them, when that is due.
+   * @throws {ConfigError} NO_ANCHORS.
+   */
   beforeStep(step: number, context: SignalContext): RefreshReport | undefined {
     const numAnchors = context.anchors.reduce((sum, { samples }) => sum + samples.length, 0)
     if (numAnchors === 0)

@@ -59,7 +59,10 @@ export function createCacheFiles(folder: string): SampleSink & {
   }
 }
 
-/** Opens a cache folder, or undefined when it is absent, incomplete or damaged. Only records are held in memory. */
+/**
+ * Opens a cache folder, or undefined when it is absent, incomplete or damaged. Only records are held in memory.
+ * @throws the file system's error when the folder is there and cannot be read.
+ */
 export function openCacheFiles(
   folder: string,
   key: string,

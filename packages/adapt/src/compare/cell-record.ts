@@ -77,7 +77,8 @@ function readRecord<T>(path: string, schema: z.ZodType<T>): FoundRecord<T> {
   }
   try {
     const { checksum, ...rest } = JSON.parse(text) as Record<string, unknown>
-    if (checksum !== checksumOf(rest)) return { kind: 'damaged', reason: 'its checksum does not fit its content' }
+    if (checksum !== checksumOf(rest))
+      return { kind: 'damaged', reason: 'its checksum does not fit its content' }
     return { kind: 'valid', record: schema.parse(rest) }
   } catch {
     return { kind: 'damaged', reason: 'it is not a record of this version' }
@@ -99,7 +100,12 @@ function checksumOf(record: object): string {
 }
 
 /** Keys that change how a run is told about, kept or cut into work, and not what comes out. */
-const FREE_TRAINING_KEYS = new Set(['logging_steps', 'save_steps', 'save_total_limit', 'resume_from_checkpoint'])
+const FREE_TRAINING_KEYS = new Set([
+  'logging_steps',
+  'save_steps',
+  'save_total_limit',
+  'resume_from_checkpoint',
+])
 const FREE_DATA_KEYS = new Set(['cache_dir', 'num_workers'])
 
 /** The hash of a cell: its config, the content of the files that it reads, and the trunk that it starts from. */

@@ -48,7 +48,8 @@ async function inspectInputs(
         tokenizer: data.tokenizer.hash,
         anchors: withAnchors ? await fingerprintFiles(anchorFiles) : '',
         evaluation: await fingerprintFiles(data.evaluationFiles),
-        model: 'path' in config.model ? await hashModelFolder(resolveConfigPath(baseDir, config.model.path)) : '',
+        model:
+          'path' in config.model ? await hashModelFolder(resolveConfigPath(baseDir, config.model.path)) : '',
       },
       shareBySource: labelShares(data.train),
       evaluationSources: [...evaluationSources],

@@ -97,7 +97,8 @@ export async function planCells(study: Study): Promise<StudyPlan> {
 
 function cutTrunk(study: Study, share: number, totalSteps: number | undefined): number {
   if (totalSteps === undefined) {
-    const message = 'expected training.max_steps in the base config, so that a share of it is known, received none'
+    const message =
+      'expected training.max_steps in the base config, so that a share of it is known, received none'
     throw invalidConfig([study.issueAt(['trunk', 'share'], message)])
   }
   const steps = Math.round(share * totalSteps)

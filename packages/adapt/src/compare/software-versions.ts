@@ -23,7 +23,9 @@ function describeCommit(): string | undefined {
   try {
     const stdio: ['ignore', 'pipe', 'ignore'] = ['ignore', 'pipe', 'ignore']
     const args = ['describe', '--always', '--dirty', '--exclude=*', '--abbrev=12']
-    return execFileSync('git', args, { cwd: here, stdio, encoding: 'utf8', timeout: 10_000 }).trim() || undefined
+    return (
+      execFileSync('git', args, { cwd: here, stdio, encoding: 'utf8', timeout: 10_000 }).trim() || undefined
+    )
   } catch {
     return undefined
   }

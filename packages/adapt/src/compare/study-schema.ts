@@ -44,7 +44,10 @@ export const studySchema = z
       .string()
       .min(1, { error: 'expected a file' })
       .describe('Run config that every cell starts from, relative to the study file.'),
-    seeds: z.array(wholeNumber({ min: 0 })).min(1).describe('Values of training.seed; they pair the arms.'),
+    seeds: z
+      .array(wholeNumber({ min: 0 }))
+      .min(1)
+      .describe('Values of training.seed; they pair the arms.'),
     trunk: z.exactOptional(trunkSchema),
     baseline: z.string().describe('Arm that the others are compared with.'),
     arms: z.record(z.string(), armSchema).describe('What is compared, by name.'),
@@ -66,7 +69,8 @@ export const studySchema = z
       context.addIssue({ code: 'custom', path, message })
     const names = Object.keys(study.arms)
     study.seeds.forEach((seed, i) => {
-      if (study.seeds.indexOf(seed) < i) report(['seeds', i], `expected each seed once, received ${seed} again`)
+      if (study.seeds.indexOf(seed) < i)
+        report(['seeds', i], `expected each seed once, received ${seed} again`)
     })
     if (names.length < 2) report(['arms'], `expected at least two arms, received ${names.length}`)
     if (!names.includes(study.baseline)) {
@@ -90,9 +94,15 @@ export const studySchema = z
       for (const key of Object.keys(study.arms[name]!.set ?? {})) {
         const owner = Object.keys(OWN_KEYS).find((own) => key === own || key.startsWith(`${own}.`))
         if (owner !== undefined) {
-          report(['arms', name, 'set', key], `expected a key that an arm may set, received ${key}: ${OWN_KEYS[owner]}`)
+          report(
+            ['arms', name, 'set', key],
+            `expected a key that an arm may set, received ${key}: ${OWN_KEYS[owner]}`,
+          )
         } else if (study.trunk && TRUNK_KEYS.test(key)) {
-          report(['arms', name, 'set', key], `expected a key that may change after the trunk, received ${key}`)
+          report(
+            ['arms', name, 'set', key],
+            `expected a key that may change after the trunk, received ${key}`,
+          )
         }
       }
     }
@@ -104,7 +114,11 @@ export type StudyConfig = z.output<typeof studySchema>
 export type ArmConfig = StudyConfig['arms'][string]
 
 /** Whether an arm is the oracle or the twin: marked as such, else by its name. */
-export function hasRole(role: 'oracle' | 'twin', name: string, arm: Pick<ArmConfig, 'oracle' | 'twin'>): boolean {
+export function hasRole(
+  role: 'oracle' | 'twin',
+  name: string,
+  arm: Pick<ArmConfig, 'oracle' | 'twin'>,
+): boolean {
   return arm[role] ?? name === role
 }
 

@@ -49,7 +49,10 @@ export function summarizeCell(
   const { arm, seed, hash, config, versions, targets, shareBySource, trunk, folder } = context
   const { steps, cost, figures } = summarize(context, trunk?.cost)
   if (figures.bitsPerByte.size === 0) {
-    throw new HostileFileError('NO_EVALUATION', `${folder}: expected an evaluation in events.jsonl, found none`)
+    throw new HostileFileError(
+      'NO_EVALUATION',
+      `${folder}: expected an evaluation in events.jsonl, found none`,
+    )
   }
   const massBySource = meanMass(steps)
   const total = (bySource: Readonly<Record<string, number>>) =>
@@ -77,7 +80,9 @@ export function summarizeCell(
   }
 }
 
-export function summarizeTrunk(context: SummaryContext & { readonly seed: number; readonly digest: string }): TrunkRecord {
+export function summarizeTrunk(
+  context: SummaryContext & { readonly seed: number; readonly digest: string },
+): TrunkRecord {
   const { seed, hash, digest, versions } = context
   const { steps, cost } = summarize(context, undefined)
   return {

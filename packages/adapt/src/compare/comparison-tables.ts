@@ -48,7 +48,7 @@ function measureTable({ arms, baseline }: Comparison, measure: Measure, place: n
       interval(paired),
       `${paired.below} of ${paired.seeds.length}`,
       Number.isFinite(paired.signFlipP) ? paired.signFlipP.toFixed(3) : NONE,
-      Number.isFinite(paired.detectable) ? paired.detectable.toFixed(4) : NONE,
+      Number.isFinite(paired.detectable) ? paired.detectable.toFixed(5) : NONE,
       paired.headroom === undefined ? NONE : `${(100 * paired.headroom).toFixed(0)} %`,
       paired.verdict,
     ]
@@ -75,8 +75,8 @@ function measureTable({ arms, baseline }: Comparison, measure: Measure, place: n
 /** The floor in a sentence. */
 export function floorText(floor: Measure['floor']): string {
   if (!floor) return 'Floor: not measured.'
-  const spread = Number.isFinite(floor.sd) ? `, sd ${floor.sd.toFixed(4)}` : ''
-  return `Floor: ${floor.largest.toFixed(4)} (largest of ${floor.pairs} twin ${floor.pairs === 1 ? 'difference' : 'differences'}${spread}).`
+  const spread = Number.isFinite(floor.sd) ? `, sd ${floor.sd.toFixed(5)}` : ''
+  return `Floor: ${floor.largest.toFixed(5)} (largest of ${floor.pairs} twin ${floor.pairs === 1 ? 'difference' : 'differences'}${spread}).`
 }
 
 function sourceTable({ arms, measures, baseline }: Comparison): TextTable {
@@ -90,7 +90,7 @@ function sourceTable({ arms, measures, baseline }: Comparison): TextTable {
     about: `Mean difference to ${baseline} in bits per byte; * where it is above the floor and its interval excludes 0.`,
     columns: [{ heading: 'source' }, number('floor'), ...others.map(({ arm }) => number(arm))],
     rows: measures.flatMap(({ name, isGroup, floor }, place) =>
-      isGroup ? [] : [[name, floor?.largest.toFixed(4) ?? NONE, ...others.map((arm) => cell(arm, place))]],
+      isGroup ? [] : [[name, floor?.largest.toFixed(5) ?? NONE, ...others.map((arm) => cell(arm, place))]],
     ),
   }
 }

@@ -41,7 +41,9 @@ async function inspectInputs(
   try {
     const anchorFiles = withAnchors ? await resolveSources(dataSources(config.anchors), baseDir) : []
     const evaluationSources = new Set<string>()
-    for await (const { source } of readDocuments(data.evaluationFiles)) evaluationSources.add(source)
+    if (data.evaluationFiles.length > 0) {
+      for await (const { source } of readDocuments(data.evaluationFiles)) evaluationSources.add(source)
+    }
     return {
       fingerprints: {
         data: data.train.fingerprint,

@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { invalidConfig, suggestName } from '../config/index.js'
-import { ConfigError, NumericError } from '../errors.js'
+import { ConfigError, HostileFileError, NumericError } from '../errors.js'
 import { runTraining, type TrainingOutcome, type TrainingRequest } from '../experiment/index.js'
+import { StopRequest } from '../experiment/stop-request.js'
 import type { StepRecord } from '../record/index.js'
 import {
   type CellRecord,
@@ -93,17 +94,20 @@ export async function runComparison(request: ComparisonRequest): Promise<Compari
     )
   }
   const plan = await planCells(study)
-  return new ComparisonRun(request, plan).run()
+  using comparison = new ComparisonRun(request, plan)
+  return await comparison.run()
 }
 
 const MARKER = 'study.json'
 
-class ComparisonRun {
+class ComparisonRun implements Disposable {
   private readonly onLine: (line: string) => void
   private readonly train: TrainFunction
   private readonly versions = softwareVersions()
   private readonly inspector: InputInspector
   private readonly failures: FailedCell[] = []
+  // One watch over all cells: a signal that comes while one is being finished still counts.
+  private readonly stop = new StopRequest()
   private started = 0
   private toTrain = 0
 
@@ -125,7 +129,7 @@ class ComparisonRun {
     for (const seed of this.plan.seeds) states.push(...(await this.look(seed)))
     for (const { arm, seed, state } of states) {
       if (state === 'damaged')
-        this.onLine(`warning: the record of ${arm}, seed ${seed} is damaged; the cell is done again`)
+        this.onLine(`warning: the record of ${arm}, seed ${seed} is damaged and is made again`)
       if (state === 'changed')
         this.onLine(`${arm}, seed ${seed}: config, data or trunk changed; the cell is done again`)
     }
@@ -150,6 +154,10 @@ class ComparisonRun {
       failures: this.failures,
       warnings: this.plan.warnings,
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.stop[Symbol.dispose]()
   }
 
   private inputs({ config, baseDir }: PlannedRun): Promise<RunInputs> {
@@ -238,20 +246,31 @@ class ComparisonRun {
       const found = readCell(cell.recordPath)
       if (!wanted(cell.arm) || (found.kind === 'valid' && found.record.hash === hash)) continue
       if (!(await this.trainCell(cell, hash))) continue
-      const { targets } = this.request.study.config
-      const { shareBySource } = await this.inputs(cell)
-      const { versions } = this
-      const record = summarizeCell({
-        ...cell,
-        hash,
-        versions,
-        targets,
-        shareBySource,
-        ...(trunk ? { trunk } : {}),
-      })
+      const record = await this.summarize(cell, hash, trunk)
       writeRecord(cell.recordPath, record)
       // Nothing goes on from a finished branch.
       rmSync(join(cell.folder, 'checkpoints'), { recursive: true, force: true })
+    }
+  }
+
+  /** What the cell's run folder says; a run whose log was damaged after its end is done again. */
+  private async summarize(
+    cell: PlannedRun,
+    hash: string,
+    trunk: TrunkRecord | undefined,
+  ): Promise<CellRecord> {
+    const { targets } = this.request.study.config
+    const { shareBySource } = await this.inputs(cell)
+    const { versions } = this
+    const context = { ...cell, hash, versions, targets, shareBySource, ...(trunk ? { trunk } : {}) }
+    try {
+      return summarizeCell(context)
+    } catch (error) {
+      if (!(error instanceof HostileFileError)) throw error
+      this.onLine(`warning: ${error.message}; the cell is done again`)
+      rmSync(cell.folder, { recursive: true, force: true })
+      await this.trainFolder(cell, hash, this.plan.totalSteps)
+      return summarizeCell(context)
     }
   }
 
@@ -291,6 +310,7 @@ class ComparisonRun {
     stopAfterStep?: number,
   ): Promise<void> {
     const { arm, seed, config, baseDir } = run
+    this.stop.throwIfRequested(`between two cells; the same command goes on from ${this.plan.folder}`)
     this.started += 1
     // A trunk whose checkpoint was removed, or a cell whose record turned out stale, may come on top.
     const total = Math.max(this.toTrain, this.started)
@@ -306,6 +326,7 @@ class ComparisonRun {
       config,
       baseDir,
       overwrite: false,
+      stop: this.stop,
       onLine: this.onLine,
       onStep: (record, totalSteps) => this.request.onStep?.(record, lastStep ?? totalSteps),
       ...(stopAfterStep === undefined ? {} : { stopAfterStep }),

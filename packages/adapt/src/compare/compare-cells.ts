@@ -193,7 +193,7 @@ function cautionsOf(
   const tested = arms.filter(({ role }) => role === undefined).length * measures.length
   if (pairs > 1 && tested > 1) {
     cautions.push(
-      `${tested} differences are shown: about one in twenty 95 % intervals excludes 0 by chance alone. The first group is the primary one.`,
+      `${tested} differences are shown: about one in twenty 95 % intervals excludes 0 by chance alone.${measures[0]?.isGroup ? ` ${measures[0].name} is the primary one.` : ''}`,
     )
   }
   if (missing.length > 0) {

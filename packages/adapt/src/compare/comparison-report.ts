@@ -18,6 +18,7 @@ figcaption { font-size: 13px; margin: 0 0 4px; }
 figcaption strong { color: var(--text); font-size: 14px; }
 td.text, th.text { text-align: left; font: inherit; }
 td.text { white-space: nowrap; }
+ul.caution { padding-left: 32px; }
 `
 
 /**
@@ -86,7 +87,7 @@ ${groups.length > 0 ? html`<details><summary>Every source</summary>${charts(sour
 
 const WIDTH = 560
 const LABEL_WIDTH = 132
-const RIGHT = 16
+const RIGHT = 28
 const TOP = 6
 const ROW_HEIGHT = 30
 const AXIS_HEIGHT = 30
@@ -118,7 +119,7 @@ function renderForest(comparison: Comparison, measure: Measure): Html {
     renderRow(arm, place, { x, y: TOP + (i + 0.5) * ROW_HEIGHT, color: i % 8 }),
   )
   const label = `${measure.name}: differences to ${comparison.baseline}`
-  return html`<figure><figcaption><strong>${visibleText(measure.name)}</strong> ${measure.isGroup ? visibleText(measure.sources.join(', ')) : ''} \u00b7 ${floorText(floor)}</figcaption>
+  return html`<figure><figcaption><strong>${visibleText(measure.name)}</strong> ${measure.isGroup ? visibleText(`${measure.sources.join(', ')} \u00b7`) : ''} ${floorText(floor)}</figcaption>
 <svg class="dots" viewBox="0 0 ${WIDTH} ${bottom + AXIS_HEIGHT}" role="img" aria-label="${visibleText(label)}">${band}${grid}${rows}</svg></figure>`
 }
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadStudy } from './load-study.js'
 import { planCells } from './plan-cells.js'
@@ -92,6 +93,13 @@ describe('a study file', () => {
 })
 
 describe('planCells', () => {
+  it('takes the study that ships with the project', async () => {
+    const study = await loadStudy(fileURLToPath(new URL('../../../../examples/study.yaml', import.meta.url)))
+    const { seeds, warnings } = await planCells(study)
+    expect(seeds.map(({ cells }) => cells.length)).toEqual([6, 6, 6])
+    expect(warnings).toEqual([])
+  })
+
   it('gives every arm every seed, a branch from the trunk, and a decay from there on', async () => {
     const { seeds, trunkSteps } = await plan(STUDY)
     expect(trunkSteps).toBe(40)

@@ -52,6 +52,7 @@ export interface ComparedArm {
   readonly seconds: number
 }
 
+/** What the finished cells of a study say. */
 export interface Comparison {
   readonly baseline: string
   readonly seeds: readonly number[]

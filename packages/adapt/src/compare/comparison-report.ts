@@ -50,6 +50,7 @@ export function writeComparisonReport({
   return path
 }
 
+/** The page that {@link writeComparisonReport} writes, as HTML. All names are shown as text, never read as markup. */
 export function renderComparisonPage(comparison: Comparison): string {
   const groups = comparison.measures.filter(({ isGroup }) => isGroup)
   const charts = (some: readonly Measure[]) =>

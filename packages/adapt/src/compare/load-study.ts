@@ -7,12 +7,14 @@ import { parseYaml } from '../config/parse-yaml.js'
 import { printable } from '../dataset/index.js'
 import { type StudyConfig, studyJsonSchema, studySchema } from './study-schema.js'
 
+/** How a study file is read. */
 export interface LoadStudyOptions {
   /** `base.KEY=VALUE` sets a key of every cell's run config, `KEY=VALUE` one of the study. */
   readonly set?: readonly string[]
   readonly env?: Environment
 }
 
+/** A checked study file, and what is needed to find and load its run configs. */
 export interface Study {
   readonly config: StudyConfig
   /** The run config that cells start from. Absolute. */

@@ -36,6 +36,7 @@ export interface CellStart {
   readonly lastStep: number | undefined
 }
 
+/** What to train of a study, and who is told. */
 export interface ComparisonRequest {
   readonly study: Study
   /** Train the cells of these arms only; the others count when they are finished. */
@@ -55,12 +56,14 @@ export interface CellState {
   readonly state: 'finished' | 'to do' | 'changed' | 'damaged'
 }
 
+/** A cell whose training ended because its numbers were not finite. */
 export interface FailedCell {
   readonly arm: string
   readonly seed: number
   readonly message: string
 }
 
+/** What a call found, trained and compared. */
 export interface ComparisonOutcome {
   readonly folder: string
   readonly states: readonly CellState[]

@@ -111,6 +111,7 @@ export const studySchema = z
 
 /** A checked study with every default filled in. */
 export type StudyConfig = z.output<typeof studySchema>
+/** One arm: a method and further keys of the run config. */
 export type ArmConfig = StudyConfig['arms'][string]
 
 /** Whether an arm is the oracle or the twin: marked as such, else by its name. */

@@ -6,6 +6,7 @@ import type { Gate } from './gate.js'
 /** What a step leaves of the sums before it. */
 const DECAY = 0.99
 
+/** What {@link CollapsedGate} knows of the training data. */
 export interface CollapsedGateOptions {
   /** Number of the source of the sample with this dense index. */
   readonly sourceIndex: (index: number) => number

@@ -10,6 +10,7 @@ const MAX_GROUPS = 10
 /** Smaller groups would leave too many samples with a weight of their own. */
 const MIN_GROUP_SIZE = 4
 
+/** What {@link ShuffledGate} draws with, and what it knows of the training data. */
 export interface ShuffledGateOptions {
   readonly seed: number
   /** Tokens of the sample with this dense index. */

@@ -2,6 +2,7 @@ import { type Tensor, tensor } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
 import { NO_STATE, type Signal } from './signal.js'
 
+/** The table of {@link createSourceSignal}. */
 export interface SourceSignalOptions {
   /** Score by name of the source. */
   readonly table: Readonly<Record<string, number>>

@@ -67,6 +67,7 @@ export interface NoiseFloor {
   readonly pairs: number
 }
 
+/** The floor that a twin's differences set. */
 export function noiseFloor(twin: PairedSummary): NoiseFloor {
   return {
     largest: Math.max(...twin.differences.map(Math.abs)),
@@ -75,6 +76,7 @@ export function noiseFloor(twin: PairedSummary): NoiseFloor {
   }
 }
 
+/** What may be said of a difference; see {@link judge}. */
 export type Verdict =
   | 'one seed: no conclusion'
   | 'below the floor'

@@ -54,7 +54,7 @@ export function summarizeCell(
       `${folder}: expected an evaluation in events.jsonl, found none`,
     )
   }
-  const massBySource = meanMass(steps)
+  const massBySource = Object.fromEntries(figures.massBySource)
   const total = (bySource: Readonly<Record<string, number>>) =>
     targets.length === 0 ? null : targets.reduce((sum, target) => sum + (bySource[target] ?? 0), 0)
   const targetMass = total(massBySource)
@@ -95,15 +95,6 @@ export function summarizeTrunk(
     versions: { ...versions },
     finished: new Date().toISOString(),
   }
-}
-
-function meanMass(steps: readonly StepRecord[]): Record<string, number> {
-  const taken = steps.filter(({ skipped }) => !skipped)
-  const sums: Record<string, number> = {}
-  for (const { massBySource } of taken) {
-    for (const [source, mass] of Object.entries(massBySource)) sums[source] = (sums[source] ?? 0) + mass
-  }
-  return Object.fromEntries(Object.entries(sums).map(([source, sum]) => [source, sum / taken.length]))
 }
 
 function addCosts(a: RunCost, b: RunCost): RunCost {

@@ -1,5 +1,6 @@
 /** Folders of packages/adapt/src in their order: each imports only from those before it (and errors.ts). */
 export const adaptFolders = [
+  'statistics',
   'dataset',
   'contamination',
   'tokenize',
@@ -16,11 +17,13 @@ export const adaptFolders = [
   'report',
   'config',
   'experiment',
+  'compare',
   'cli',
 ]
 
 /** Folders that must load without the engine. */
 export const engineFreeFolders = [
+  'statistics',
   'dataset',
   'contamination',
   'tokenize',

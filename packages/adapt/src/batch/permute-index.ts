@@ -69,7 +69,7 @@ export function createPermutation(key: PermutationKey): (i: number) => number {
 }
 
 /** Random 32-bit numbers that depend on every bit of the seeds (integers up to 2^53). */
-function createStream(seeds: readonly number[]): () => number {
+export function createStream(seeds: readonly number[]): () => number {
   let state = 0x243f6a88
   for (const seed of seeds) {
     state = mix32(state ^ mix32(seed + 0x9e3779b9))

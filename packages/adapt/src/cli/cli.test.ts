@@ -9,6 +9,7 @@ import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
 const BIN = fileURLToPath(new URL('../../bin/adapt.mjs', import.meta.url))
 const VERBS = [
   'train',
+  'compare',
   'eval',
   'what-if',
   'report',

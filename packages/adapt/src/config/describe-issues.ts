@@ -13,14 +13,27 @@ export interface DescribedIssue {
   readonly message: string
 }
 
-/** Puts zod's issues into sentences that say what was expected, what was received and the nearest name. */
-export function describeIssues(issues: readonly ZodIssue[], input: unknown): readonly DescribedIssue[] {
-  return issues.flatMap((issue) => describeIssue(issue, [], input))
+/** What the issues are about: the value that was checked, and the JSON Schema that hints look for names in. */
+interface Checked {
+  readonly input: unknown
+  readonly schema: () => JsonSchema
 }
 
-function describeIssue(issue: ZodIssue, base: readonly PropertyKey[], input: unknown): DescribedIssue[] {
+/**
+ * Puts zod's issues into sentences that say what was expected, what was received and the nearest name.
+ * @param schema  JSON Schema of the value; default: that of a run's config.
+ */
+export function describeIssues(
+  issues: readonly ZodIssue[],
+  input: unknown,
+  schema: () => JsonSchema = cachedSchema,
+): readonly DescribedIssue[] {
+  return issues.flatMap((issue) => describeIssue(issue, [], { input, schema }))
+}
+
+function describeIssue(issue: ZodIssue, base: readonly PropertyKey[], checked: Checked): DescribedIssue[] {
   const path = [...base, ...issue.path]
-  const received = valueAt(input, path)
+  const received = valueAt(checked.input, path)
   const say = (expected: string, hint = ''): DescribedIssue[] => [
     { path, at: 'value', message: `${expected}, received ${describeValue(received)}${hint}` },
   ]
@@ -29,10 +42,10 @@ function describeIssue(issue: ZodIssue, base: readonly PropertyKey[], input: unk
       return issue.keys.map((key, i) => ({
         path: [...path, key],
         at: 'key',
-        message: `expected a known key, received ${describeValue(key)}${i < MAX_LISTED_ISSUES ? keyHint(key, path) : ''}`,
+        message: `expected a known key, received ${describeValue(key)}${i < MAX_LISTED_ISSUES ? keyHint(key, path, checked.schema()) : ''}`,
       }))
     case 'invalid_union':
-      return describeUnion(issue.errors, path, input, received)
+      return describeUnion(issue.errors, path, checked, received)
     case 'invalid_value': {
       const values = issue.values.map(String)
       const hint = typeof received === 'string' ? suggestName(received, values) : ''
@@ -65,7 +78,7 @@ const TYPES: Readonly<Record<string, string>> = {
 function describeUnion(
   branches: readonly (readonly ZodIssue[])[],
   path: readonly PropertyKey[],
-  input: unknown,
+  checked: Checked,
   received: unknown,
 ): DescribedIssue[] {
   const fitting = branches.filter(
@@ -73,9 +86,9 @@ function describeUnion(
   )
   if (fitting.length > 0) {
     const best = fitting.reduce((a, b) => (countProblems(b) < countProblems(a) ? b : a))
-    return best.flatMap((issue) => describeIssue(issue, path, input))
+    return best.flatMap((issue) => describeIssue(issue, path, checked))
   }
-  const parts = branches.map((issues) => describeIssue(issues[0]!, path, input)[0]!.message)
+  const parts = branches.map((issues) => describeIssue(issues[0]!, path, checked)[0]!.message)
   const expected = parts.map((part) => part.replace(/^expected /, '').replace(/, received [\s\S]*$/, ''))
   const values = branches
     .flat()
@@ -99,8 +112,7 @@ function listValues(values: readonly string[]): string {
 }
 
 /** Nearest key of the same mapping, else the same key elsewhere in the config, else the keys there are. */
-function keyHint(key: string, path: readonly PropertyKey[]): string {
-  const schema = cachedSchema()
+function keyHint(key: string, path: readonly PropertyKey[], schema: JsonSchema): string {
   const known = keysAt(schema, path)
   if (known.includes(key)) return ` (it does not go together with the other keys of ${path.join('.')})`
   const near = suggestName(key, known)
@@ -117,7 +129,7 @@ function cachedSchema(): JsonSchema {
   return schemaForHints
 }
 
-type JsonSchema = {
+export type JsonSchema = {
   readonly properties?: Record<string, JsonSchema>
   readonly items?: JsonSchema
   readonly anyOf?: JsonSchema[]

@@ -162,7 +162,7 @@ learning_rate: 3
       'run.yaml:2:12: tokenizer: expected text, received 5',
       'run.yaml:4:10: data.train: expected at least one entry, received a list',
       'run.yaml:5:15: data.max_length: expected a whole number in [2, 1048576], received 0',
-      'run.yaml:6:9: method: expected one of "uniform", "adapt", "adapt-paper", "adapt-calibrated" or a mapping, received "adatp" (did you mean "adapt"?)',
+      'run.yaml:6:9: method: expected one of "uniform", "adapt", "adapt-paper", "adapt-calibrated", "twin" or a mapping, received "adatp" (did you mean "adapt"?)',
       'run.yaml:8:3: training.learning_rat: expected a known key, received "learning_rat" (did you mean "learning_rate"?)',
       'run.yaml:9:18: training.learning_rate: expected a number > 0, received .nan',
       'run.yaml:10:15: training.adam_beta2: expected a number in [0, 1), received 1',

@@ -81,7 +81,7 @@ export function parseConfigText(text: string, file: string, options: LoadConfigO
 }
 
 /** Where a path stands: its own key or value, else the nearest mapping around it. */
-function locate(
+export function locate(
   places: ParsedYaml['places'],
   path: readonly PropertyKey[],
   at: 'key' | 'value',
@@ -97,7 +97,8 @@ function locate(
   return { where: '', path: dotted, message }
 }
 
-async function readConfigText(path: string): Promise<string> {
+/** The text of a config file. @throws {ConfigError} FILE_NOT_FOUND, FILE_NOT_READABLE, FILE_TOO_LARGE, INVALID_CONFIG. */
+export async function readConfigText(path: string): Promise<string> {
   const shown = printable(path)
   const chunks: Buffer[] = []
   try {

@@ -8,8 +8,10 @@ const steps = () => wholeNumber({ min: 1, max: 1_000_000_000 })
 const signalSchema = z
   .strictObject({
     kind: z
-      .exactOptional(z.enum(['model-embedding', 'constant']))
-      .describe('What is measured: similarity of model embeddings to the anchors, or the constant 1.'),
+      .exactOptional(z.enum(['model-embedding', 'constant', 'random', 'source']))
+      .describe(
+        'What is measured: similarity of model embeddings to the anchors; controls: the constant 1, a random number, a number per source.',
+      ),
     pooling: z
       .exactOptional(z.enum(['position_weighted', 'mean', 'last']))
       .describe('How the hidden states of a sample become one vector. Default position_weighted.'),
@@ -58,14 +60,20 @@ const signalSchema = z
     score_eval: z
       .exactOptional(z.boolean())
       .describe('Score by an own forward pass without dropout; costs 2N FLOPs per token. Default false.'),
+    table: z
+      .exactOptional(z.record(z.string().min(1), realNumber()))
+      .describe('source: score by name of the source.'),
+    default: z.exactOptional(realNumber()).describe('source: score of the other sources. Default 1.'),
   })
   .describe('Signal: what is measured for each sample.')
 
 const gateSchema = z
   .strictObject({
     kind: z
-      .exactOptional(z.enum(['identity', 'sigmoid', 'softmax', 'calibrated-sigmoid']))
+      .exactOptional(z.enum(['identity', 'linear', 'sigmoid', 'softmax', 'calibrated-sigmoid']))
       .describe('How a score becomes a weight.'),
+    offset: z.exactOptional(realNumber()).describe('linear: weight of a score of 0. Default 1.'),
+    slope: z.exactOptional(realNumber()).describe('linear: weight per unit of the score. Default 1.'),
     temperature: z
       .exactOptional(realNumber({ above: 0 }))
       .describe('sigmoid, softmax: divides the score; larger is closer to uniform. Default 1.'),
@@ -93,6 +101,12 @@ const methodMapping = z.strictObject({
   signal: z.exactOptional(signalSchema),
   gate: z.exactOptional(gateSchema),
   apply: z.exactOptional(z.literal('loss')).describe('What the weight multiplies. Default loss.'),
+  shuffle: z
+    .exactOptional(z.boolean())
+    .describe('Control: deal the weights of each step out anew among samples of like length. Default false.'),
+  collapse: z
+    .exactOptional(z.literal('source'))
+    .describe('Control: give each sample the mean weight of its source.'),
   normalizer: z
     .exactOptional(z.enum(NORMALIZERS))
     .describe(

@@ -192,6 +192,14 @@ describe('a method', () => {
     )
   })
 
+  it('has one control at most around its gate, and none when it is switched off', () => {
+    expect(resolve({ preset: 'adapt', shuffle: true })).toMatchObject({ shuffle: true })
+    expect(resolve({ preset: 'adapt', shuffle: false })).toEqual(resolve('adapt'))
+    expect(refusal(config({ method: { shuffle: true, collapse: 'source' } }))).toMatch(
+      /method\.collapse: expected one control, shuffle or collapse, received both/,
+    )
+  })
+
   it('chooses the normaliser from the data, and divides by the count for the paper', () => {
     expect(resolveNormalizer(resolve('adapt'), true)).toBe('token.wmean')
     expect(resolveNormalizer(resolve('adapt'), false)).toBe('sample.wmean')
@@ -206,6 +214,7 @@ const notFinite = fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.N
 const negative = fc.double({ max: -Number.MIN_VALUE, noNaN: true })
 const real = (...bad: fc.Arbitrary<unknown>[]) =>
   fc.oneof(notFinite, negative, fc.string(), fc.constant(null), ...bad)
+const noNumber = fc.oneof(notFinite, fc.string(), fc.constant(null))
 const atLeast = (value: number) => fc.double({ min: value, noNaN: true })
 const fraction = fc.double({ min: 0, max: 1e6, noNaN: true }).filter((value) => !Number.isInteger(value))
 const zero = fc.constant(0)
@@ -232,6 +241,9 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'method.signal.refresh_max': real(zero, fraction),
   'method.signal.lse_beta': real(zero, above(1e6)),
   'method.signal.centroid_ema': real(zero, above(1)),
+  'method.signal.default': noNumber,
+  'method.gate.offset': noNumber,
+  'method.gate.slope': noNumber,
   'method.gate.temperature': real(zero),
   'method.gate.w_min': real(),
   'method.gate.w_max': real(zero),

@@ -95,6 +95,10 @@ function validateMethod({ method, anchors }: RunConfig): CrossFieldIssue[] {
     issues.push({ path: ['anchors'], message })
   }
   const { gate, signal } = method
+  if (method.shuffle && method.collapse) {
+    const message = 'expected one control, shuffle or collapse, received both'
+    issues.push({ path: ['method', 'collapse'], message })
+  }
   if (signal.kind === 'model-embedding') {
     const rebuilt = signal.center
       ? 'center: true'

@@ -90,7 +90,12 @@ export function buildTrainer(
       `data.max_length: ${config.data.max_length} is more than the model's max_position_embeddings (${model.config.maxPositionEmbeddings})`,
     )
   }
-  const method = createMethod(config.method, { ...plan, isPlainText: data.isPlainText })
+  const method = createMethod(config.method, {
+    ...plan,
+    isPlainText: data.isPlainText,
+    seed: training.seed,
+    dataset: data.train,
+  })
   const trainer = new Trainer(model, method, data.anchors, {
     totalSteps: plan.totalSteps,
     learningRate: training.learning_rate,

@@ -31,6 +31,8 @@ export interface TrainingRequest {
   readonly overwrite: boolean
   /** Save a checkpoint after this many steps and return, as a trunk does that others branch from. */
   readonly stopAfterStep?: number
+  /** Who else may ask for the stop and watches signals over several runs; default: the run watches them itself. */
+  readonly stop?: StopRequest
   /** Events worth a line: refreshes, evaluations, alerts. */
   readonly onLine: (line: string) => void
   /** Called once per optimiser step. */
@@ -59,7 +61,8 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   const { config, baseDir, onLine } = request
   const runFolder = resolve(config.output_dir)
   using _lock = RunLock.acquire(runFolder)
-  using stop = new StopRequest()
+  using ownStop = request.stop ? undefined : new StopRequest()
+  const stop = request.stop ?? ownStop!
   const kind = inspectRunFolder(runFolder, request.overwrite)
   const start =
     (kind === 'continue'

@@ -80,6 +80,12 @@ function requireSameScores(recorded: RunConfig, changed: RunConfig, set: readonl
         'and a preset with the same signal can',
     )
   }
+  const control = (['shuffle', 'collapse'] as const).find((name) => before[name] ?? after[name])
+  if (control !== undefined) {
+    refuse(
+      `method.${control} draws on the lengths or sources of the training data, which only a training run has`,
+    )
+  }
   const key = differingKey(before.signal, after.signal)
   if (key !== undefined) {
     refuse(

@@ -143,6 +143,7 @@ describe('what a ledger cannot tell', () => {
       ['method.preset=uniform'],
       'method.signal.kind was model-embedding',
     ],
+    ['shuffled weights', 'sigmoid', ['method.shuffle=true'], 'method.shuffle draws on the lengths'],
     ['a run without scores', 'plain', ['method.gate.kind=sigmoid'], 'this run measured nothing'],
   ])('is refused with its reason: %s', async (_, run, set, reason) => {
     const error = await refused(run, set)

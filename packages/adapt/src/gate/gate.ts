@@ -7,8 +7,11 @@ import type { Calibration } from './calibration.js'
  */
 export interface Gate {
   readonly needs: 'none' | 'step'
-  /** float32 [S] -> float32 [S], detached. Belongs to the current scope. */
-  weights(score_S: Tensor): Tensor
+  /**
+   * float32 [S] -> float32 [S], detached. Belongs to the current scope.
+   * @param index_S  Dense indexes of the samples; always given to a gate that needs `step`.
+   */
+  weights(score_S: Tensor, index_S?: readonly number[]): Tensor
   /** The step's scores (samples with labels, all ranks), after the update. Returns new constants when they changed. */
   observe?(scores: Float64Array, step: number): Calibration | undefined
   /** Scores of recent samples under a refreshed signal: what was observed before means something else now. */

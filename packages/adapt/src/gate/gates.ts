@@ -1,4 +1,16 @@
-import { clamp, div, full, mul, noGrad, scope, sigmoid, softmax, sub, type Tensor } from '@adapt-ts/torch'
+import {
+  add,
+  clamp,
+  div,
+  full,
+  mul,
+  noGrad,
+  scope,
+  sigmoid,
+  softmax,
+  sub,
+  type Tensor,
+} from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
 import { type Calibration, ScoreHistogram, solveTau } from './calibration.js'
 import type { Gate } from './gate.js'
@@ -14,6 +26,15 @@ function requirePositive(name: string, value: number): void {
 /** w = max(s, 0): a negative score must not turn descent into ascent. */
 export function createIdentityGate(): Gate {
   return { needs: 'none', weights: (score_S) => detached(() => clamp(score_S, 0, null)), ...stateless }
+}
+
+/** w = max(offset + slope s, 0). With a small slope: weights that hardly differ, as a twin run has them. */
+export function createLinearGate({ offset = 1, slope = 1 } = {}): Gate {
+  return {
+    needs: 'none',
+    weights: (score_S) => detached(() => clamp(add(mul(score_S, slope), offset), 0, null)),
+    ...stateless,
+  }
 }
 
 /**

@@ -5,11 +5,14 @@ export {
   solveTau,
   type WeightedScores,
 } from './calibration.js'
+export { CollapsedGate, type CollapsedGateOptions } from './collapsed-gate.js'
 export type { Gate } from './gate.js'
 export {
   type CalibratedGateOptions,
   CalibratedSigmoidGate,
   createIdentityGate,
+  createLinearGate,
   createSigmoidGate,
   createSoftmaxGate,
 } from './gates.js'
+export { ShuffledGate, type ShuffledGateOptions } from './shuffled-gate.js'

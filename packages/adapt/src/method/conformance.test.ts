@@ -17,8 +17,17 @@ const SAMPLES: readonly TestSample[] = [6, 3, 9, 3, 5, 4, 7].map((length, i) => 
   tokens: draw(length),
   labelsFrom: 1 + (i % 2),
   id: `sample-${i}`,
+  index: i,
+  source: i % 3 === 0 ? 'a' : 'b',
 }))
-const UNLABELLED: TestSample = { tokens: draw(4), labelsFrom: 4, id: 'unlabelled' }
+const UNLABELLED: TestSample = { tokens: draw(4), labelsFrom: 4, id: 'unlabelled', index: 7 }
+const ALL = [...SAMPLES, UNLABELLED]
+/** What controls ask of the training data. */
+const dataset = {
+  sources: ['a', 'b', 's'],
+  sourceIndex: (index: number) => ['a', 'b', 's'].indexOf(ALL[index]!.source ?? 's'),
+  length: (index: number) => ALL[index]!.tokens.length,
+}
 const anchors = [
   batchOf(
     [5, 3, 8].map((length, i) => [
@@ -36,6 +45,8 @@ const context: SignalContext = { collective: distributed.singleProcess, anchors,
 /** Every kind of signal and gate that the registries hold, with options that change their course. */
 const SIGNALS: Readonly<Record<SignalConfig['kind'], readonly MethodInput['signal'][]>> = {
   constant: [{ kind: 'constant' }],
+  random: [{ kind: 'random' }],
+  source: [{ kind: 'source', table: { a: 0.25 }, default: 0.75 }],
   'model-embedding': [
     { kind: 'model-embedding', refresh_every: 2 },
     { kind: 'model-embedding', refresh_every: 2, center: true, pooling: 'mean' },
@@ -64,6 +75,7 @@ const SIGNALS: Readonly<Record<SignalConfig['kind'], readonly MethodInput['signa
 }
 const GATES: Readonly<Record<GateConfig['kind'], MethodInput['gate']>> = {
   identity: { kind: 'identity' },
+  linear: { kind: 'linear', offset: 0.5, slope: 0.5 },
   sigmoid: { kind: 'sigmoid', temperature: 0.1 },
   softmax: { kind: 'softmax', temperature: 0.1 },
   'calibrated-sigmoid': { kind: 'calibrated-sigmoid', ess: 0.8, warmup_ratio: 0.2, update_every: 2 },
@@ -78,7 +90,13 @@ class Course {
     const config = resolveMethod(input, (path, message) => {
       throw new Error(`${path.join('.')}: ${message}`)
     })
-    this.method = createMethod(config, { totalSteps: 10, stepsPerEpoch: 5, isPlainText: true })
+    this.method = createMethod(config, {
+      totalSteps: 10,
+      stepsPerEpoch: 5,
+      isPlainText: true,
+      seed: 5,
+      dataset,
+    })
   }
 
   /** One optimiser step: scores and weights by sample id. */
@@ -121,8 +139,15 @@ const past = [
 const COMBINATIONS = Object.values(SIGNALS)
   .flat()
   .flatMap((signal) => Object.values(GATES).map((gate) => ({ signal: signal!, gate: gate! })))
+const CONTROLS = [{ shuffle: true }, { collapse: 'source' }] as const
+const CONTROLLED = (['sigmoid', 'softmax', 'calibrated-sigmoid'] as const).flatMap((kind) =>
+  CONTROLS.map((control) => ({ signal: SIGNALS['model-embedding'][1]!, gate: GATES[kind]!, ...control })),
+)
 
-describe.each(COMBINATIONS)('$signal with $gate', (input) => {
+describe.each<MethodInput>([
+  ...COMBINATIONS,
+  ...CONTROLLED,
+])('$signal with $gate, shuffle: $shuffle, collapse: $collapse', (input) => {
   const started = () => {
     const course = new Course(input)
     for (let n = 0; n < 4; n++) course.run(past)

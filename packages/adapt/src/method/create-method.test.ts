@@ -13,7 +13,7 @@ describe('createMethod', () => {
   it.each(METHOD_PRESETS)('builds the preset %s', (preset) => {
     const method = createMethod(resolve({ preset }), context)
     expect(method).toMatchObject({ name: preset, apply: 'loss' })
-    expect(method.signal.needs).toEqual({ anchors: preset !== 'uniform', separateForward: false })
+    expect(method.signal.needs).toEqual({ anchors: preset.startsWith('adapt'), separateForward: false })
     expect(method.gate.needs).toBe('none')
     method.signal.dispose()
   })

@@ -1,12 +1,22 @@
 import { ConfigError } from '../errors.js'
 import {
   CalibratedSigmoidGate,
+  CollapsedGate,
   createIdentityGate,
+  createLinearGate,
   createSigmoidGate,
   createSoftmaxGate,
   type Gate,
+  ShuffledGate,
 } from '../gate/index.js'
-import { createConstantSignal, ModelEmbeddingSignal, type Signal } from '../signal/index.js'
+import {
+  createConstantSignal,
+  createRandomSignal,
+  createSourceSignal,
+  ModelEmbeddingSignal,
+  type Signal,
+} from '../signal/index.js'
+import type { TokenDataset } from '../tokenize/index.js'
 import type { Method } from './method.js'
 import {
   type GateConfig,
@@ -28,6 +38,10 @@ export interface MethodContext {
   readonly stepsPerEpoch: number
   /** Whether every training record is plain text (else prompts are masked). */
   readonly isPlainText: boolean
+  /** Seed of what a method draws at random. Default 0. */
+  readonly seed?: number
+  /** The training data, for methods that look at sources or lengths. */
+  readonly dataset?: Pick<TokenDataset, 'sources' | 'sourceIndex' | 'length'>
 }
 
 type Factory<Config, Made> = (config: Config, context: MethodContext) => Made
@@ -38,6 +52,9 @@ type Registry<Config extends { kind: string }, Made> = {
 /** Every signal there is, by its config kind. */
 const SIGNALS: Registry<SignalConfig, Signal> = {
   constant: () => createConstantSignal(),
+  random: (_, { seed = 0 }) => createRandomSignal({ seed }),
+  source: ({ table, default: fallback }, { dataset }) =>
+    createSourceSignal({ table, default: fallback, ...(dataset ? { sources: dataset.sources } : {}) }),
   'model-embedding': (config, { stepsPerEpoch }) =>
     new ModelEmbeddingSignal({
       pooling: config.pooling,
@@ -59,6 +76,7 @@ const SIGNALS: Registry<SignalConfig, Signal> = {
 /** Every gate there is, by its config kind. */
 const GATES: Registry<GateConfig, Gate> = {
   identity: () => createIdentityGate(),
+  linear: ({ offset, slope }) => createLinearGate({ offset, slope }),
   sigmoid: ({ temperature, w_min, w_max }) => createSigmoidGate({ temperature, wMin: w_min, wMax: w_max }),
   softmax: ({ temperature }) => createSoftmaxGate({ temperature }),
   'calibrated-sigmoid': ({ ess, edr, update_every, warmup_ratio }, { totalSteps }) =>
@@ -124,8 +142,26 @@ function assemble(config: MethodConfig, context: MethodContext): Method {
   return {
     name: config.preset,
     signal: makeSignal(config.signal, context),
-    gate: createGate(config.gate, context),
+    gate: controlGate(createGate(config.gate, context), config, context),
     apply: config.apply,
     normalizer: resolveNormalizer(config, context.isPlainText),
   }
+}
+
+/** The gate, or a control around it that takes its aim away. */
+function controlGate(gate: Gate, { shuffle, collapse }: MethodConfig, context: MethodContext): Gate {
+  if (shuffle === undefined && collapse === undefined) return gate
+  const { dataset, seed = 0 } = context
+  if (!dataset) {
+    const key = shuffle ? 'shuffle' : 'collapse'
+    throw new ConfigError(
+      'NEEDS_DATA',
+      `method.${key}: expected the training data to be at hand, received none`,
+    )
+  }
+  if (shuffle) return new ShuffledGate(gate, { seed, length: (index) => dataset.length(index) })
+  return new CollapsedGate(gate, {
+    sourceIndex: (index) => dataset.sourceIndex(index),
+    numSources: dataset.sources.length,
+  })
 }

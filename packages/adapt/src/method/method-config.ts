@@ -1,11 +1,19 @@
 /** Ids of the built-in compositions of signal and gate. */
-export const METHOD_PRESETS = ['uniform', 'adapt', 'adapt-paper', 'adapt-calibrated'] as const
+export const METHOD_PRESETS = ['uniform', 'adapt', 'adapt-paper', 'adapt-calibrated', 'twin'] as const
 /** Id of a built-in method. */
 export type MethodPreset = (typeof METHOD_PRESETS)[number]
 
 /** A signal with every option: what is measured for each sample. */
 export type SignalConfig =
   | { readonly kind: 'constant' }
+  | { readonly kind: 'random' }
+  | {
+      readonly kind: 'source'
+      /** Score by name of the source. */
+      readonly table: Readonly<Record<string, number>>
+      /** Score of the other sources. */
+      readonly default: number
+    }
   | {
       readonly kind: 'model-embedding'
       readonly pooling: 'position_weighted' | 'mean' | 'last'
@@ -31,6 +39,7 @@ export type SignalConfig =
 /** A gate with every option: how a score becomes a weight. */
 export type GateConfig =
   | { readonly kind: 'identity' }
+  | { readonly kind: 'linear'; readonly offset: number; readonly slope: number }
   | { readonly kind: 'sigmoid'; readonly temperature: number; readonly w_min: number; readonly w_max: number }
   | { readonly kind: 'softmax'; readonly temperature: number }
   | {
@@ -54,6 +63,10 @@ export interface MethodConfig {
   readonly signal: SignalConfig
   readonly gate: GateConfig
   readonly apply: 'loss'
+  /** Control: the weights of every step are dealt out anew among its samples. */
+  readonly shuffle?: true
+  /** Control: every sample gets the mean weight of its source. */
+  readonly collapse?: 'source'
   /** Absent: chosen from the data by {@link resolveNormalizer}. */
   readonly normalizer?: Normalizer
 }
@@ -64,12 +77,16 @@ export interface MethodInput {
   readonly signal?: Readonly<Record<string, unknown>> & { readonly kind?: SignalConfig['kind'] }
   readonly gate?: Readonly<Record<string, unknown>> & { readonly kind?: GateConfig['kind'] }
   readonly apply?: 'loss'
+  readonly shuffle?: boolean
+  readonly collapse?: 'source'
   readonly normalizer?: Normalizer
 }
 
 // Defaults per kind. The constants are those of the paper where it gives them (temperature 1), else measured ones.
 const SIGNALS: { readonly [K in SignalConfig['kind']]: Extract<SignalConfig, { kind: K }> } = {
   constant: { kind: 'constant' },
+  random: { kind: 'random' },
+  source: { kind: 'source', table: {}, default: 1 },
   'model-embedding': {
     kind: 'model-embedding',
     pooling: 'position_weighted',
@@ -90,6 +107,7 @@ const SIGNALS: { readonly [K in SignalConfig['kind']]: Extract<SignalConfig, { k
 
 const GATES: { readonly [K in GateConfig['kind']]: Extract<GateConfig, { kind: K }> } = {
   identity: { kind: 'identity' },
+  linear: { kind: 'linear', offset: 1, slope: 1 },
   sigmoid: { kind: 'sigmoid', temperature: 1, w_min: 0, w_max: 1 },
   softmax: { kind: 'softmax', temperature: 1 },
   'calibrated-sigmoid': {
@@ -110,6 +128,8 @@ const PRESETS: Readonly<Record<MethodPreset, { readonly signal: SignalConfig; re
       signal: { ...SIGNALS['model-embedding'], center: true },
       gate: GATES['calibrated-sigmoid'],
     },
+    // The uniform run but for a disturbance that means nothing: the least difference that two runs can have.
+    twin: { signal: SIGNALS.random, gate: { ...GATES.linear, slope: 1e-6 } as GateConfig },
   }
 
 /**
@@ -127,8 +147,15 @@ export function resolveMethod(
     // w^2 <= w on [0, 1], so a mean weight at or above the target ESS cannot be reached.
     gate = { ...gate, edr: Math.min(0.5, 0.6 * gate.ess) }
   }
-  const method = { preset, signal, gate, apply: 'loss' } as const
-  return input.normalizer === undefined ? method : { ...method, normalizer: input.normalizer }
+  return {
+    preset,
+    signal,
+    gate,
+    apply: 'loss',
+    ...(input.shuffle === true ? { shuffle: true } : {}),
+    ...(input.collapse === undefined ? {} : { collapse: input.collapse }),
+    ...(input.normalizer === undefined ? {} : { normalizer: input.normalizer }),
+  }
 }
 
 function fill<T extends { readonly kind: string }>(

@@ -16,6 +16,7 @@ import { gatherInOrder, type SignalBatch, type SignalContext } from '../signal/i
 import type { Method } from './method.js'
 
 const indexCopy_ = bind('aten::index_copy_')
+const SPLIT = 2 ** 16
 
 /** Scores and weights of a micro-batch. They belong to the current scope. */
 export interface SampleWeights {
@@ -55,10 +56,7 @@ function fusedPass({ signal, gate }: Method): WeightPlan {
 
 function scorePhase({ signal, gate }: Method, batches: readonly Batch[], context: SignalContext): WeightPlan {
   const scores = batches.map((batch) => scope(() => signal.score(context.embed(batch))))
-  const weights =
-    gate.needs === 'step'
-      ? weighStep(scores, batches, gate.weights.bind(gate), context.collective)
-      : undefined
+  const weights = gate.needs === 'step' ? weighStep(scores, batches, gate, context.collective) : undefined
   return {
     weigh: (index) => {
       const score_S = scores[index]!
@@ -71,7 +69,7 @@ function scorePhase({ signal, gate }: Method, batches: readonly Batch[], context
 function weighStep(
   scores: readonly Tensor[],
   batches: readonly Batch[],
-  weigh: (score_S: Tensor) => Tensor,
+  gate: Method['gate'],
   collective: Collective,
 ): Tensor[] {
   return scope(() => {
@@ -83,7 +81,13 @@ function weighStep(
     const mine = scores.map((score_S, a) => indexSelect(score_S, 0, indexOf(labelled[a]!, score_S.device)))
     const gathered = gatherInOrder(mine, collective)
     if (gathered.length === 0) return []
-    const together = weigh(cat(gathered.map(({ rows }) => reshape(rows, [rows.shape[0]!]))))
+    const together = gate.weights(
+      cat(gathered.map(({ rows }) => reshape(rows, [rows.shape[0]!]))),
+      gatherIndexes(
+        batches.map(({ samples }, a) => labelled[a]!.map((i) => samples[i]!.index)),
+        collective,
+      ),
+    )
     const weights = batches.map(({ samples }) => zeros([samples.length], { device: together.device }))
     let start = 0
     for (const { rank, index, rows } of gathered) {
@@ -95,5 +99,21 @@ function weighStep(
       start += length
     }
     return weights
+  })
+}
+
+/** Dense indexes of all ranks' samples, in the order of their scores. */
+function gatherIndexes(mine: readonly (readonly number[])[], collective: Collective): number[] {
+  if (collective.worldSize === 1) return mine.flat()
+  // Two parts, because float32 is exact up to 2^24 only.
+  const parts = mine.map((list) =>
+    tensor(Float32Array.from(list.flatMap((index) => [Math.floor(index / SPLIT), index % SPLIT])), [
+      list.length,
+      2,
+    ]),
+  )
+  return gatherInOrder(parts, collective).flatMap(({ rows }) => {
+    const values = rows.toFloat32Array()
+    return Array.from({ length: rows.shape[0]! }, (_, i) => values[2 * i]! * SPLIT + values[2 * i + 1]!)
   })
 }

@@ -33,6 +33,8 @@ export interface TestSample {
   readonly weight?: number
   readonly source?: string
   readonly id?: string
+  /** Dense index. Default: the place in the batch. */
+  readonly index?: number
 }
 
 export const PAD_ID = 2
@@ -45,10 +47,17 @@ export function batchOf(
   const samples = rows.flat()
   const dataset = {
     sample(index: number) {
-      const { tokens, labelsFrom = 1, weight = 1, source = 's', id = `sample-${index}` } = samples[index]!
+      const {
+        tokens,
+        labelsFrom = 1,
+        weight = 1,
+        source = 's',
+        id = `sample-${index}`,
+        index: shown = index,
+      } = samples[index]!
       const labelMask = Uint8Array.from(tokens, (_, t) => (t > 0 && t >= labelsFrom ? 1 : 0))
       return {
-        index,
+        index: shown,
         id,
         source,
         weight,

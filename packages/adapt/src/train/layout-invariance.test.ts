@@ -65,6 +65,8 @@ const METHODS: Readonly<Record<string, MethodInput>> = {
     signal: { refresh: 'rolling', refresh_every: 4, aggregate: 'zmax', center: true },
   },
   'softmax gate': { preset: 'adapt', gate: { kind: 'softmax', temperature: 0.2 } },
+  'shuffled weights': { preset: 'adapt', gate: { temperature: 0.2 }, shuffle: true },
+  'mean weight per source': { preset: 'adapt', gate: { temperature: 0.2 }, collapse: 'source' },
   'scoring forward': { preset: 'adapt', gate: { temperature: 0.2 }, signal: { score_eval: true } },
 }
 

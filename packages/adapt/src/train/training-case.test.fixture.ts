@@ -27,12 +27,22 @@ export const ANCHORS: readonly Batch[] = [4, 6, 3].map((length) =>
   batchOf([1, 2, 0].map((more) => [{ tokens: draw(length + more), source: more === 2 ? 'two' : 'one' }])),
 )
 
+// Beyond 2^24, where float32 no longer tells neighbours apart.
+const FIRST_INDEX = 20_000_000
+
+/** The samples of {@link rowsOfStep} as a dataset; ten rows of up to two samples make a step. */
+const DATASET = {
+  sources: ['even', 'odd'],
+  sourceIndex: (index: number) => Math.floor((index - FIRST_INDEX) / 2) % 2,
+  length: (index: number) => 4 + (index % 7),
+}
+
 /** A method by name or as a config writes it, for a run of `totalSteps`. */
 export function methodOf(input: MethodInput, totalSteps = 40): Method {
   const config = resolveMethod(input, (path, message) => {
     throw new Error(`${path.join('.')}: ${message}`)
   })
-  return createMethod(config, { totalSteps, stepsPerEpoch: 4, isPlainText: true })
+  return createMethod(config, { totalSteps, stepsPerEpoch: 4, isPlainText: true, seed: 9, dataset: DATASET })
 }
 
 export const TRAINER_OPTIONS: TrainerOptions = {
@@ -78,6 +88,7 @@ export function rowsOfStep(step: number, count = 4): Rows {
       tokens: tokens(length),
       labelsFrom: 1 + ((row + part) % 3),
       id: `${step}-${row}-${part}`,
+      index: FIRST_INDEX + step * 20 + row * 2 + part,
       source: row % 2 === 0 ? 'even' : 'odd',
     })
     return row === 0 ? [sample(5, 0), sample(4, 1)] : [sample(4 + ((row * 5 + step) % 7), 0)]

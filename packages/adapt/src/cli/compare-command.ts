@@ -1,0 +1,135 @@
+import { writeFileSync } from 'node:fs'
+import { relative } from 'node:path'
+import type { ComparisonOutcome } from '../compare/index.js'
+import { ConfigError, EXIT } from '../errors.js'
+import type { CliIo, OutputStream } from './cli-io.js'
+import { createProgress, formatDuration, type Progress } from './progress.js'
+import { renderTable } from './render-table.js'
+
+export interface CompareOptions {
+  readonly only?: readonly string[]
+  readonly set?: readonly string[]
+  readonly dryRun?: boolean
+  readonly json?: string
+  readonly markdown?: string
+  readonly csv?: string
+  readonly quiet?: boolean
+}
+
+/** `adapt compare STUDY`; returns the exit code. */
+export async function compareCommand(path: string, options: CompareOptions, io: CliIo): Promise<number> {
+  const { loadStudy, runComparison, renderCsv, renderJson, renderMarkdown, writeComparisonReport } =
+    await import('../compare/index.js')
+  const study = await loadStudy(path, {
+    env: io.env,
+    ...(options.set === undefined ? {} : { set: options.set }),
+  })
+  const told = options.json === '-' ? io.stderr : io.stdout
+  const teller = new CellTeller(told, options.quiet === true)
+  const outcome = await runComparison({
+    study,
+    dryRun: options.dryRun === true,
+    ...(options.only === undefined ? {} : { only: options.only }),
+    onLine: (line) => teller.line(line),
+    onCell: (start) => teller.cell(start),
+    onStep: (record, lastStep) => teller.step(record, lastStep),
+  }).finally(() => teller.done())
+  for (const warning of outcome.warnings) io.stderr.write(`warning: ${warning}\n`)
+  if (options.dryRun === true) {
+    told.write(renderStates(outcome))
+    return EXIT.done
+  }
+  const { comparison, cells, failures } = outcome
+  told.write(await renderText(outcome))
+  if (options.json === '-') io.stdout.write(renderJson(comparison, cells))
+  else if (options.json !== undefined) writeResult(options.json, renderJson(comparison, cells), '--json')
+  if (options.markdown !== undefined) writeResult(options.markdown, renderMarkdown(comparison), '--markdown')
+  if (options.csv !== undefined) writeResult(options.csv, renderCsv(comparison, cells), '--csv')
+  if (cells.length > 0) told.write(`report  ${shorten(writeComparisonReport(outcome))}\n`)
+  return failures.length > 0 ? EXIT.numeric : EXIT.done
+}
+
+/** Shows which cell is trained, how far it is, and how long the rest will take. */
+class CellTeller {
+  private progress: Progress | undefined
+  private since = performance.now()
+
+  constructor(
+    private readonly stream: OutputStream,
+    private readonly isQuiet: boolean,
+  ) {}
+
+  line(text: string): void {
+    if (this.isQuiet && !text.startsWith('warning')) return
+    if (this.progress) this.progress.line(text)
+    else this.stream.write(`${text}\n`)
+  }
+
+  cell(start: {
+    number: number
+    total: number
+    arm: string
+    seed: number
+    lastStep: number | undefined
+  }): void {
+    this.done()
+    const { number, total, arm, seed } = start
+    if (this.isQuiet) return
+    if (number === 1) this.since = performance.now()
+    // Cells differ in length (a trunk has more steps), so this is a rough figure.
+    const perCell = (performance.now() - this.since) / 1000 / (number - 1)
+    const left = number > 1 ? `, about ${formatDuration(perCell * (total - number + 1))} left` : ''
+    this.stream.write(`\ncell ${number} of ${total}: ${arm}, seed ${seed}${left}\n`)
+  }
+
+  step(record: Parameters<Progress['step']>[0], lastStep: number): void {
+    if (this.isQuiet) return
+    this.progress ??= createProgress({
+      totalSteps: lastStep,
+      loggingSteps: Math.max(1, Math.round(lastStep / 5)),
+      stream: this.stream,
+      isTty: this.stream.isTTY === true,
+    })
+    this.progress.step(record)
+  }
+
+  done(): void {
+    this.progress?.done()
+    this.progress = undefined
+  }
+}
+
+function renderStates({ states, folder }: ComparisonOutcome): string {
+  const rows = states.map(({ arm, seed, state }) => [arm, String(seed), state])
+  const open = states.filter(({ state }) => state !== 'finished').length
+  const table = renderTable(
+    [{ heading: 'arm' }, { heading: 'seed', isNumeric: true }, { heading: 'state' }],
+    rows,
+  )
+  return `${table}\n${open} of ${states.length} cells would be trained, in ${shorten(folder)}\n`
+}
+
+async function renderText({ comparison, failures }: ComparisonOutcome): Promise<string> {
+  const { comparisonTables } = await import('../compare/index.js')
+  const tables = comparisonTables(comparison).map(
+    ({ title, about, columns, rows }) => `\n${title}\n${about}\n${renderTable(columns, rows)}`,
+  )
+  const failed = failures.map(({ arm, seed, message }) => `failed: ${arm}, seed ${seed}: ${message}`)
+  const notes = [...failed, ...comparison.cautions]
+  return `${tables.join('')}${notes.length > 0 ? `\n${notes.join('\n')}\n` : ''}`
+}
+
+function writeResult(path: string, text: string, option: string): void {
+  try {
+    writeFileSync(path, text)
+  } catch (cause) {
+    const message = `${option}: cannot write ${path} (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`
+    throw new ConfigError('NOT_WRITABLE', message, { path }, { cause })
+  }
+}
+
+/** The path as a user in the working directory would type it. */
+function shorten(path: string): string {
+  const near = relative(process.cwd(), path)
+  return near === '' || near.startsWith('..') ? path : near
+}

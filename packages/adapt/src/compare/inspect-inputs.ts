@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto'
+import { createReadStream, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { dataSources, needsAnchors, type RunConfig, resolveConfigPath } from '../config/index.js'
+import { fingerprintFiles, readDocuments, resolveSources } from '../dataset/index.js'
+import { prepareData } from '../experiment/index.js'
+
+/** What the files of a run config hold, as far as a comparison needs to know. */
+export interface RunInputs {
+  /** SHA-256 (hex) of everything that is read, by name. */
+  readonly fingerprints: Readonly<Record<string, string>>
+  /** Share of the labels by source of the training data. */
+  readonly shareBySource: Readonly<Record<string, number>>
+  readonly evaluationSources: readonly string[]
+}
+
+/** Reads what a config names, once for all cells that read the same. */
+export class InputInspector {
+  private readonly known = new Map<string, Promise<RunInputs>>()
+
+  constructor(private readonly onLine: (line: string) => void) {}
+
+  inspect(config: RunConfig, baseDir: string): Promise<RunInputs> {
+    const { model, tokenizer, data, anchors, evaluation } = config
+    const withAnchors = needsAnchors(config.method)
+    const key = JSON.stringify([model, tokenizer, data, evaluation.sets, withAnchors ? anchors : null])
+    const found = this.known.get(key) ?? inspectInputs(config, baseDir, this.onLine)
+    this.known.set(key, found)
+    return found
+  }
+}
+
+async function inspectInputs(
+  config: RunConfig,
+  baseDir: string,
+  onLine: (line: string) => void,
+): Promise<RunInputs> {
+  const withAnchors = needsAnchors(config.method)
+  // Through the door that a run takes, so that the data is checked and cached as for a run.
+  const data = await prepareData(config, baseDir, { needsAnchors: false, onLine })
+  try {
+    const anchorFiles = withAnchors ? await resolveSources(dataSources(config.anchors), baseDir) : []
+    const evaluationSources = new Set<string>()
+    if (data.evaluationFiles.length > 0) {
+      for await (const { source } of readDocuments(data.evaluationFiles)) evaluationSources.add(source)
+    }
+    return {
+      fingerprints: {
+        data: data.train.fingerprint,
+        tokenizer: data.tokenizer.hash,
+        anchors: withAnchors ? await fingerprintFiles(anchorFiles) : '',
+        evaluation: await fingerprintFiles(data.evaluationFiles),
+        model:
+          'path' in config.model ? await hashModelFolder(resolveConfigPath(baseDir, config.model.path)) : '',
+      },
+      shareBySource: labelShares(data.train),
+      evaluationSources: [...evaluationSources],
+    }
+  } finally {
+    data.train.close()
+  }
+}
+
+function labelShares(train: {
+  readonly numSamples: number
+  readonly numLabels: number
+  readonly sources: readonly string[]
+  labelCount(index: number): number
+  sourceIndex(index: number): number
+}): Record<string, number> {
+  const counts = new Float64Array(train.sources.length)
+  for (let i = 0; i < train.numSamples; i++) counts[train.sourceIndex(i)]! += train.labelCount(i)
+  return Object.fromEntries(train.sources.map((source, g) => [source, counts[g]! / train.numLabels]))
+}
+
+function hashModelFolder(folder: string): Promise<string> {
+  const names = readdirSync(folder).filter((name) => name === 'config.json' || name.endsWith('.safetensors'))
+  return hashFiles(names.sort().map((name) => join(folder, name)))
+}
+
+/** SHA-256 (hex) over the bytes of files, in order. */
+export async function hashFiles(paths: readonly string[]): Promise<string> {
+  const hash = createHash('sha256')
+  for (const path of paths) {
+    const one = createHash('sha256')
+    for await (const chunk of createReadStream(path)) one.update(chunk as Buffer)
+    hash.update(one.digest('hex'))
+  }
+  return hash.digest('hex')
+}

@@ -1,0 +1,288 @@
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runCli } from '../cli/run-cli.js'
+import { AdaptError, EXIT, NumericError } from '../errors.js'
+import { runTraining } from '../experiment/index.js'
+import { Workshop } from '../experiment/workshop.test.fixture.js'
+import type { CellRecord } from './cell-record.js'
+import { loadStudy } from './load-study.js'
+import { type ComparisonRequest, runComparison, type TrainFunction } from './run-comparison.js'
+
+const workshop = new Workshop()
+afterAll(() => workshop[Symbol.dispose]())
+
+/** Anchors that are not in the training data. */
+const ANCHORS = Array.from({ length: 5 }, (_, i) => ({
+  text: `weights of the data shape sample ${i} close to text`,
+}))
+
+beforeAll(async () => {
+  // Writes run.yaml, which cells start from.
+  await workshop.train('whole', [
+    ...SETTING,
+    'training.seed=1',
+    'training.lr_scheduler_type=wsd',
+    'training.decay_ratio=0.4',
+  ])
+  writeFileSync(
+    workshop.file('own-anchors.jsonl'),
+    ANCHORS.map((anchor) => `${JSON.stringify(anchor)}\n`).join(''),
+  )
+  writeFileSync(
+    workshop.file('study.yaml'),
+    `base: run.yaml
+seeds: [1, 2]
+trunk: { share: 0.6 }
+baseline: uniform
+arms:
+  uniform: { method: uniform }
+  twin: { method: twin }
+  shuffled:
+    method: { preset: adapt, gate: { temperature: 0.1 }, signal: { refresh_every: 2 }, shuffle: true }
+groups: { even: [even], others: rest }
+targets: [web]
+output_dir: ${workshop.file('studies/study')}
+`,
+  )
+})
+
+const SETTING = ['training.max_steps=10', 'evaluation.every_steps=50']
+
+async function compare(
+  name: string,
+  options: Partial<ComparisonRequest> & { readonly set?: readonly string[] } = {},
+) {
+  const { set = [], ...request } = options
+  const study = await loadStudy(workshop.file('study.yaml'), {
+    set: [
+      `output_dir=${workshop.file(`studies/${name}`)}`,
+      ...SETTING.map((assignment) => `base.${assignment}`),
+      'base.anchors=[own-anchors.jsonl]',
+      ...set,
+    ],
+  })
+  const trained: string[] = []
+  const lines: string[] = []
+  const outcome = await runComparison({
+    study,
+    onCell: ({ arm, seed }) => trained.push(`${arm} ${seed}`),
+    onLine: (line) => lines.push(line),
+    ...request,
+  })
+  return { ...outcome, trained, lines }
+}
+
+/** What must be the same when a study is done again. */
+const results = (cells: readonly CellRecord[]) =>
+  cells.map(
+    ({ arm, seed, hash, bits_per_byte, mass_by_source, ess_ratio, cost: { flops_train, flops_signal } }) => ({
+      ...{ arm, seed, hash, bits_per_byte, mass_by_source, ess_ratio, flops_train, flops_signal },
+    }),
+  )
+const stopped = (request: Parameters<TrainFunction>[0]) => path.basename(request.config.output_dir)
+
+describe('runComparison', () => {
+  it('trains a trunk per seed and a branch per arm, and skips everything the second time', async () => {
+    const first = await compare('study')
+    expect(first.trained).toEqual(
+      [1, 2].flatMap((seed) => ['trunk', 'uniform', 'twin', 'shuffled'].map((arm) => `${arm} ${seed}`)),
+    )
+    expect(first.cells).toHaveLength(6)
+    expect(first.comparison.missing).toEqual([])
+    expect(first.comparison.measures[0]!.floor).toMatchObject({ pairs: 2 })
+    const again = await compare('study')
+    expect(again.trained).toEqual([])
+    expect(again.comparison).toEqual(first.comparison)
+    expect(readdirSync(path.join(first.folder, 'runs/uniform-seed1'))).not.toContain('checkpoints')
+  })
+
+  it('makes of trunk and branch what one run without a break makes', async () => {
+    const { cells } = await compare('study')
+    const file = path.join(workshop.runFolder('whole'), 'eval/step-10.json')
+    const whole = JSON.parse(readFileSync(file, 'utf8')) as {
+      sources: Record<string, { bits_per_byte: number }>
+    }
+    const uniform = cells.find(({ arm, seed }) => arm === 'uniform' && seed === 1)!
+    for (const [source, { bits_per_byte }] of Object.entries(whole.sources)) {
+      expect(uniform.bits_per_byte[source]).toBe(bits_per_byte)
+    }
+    expect(uniform).toMatchObject({ steps: 4, ess_ratio: 1, edr: 1 })
+    expect(uniform.cost_with_trunk.tokens).toBeGreaterThan(2 * uniform.cost.tokens)
+  })
+
+  it('charges the scoring forward of shuffled weights and keeps their dispersion', async () => {
+    const { cells } = await compare('study')
+    const [uniform, , shuffled] = cells
+    expect(uniform!.cost.flops_signal).toBe(0)
+    // 2 N against 6 N per token, and the anchors.
+    expect(shuffled!.cost.flops_signal).toBeGreaterThan(shuffled!.cost.flops_train / 3)
+    expect(shuffled!.ess_ratio).toBeLessThan(1)
+    expect(shuffled!.target_share).toBeGreaterThan(0)
+    expect(shuffled!.target_lift).toBeCloseTo(shuffled!.target_mass! / shuffled!.target_share!, 12)
+  })
+
+  it('goes on with an interrupted trunk and an interrupted cell as if nothing had happened', async () => {
+    const expected = results((await compare('study')).cells)
+    const interruptAt =
+      (folder: string, step: number): TrainFunction =>
+      async (request) => {
+        if (stopped(request) !== folder) return runTraining(request)
+        await runTraining({ ...request, stopAfterStep: step })
+        throw new AdaptError('INTERRUPTED', EXIT.resumable, 'stopped')
+      }
+    const seedOne = { set: ['seeds=[1]'] }
+    await expect(compare('broken', { ...seedOne, train: interruptAt('seed1', 3) })).rejects.toMatchObject({
+      exitCode: 75,
+    })
+    await expect(
+      compare('broken', { ...seedOne, train: interruptAt('shuffled-seed1', 8) }),
+    ).rejects.toMatchObject({ exitCode: 75 })
+    const { cells, trained } = await compare('broken', seedOne)
+    expect(trained).toEqual(['shuffled 1'])
+    expect(results(cells)).toEqual(expected.filter(({ seed }) => seed === 1))
+  })
+
+  it('does again what a changed arm concerns, and nothing else', async () => {
+    const { trained, lines } = await compare('study', {
+      set: ['arms.shuffled.method.gate.temperature=0.2'],
+      only: ['uniform', 'twin', 'shuffled'],
+    })
+    expect(trained).toEqual(['shuffled 1', 'shuffled 2'])
+    expect(lines.join('\n')).toContain('shuffled, seed 1: config, data or trunk changed')
+    expect((await compare('study', { dryRun: true })).states.map(({ state }) => state)).toEqual(
+      [1, 2].flatMap(() => ['finished', 'finished', 'changed']),
+    )
+  })
+
+  it('names a damaged record and makes it again from the run folder, or by training', async () => {
+    const { folder, cells } = await compare('study', { set: ['seeds=[1]'], only: ['uniform', 'twin'] })
+    const record = (arm: string) => path.join(folder, `cells/${arm}-seed1.json`)
+    writeFileSync(record('twin'), readFileSync(record('twin'), 'utf8').replace('"steps": 4', '"steps": 5'))
+    writeFileSync(record('uniform'), '{')
+    writeFileSync(path.join(folder, 'runs/uniform-seed1/events.jsonl'), 'nonsense\nnonsense\n')
+    let numTrained = 0
+    const again = await compare('study', {
+      set: ['seeds=[1]'],
+      only: ['uniform', 'twin'],
+      train: (request) => {
+        numTrained += 1
+        return runTraining(request)
+      },
+    })
+    expect(again.states.map(({ state }) => state).slice(0, 2)).toEqual(['damaged', 'damaged'])
+    expect(again.lines.join('\n')).toContain('the record of twin, seed 1 is damaged')
+    expect(numTrained).toBe(1)
+    expect(results(again.cells)).toEqual(results(cells))
+  })
+
+  it('trains a removed trunk again, to the same bits, when a cell needs it', async () => {
+    const { folder } = await compare('study', { set: ['seeds=[1]'] })
+    rmSync(path.join(folder, 'trunks/seed1'), { recursive: true })
+    expect((await compare('study', { set: ['seeds=[1]'] })).trained).toEqual([])
+    rmSync(path.join(folder, 'cells/twin-seed1.json'))
+    rmSync(path.join(folder, 'runs/twin-seed1'), { recursive: true })
+    const { trained, states } = await compare('study', { set: ['seeds=[1]'] })
+    expect(trained).toEqual(['trunk 1', 'twin 1'])
+    expect(states.map(({ state }) => state)).toEqual(['finished', 'to do', 'finished'])
+  })
+
+  it('goes on with the others when one arm diverges', async () => {
+    const { failures, cells } = await compare('diverging', {
+      set: ['seeds=[1]'],
+      train: (request) => {
+        if (stopped(request) !== 'twin-seed1') return runTraining(request)
+        throw new NumericError('NOT_FINITE', 'the loss was not finite')
+      },
+    })
+    expect(failures).toEqual([{ arm: 'twin', seed: 1, message: 'the loss was not finite' }])
+    expect(cells.map(({ arm }) => arm)).toEqual(['uniform', 'shuffled'])
+  })
+
+  it.each([
+    [
+      ['groups.even=[evn]'],
+      'groups.even.0: expected a source of evaluation.sets (even, odd), received "evn" (did you mean "even"?)',
+    ],
+    [
+      ['targets=[wbe]'],
+      'targets.0: expected a source of data.train (web, code), received "wbe" (did you mean "web"?)',
+    ],
+    [
+      ['arms.oracle={ method: { signal: { kind: source, table: { wbe: 1 } }, gate: { kind: identity } } }'],
+      'arms.oracle.method.signal.table.wbe: expected a source of data.train (web, code), received "wbe"',
+    ],
+    [['base.evaluation.sets=[]'], 'expected evaluation.sets in the base config'],
+  ])('refuses %j before anything is trained', async (set, message) => {
+    await expect(
+      compare('refused', { set, train: () => Promise.reject(new Error('trained')) }),
+    ).rejects.toThrow(message)
+    expect(existsSync(workshop.file('studies/refused'))).toBe(false)
+  })
+
+  it('does not touch a folder that holds something else', async () => {
+    writeFileSync(workshop.file('own.txt'), '')
+    const set = [`output_dir=${workshop.root}`]
+    await expect(compare('x', { set })).rejects.toMatchObject({ code: 'NOT_A_STUDY', exitCode: 2 })
+  })
+})
+
+describe('adapt compare', () => {
+  const run = async (...argv: string[]) => {
+    const out: string[] = []
+    const err: string[] = []
+    const stream = (into: string[]) => ({ write: (text: string) => into.push(text) })
+    const code = await runCli(
+      [
+        'compare',
+        workshop.file('study.yaml'),
+        ...SETTING.flatMap((set) => ['--set', `base.${set}`]),
+        ...argv,
+      ],
+      { stdout: stream(out), stderr: stream(err), env: {} },
+    )
+    return { code, out: out.join(''), err: err.join('') }
+  }
+  const place = () => [
+    '--set',
+    `output_dir=${workshop.file('studies/study')}`,
+    '--set',
+    'base.anchors=[own-anchors.jsonl]',
+  ]
+
+  it('lists the cells with --dry-run', async () => {
+    const { code, out } = await run(
+      '--set',
+      `output_dir=${workshop.file('studies/none')}`,
+      '--set',
+      'base.anchors=[own-anchors.jsonl]',
+      '--dry-run',
+    )
+    expect(code).toBe(0)
+    expect(out).toContain('6 of 6 cells would be trained')
+    expect(existsSync(workshop.file('studies/none'))).toBe(false)
+  })
+
+  it('prints tables, keeps stdout for JSON, and leaves the report', async () => {
+    const [csv, markdown] = [workshop.file('out.csv'), workshop.file('out.md')]
+    const { code, out, err } = await run(...place(), '--json', '-', '--csv', csv, '--markdown', markdown)
+    expect(code).toBe(0)
+    expect((JSON.parse(out) as { cells: unknown[] }).cells).toHaveLength(6)
+    expect(err).toMatch(/even \(even\): bits per byte/)
+    expect(err).toContain('Differences by source')
+    expect(readFileSync(csv, 'utf8')).toMatch(/^kind,arm,seed/)
+    expect(readFileSync(markdown, 'utf8')).toMatch(/^## even/)
+    expect(readFileSync(workshop.file('studies/study/report.html'), 'utf8')).toContain('class="floor"')
+  })
+
+  it('says in one line what is wrong', async () => {
+    const { code, err } = await run(...place(), '--only', 'twn')
+    expect([code, err]).toEqual([
+      2,
+      'error: --only: expected an arm of the study (uniform, twin, shuffled), received "twn" (did you mean "twin"?)\n',
+    ])
+    const unwritable = await run(...place(), '--csv', workshop.file('nowhere/x.csv'))
+    expect(unwritable.code).toBe(2)
+    expect(unwritable.err).toContain('--csv: cannot write')
+  })
+})

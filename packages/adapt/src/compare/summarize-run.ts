@@ -1,0 +1,111 @@
+import { join } from 'node:path'
+import type { RunConfig } from '../config/index.js'
+import { HostileFileError } from '../errors.js'
+import { toReportRun } from '../experiment/index.js'
+import { currentEvents, readEvents, type StepRecord } from '../record/index.js'
+import { computeRunFigures } from '../report/run-figures.js'
+import type { CellRecord, RunCost, TrunkRecord } from './cell-record.js'
+
+export interface SummaryContext {
+  readonly config: RunConfig
+  readonly folder: string
+  readonly hash: string
+  readonly versions: Readonly<Record<string, string>>
+}
+
+/** What a finished run folder says, beyond its identity. */
+interface RunSummary {
+  readonly steps: readonly StepRecord[]
+  readonly cost: RunCost
+  readonly figures: ReturnType<typeof computeRunFigures>
+}
+
+function summarize({ config, folder }: SummaryContext, before: RunCost | undefined): RunSummary {
+  const { events } = readEvents(join(folder, 'events.jsonl'))
+  const current = currentEvents(events)
+  const steps = current.filter((event): event is StepRecord => event.type === 'step')
+  const evaluations = current.filter((event) => event.type === 'evaluation')
+  const figures = computeRunFigures(toReportRun('', config, steps, evaluations))
+  // A branch goes on counting where its trunk ended.
+  const cost = {
+    flops_train: figures.flopsTrain - (before?.flops_train ?? 0),
+    flops_signal: figures.flopsSignal - (before?.flops_signal ?? 0),
+    tokens: figures.tokens,
+    seconds: figures.trainSeconds,
+  }
+  return { steps, cost, figures }
+}
+
+/** @throws {HostileFileError} when the log of the run is damaged or has no evaluation. */
+export function summarizeCell(
+  context: SummaryContext & {
+    readonly arm: string
+    readonly seed: number
+    readonly targets: readonly string[]
+    readonly shareBySource: Readonly<Record<string, number>>
+    readonly trunk?: TrunkRecord
+  },
+): CellRecord {
+  const { arm, seed, hash, config, versions, targets, shareBySource, trunk, folder } = context
+  const { steps, cost, figures } = summarize(context, trunk?.cost)
+  if (figures.bitsPerByte.size === 0) {
+    throw new HostileFileError(
+      'NO_EVALUATION',
+      `${folder}: expected an evaluation in events.jsonl, found none`,
+    )
+  }
+  const massBySource = Object.fromEntries(figures.massBySource)
+  const total = (bySource: Readonly<Record<string, number>>) =>
+    targets.length === 0 ? null : targets.reduce((sum, target) => sum + (bySource[target] ?? 0), 0)
+  const targetMass = total(massBySource)
+  const targetShare = total(shareBySource)
+  return {
+    schema_version: 1,
+    arm,
+    seed,
+    hash,
+    method: { ...config.method },
+    steps: steps.length,
+    bits_per_byte: Object.fromEntries(figures.bitsPerByte),
+    edr: finite(figures.edr),
+    ess_ratio: finite(figures.essRatio),
+    mass_by_source: massBySource,
+    target_mass: targetMass,
+    target_share: targetShare,
+    target_lift: targetMass === null || !targetShare ? null : targetMass / targetShare,
+    cost,
+    cost_with_trunk: trunk ? addCosts(cost, trunk.cost) : cost,
+    versions: { ...versions },
+    finished: new Date().toISOString(),
+  }
+}
+
+export function summarizeTrunk(
+  context: SummaryContext & { readonly seed: number; readonly digest: string },
+): TrunkRecord {
+  const { seed, hash, digest, versions } = context
+  const { steps, cost } = summarize(context, undefined)
+  return {
+    schema_version: 1,
+    seed,
+    hash,
+    digest,
+    steps: steps.length,
+    cost,
+    versions: { ...versions },
+    finished: new Date().toISOString(),
+  }
+}
+
+function addCosts(a: RunCost, b: RunCost): RunCost {
+  return {
+    flops_train: a.flops_train + b.flops_train,
+    flops_signal: a.flops_signal + b.flops_signal,
+    tokens: a.tokens + b.tokens,
+    seconds: a.seconds + b.seconds,
+  }
+}
+
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null
+}

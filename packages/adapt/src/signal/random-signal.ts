@@ -1,0 +1,34 @@
+import { type Tensor, tensor } from '@adapt-ts/torch'
+import { createStream } from '../batch/index.js'
+import { NO_STATE, type Signal } from './signal.js'
+
+/** Tells these numbers apart from others that are drawn with the same seed. */
+const STREAM = 17
+
+/**
+ * A score that knows nothing: one standard normal number a sample, a function of the seed and the sample's dense index
+ * alone. The same in every step, however the step is cut. For controls.
+ */
+export function createRandomSignal({ seed }: { readonly seed: number }): Signal {
+  return {
+    needs: { anchors: false, separateForward: false },
+    score({ inputs, hidden_BTD }): Tensor {
+      const { samples } = inputs.batch
+      return tensor(
+        Float32Array.from(samples, ({ index }) => keyedNormal(seed, index)),
+        [samples.length],
+        { device: hidden_BTD.device },
+      )
+    },
+    state: () => NO_STATE,
+    load() {},
+    dispose() {},
+  }
+}
+
+/** A standard normal number that is a function of seed and index (Box and Muller's transform of two keyed ones). */
+export function keyedNormal(seed: number, index: number): number {
+  const next = createStream([seed, index, STREAM])
+  const radius = Math.sqrt(-2 * Math.log((next() + 1) / 2 ** 32))
+  return radius * Math.cos((2 * Math.PI * next()) / 2 ** 32)
+}

@@ -64,13 +64,13 @@ describe('another gate', () => {
   })
 
   it('with another temperature gives that gate of the recorded scores', async () => {
-    const { recorded, whatIf, differences } = await derive('sigmoid', 'method.gate.temperature=0.02')
+    const { recorded, whatIf, differences } = await derive('sigmoid', 'method.gate.temperature=0.1')
     const [part] = await ledger('sigmoid')
-    const weights = Array.from(part!.score, (score) => 1 / (1 + Math.exp(-score / 0.02)))
+    const weights = Array.from(part!.score, (score) => 1 / (1 + Math.exp(-score / 0.1)))
     near(whatIf.weightMean, mean(weights))
     near(whatIf.weightQuantiles[0]!, Math.min(...weights))
     near(whatIf.weightQuantiles[6]!, Math.max(...weights))
-    expect(whatIf.gate).toMatchObject({ kind: 'sigmoid', temperature: 0.02 })
+    expect(whatIf.gate).toMatchObject({ kind: 'sigmoid', temperature: 0.1 })
     expect(recorded.gate).toMatchObject({ kind: 'sigmoid', temperature: 1 })
     const ratios = weights.map((weight, i) => weight / part!.weight[i]!)
     expect(differences.changedRows).toBe(ratios.filter((ratio) => ratio > 2 || ratio < 0.5).length)

@@ -15,10 +15,9 @@ export { writeRunReport } from './run-report.js'
 export { runTraining, type TrainingOutcome, type TrainingRequest } from './run-training.js'
 export { TensorBoardLog, tensorboardFolder } from './tensorboard-log.js'
 export { type TrainHooks, train } from './train.js'
-export {
-  rankCorrelation,
-  type SourceFigures,
-  type WeightDifferences,
-  type WeightFigures,
+export type {
+  SourceFigures,
+  WeightDifferences,
+  WeightFigures,
 } from './weight-comparison.js'
 export { deriveWhatIf, type WhatIf, type WhatIfRequest } from './what-if.js'

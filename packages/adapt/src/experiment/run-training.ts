@@ -43,7 +43,7 @@ export interface TrainingRequest {
 export interface TrainingOutcome {
   readonly outputDir: string
   readonly reportPath: string
-  /** Every step of the run, those before an interruption too. */
+  /** Every step of the run, those before an interruption too; read from its log when asked for. */
   readonly steps: readonly StepRecord[]
   /** The last evaluation, when there are sets. */
   readonly evaluation?: Evaluation

@@ -4,7 +4,7 @@ import { readDocuments } from '../dataset/index.js'
 import { AdaptError, EXIT, ResourceError } from '../errors.js'
 import { type Evaluation, evaluateText } from '../eval/index.js'
 import type { SaveModelOptions } from '../model/index.js'
-import type { StepRecord } from '../record/index.js'
+import { currentSteps, readEvents, type StepRecord } from '../record/index.js'
 import type { StepEvents } from '../train/index.js'
 import type { BuiltTrainer, StepPlan } from './build-trainer.js'
 import { describeAnchorOverlap } from './check-anchor-overlap.js'
@@ -37,8 +37,9 @@ const MAX_FAILED_SAVES = 3
 
 /** One run: the loop over steps and the observers around it. */
 export class TrainingRun {
-  private readonly steps: StepRecord[] = []
-  private readonly evaluations: { step: number; sources: Evaluation['sources'] }[] = []
+  private lastStep: StepRecord | undefined
+  /** Steps after which an evaluation is in the log. */
+  private readonly evaluated = new Set<number>()
   private readonly rows: RowStream
   private readonly log: RunLog
   private readonly checkpoints: CheckpointStore
@@ -53,8 +54,8 @@ export class TrainingRun {
     this.checkpoints = checkpointStore(folder.path)
     this.lastSaved = start?.isOwn === true ? startStep : -1
     for (const event of start?.isOwn === true ? RunLog.history(folder, startStep) : []) {
-      if (event.type === 'step') this.steps.push(event)
-      if (event.type === 'evaluation') this.evaluations.push({ step: event.step, sources: event.sources })
+      if (event.type === 'step') this.lastStep = event
+      if (event.type === 'evaluation') this.evaluated.add(event.step)
     }
     const onWarning = (message: string): void => this.warn(message)
     this.log = new RunLog(folder, new TensorBoardLog(parts.request.config, startStep, onWarning), onWarning)
@@ -100,7 +101,7 @@ export class TrainingRun {
     while (trainer.step < plan.totalSteps && !this.stopsEarly) {
       const { batches, epoch } = this.nextBatches()
       const { record, events } = trainer.runStep(batches, epoch)
-      this.steps.push(record)
+      this.lastStep = record
       this.recordStep(record, events)
       request.onStep(record, plan.totalSteps)
       this.beat(trainer.step)
@@ -248,7 +249,7 @@ export class TrainingRun {
     const { step } = this.parts.built.trainer
     if (every_steps === undefined || step % every_steps !== 0) return
     if (step >= this.parts.plan.totalSteps || this.stopsEarly) return
-    if (!this.evaluations.some((evaluation) => evaluation.step === step)) await this.evaluate()
+    if (!this.evaluated.has(step)) await this.evaluate()
   }
 
   private async evaluate(): Promise<void> {
@@ -268,7 +269,7 @@ export class TrainingRun {
     })
     if (result === undefined) return
     this.lastEvaluation = result
-    this.evaluations.push({ step: trainer.step, sources: result.sources })
+    this.evaluated.add(trainer.step)
     this.log.event({
       type: 'evaluation',
       step: trainer.step,
@@ -320,7 +321,10 @@ export class TrainingRun {
     return {
       outputDir: folder.path,
       reportPath,
-      steps: this.steps,
+      // Read when asked for: a long run's records are not held in memory.
+      get steps() {
+        return currentSteps(readEvents(folder.file('events.jsonl')).events)
+      },
       ...(this.lastEvaluation ? { evaluation: this.lastEvaluation } : {}),
     }
   }
@@ -344,8 +348,7 @@ export class TrainingRun {
 
   /** The last event of a run, and run.json. */
   private writeEnd(status: 'finished' | 'interrupted' | 'failed', exitCode: number): void {
-    const last = this.steps.at(-1)
-    const { lossWeighted = Number.NaN, flopsTrain = 0, flopsSignal = 0, step = 0 } = last ?? {}
+    const { lossWeighted = Number.NaN, flopsTrain = 0, flopsSignal = 0, step = 0 } = this.lastStep ?? {}
     this.log.event({
       type: 'run-end',
       step,

@@ -1,5 +1,6 @@
 import type { StepRows } from '../record/index.js'
 import { quantiles, WEIGHT_PERCENTS, weightStats } from '../record/index.js'
+import { spearman } from '../signal/index.js'
 
 /** What the weights of a run did as a whole. */
 export interface WeightFigures {
@@ -141,7 +142,7 @@ export class DifferenceTally {
       this.#changedSamples.add(part.sample[row]!)
     }
     this.#rows += a.length
-    const correlation = rankCorrelation(a, b)
+    const correlation = spearman(a, b)
     if (Number.isNaN(correlation)) return
     this.#correlationSum += correlation
     this.#correlationSteps++
@@ -158,34 +159,4 @@ export class DifferenceTally {
       meanDifference: this.#sum / Math.max(1, this.#rows),
     }
   }
-}
-
-/** Spearman's rank correlation; equal values share their mean rank. NaN when one side does not vary. */
-export function rankCorrelation(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  const ranksA = ranks(a)
-  const ranksB = ranks(b)
-  const mean = (a.length - 1) / 2
-  let [covariance, varianceA, varianceB] = [0, 0, 0]
-  for (let i = 0; i < a.length; i++) {
-    const x = ranksA[i]! - mean
-    const y = ranksB[i]! - mean
-    covariance += x * y
-    varianceA += x * x
-    varianceB += y * y
-  }
-  return covariance / Math.sqrt(varianceA * varianceB)
-}
-
-function ranks(values: ArrayLike<number>): Float64Array {
-  const order = Uint32Array.from({ length: values.length }, (_, i) => i).sort(
-    (i, j) => values[i]! - values[j]!,
-  )
-  const found = new Float64Array(values.length)
-  for (let first = 0; first < order.length; ) {
-    let last = first
-    while (last + 1 < order.length && values[order[last + 1]!] === values[order[first]!]) last++
-    for (let at = first; at <= last; at++) found[order[at]!] = (first + last) / 2
-    first = last + 1
-  }
-  return found
 }

@@ -2,7 +2,6 @@ import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type LedgerPart, readEvents, readLedger, type StepRecord } from '../record/index.js'
-import { rankCorrelation } from './weight-comparison.js'
 import { deriveWhatIf } from './what-if.js'
 import { Workshop } from './workshop.test.fixture.js'
 
@@ -176,16 +175,5 @@ describe('what a ledger cannot tell', () => {
     const parts = path.join(workshop.runFolder('plain'), 'ledger')
     rmSync(parts, { recursive: true })
     expect(await refused('plain', [])).toMatchObject({ exitCode: 2 })
-  })
-})
-
-describe('rankCorrelation', () => {
-  it('is 1 and -1 for orders that agree and oppose, and shares ranks among equals', () => {
-    near(rankCorrelation([1, 2, 9], [0.1, 0.5, 0.6]), 1)
-    near(rankCorrelation([1, 2, 9], [3, 2, 1]), -1)
-    // Ranks 0.5 0.5 2 and 0 1 2: covariance 1.5, variances 1.5 and 2.
-    near(rankCorrelation([5, 5, 7], [1, 2, 3]), 1.5 / Math.sqrt(3))
-    expect(rankCorrelation([4, 4], [1, 2])).toBeNaN()
-    expect(rankCorrelation([], [])).toBeNaN()
   })
 })

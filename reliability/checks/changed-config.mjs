@@ -4,8 +4,8 @@ import path from 'node:path'
 import { loadConfig } from '@adapt-ts/adapt'
 import { describeEnd, inParallel } from '../support/child.mjs'
 import { Tally } from '../support/figures.mjs'
+import { stopAt } from '../support/runs.mjs'
 import { Workshop } from '../support/workshop.mjs'
-import { stopAt } from './damage.mjs'
 
 const STOP = 15
 const SET = ['training.save_total_limit=2']

@@ -9,10 +9,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { Child, describeEnd, inParallel } from '../support/child.mjs'
+import { describeEnd, inParallel } from '../support/child.mjs'
 import { checkpointFolder, difference, digestRun, newestCheckpoint, resumedFrom } from '../support/digest.mjs'
 import { Tally } from '../support/figures.mjs'
 import { createRandom, spread } from '../support/random.mjs'
+import { controlRun, stopAt } from '../support/runs.mjs'
 import { Workshop } from '../support/workshop.mjs'
 
 const SEED = 6
@@ -32,10 +33,8 @@ export const damage = {
   async run({ mode, workDir }) {
     const workshop = new Workshop(workDir)
     const tally = new Tally()
-    const ended = await workshop.train('control', SET)
-    if (!tally.add('control', ended.code !== 0 && describeEnd(ended))) return result(tally, 0)
-    const control = await digestRun(workshop.runFolder('control'))
-    await stopAt(workshop, 'stopped', NEWEST)
+    const { digest: control } = await controlRun(workshop, SET)
+    await stopAt(workshop, 'stopped', NEWEST, SET)
     const cases = damages(checkpointFolder(workshop.runFolder('stopped'), NEWEST), mode)
     for (const [i, one] of cases.entries()) {
       const folder = workshop.file(`library-${i % 2}`)
@@ -56,14 +55,6 @@ function result(tally, numCommand) {
     failures: tally.failures,
     figure: `${tally.share} refused (${numCommand} through the command)`,
   }
-}
-
-export async function stopAt(workshop, name, step, set = SET, how = 'api') {
-  const script = path.join(import.meta.dirname, '../support/stop-after.mjs')
-  const args = [script, String(step), how, 'run.yaml', workshop.runFolder(name), ...set]
-  const ended = await new Child(process.execPath, args, { cwd: workshop.root }).ended
-  const expected = how === 'api' ? 0 : how === 'SIGKILL' ? null : 75
-  if (ended.code !== expected) throw new Error(`stop at step ${step}: ${describeEnd(ended)}`)
 }
 
 /** What is wrong with how the library treats the damage. */
@@ -104,7 +95,8 @@ function damages(folder, mode) {
   })
   const structured = files.flatMap((file) => {
     const header = headerBytes(path.join(folder, file))
-    return Array.from({ length: header }, (_, offset) => flip(file, offset, offset % 8))
+    // A prime apart: every field is met, and every bit.
+    return Array.from({ length: Math.ceil(header / 7) }, (_, i) => flip(file, 7 * i, i % 8))
   })
   const tensors = files.filter((file) => file.endsWith('.safetensors'))
   const whole = files.flatMap((file, i) => [

@@ -1,6 +1,7 @@
 import { describeEnd, inParallel } from '../support/child.mjs'
 import { difference, digestRun, overall } from '../support/digest.mjs'
 import { Tally } from '../support/figures.mjs'
+import { controlRun } from '../support/runs.mjs'
 import { Workshop } from '../support/workshop.mjs'
 
 /** What a run may differ in without another result. */
@@ -21,9 +22,7 @@ export const determinism = {
     const workshop = new Workshop(workDir)
     const tally = new Tally()
     const set = ['data.num_workers=1']
-    const first = await workshop.train('control', set)
-    if (!tally.add('control', first.code !== 0 && describeEnd(first))) return finish(tally)
-    const control = await digestRun(workshop.runFolder('control'))
+    const { digest: control } = await controlRun(workshop, set)
     await inParallel(VARIANTS, async ([name, changes], i) => {
       const ended = await workshop.train(`variant-${i}`, [...set, ...changes])
       if (ended.code !== 0) return tally.add(name, describeEnd(ended))

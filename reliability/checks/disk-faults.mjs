@@ -4,9 +4,10 @@ import path from 'node:path'
 import { adaptBin, Child, describeEnd, inParallel } from '../support/child.mjs'
 import { checkpointSteps, difference, digestRun, leftovers, newestCheckpoint } from '../support/digest.mjs'
 import { Tally } from '../support/figures.mjs'
+import { controlRun } from '../support/runs.mjs'
 import { runTraced, straceProblem } from '../support/strace.mjs'
 import { Workshop } from '../support/workshop.mjs'
-import { enumeratePoints, makeControl, SHORT, tracedCommand } from './kill-points.mjs'
+import { enumeratePoints, SHORT, tracedCommand } from './kill-points.mjs'
 
 /** What a disk says, by call; a delete that fails is part of promise 5. */
 const FAULTS = [
@@ -27,8 +28,7 @@ export const diskFaults = {
   async run({ mode, workDir, log }) {
     const workshop = new Workshop(workDir)
     const tally = new Tally()
-    const control = await makeControl(workshop, tally)
-    if (control === undefined) return { count: tally.count, failures: tally.failures, figure: 'no control' }
+    const control = await controlRun(workshop, SHORT)
     const problem = straceProblem(log)
     let injected = 0
     const exits = new Map()

@@ -5,8 +5,8 @@ import { describeEnd, inParallel } from '../support/child.mjs'
 import { difference, digestRun } from '../support/digest.mjs'
 import { Tally } from '../support/figures.mjs'
 import { spread } from '../support/random.mjs'
+import { controlRun, stopAt } from '../support/runs.mjs'
 import { Workshop } from '../support/workshop.mjs'
-import { stopAt } from './damage.mjs'
 
 const SET = ['training.max_steps=24', 'training.save_steps=8']
 const KILLED_AT = 21
@@ -20,9 +20,7 @@ export const eventLog = {
   async run({ mode, workDir }) {
     const workshop = new Workshop(workDir)
     const tally = new Tally()
-    const ended = await workshop.train('control', SET)
-    if (!tally.add('control', ended.code !== 0 && describeEnd(ended))) return result(tally, 0)
-    const control = await digestRun(workshop.runFolder('control'))
+    const { digest: control } = await controlRun(workshop, SET)
     await stopAt(workshop, 'killed', KILLED_AT, SET, 'SIGKILL')
     const log = readFileSync(path.join(workshop.runFolder('killed'), 'events.jsonl'))
     const cuts = cutsOfLastRecords(log, 3)
@@ -50,7 +48,7 @@ function result({ count, failures }, numCommand) {
   return {
     count,
     failures,
-    figure: `${count - 1} cuts (${numCommand} through the command), ${failures.length} failures`,
+    figure: `${count} cuts (${numCommand} through the command), ${failures.length} failures`,
   }
 }
 

@@ -4,8 +4,8 @@ import { describeEnd, inParallel } from '../support/child.mjs'
 import { difference, digestRun } from '../support/digest.mjs'
 import { seconds, Tally } from '../support/figures.mjs'
 import { quantile } from '../support/random.mjs'
+import { stopAt } from '../support/runs.mjs'
 import { lines, sentence, Workshop } from '../support/workshop.mjs'
-import { stopAt } from './damage.mjs'
 
 const record = (text) => `${JSON.stringify({ text })}\n`
 const bytes = (...parts) => Buffer.concat(parts.map((part) => Buffer.from(part)))

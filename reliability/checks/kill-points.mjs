@@ -3,6 +3,7 @@ import { adaptBin, describeEnd, inParallel, sleep } from '../support/child.mjs'
 import { checkpointSteps, difference, digestRun, leftovers, resumedFrom } from '../support/digest.mjs'
 import { seconds, Tally } from '../support/figures.mjs'
 import { createRandom, spread } from '../support/random.mjs'
+import { controlRun } from '../support/runs.mjs'
 import { callsUnder, runTraced, straceProblem } from '../support/strace.mjs'
 import { Workshop } from '../support/workshop.mjs'
 
@@ -31,8 +32,7 @@ export const killPoints = {
     const workshop = new Workshop(workDir)
     const tally = new Tally()
     const problem = straceProblem(log)
-    const control = await makeControl(workshop, tally)
-    if (control === undefined) return { count: tally.count, failures: tally.failures, figure: 'no control' }
+    const control = await controlRun(workshop, SHORT)
     let figure = ''
     if (problem === undefined) {
       const points = await enumeratePoints(workshop, 'dry')
@@ -55,13 +55,6 @@ export const killPoints = {
       ...(problem === undefined ? {} : { partly: `no kills at each call: ${problem}` }),
     }
   },
-}
-
-/** Digest and length of the uninterrupted short run. */
-export async function makeControl(workshop, tally) {
-  const ended = await workshop.train('control', SHORT)
-  if (!tally.add('control', ended.code !== 0 && describeEnd(ended))) return undefined
-  return { digest: await digestRun(workshop.runFolder('control')), ms: ended.ms }
 }
 
 /** The command line of a traced run of a name. */

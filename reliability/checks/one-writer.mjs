@@ -3,8 +3,8 @@ import path from 'node:path'
 import { describeEnd, sleep } from '../support/child.mjs'
 import { difference, digestRun, leftovers } from '../support/digest.mjs'
 import { seconds, Tally } from '../support/figures.mjs'
+import { controlRun, stopAt } from '../support/runs.mjs'
 import { Workshop } from '../support/workshop.mjs'
-import { stopAt } from './damage.mjs'
 
 const LONG = ['training.max_steps=1000000', 'training.save_steps=1000000', 'evaluation={}']
 const SET = ['training.save_steps=7']
@@ -59,9 +59,7 @@ async function secondProcess(workshop, tally, count) {
 }
 
 async function staleLocks(workshop, tally) {
-  const control = await workshop.train('control', SET)
-  if (!tally.add('control', control.code !== 0 && describeEnd(control))) return
-  const digest = await digestRun(workshop.runFolder('control'))
+  const { digest } = await controlRun(workshop, SET)
   await stopAt(workshop, 'killed', 20, SET, 'SIGKILL')
   const lockOf = (name) => path.join(workshop.runFolder(name), 'run.lock')
   if (!tally.add('a killed process leaves its lock', !existsSync(lockOf('killed')) && 'there is none')) return

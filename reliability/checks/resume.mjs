@@ -1,8 +1,9 @@
 import path from 'node:path'
-import { Child, describeEnd, inParallel } from '../support/child.mjs'
+import { describeEnd, inParallel } from '../support/child.mjs'
 import { difference, digestRun, resumedFrom } from '../support/digest.mjs'
 import { Tally } from '../support/figures.mjs'
 import { createRandom } from '../support/random.mjs'
+import { controlRun, runUntil } from '../support/runs.mjs'
 import { ACCUMULATED, Workshop } from '../support/workshop.mjs'
 
 const SEED = 20
@@ -22,9 +23,7 @@ export const resume = {
       ['accumulation 4', ACCUMULATED],
     ]) {
       const layoutName = layout.replace(' ', '-')
-      const ended = await workshop.train(layoutName, set)
-      if (!tally.add(`${layout}, control`, ended.code !== 0 && describeEnd(ended))) continue
-      const control = await digestRun(workshop.runFolder(layoutName))
+      const { digest: control } = await controlRun(workshop, set, layoutName)
       const total = Number(control.step)
       const test = { workshop, set, control, total, tally }
       const stops =
@@ -77,11 +76,9 @@ function randomStops(random, total, count) {
 async function stopAndResume({ workshop, set, control, total, tally }, name, stops, label) {
   const runFolder = workshop.runFolder(name)
   const title = `${label}, stop after ${stops.join(', ')}`
-  const script = path.join(import.meta.dirname, '../support/stop-after.mjs')
   for (const step of stops) {
     const how = step % 2 === 1 ? 'SIGTERM' : 'api'
-    const args = [script, String(step), how, 'run.yaml', runFolder, ...set]
-    const ended = await new Child(process.execPath, args, { cwd: workshop.root }).ended
+    const ended = await runUntil(workshop, name, step, set, how)
     const expected = how === 'api' ? 0 : 75
     if (ended.code !== expected) {
       return tally.add(title, `at step ${step} expected exit ${expected}, got ${describeEnd(ended)}`)

@@ -1,8 +1,8 @@
 import { describeEnd, inParallel } from '../support/child.mjs'
 import { ledgerRows } from '../support/digest.mjs'
 import { Tally } from '../support/figures.mjs'
+import { stopAt } from '../support/runs.mjs'
 import { Workshop } from '../support/workshop.mjs'
-import { stopAt } from './damage.mjs'
 
 const SEED = 5
 const EPOCHS = 3

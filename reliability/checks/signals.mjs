@@ -4,6 +4,7 @@ import { describeEnd, inParallel, sleep } from '../support/child.mjs'
 import { difference, digestRun, leftovers, newestCheckpoint } from '../support/digest.mjs'
 import { seconds, Tally } from '../support/figures.mjs'
 import { createRandom, quantile } from '../support/random.mjs'
+import { controlRun } from '../support/runs.mjs'
 import { Workshop } from '../support/workshop.mjs'
 
 const SEED = 31
@@ -34,10 +35,7 @@ export const termination = {
   async run({ mode, log, workDir }) {
     const workshop = new Workshop(workDir)
     const tally = new Tally()
-    const ended = await workshop.train('control', SET)
-    if (!tally.add('control', ended.code !== 0 && describeEnd(ended)))
-      return { ...tally, figure: 'no control' }
-    const control = { digest: await digestRun(workshop.runFolder('control')), ms: ended.ms }
+    const control = await controlRun(workshop, SET)
     const count = mode === 'full' ? 50 : 6
     log(`${count} signals, seed ${SEED}`)
     const random = createRandom(SEED)

@@ -1,13 +1,9 @@
-/** Numbers in [0, 1) from a 32-bit seed, the same on every machine. */
+import { createHash } from 'node:crypto'
+
+/** Numbers in [0, 1) from a seed, the same on every machine. */
 export function createRandom(seed) {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0
-    let x = state
-    x = Math.imul(x ^ (x >>> 16), 0x21f0aaad)
-    x = Math.imul(x ^ (x >>> 15), 0x735a2d97)
-    return ((x ^ (x >>> 15)) >>> 0) / 2 ** 32
-  }
+  let counter = 0
+  return () => createHash('sha256').update(`${seed}:${counter++}`).digest().readUInt32LE() / 2 ** 32
 }
 
 /** Every n-th of a list, its first and last included, about `count` of them. */

@@ -8,6 +8,7 @@ export default defineConfig({
       'test/dist/**/*.test.js',
       'packages/torch/setup/*.test.mjs',
       'scripts/**/*.test.mjs',
+      'reliability/**/*.test.mjs',
     ],
     exclude: ['**/node_modules/**'],
     pool: 'forks',

@@ -18,7 +18,7 @@ export interface StepPlan {
 
 /**
  * The number of optimiser steps of a run, from `max_steps` or from epochs.
- * @throws {ConfigError} TOO_LITTLE_DATA when an epoch has no whole step and the rest is dropped.
+ * @throws {DataError} TOO_LITTLE_DATA when an epoch has no whole step and the rest is dropped.
  */
 export function planSteps(config: RunConfig, data: PreparedData): StepPlan {
   const { training } = config

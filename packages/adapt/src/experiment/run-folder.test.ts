@@ -128,11 +128,12 @@ describe('openRunFolder', () => {
       'report.html.12.tmp',
       '.model.tmp-12/x',
       '.model.tmp-12.old/x',
+      'eval/step-2.json.12.tmp',
     ])
       put(name)
     openRunFolder(folder, 'continue', 9)
     expect(readdirSync(folder).sort()).toEqual(['checkpoints', 'config.yaml', 'eval', 'model', 'run.json'])
-    expect(existsSync(path.join(folder, 'eval/step-1.json'))).toBe(true)
+    expect(readdirSync(path.join(folder, 'eval'))).toEqual(['step-1.json'])
   })
 })
 

@@ -97,9 +97,11 @@ export function openRunFolder(folder: string, kind: 'new' | 'continue', totalSte
     } else {
       rmSync(join(folder, 'failure.json'), { force: true })
     }
-    for (const name of readdirSync(folder).filter((entry) => TEMPORARY.test(entry) && !LOCK.test(entry)))
-      rmSync(join(folder, name), { recursive: true, force: true })
     mkdirSync(join(folder, 'eval'), { recursive: true })
+    for (const place of [folder, join(folder, 'eval')]) {
+      for (const name of readdirSync(place).filter((entry) => TEMPORARY.test(entry) && !LOCK.test(entry)))
+        rmSync(join(place, name), { recursive: true, force: true })
+    }
   } catch (cause) {
     throw new ResourceError(
       'RUN_FOLDER',

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
@@ -59,6 +59,21 @@ describe('RunLock', () => {
     expect(lock).toBeDefined()
     expect(owner().pid).toBe(process.pid)
     expect(readdirSync(folder).sort()).toEqual(['keep', 'run.lock'])
+  })
+
+  it('clears what killed processes left while they took it, not what living or distant ones are at', () => {
+    mkdirSync(folder, { recursive: true })
+    const [dead, distant] = [deadPid(), deadPid()]
+    const leave = (pid: number | undefined, end: string, text: string) =>
+      writeFileSync(`${lockFile()}.${pid}.${end}`, text)
+    leave(dead, 'tmp', '')
+    leave(dead, 'stale', JSON.stringify({ host: os.hostname() }))
+    leave(process.ppid, 'tmp', '')
+    leave(distant, 'tmp', JSON.stringify({ host: 'elsewhere.example' }))
+    using lock = RunLock.acquire(folder)
+    expect(lock).toBeDefined()
+    const left = [`run.lock.${process.ppid}.tmp`, `run.lock.${distant}.tmp`]
+    expect(readdirSync(folder).sort()).toEqual(['run.lock', ...left].sort())
   })
 
   it.each([

@@ -1,4 +1,13 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { ConfigError, ResourceError } from '../errors.js'
@@ -45,7 +54,10 @@ export class RunLock implements Disposable {
       writeFileSync(own, text)
       try {
         for (let attempt = 0; ; attempt++) {
-          if (link(own, path)) return new RunLock(folder, text)
+          if (link(own, path)) {
+            removeLeftovers(folder, owner)
+            return new RunLock(folder, text)
+          }
           const held = readText(path)
           if (held !== '' && isHeld(held, owner)) throw active(folder, held)
           if (attempt === 10) throw active(folder, held)
@@ -98,6 +110,16 @@ function takeAway(path: string, stale: string): void {
   }
   if (readText(aside) !== stale) link(aside, path)
   rmSync(aside, { force: true })
+}
+
+/** Removes what processes of this host left that were killed while they took the lock. */
+function removeLeftovers(folder: string, self: LockOwner): void {
+  for (const name of readdirSync(folder)) {
+    const pid = /^run\.lock\.(\d+)\.(tmp|stale)$/.exec(name)?.[1]
+    if (pid === undefined || Number(pid) === self.pid || isAlive(Number(pid))) continue
+    const text = readText(join(folder, name))
+    if (text === '' || text.includes(JSON.stringify(self.host))) rmSync(join(folder, name), { force: true })
+  }
 }
 
 function isHeld(text: string, self: LockOwner): boolean {

@@ -1,0 +1,89 @@
+import { cpSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { currentSteps, EventWriter, readEvents } from '@adapt-ts/adapt'
+import { describeEnd, inParallel } from '../support/child.mjs'
+import { difference, digestRun } from '../support/digest.mjs'
+import { Tally } from '../support/figures.mjs'
+import { spread } from '../support/random.mjs'
+import { controlRun, stopAt } from '../support/runs.mjs'
+import { Workshop } from '../support/workshop.mjs'
+
+const SET = ['training.max_steps=24', 'training.save_steps=8']
+const KILLED_AT = 21
+
+export const eventLog = {
+  id: '10',
+  title: 'The metrics log is append-only, torn-write safe and gap-free',
+  tested:
+    'events.jsonl of a killed run cut at every byte of its last 3 records and read, written on and read again by the ' +
+    'library; some cuts gone on with by the command; every step once, at the digest of the control',
+  async run({ mode, workDir }) {
+    const workshop = new Workshop(workDir)
+    const tally = new Tally()
+    const { digest: control } = await controlRun(workshop, SET)
+    await stopAt(workshop, 'killed', KILLED_AT, SET, 'SIGKILL')
+    const log = readFileSync(path.join(workshop.runFolder('killed'), 'events.jsonl'))
+    const cuts = cutsOfLastRecords(log, 3)
+    for (const cut of cuts)
+      tally.add(`cut at byte ${cut}`, throughLibrary(workshop.file('cut.jsonl'), log, cut))
+    const through = spread(cuts, mode === 'full' ? 60 : 4)
+    await inParallel(through, async (cut, i) => {
+      const folder = workshop.runFolder(`cut-${i}`)
+      cpSync(workshop.runFolder('killed'), folder, { recursive: true })
+      truncateSync(path.join(folder, 'events.jsonl'), cut)
+      const resumed = await workshop.train(`cut-${i}`, SET)
+      const title = `cut at byte ${cut}, through the command`
+      if (resumed.code !== 0) return tally.add(title, describeEnd(resumed))
+      const parts = difference(control, await digestRun(folder))
+      return tally.add(
+        title,
+        parts ? `differs in ${parts}` : stepProblem(path.join(folder, 'events.jsonl'), 24),
+      )
+    })
+    return result(tally, through.length)
+  },
+}
+
+function result({ count, failures }, numCommand) {
+  return {
+    count,
+    failures,
+    figure: `${count} cuts (${numCommand} through the command), ${failures.length} failures`,
+  }
+}
+
+/** Every place at which the file can end within its last records, from the whole record before them on. */
+function cutsOfLastRecords(log, count) {
+  let first = log.length - 1
+  for (let i = 0; i < count; i++) first = log.lastIndexOf(0x0a, first - 1)
+  return Array.from({ length: log.length - first }, (_, i) => first + 1 + i)
+}
+
+/** What is wrong with how a log that ends there is read and gone on with. */
+function throughLibrary(file, log, cut) {
+  writeFileSync(file, log.subarray(0, cut))
+  const whole = log.subarray(0, cut).toString('utf8').split('\n')
+  const read = readEvents(file).events
+  // The piece after the last newline counts when only its newline is missing.
+  const complete = whole.length - 1
+  if (read.length < complete || read.length > complete + 1)
+    return `${read.length} of ${complete} records read`
+  const writer = new EventWriter(file)
+  const start = read.find(({ type }) => type === 'run-start')
+  const step = read.find(({ type }) => type === 'step')
+  const checkpoint = 16
+  try {
+    writer.append({ ...start, step: checkpoint })
+    for (let n = checkpoint + 1; n <= 24; n++) writer.append({ ...step, step: n })
+  } finally {
+    writer.close()
+  }
+  return stepProblem(file, 24)
+}
+
+/** The reader sees every step exactly once, in order. */
+function stepProblem(file, total) {
+  const steps = currentSteps(readEvents(file).events).map(({ step }) => step)
+  const expected = Array.from({ length: total }, (_, i) => i + 1)
+  return steps.join() !== expected.join() && `the reader sees the steps ${steps.join()}`
+}

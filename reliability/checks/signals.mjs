@@ -1,0 +1,163 @@
+import path from 'node:path'
+import { readEvents } from '@adapt-ts/adapt'
+import { describeEnd, inParallel, sleep } from '../support/child.mjs'
+import { difference, digestRun, leftovers, newestCheckpoint } from '../support/digest.mjs'
+import { seconds, Tally } from '../support/figures.mjs'
+import { createRandom, quantile } from '../support/random.mjs'
+import { controlRun } from '../support/runs.mjs'
+import { Workshop } from '../support/workshop.mjs'
+
+const SEED = 31
+const SET = [
+  'training.max_steps=240',
+  'training.save_steps=100000',
+  'training.logging_steps=1',
+  'evaluation={}',
+]
+/** Steps of a second or more, nearly all of it in native calls. */
+const SLOW = [
+  'model={ init: scratch, preset: llama-3m, config: { max_position_embeddings: 1024 } }',
+  'training.per_device_train_batch_size=512',
+  'training.max_steps=1000',
+  'training.save_steps=1',
+  'evaluation={}',
+]
+/** Far above the promise, so that a slow machine does not fail; the figure is in the table. */
+const GRACE_MS = 25_000
+const AT_ONCE_MS = 10_000
+
+export const termination = {
+  id: '31',
+  title: 'SIGTERM gives a checkpoint within the grace time',
+  tested:
+    'SIGTERM and SIGUSR1 at random moments between the start of the process and its end: exit 75 (or a death in start-up ' +
+    'that left nothing behind), a valid checkpoint, resumed to the digest of the control',
+  async run({ mode, log, workDir }) {
+    const workshop = new Workshop(workDir)
+    const tally = new Tally()
+    const control = await controlRun(workshop, SET)
+    const count = mode === 'full' ? 50 : 6
+    log(`${count} signals, seed ${SEED}`)
+    const random = createRandom(SEED)
+    const moments = Array.from({ length: count }, () => random())
+    const delays = []
+    await inParallel(moments, (share, i) =>
+      terminate(workshop, `signal-${i}`, i, share, control, tally, delays),
+    )
+    if (delays.length === 0) tally.add('signals', 'none came in time')
+    const [p50, p100] = [0.5, 1].map((share) => seconds(quantile(delays, share)))
+    return {
+      count: tally.count,
+      failures: tally.failures,
+      figure: `${count} signals; to the exit p50 ${p50}, p100 ${p100}`,
+    }
+  },
+}
+
+async function terminate(workshop, name, i, share, control, tally, delays) {
+  const signal = i % 2 === 0 ? 'SIGTERM' : 'SIGUSR1'
+  const child = workshop.start(name, SET)
+  // One in five falls into the start of the process, the others into training.
+  if (i % 5 === 4) await sleep(share * control.ms * 0.4)
+  else await stepReached(child, Math.max(1, Math.floor(share * 230)))
+  const title = `${signal} ${i % 5 === 4 ? `${Math.round(share * control.ms * 0.4)} ms after the start` : `at ${Math.round(share * 230)}`}`
+  const sent = performance.now()
+  if (!child.kill(signal)) return tally.add(title, 'the process was gone')
+  const delay = (await child.exitedAt) - sent
+  const ended = await child.ended
+  if (ended.code === 0 && share > 0.9) return tally.add(title, undefined)
+  const inStart = ended.signal === 'SIGTERM' && i % 5 === 4
+  if (ended.code !== 75 && !inStart) return tally.add(title, `expected exit 75, got ${describeEnd(ended)}`)
+  delays.push(delay)
+  if (delay > GRACE_MS) return tally.add(title, `took ${seconds(delay)}`)
+  const resumed = await workshop.train(name, SET)
+  if (resumed.code !== 0) return tally.add(title, `resumed: ${describeEnd(resumed)}`)
+  const parts = difference(control.digest, await digestRun(workshop.runFolder(name)))
+  if (parts) return tally.add(title, `differs in ${parts}`)
+  const rest = leftovers(workshop.runFolder(name))
+  return tally.add(title, rest.length > 0 && `left ${rest.join(', ')}`)
+}
+
+/** Resolves once the process has printed this step, or has ended. */
+function stepReached(child, step) {
+  return Promise.race([
+    child.ended,
+    new Promise((resolve) => {
+      child.onStdout(() => {
+        const last = child.stdout.lastIndexOf('\nstep ')
+        if (last >= 0 && Number(/^\nstep (\d+)/.exec(child.stdout.slice(last))?.[1] ?? 0) >= step) resolve()
+      })
+    }),
+  ])
+}
+
+export const secondInterrupt = {
+  id: '32',
+  title: 'SIGINT once is SIGTERM, twice is now',
+  tested:
+    'A second SIGINT at random moments: in start-up, inside long native calls, while a checkpoint is saved; exit 130, no ' +
+    'half-published checkpoint, no process left; the run goes on afterwards',
+  async run({ mode, workDir }) {
+    const workshop = new Workshop(workDir)
+    const tally = new Tally()
+    const random = createRandom(SEED + 1)
+    const count = mode === 'full' ? 30 : 6
+    const delays = []
+    const places = { start: 0, step: 0, orderly: 0 }
+    await inParallel(
+      Array.from({ length: count }, () => [random(), random()]),
+      ([first, gap], i) => interruptTwice(workshop, `twice-${i}`, i, first, gap, tally, delays, places),
+    )
+    if (delays.length === 0) tally.add('second interrupts', 'none came before the orderly end')
+    const p100 = delays.length > 0 ? seconds(quantile(delays, 1)) : '-'
+    return {
+      count: tally.count,
+      failures: tally.failures,
+      figure: `${places.start} in start-up, ${places.step} in steps and saves, ${places.orderly} orderly; to the exit p100 ${p100}`,
+    }
+  },
+}
+
+async function interruptTwice(workshop, name, i, first, gap, tally, delays, places) {
+  const inStart = i % 3 === 2
+  const child = workshop.start(name, SLOW)
+  if (inStart) await sleep(150 + first * 500)
+  else {
+    await untilTraining(workshop, child, name)
+    await sleep(first * 1500)
+  }
+  const title = `second SIGINT ${inStart ? 'in start-up' : `${Math.round(gap * 300)} ms after the first`}`
+  child.kill('SIGINT')
+  await sleep(5 + gap * (inStart ? 20 : 300))
+  const sent = performance.now()
+  child.kill('SIGINT')
+  const delay = (await child.exitedAt) - sent
+  const ended = await child.ended
+  const isNow = ended.code === 130 || ended.signal === 'SIGINT'
+  if (isNow) {
+    delays.push(delay)
+    places[inStart ? 'start' : 'step']++
+  } else places.orderly++
+  const orderly = ended.code === 75
+  if (!isNow && !orderly) return tally.add(title, `expected exit 130, got ${describeEnd(ended)}`)
+  if (isNow && delay > AT_ONCE_MS) return tally.add(title, `took ${seconds(delay)}`)
+  if (child.hasOrphans) {
+    child.killGroup('SIGKILL')
+    return tally.add(title, 'left a process behind')
+  }
+  const { damaged } = newestCheckpoint(path.join(workshop.runFolder(name), 'checkpoints'))
+  return tally.add(title, damaged.length > 0 && damaged.join(' | '))
+}
+
+/** Resolves when the first events are there. */
+async function untilTraining(workshop, child, name) {
+  for (;;) {
+    try {
+      if (readEvents(path.join(workshop.runFolder(name), 'events.jsonl')).events.length > 0) return
+    } catch {
+      // Not there yet.
+    }
+    if (child.process.exitCode !== null) return
+    await sleep(20)
+  }
+}

@@ -22,6 +22,8 @@ export interface EncoderPool {
   close(): Promise<void>
 }
 
+const YOUNG_GENERATION_MB = 3
+
 interface Waiting {
   readonly resolve: (encoded: EncodedDocuments) => void
   readonly reject: (error: Error) => void
@@ -49,6 +51,9 @@ export function createEncoderPool(tokenizer: Tokenizer, numWorkers: number): Enc
 function startMember({ folder, hash }: Tokenizer) {
   const worker = new Worker(new URL('./tokenize-worker.js', import.meta.url), {
     workerData: { folder, hash },
+    // What the tokenizer holds for an encoding, some hundred bytes a token, is freed with a small object that the
+    // collector does not know to be heavy. A small nursery makes it look often.
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   })
   const waiting = new Map<number, Waiting>()
   let failure: Error | undefined

@@ -1,5 +1,13 @@
 #!/usr/bin/env node
-process.on('SIGUSR1', () => {}) // First of all: without a listener Node opens its inspector on this signal.
+// First of all: without a listener Node opens its inspector on this signal. It asks a run to save and leave, so until a run
+// listens for it there is nothing to save: leave, and say that the same command can be given again.
+let isStarting = true
+process.on('SIGUSR1', () => {
+  if (isStarting) process.exit(75)
+})
+process.on('newListener', (name) => {
+  if (name === 'SIGUSR1') isStarting = false
+})
 
 const { existsSync } = await import('node:fs')
 const main = new URL('../dist/cli/main.js', import.meta.url)

@@ -323,6 +323,16 @@ describe('the process', () => {
     expect(stderr).toBe('SIGUSR1 1\n')
   })
 
+  it('does not lose a SIGUSR1 that comes before a run listens for it', async () => {
+    const send = `const on = process.on
+      process.on = function (name, ...rest) {
+        if (name === 'SIGUSR1') setImmediate(() => process.kill(process.pid, 'SIGUSR1'))
+        return on.call(this, name, ...rest)
+      }`
+    const { exitCode, stderr } = await adapt(['doctor'], { nodeArgs: ['--import', dataUrl(send)] })
+    expect({ exitCode, stderr }).toEqual({ exitCode: 75, stderr: '' })
+  })
+
   it('says what to do when it was not built', async () => {
     const bare = join(folder, 'bare/bin')
     await mkdir(bare, { recursive: true })

@@ -19,7 +19,7 @@ export interface TrainingState {
   readonly global_rows: number
   /** The method's resolved config: its state means something under this one alone. */
   readonly method: unknown
-  /** SHA-256 of what the run was made from, by name (data, anchors, tokenizer). */
+  /** What the run was made from, by name: SHA-256 of data, anchors and tokenizer, and the order of the data. */
   readonly fingerprints: Readonly<Record<string, string>>
   readonly trainer: TrainerState
 }

@@ -3,6 +3,7 @@ import { createReadStream, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { dataSources, needsAnchors, type RunConfig, resolveConfigPath } from '../config/index.js'
 import { fingerprintFiles, readDocuments, resolveSources } from '../dataset/index.js'
+import { ConfigError } from '../errors.js'
 import { prepareData } from '../experiment/index.js'
 
 /** What the files of a run config hold, as far as a comparison needs to know. */
@@ -74,7 +75,18 @@ function labelShares(train: {
 }
 
 function hashModelFolder(folder: string): Promise<string> {
-  const names = readdirSync(folder).filter((name) => name === 'config.json' || name.endsWith('.safetensors'))
+  let entries: string[]
+  try {
+    entries = readdirSync(folder)
+  } catch (cause) {
+    throw new ConfigError(
+      'MODEL_NOT_FOUND',
+      `model.path: expected a model folder, cannot read ${folder} (${(cause as Error).message})`,
+      { folder },
+      { cause },
+    )
+  }
+  const names = entries.filter((name) => name === 'config.json' || name.endsWith('.safetensors'))
   return hashFiles(names.sort().map((name) => join(folder, name)))
 }
 

@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { verifyManifest } from '../checkpoint/index.js'
 import { invalidConfig, suggestName } from '../config/index.js'
 import { ConfigError, HostileFileError, NumericError } from '../errors.js'
 import { runTraining, type TrainingOutcome, type TrainingRequest } from '../experiment/index.js'
+import { RunLock } from '../experiment/run-lock.js'
 import { StopRequest } from '../experiment/stop-request.js'
 import type { StepRecord } from '../record/index.js'
 import {
@@ -269,9 +271,10 @@ class ComparisonRun implements Disposable {
     try {
       return summarizeCell(context)
     } catch (error) {
-      if (!(error instanceof HostileFileError)) throw error
+      const isLost = error instanceof ConfigError && error.code === 'EVENT_LOG_MISSING'
+      if (!(error instanceof HostileFileError || isLost)) throw error
       this.onLine(`warning: ${error.message}; the cell is done again`)
-      rmSync(cell.folder, { recursive: true, force: true })
+      emptyRunFolder(cell.folder)
       await this.trainFolder(cell, hash, this.plan.totalSteps)
       return summarizeCell(context)
     }
@@ -295,7 +298,7 @@ class ComparisonRun implements Disposable {
     const hash = await this.trunkHash(trunk)
     const found = readTrunk(trunk.recordPath)
     const checkpoint = this.checkpointFolder(trunk)
-    if (found.kind === 'valid' && found.record.hash === hash && existsSync(checkpoint)) return found.record
+    if (found.kind === 'valid' && found.record.hash === hash && this.isWhole(checkpoint)) return found.record
     if (found.kind === 'damaged')
       this.onLine(`warning: ${trunk.recordPath} is damaged: ${found.reason}; the trunk is done again`)
     await this.trainFolder(trunk, hash, this.plan.trunkSteps, this.plan.trunkSteps)
@@ -303,6 +306,20 @@ class ComparisonRun implements Disposable {
     const record = summarizeTrunk({ ...trunk, hash, digest: await hashFiles(files), versions: this.versions })
     writeRecord(trunk.recordPath, record)
     return record
+  }
+
+  /** Whether a checkpoint is there and undamaged; a damaged one is said and goes. */
+  private isWhole(checkpoint: string): boolean {
+    if (!existsSync(checkpoint)) return false
+    try {
+      verifyManifest(checkpoint)
+      return true
+    } catch (error) {
+      if (!(error instanceof HostileFileError)) throw error
+      this.onLine(`warning: ${error.message}; the trunk is done again`)
+      emptyRunFolder(dirname(dirname(checkpoint)))
+      return false
+    }
   }
 
   /** Trains in the run's folder, or goes on there when what lies in it was begun under the same hash. */
@@ -319,7 +336,7 @@ class ComparisonRun implements Disposable {
     const total = Math.max(this.toTrain, this.started)
     this.request.onCell?.({ number: this.started, total, arm, seed, lastStep })
     if (readText(begunPath(run)) !== hash) {
-      rmSync(run.folder, { recursive: true, force: true })
+      emptyRunFolder(run.folder)
       mkdirSync(dirname(run.folder), { recursive: true })
       writeFileSync(begunPath(run), `${hash}\n`)
     }
@@ -345,6 +362,14 @@ class ComparisonRun implements Disposable {
   }
 }
 
+/** Removes a run that is out of date; one that another process is writing is left. @throws {ConfigError} RUN_ACTIVE */
+function emptyRunFolder(folder: string): void {
+  if (!existsSync(folder)) return
+  using _lock = RunLock.acquire(folder)
+  for (const name of readdirSync(folder).filter((entry) => entry !== 'run.lock'))
+    rmSync(join(folder, name), { recursive: true, force: true })
+}
+
 /** Beside a run folder: the hash under which its run was begun. */
 function begunPath({ folder }: PlannedRun): string {
   return `${folder}.begun`
@@ -365,7 +390,8 @@ function isFinished(runFolder: string): boolean {
 
 /** Runs are removed from a study's folder when they are out of date: it must be a study's. */
 function requireStudyFolder(folder: string): void {
-  if (!existsSync(folder) || existsSync(join(folder, MARKER)) || readdirSync(folder).length === 0) return
+  if (!existsSync(folder) || existsSync(join(folder, MARKER))) return
+  if (statSync(folder).isDirectory() && readdirSync(folder).length === 0) return
   throw new ConfigError(
     'NOT_A_STUDY',
     `output_dir: ${folder} holds files that are no study: choose another folder`,

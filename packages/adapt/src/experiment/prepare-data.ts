@@ -32,7 +32,7 @@ export interface PreparedData {
   readonly isPlainText: boolean
   readonly anchors: readonly Batch[]
   readonly numAnchors: number
-  /** SHA-256 (hex) of everything that the course of training is a function of, by name. */
+  /** What the course of training is a function of, by name: SHA-256 (hex) of what was read, and the order as JSON. */
   readonly fingerprints: Readonly<Record<string, string>>
   /** What of the anchors stands in the training data; absent for a method without anchors. */
   readonly anchorOverlap?: AnchorOverlap
@@ -48,7 +48,16 @@ export interface PreparedData {
 export async function prepareData(
   config: RunConfig,
   baseDir: string,
-  { needsAnchors, onLine }: { readonly needsAnchors: boolean; readonly onLine: (line: string) => void },
+  {
+    needsAnchors,
+    onLine,
+    checkStop,
+  }: {
+    readonly needsAnchors: boolean
+    readonly onLine: (line: string) => void
+    /** Called while data is tokenised; what it throws ends the preparation. */
+    readonly checkStop?: () => void
+  },
 ): Promise<PreparedData> {
   const { data, training } = config
   const tokenizer = loadTokenizer(resolveConfigPath(baseDir, config.tokenizer))
@@ -70,6 +79,7 @@ export async function prepareData(
     numWorkers: data.num_workers,
     maxBadRecords: data.max_bad_records,
     onProgress: ({ numDocuments, numTokens, file }) => {
+      checkStop?.()
       if (Date.now() - lastLine < 2000) return
       lastLine = Date.now()
       onLine(
@@ -104,9 +114,16 @@ export async function prepareData(
       data: train.fingerprint,
       tokenizer: tokenizer.hash,
       anchors: prepared?.fingerprint ?? '',
+      order: describeOrder(config),
     },
     ...(anchorOverlap ? { anchorOverlap } : {}),
     evaluationFiles,
     warnings: [...noteLines(train.notes), ...mixingWarnings(planMixing(train, data.mixing))],
   }
+}
+
+/** What the order of the samples is a function of besides the samples: a place in it means nothing under another. */
+function describeOrder({ data, training }: RunConfig): string {
+  const { max_length, packing, packing_window, mixing } = data
+  return JSON.stringify({ seed: training.seed, max_length, packing, packing_window, mixing })
 }

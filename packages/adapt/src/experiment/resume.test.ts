@@ -240,6 +240,26 @@ describe('a branch', () => {
     expect(weights('same').equals(weights('whole'))).toBe(true)
   })
 
+  it('does not take the state of its method under other anchors', async () => {
+    await workshop.train('anchored', SETTINGS, { stopAfterStep: 4 })
+    const branch = async (name: string, ...set: string[]) => {
+      const start = `training.resume_from_checkpoint=${workshop.runFolder('anchored')}/checkpoints/step-4`
+      await workshop.train(name, [...SETTINGS, start, ...set], { stopAfterStep: 6 })
+      const { events } = readEvents(path.join(workshop.runFolder(name), 'events.jsonl'))
+      return events.flatMap((event) => (event.type === 'refresh' ? [event.step] : []))
+    }
+    // The interval of 5 goes on under the same anchors; others are embedded at once.
+    expect(await branch('same-anchors')).toEqual([5])
+    expect(await branch('other-anchors', 'anchors=[{ path: anchors.jsonl, limit: 5 }]')).toEqual([4])
+  })
+
+  it('is refused from a checkpoint that a new run in its folder would remove', async () => {
+    const own = `training.resume_from_checkpoint=${workshop.runFolder('trunk')}/checkpoints/step-16`
+    const error = await workshop.failure('trunk', [...SETTINGS, own], { overwrite: true })
+    expect(error).toMatchObject({ code: 'CHECKPOINT_IN_OUTPUT', exitCode: 2 })
+    expect(existsSync(path.join(workshop.runFolder('trunk'), 'checkpoints', 'step-16'))).toBe(true)
+  })
+
   it('with another method starts its state anew, and goes on by itself when it is stopped', async () => {
     await workshop.train('branch', [...SETTINGS, from])
     expect(readJson('branch', 'provenance.json')).toMatchObject({
@@ -253,6 +273,8 @@ describe('a branch', () => {
   it.each([
     ['training.resume_from_checkpoint=nowhere', 'CHECKPOINT_NOT_FOUND'],
     ['data.train=[web.jsonl]', 'DATA_CHANGED'],
+    ['training.seed=2', 'DATA_CHANGED'],
+    ['data.packing=true', 'DATA_CHANGED'],
     ['training.per_device_train_batch_size=2', 'BATCH_CHANGED'],
     ['training.max_steps=16', 'NOTHING_LEFT'],
   ])('is refused with %s', async (change, code) => {

@@ -80,6 +80,16 @@ describe('inspectRunFolder', () => {
     expect(inspectRunFolder(folder, true)).toBe('new')
   })
 
+  it('never takes a folder with checkpoints for a new run', () => {
+    putState({ status: 'interrupted' })
+    put('checkpoints/step-3/state.json')
+    expect(refusal(false)).toMatchObject({ code: 'RUN_CONFIG_UNREADABLE', exitCode: 2 })
+    put('config.yaml')
+    put('run.json', '')
+    expect(inspectRunFolder(folder, false)).toBe('continue')
+    expect(inspectRunFolder(folder, true)).toBe('new')
+  })
+
   it.each([true, false])('refuses a folder with files of someone else (overwrite: %s)', (overwrite) => {
     put('thesis.tex')
     const error = refusal(overwrite)

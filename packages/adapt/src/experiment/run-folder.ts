@@ -65,7 +65,10 @@ function readState(folder: string): RunState | undefined {
 export function inspectRunFolder(folder: string, overwrite: boolean): 'new' | 'continue' {
   const entries = listFolder(folder).filter((name) => !LOCK.test(name) && !TEMPORARY.test(name))
   const state = readState(folder)
-  if (!state && entries.length > 0) {
+  // A power cut can leave run.json empty; the checkpoints tell that there is a run.
+  const hasRun = entries.includes('checkpoints') && entries.includes('run.json')
+  if (!state && hasRun && !overwrite) return requireConfig(folder, entries)
+  if (!state && entries.length > 0 && !hasRun) {
     throw new ConfigError(
       'NOT_A_RUN',
       `output_dir: ${folder} holds files that are no run (${entries.slice(0, 3).join(', ')}): choose another folder`,
@@ -79,7 +82,18 @@ export function inspectRunFolder(folder: string, overwrite: boolean): 'new' | 'c
       `output_dir: ${folder} holds a finished run (${state.step} of ${state.total_steps} steps): choose another folder or pass --overwrite`,
     )
   }
-  return entries.includes('config.yaml') ? 'continue' : 'new'
+  // Without a config and without checkpoints there is nothing yet that could go on.
+  if (!entries.includes('config.yaml') && !entries.includes('checkpoints')) return 'new'
+  return requireConfig(folder, entries)
+}
+
+/** @throws {ConfigError} RUN_CONFIG_UNREADABLE: what a run was made under cannot be guessed from its checkpoints. */
+function requireConfig(folder: string, entries: readonly string[]): 'continue' {
+  if (entries.includes('config.yaml')) return 'continue'
+  throw new ConfigError(
+    'RUN_CONFIG_UNREADABLE',
+    `output_dir: ${folder} holds checkpoints of a run but no config.yaml to compare with; put it back, choose another folder or pass --overwrite`,
+  )
 }
 
 /**
@@ -121,11 +135,11 @@ export class RunFolder {
     return join(this.path, name)
   }
 
-  /** Replaces a file in one move, so that a reader never sees half of it. */
+  /** Replaces a file in one move, so that a reader never sees half of it, nor does a power cut leave it empty. */
   write(name: string, content: string): void {
     const target = this.file(name)
     const temporary = `${target}.${process.pid}.tmp`
-    writeFileSync(temporary, content)
+    writeFileSync(temporary, content, { flush: true })
     renameSync(temporary, target)
   }
 

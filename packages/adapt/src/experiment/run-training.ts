@@ -16,6 +16,7 @@ import {
   checkpointStore,
   findNamedStart,
   findOwnStart,
+  requireOutsideFolder,
   requireSameData,
   type StartPoint,
 } from './start-point.js'
@@ -68,7 +69,12 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
     (kind === 'continue'
       ? findOwnStart(runFolder, config, (error) => onLine(`warning: ${error.message}; an older one is used`))
       : undefined) ?? findNamedStart(config, baseDir)
-  const data = await prepareData(config, baseDir, { needsAnchors: needsAnchors(config.method), onLine })
+  if (kind === 'new') requireOutsideFolder(start, runFolder)
+  const data = await prepareData(config, baseDir, {
+    needsAnchors: needsAnchors(config.method),
+    onLine,
+    checkStop: () => stop.throwIfRequested(`before the first step; ${runFolder} can go on`),
+  })
   try {
     const plan = planSteps(config, data)
     if (start) requireSameData(start, data.fingerprints, plan)
@@ -96,7 +102,10 @@ function startTrainer(
 ): BuiltTrainer {
   const built = buildTrainer(config, baseDir, data, plan, start?.folder)
   if (start) {
-    const sameMethod = isDeepStrictEqual(start.state.method, config.method)
+    // What a method keeps means something under its own config and anchors alone.
+    const sameMethod =
+      isDeepStrictEqual(start.state.method, config.method) &&
+      start.state.fingerprints.anchors === data.fingerprints.anchors
     loadTrainingState(start.folder, start.state, built.trainer, sameMethod)
   }
   return built
@@ -114,11 +123,18 @@ interface Workplace {
 async function trainInFolder(request: TrainingRequest, workplace: Workplace): Promise<TrainingOutcome> {
   const { kind, start, plan } = workplace
   const runFolder = resolve(request.config.output_dir)
+  const checkpoints = checkpointStore(runFolder)
+  const { save_total_limit } = request.config.training
+  requireRoom(
+    runFolder,
+    checkpointBytes(workplace.built.trainer),
+    save_total_limit,
+    checkpoints.steps().length,
+  )
   const folder = openRunFolder(runFolder, kind, plan.totalSteps)
   // A run that goes on without a checkpoint of its own goes on from where it began.
-  checkpointStore(runFolder).rewind(start?.isOwn === true ? start.state.step : -1)
+  checkpoints.rewind(start?.isOwn === true ? start.state.step : -1)
   const startStep = start?.state.step ?? 0
-  requireRoom(runFolder, checkpointBytes(workplace.built.trainer), request.config.training.save_total_limit)
   await RunLog.prepare(folder, startStep, workplace.data.train)
   const run = new TrainingRun({ ...workplace, request, folder, startStep })
   try {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import {
   CheckpointStore,
   readTrainingState,
@@ -72,6 +72,19 @@ export function findNamedStart(config: RunConfig, baseDir: string): StartPoint |
 }
 
 /**
+ * Refuses a new run that would remove the very checkpoint it starts from.
+ * @throws {ConfigError} CHECKPOINT_IN_OUTPUT.
+ */
+export function requireOutsideFolder(start: StartPoint | undefined, runFolder: string): void {
+  if (start === undefined || relative(runFolder, start.folder).startsWith('..')) return
+  throw new ConfigError(
+    'CHECKPOINT_IN_OUTPUT',
+    `training.resume_from_checkpoint: ${start.folder} lies in output_dir, which a new run empties; choose another output_dir, ` +
+      'or leave the key out: an interrupted run goes on by itself',
+  )
+}
+
+/**
  * Refuses to go on with other data, or at another batch size, than the checkpoint was made with.
  * @throws {ConfigError} DATA_CHANGED, BATCH_CHANGED, NOTHING_LEFT.
  */
@@ -81,7 +94,7 @@ export function requireSameData(
   plan: { readonly globalRows: number; readonly totalSteps: number },
 ): void {
   // Another method may need anchors that the other run did without.
-  const compared = isOwn ? ['data', 'tokenizer', 'anchors'] : ['data', 'tokenizer']
+  const compared = ['data', 'tokenizer', 'order', ...(isOwn ? ['anchors'] : [])]
   const changed = compared.filter((name) => state.fingerprints[name] !== fingerprints[name])
   if (changed.length > 0) {
     const lines = changed.map(
@@ -89,7 +102,7 @@ export function requireSameData(
     )
     throw new ConfigError(
       'DATA_CHANGED',
-      `checkpoint ${folder} was made from other data (SHA-256 of what was read differs); bring the files back, or start a new run\n` +
+      `checkpoint ${folder} was made from other data, or from the same in another order; bring files and keys back, or start a new run\n` +
         lines.join('\n'),
       { changed },
     )

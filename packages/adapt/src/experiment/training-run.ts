@@ -268,6 +268,7 @@ export class TrainingRun {
       throw error
     })
     if (result === undefined) return
+    folder.write(`eval/step-${trainer.step}.json`, `${JSON.stringify(result, null, 2)}\n`)
     this.lastEvaluation = result
     this.evaluated.add(trainer.step)
     this.log.event({
@@ -276,7 +277,6 @@ export class TrainingRun {
       time: Date.now() / 1000,
       sources: result.sources,
     })
-    folder.write(`eval/step-${trainer.step}.json`, `${JSON.stringify(result, null, 2)}\n`)
     const parts = Object.entries(result.sources).map(
       ([name, { bits_per_byte }]) => `${name} ${bits_per_byte.toFixed(4)}`,
     )
@@ -357,7 +357,12 @@ export class TrainingRun {
       exitCode,
       summary: { lossWeighted, flopsTrain, flopsSignal },
     })
-    this.parts.folder.writeState(status, step, this.parts.plan.totalSteps)
+    try {
+      this.parts.folder.writeState(status, step, this.parts.plan.totalSteps)
+    } catch (error) {
+      // The next start finds a run that did not end and does the little that is left.
+      this.warn(`run.json could not be written: ${(error as Error).message}`)
+    }
   }
 
   close(): void {

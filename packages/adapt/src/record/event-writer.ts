@@ -70,7 +70,12 @@ export class EventWriter {
 
   /** Waits until the records are on the disk. Call at checkpoints; a crash of the process alone loses nothing. */
   sync(): void {
-    fsyncSync(this.#descriptor)
+    try {
+      fsyncSync(this.#descriptor)
+    } catch (cause) {
+      const message = `event log: ${this.path} cannot be made durable (${(cause as Error).message}); is the disk full?`
+      throw new ResourceError('EVENT_LOG_WRITE', message, { path: this.path }, { cause })
+    }
   }
 
   /** Closes the file; may be called twice. */

@@ -68,7 +68,13 @@ export class TableWriter<C extends ColumnFormats> {
       this.#parquet.finish()
       this.#sink.close(true)
       renameSync(this.path + TEMPORARY, this.path)
-      syncFolder(dirname(this.path))
+      try {
+        syncFolder(dirname(this.path))
+      } catch (error) {
+        // Who is told that it failed writes the rows again, under another name: they must not be there twice.
+        rmSync(this.path, { force: true })
+        throw error
+      }
     })
   }
 

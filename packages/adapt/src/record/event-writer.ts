@@ -68,7 +68,10 @@ export class EventWriter {
     }
   }
 
-  /** Waits until the records are on the disk. Call at checkpoints; a crash of the process alone loses nothing. */
+  /**
+   * Waits until the records are on the disk. Call at checkpoints; a crash of the process alone loses nothing.
+   * @throws {ResourceError} EVENT_LOG_WRITE.
+   */
   sync(): void {
     try {
       fsyncSync(this.#descriptor)

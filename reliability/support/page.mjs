@@ -9,6 +9,7 @@ import { GROUPS } from '../promises.mjs'
 export function renderPage(results, { date, commit, machine }) {
   const ofCheck = new Map(checks.map((check) => [check.id, check]))
   const ofResult = new Map(results.map((result) => [result.id, result]))
+  const numSampled = results.filter(({ mode, failures }) => mode === 'sample' && failures.length === 0).length
   const numShown = results.filter(({ skipped, failures }) => !skipped && failures.length === 0).length
   const minutes = Math.round(results.reduce((sum, { ms }) => sum + ms, 0) / 60_000)
   const all = GROUPS.flatMap(({ promises }) => promises)
@@ -20,9 +21,9 @@ export function renderPage(results, { date, commit, machine }) {
     '',
     `Written by \`npm run promises\` on ${date} at commit \`${commit}\`, in ${minutes} minutes, on ${machine}.`,
     '',
-    `Of ${all.length} promises ${numShown} held when shown on the real command, ${byTests} more are covered by tests that`,
-    `\`npm test\` runs, and the others are not shown yet; the table says why. \`.ci/run\` tries a sample of each check for every`,
-    'change. A digest is a SHA-256 over weights, optimiser moments, state of the method, cursor of the data, events without',
+    `Of ${all.length} promises ${numShown} held when shown on the real command, ${numSampled} of them with a sample of the cases only (such`,
+    `figures begin with "Sample"), ${byTests} more are covered by tests that \`npm test\` runs, and the others are not shown yet; the`,
+    'table says why. `.ci/run` tries a sample of each check for every change. A digest is a SHA-256 over weights, optimiser moments, state of the method, cursor of the data, events without',
     'clocks, and every row of the ledger in order. The control is a run of a 2-layer model that was never interrupted.',
     '',
     'Not promised: equal bits across LibTorch versions, processors or thread counts; protection against the same user or root;',

@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { syncPath } from '../dataset/sync-path.js'
 import { AdaptError, HostileFileError, ResourceError } from '../errors.js'
 import { type Manifest, verifyManifest, writeManifest } from './manifest.js'
-import { publishFolder, syncPath } from './publish-folder.js'
+import { publishFolder } from './publish-folder.js'
 
 const STEP_FOLDER = /^step-(\d{1,15})$/
 const TEMPORARY = /^\.step-\d+\.tmp-\d+(\.old)?$/

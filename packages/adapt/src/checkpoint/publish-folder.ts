@@ -1,15 +1,6 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-
-/** Waits until a file, or the entries of a folder, are on the disk. */
-export function syncPath(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-}
+import { syncPath } from '../dataset/sync-path.js'
 
 /** Name of the folder in which this process prepares `folder`; it stands beside it, on the same file system. */
 export function temporaryName(folder: string): string {

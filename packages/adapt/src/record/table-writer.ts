@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'n
 import { dirname } from 'node:path'
 import type { Encoding, SchemaElement } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
+import { syncPath } from '../dataset/sync-path.js'
 import { ResourceError } from '../errors.js'
 import { crc32 } from './crc32.js'
 import {
@@ -69,7 +70,7 @@ export class TableWriter<C extends ColumnFormats> {
       this.#sink.close(true)
       renameSync(this.path + TEMPORARY, this.path)
       try {
-        syncFolder(dirname(this.path))
+        syncPath(dirname(this.path))
       } catch (error) {
         // Who is told that it failed writes the rows again, under another name: they must not be there twice.
         rmSync(this.path, { force: true })
@@ -107,16 +108,6 @@ export function writeError(format: Pick<TableFormat, 'name'>, path: string, erro
     { path },
     { cause: error },
   )
-}
-
-/** Makes new names and removals in a folder survive a power cut. */
-export function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
 }
 
 /** A column of a row group is read whole, so pages within it would only add headers. */

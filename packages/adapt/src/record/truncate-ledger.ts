@@ -1,8 +1,9 @@
 import { existsSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { syncPath } from '../dataset/sync-path.js'
 import { LEDGER, ledgerEntries, listParts, type PartFile, partName } from './ledger-parts.js'
 import { readPart } from './ledger-reader.js'
-import { syncFolder, TableWriter, TEMPORARY, writeError } from './table-writer.js'
+import { TableWriter, TEMPORARY, writeError } from './table-writer.js'
 
 /**
  * Takes a ledger back to the end of a step: what a resume from that step's checkpoint needs, since the steps after it
@@ -17,7 +18,7 @@ export async function truncateLedger(folder: string, step: number): Promise<void
   const remove = (paths: readonly string[]) => {
     try {
       for (const path of paths) rmSync(path, { force: true })
-      if (paths.length > 0) syncFolder(folder)
+      if (paths.length > 0) syncPath(folder)
     } catch (error) {
       throw writeError(LEDGER, folder, error)
     }

@@ -10,6 +10,7 @@ import {
   writeSync,
 } from 'node:fs'
 import path from 'node:path'
+import { syncPath } from '../dataset/sync-path.js'
 import { DataError } from '../errors.js'
 import { RECORD_BYTES } from './sample-records.js'
 import type { SampleSink } from './sample-writer.js'
@@ -49,7 +50,7 @@ export function createCacheFiles(folder: string): SampleSink & {
         recordsSha256: recordsHash.digest('hex'),
       }
       writeFileSync(path.join(folder, 'meta.json'), `${JSON.stringify(meta, null, 1)}\n`, { flush: true })
-      syncFolder(folder)
+      syncPath(folder)
     },
     abort() {
       for (const file of [tokens, ids, records]) {
@@ -101,16 +102,6 @@ export function openCacheFiles(
       return undefined
     }
     throw error
-  }
-}
-
-/** Makes renames and new names in a folder survive a power cut. */
-export function syncFolder(folder: string): void {
-  const handle = openSync(folder, 'r')
-  try {
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
   }
 }
 

@@ -3,8 +3,9 @@ import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fingerprintFiles, printable, type ResolvedFile, readDocuments } from '../dataset/index.js'
+import { syncPath } from '../dataset/sync-path.js'
 import { AdaptError, ConfigError, DataError, ResourceError } from '../errors.js'
-import { createCacheFiles, openCacheFiles, syncFolder } from './cache-files.js'
+import { createCacheFiles, openCacheFiles } from './cache-files.js'
 import { NoteTaker } from './data-notes.js'
 import { encodeDocuments } from './encode-documents.js'
 import { encodeInOrder } from './encode-in-order.js'
@@ -204,7 +205,7 @@ function publish(temporary: string, folder: string, key: string): void {
     rmSync(folder, { recursive: true, force: true })
     renameSync(temporary, folder)
   }
-  syncFolder(path.dirname(folder))
+  syncPath(path.dirname(folder))
 }
 
 /** Removes what processes of this machine that are gone began. */

@@ -1,17 +1,17 @@
 import {
   type Batch,
+  CausalLM,
   createMethod,
-  initialiseLlama,
-  Llama,
-  type LlamaConfig,
+  initialiseModel,
   type MethodConfig,
+  type ModelConfig,
   Trainer,
 } from '@adapt-ts/adapt'
 import { type DType, scope, type Tensor, writeSafetensors } from '@adapt-ts/torch'
 
 /** Sizes of a benchmark: the model, and rows x length tokens a step. */
 export interface BenchShape {
-  readonly config: LlamaConfig
+  readonly config: ModelConfig
   readonly rows: number
   readonly length: number
 }
@@ -69,8 +69,8 @@ export interface RunnerOptions {
 
 /** A model in training as the product trains it, with the hyper-parameters of the peer. */
 export function createRunner(shape: BenchShape, options: RunnerOptions): Trainer {
-  const model = new Llama(shape.config)
-  initialiseLlama(model, options.seed ?? 0)
+  const model = new CausalLM(shape.config)
+  initialiseModel(model, options.seed ?? 0)
   const method = createMethod(options.method ?? UNIFORM, {
     totalSteps: 1_000_000,
     stepsPerEpoch: 1_000_000,
@@ -91,6 +91,6 @@ export function createRunner(shape: BenchShape, options: RunnerOptions): Trainer
 }
 
 /** The initial parameters as the peer reads them. */
-export function writeWeights(model: Llama, path: string): void {
+export function writeWeights(model: CausalLM, path: string): void {
   scope(() => writeSafetensors(path, new Map<string, Tensor>(model.namedParameters())))
 }

@@ -3,14 +3,14 @@ import os from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ResourceError } from '../errors.js'
-import { type Llama, loadModelFolder } from '../model/index.js'
+import { type CausalLM, loadModelFolder } from '../model/index.js'
 import { createTinyLlama, parameterValues } from '../model/tiny-llama.test.fixture.js'
 import { temporaryName } from './publish-folder.js'
 import { publishModel } from './publish-model.js'
 
 let root = ''
 let parent = ''
-let model: Llama
+let model: CausalLM
 beforeAll(() => {
   root = mkdtempSync(path.join(os.tmpdir(), 'adapt-publish-'))
 })

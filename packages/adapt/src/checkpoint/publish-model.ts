@@ -1,5 +1,5 @@
 import { ResourceError } from '../errors.js'
-import { type Llama, type SaveModelOptions, saveModelFolder } from '../model/index.js'
+import { type CausalLM, type SaveModelOptions, saveModelFolder } from '../model/index.js'
 import { publishFolder } from './publish-folder.js'
 
 /**
@@ -7,7 +7,7 @@ import { publishFolder } from './publish-folder.js'
  * folder of that name is replaced only when the new one is complete.
  * @throws {ResourceError} MODEL_WRITE.
  */
-export function publishModel(model: Llama, folder: string, options: SaveModelOptions = {}): void {
+export function publishModel(model: CausalLM, folder: string, options: SaveModelOptions = {}): void {
   try {
     publishFolder(folder, (temporary) => saveModelFolder(model, temporary, options))
   } catch (cause) {

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { noGrad, scope } from '@adapt-ts/torch'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Document } from '../dataset/index.js'
-import { embedTokens, type Llama, toModelInputs } from '../model/index.js'
+import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import { batchOf, createTinyLlama } from '../model/tiny-llama.test.fixture.js'
 import { loadTokenizer, type Tokenizer } from '../tokenize/index.js'
 import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
@@ -12,7 +12,7 @@ import { type EvaluationOptions, evaluateText } from './bits-per-byte.js'
 
 let root = ''
 let tokenizer: Tokenizer
-let model: Llama
+let model: CausalLM
 beforeAll(() => {
   root = mkdtempSync(path.join(os.tmpdir(), 'adapt-eval-'))
   tokenizer = loadTokenizer(writeTinyTokenizer(path.join(root, 'tokenizer')))

@@ -4,7 +4,7 @@ import { type Batch, IGNORED_LABEL } from '../batch/index.js'
 import type { Document } from '../dataset/index.js'
 import { AdaptError, EXIT } from '../errors.js'
 import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
-import { embedTokens, type Llama, toModelInputs } from '../model/index.js'
+import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import type { SourceEvaluation } from '../record/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
 
@@ -51,7 +51,7 @@ const GROUP_SIZE = 256
  * @throws {AdaptError} EVALUATION_CANCELLED (exit 75) when `isCancelled` said so.
  */
 export async function evaluateText(
-  model: Llama,
+  model: CausalLM,
   tokenizer: Tokenizer,
   documents: AsyncIterable<Document>,
   options: EvaluationOptions = {},
@@ -153,7 +153,7 @@ function cutWindows({ source, tokens, labels }: Window, maxLength: number): Wind
 }
 
 function scoreWindows(
-  model: Llama,
+  model: CausalLM,
   windows: readonly Window[],
   options: EvaluationOptions,
   sums: Map<string, Sums>,

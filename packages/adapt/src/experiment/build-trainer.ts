@@ -2,7 +2,7 @@ import { buildInfo, type DType, setNumThreads } from '@adapt-ts/torch'
 import { type RunConfig, resolveConfigPath } from '../config/index.js'
 import { ConfigError, DataError } from '../errors.js'
 import { createMethod, type Method, toCamelCase } from '../method/index.js'
-import { createLlama, type Llama, loadModelFolder } from '../model/index.js'
+import { type CausalLM, createModel, loadModelFolder } from '../model/index.js'
 import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
 import { Trainer } from '../train/index.js'
 import type { PreparedData } from './prepare-data.js'
@@ -40,7 +40,7 @@ export function planSteps(config: RunConfig, data: PreparedData): StepPlan {
 }
 
 /** The model a config names, loaded or freshly initialised, as float32 parameters. */
-export function buildModel(config: RunConfig, baseDir: string, tokenizer: Tokenizer): Llama {
+export function buildModel(config: RunConfig, baseDir: string, tokenizer: Tokenizer): CausalLM {
   const { model } = config
   if ('path' in model) {
     const loaded = loadModelFolder(resolveConfigPath(baseDir, model.path))
@@ -51,7 +51,7 @@ export function buildModel(config: RunConfig, baseDir: string, tokenizer: Tokeni
   const changes = { vocab_size: tokenizer.vocabSize, ...model.config }
   assertTokenizerFits(tokenizer, changes.vocab_size)
   const dimensions = Object.entries(changes).map(([key, value]) => [toCamelCase(key), value])
-  return createLlama(model.preset, { ...Object.fromEntries(dimensions), seed: config.training.seed })
+  return createModel(model.preset, { ...Object.fromEntries(dimensions), seed: config.training.seed })
 }
 
 /** bfloat16 where asked for, or by default where the hardware multiplies it natively. */

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import type { RunConfig } from '../config/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import { type Llama, loadModelFolder } from '../model/index.js'
+import { type CausalLM, loadModelFolder } from '../model/index.js'
 import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
 import { buildModel } from './build-trainer.js'
 
 /** A model and where it came from. */
 export interface FoundModel {
-  readonly model: Llama
+  readonly model: CausalLM
   /** The folder it came from, or what the config says. */
   readonly name: string
   /** False for a model that the config only initialises. */

@@ -5,7 +5,7 @@ import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from 
 import { type Document, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { resolveMethod, type SignalConfig } from '../method/index.js'
-import { embedTokens, type Llama, toModelInputs } from '../model/index.js'
+import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import {
   anchorDiagnostics,
   anchorTasks,
@@ -128,7 +128,7 @@ function sampleBatches(train: TokenDataset, count: number, padId: number): Batch
 }
 
 function embedAndMeasure(
-  model: Llama,
+  model: CausalLM,
   {
     batches: anchors,
     documents,

@@ -2,7 +2,7 @@
 import { autocast, backward, type DType, detach, enableGrad, nn, noGrad, type Tensor } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
 import { attentionMask } from './attention.js'
-import type { Llama } from './llama.js'
+import type { CausalLM } from './causal-lm.js'
 import type { ModelInputs } from './model-inputs.js'
 
 /** Precision and memory of a forward. */
@@ -27,7 +27,7 @@ function replace(old: Tensor, next: Tensor): Tensor {
   return next
 }
 
-function prepare(model: Llama, inputs: ModelInputs) {
+function prepare(model: CausalLM, inputs: ModelInputs) {
   const { length } = inputs.batch
   if (length > model.config.maxPositionEmbeddings) {
     throw new ConfigError(
@@ -46,7 +46,7 @@ function prepare(model: Llama, inputs: ModelInputs) {
  * @throws {ConfigError} SEQUENCE_TOO_LONG when T is more than the model was made for.
  */
 export function embedTokens(
-  model: Llama,
+  model: CausalLM,
   inputs: ModelInputs,
   { autocastDtype }: ForwardOptions = {},
 ): Tensor {
@@ -70,7 +70,7 @@ export function embedTokens(
  * The training forward: embedding, blocks, final norm.
  * @throws {ConfigError} SEQUENCE_TOO_LONG when T is more than the model was made for.
  */
-export function runForward(model: Llama, inputs: ModelInputs, options: ForwardOptions = {}): ForwardPass {
+export function runForward(model: CausalLM, inputs: ModelInputs, options: ForwardOptions = {}): ForwardPass {
   const inAutocast = <T>(fn: () => T): T => autocast(model.device, options.autocastDtype, fn)
   const { rotation, mask } = noGrad(() => prepare(model, inputs))
   if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, rotation, mask)
@@ -88,10 +88,10 @@ export function runForward(model: Llama, inputs: ModelInputs, options: ForwardOp
 }
 
 function runCheckpointedForward(
-  model: Llama,
+  model: CausalLM,
   inputs: ModelInputs,
   inAutocast: <T>(fn: () => T) => T,
-  rotation: ReturnType<Llama['rotation']>,
+  rotation: ReturnType<CausalLM['rotation']>,
   mask: ReturnType<typeof attentionMask>,
 ): ForwardPass {
   const { embed_tokens, layers, norm } = model.model

@@ -1,16 +1,16 @@
 export { type AttentionMask, attentionMask } from './attention.js'
-export { type CreateLlamaOptions, createLlama } from './create-llama.js'
+export { CausalLM, DecoderBlock, type Rotation } from './causal-lm.js'
+export { type CreateModelOptions, createModel } from './create-model.js'
 export { embedTokens, type ForwardOptions, type ForwardPass, runForward } from './forward-pass.js'
-export { initialiseLlama } from './initialise.js'
-export { Llama, LlamaBlock, type Rotation } from './llama.js'
+export { initialiseModel } from './initialise.js'
 export {
-  assertLlamaConfig,
+  assertModelConfig,
   countParameters,
   LLAMA_PRESETS,
-  type LlamaConfig,
   type LlamaPreset,
-  parseLlamaConfig,
+  type ModelConfig,
+  parseModelConfig,
   toHuggingFaceConfig,
-} from './llama-config.js'
+} from './model-config.js'
 export { loadModelFolder, type SaveModelOptions, saveModelFolder } from './model-folder.js'
 export { type ModelInputs, toModelInputs } from './model-inputs.js'

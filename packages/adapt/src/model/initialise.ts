@@ -1,11 +1,11 @@
 import { fill_, Generator, noGrad, normal_ } from '@adapt-ts/torch'
-import type { Llama } from './llama.js'
+import type { CausalLM } from './causal-lm.js'
 
 /**
  * Hugging Face's initialisation: every matrix normal with standard deviation `initializer_range`, norms 1. Drawn
  * in parameter order from one generator, so a seed names one model.
  */
-export function initialiseLlama(model: Llama, seed: number): void {
+export function initialiseModel(model: CausalLM, seed: number): void {
   const generator = new Generator(seed)
   noGrad(() => {
     for (const [, parameter] of model.namedParameters()) {

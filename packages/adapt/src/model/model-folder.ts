@@ -11,8 +11,8 @@ import {
   writeSafetensors,
 } from '@adapt-ts/torch'
 import { ConfigError, HostileFileError } from '../errors.js'
-import { Llama } from './llama.js'
-import { countParameters, type LlamaConfig, parseLlamaConfig, toHuggingFaceConfig } from './llama-config.js'
+import { CausalLM } from './causal-lm.js'
+import { countParameters, type ModelConfig, parseModelConfig, toHuggingFaceConfig } from './model-config.js'
 
 /** Files that would run code or hide weights; named so that the user knows why nothing was loaded. */
 const REFUSED = ['pytorch_model.bin', 'pytorch_model.bin.index.json', 'model.safetensors.index.json']
@@ -54,7 +54,7 @@ function describeMismatch(expected: ReadonlySet<string>, found: ReadonlySet<stri
 }
 
 /** Refuses sizes far beyond the weights that are there, before a hostile config makes the model allocate them. */
-function requireRoomFor(config: LlamaConfig, file: SafetensorsFile): void {
+function requireRoomFor(config: ModelConfig, file: SafetensorsFile): void {
   const numStored = file.names.reduce(
     (sum, name) => sum + file.entry(name)!.shape.reduce((product, size) => product * size, 1),
     0,
@@ -72,8 +72,8 @@ function requireRoomFor(config: LlamaConfig, file: SafetensorsFile): void {
  * parameters. Keys must match exactly.
  * @throws {ConfigError} when the folder, its architecture or its keys do not fit; SafetensorsError when damaged.
  */
-export function loadModelFolder(folder: string): Llama {
-  const config = parseLlamaConfig(readConfigJson(join(folder, 'config.json')), join(folder, 'config.json'))
+export function loadModelFolder(folder: string): CausalLM {
+  const config = parseModelConfig(readConfigJson(join(folder, 'config.json')), join(folder, 'config.json'))
   const path = join(folder, 'model.safetensors')
   if (!existsSync(path)) {
     const refused = REFUSED.find((name) => existsSync(join(folder, name)))
@@ -82,7 +82,7 @@ export function loadModelFolder(folder: string): Llama {
   }
   using file = new SafetensorsFile(path)
   requireRoomFor(config, file)
-  const model = new Llama(config)
+  const model = new CausalLM(config)
   const parameters = new Map(model.namedParameters())
   const found = new Set(file.names)
   // Some writers store a tied head a second time.
@@ -121,7 +121,7 @@ export interface SaveModelOptions {
 }
 
 /** Writes a folder that transformers, vLLM and the llama.cpp converters load. */
-export function saveModelFolder(model: Llama, folder: string, options: SaveModelOptions = {}): void {
+export function saveModelFolder(model: CausalLM, folder: string, options: SaveModelOptions = {}): void {
   const { dtype = 'float32', tokenizerFolder } = options
   mkdirSync(folder, { recursive: true })
   scope(() => {

@@ -1,11 +1,11 @@
 import { copy_, type nn, noGrad, scope, tensor } from '@adapt-ts/torch'
 import { type Batch, type BuildBatchOptions, buildBatch } from '../batch/index.js'
-import { initialiseLlama } from './initialise.js'
-import { Llama } from './llama.js'
-import type { LlamaConfig } from './llama-config.js'
+import { CausalLM } from './causal-lm.js'
+import { initialiseModel } from './initialise.js'
+import type { ModelConfig } from './model-config.js'
 
 /** Two layers with grouped heads, large initial weights so that samples differ. */
-export const TINY_CONFIG: LlamaConfig = {
+export const TINY_CONFIG: ModelConfig = {
   vocabSize: 53,
   hiddenSize: 16,
   intermediateSize: 24,
@@ -20,9 +20,9 @@ export const TINY_CONFIG: LlamaConfig = {
   initializerRange: 0.3,
 }
 
-export function createTinyLlama(overrides: Partial<LlamaConfig> = {}, seed = 11): Llama {
-  const model = new Llama({ ...TINY_CONFIG, ...overrides })
-  initialiseLlama(model, seed)
+export function createTinyLlama(overrides: Partial<ModelConfig> = {}, seed = 11): CausalLM {
+  const model = new CausalLM({ ...TINY_CONFIG, ...overrides })
+  initialiseModel(model, seed)
   return model
 }
 
@@ -96,14 +96,14 @@ export function relativeDistance(a: ArrayLike<number>, b: ArrayLike<number>): nu
 }
 
 /** Copies of all parameters by name. */
-export function parameterValues(model: Llama): Map<string, Float32Array> {
+export function parameterValues(model: CausalLM): Map<string, Float32Array> {
   return new Map(
     Array.from(model.namedParameters(), ([name, parameter]) => [name, parameter.toFloat32Array()]),
   )
 }
 
 /** Copies of all gradients by name; zeros where there is none. */
-export function gradientValues(model: Llama): Map<string, Float32Array> {
+export function gradientValues(model: CausalLM): Map<string, Float32Array> {
   return scope(
     () =>
       new Map(

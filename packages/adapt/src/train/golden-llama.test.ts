@@ -2,7 +2,7 @@ import { full, mean, noGrad, scope } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { chunkedCrossEntropy, chunkedTokenLosses, labelledPositions } from '../loss/index.js'
 import { batchOfArrays, openGolden } from '../model/golden.test.fixture.js'
-import { embedTokens, type Llama, loadModelFolder, runForward, toModelInputs } from '../model/index.js'
+import { type CausalLM, embedTokens, loadModelFolder, runForward, toModelInputs } from '../model/index.js'
 import { gradientValues, relativeDistance, worstDistance } from '../model/tiny-llama.test.fixture.js'
 
 const CASES = ['llama-two-layer', 'llama-two-layer-tied']
@@ -14,7 +14,7 @@ describe.each(CASES)('%s against the reference', (name) => {
   const golden = openGolden<{ loss: number; numLabels: number }>(name)
   const batch = batchOfArrays(golden.ids('tokens_BT'), golden.ids('labels_BT'), golden.shape('tokens_BT')[0]!)
 
-  const withModel = <T>(fn: (model: Llama) => T): T => {
+  const withModel = <T>(fn: (model: CausalLM) => T): T => {
     const model = loadModelFolder(golden.modelFolder)
     try {
       return scope(() => fn(model))

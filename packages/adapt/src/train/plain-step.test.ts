@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
 import type { Gate } from '../gate/index.js'
 import { type Method, NORMALIZERS, type Normalizer } from '../method/index.js'
-import { attentionMask, type Llama, toModelInputs } from '../model/index.js'
+import { attentionMask, type CausalLM, toModelInputs } from '../model/index.js'
 import {
   batchOf,
   createTinyLlama,
@@ -19,7 +19,7 @@ const crossEntropy = bind('aten::cross_entropy_loss')
 const MEAN = 1
 
 /** The mean loss over all labels and its gradients, by autograd through the logits of the whole batch. */
-function plainBackward(model: Llama, batch: Batch): number {
+function plainBackward(model: CausalLM, batch: Batch): number {
   return scope(() => {
     const inputs = toModelInputs(batch)
     const rotation = model.rotation(inputs.position_BT, batch.length)

@@ -2,7 +2,7 @@
 import { type DType, type Tensor, tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { chunkedTokenLosses, type LabelledPositions } from '../loss/index.js'
-import type { Llama } from '../model/index.js'
+import type { CausalLM } from '../model/index.js'
 
 /** Mean over each sample's labels of its token losses (0 without labels): [N] -> [S], float64 sums. */
 export function meanBySample(
@@ -21,7 +21,7 @@ export function meanBySample(
 
 /** Sample losses before the weighted loss, for signals made of losses: float32 [S], nats per label. */
 export function meanLossPerSample(
-  model: Llama,
+  model: CausalLM,
   hidden_BTD: Tensor,
   labelled: LabelledPositions,
   batch: Batch,

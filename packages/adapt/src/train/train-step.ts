@@ -16,14 +16,14 @@ import {
 import type { Batch } from '../batch/index.js'
 import { chunkedCrossEntropy, type LabelledPositions, labelledPositions, tokenFactor } from '../loss/index.js'
 import { type Method, planWeights } from '../method/index.js'
-import { type Llama, runForward, toModelInputs } from '../model/index.js'
+import { type CausalLM, runForward, toModelInputs } from '../model/index.js'
 import type { SignalContext } from '../signal/index.js'
 import { meanLossPerSample } from './sample-loss.js'
 import { type MicroBatchTally, type StepTotals, synchronise } from './step-totals.js'
 
 /** What a training step works with; none of it changes from step to step. */
 export interface TrainParts {
-  readonly model: Llama
+  readonly model: CausalLM
   readonly method: Method
   readonly optimizer: optim.AdamW
   readonly collective: Collective

@@ -4,7 +4,7 @@ import { NumericError } from '../errors.js'
 import type { Calibration } from '../gate/index.js'
 import { labelledPositions } from '../loss/index.js'
 import { type Method, needsScorePhase } from '../method/index.js'
-import { embedTokens, type Llama, toModelInputs } from '../model/index.js'
+import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import type { StepRecord } from '../record/index.js'
 import { summarizeSamples } from '../record/index.js'
 import type { RefreshReport, SignalContext } from '../signal/index.js'
@@ -86,7 +86,7 @@ export interface TrainerState {
  * const { record } = trainer.runStep([batch])
  */
 export class Trainer {
-  readonly model: Llama
+  readonly model: CausalLM
   readonly method: Method
   readonly optimizer: optim.AdamW
   private readonly parts: TrainParts
@@ -98,7 +98,7 @@ export class Trainer {
   /** Completed optimiser steps. */
   step = 0
 
-  constructor(model: Llama, method: Method, anchors: readonly Batch[], options: TrainerOptions) {
+  constructor(model: CausalLM, method: Method, anchors: readonly Batch[], options: TrainerOptions) {
     const collective = options.collective ?? distributed.singleProcess
     this.model = model
     this.method = method
@@ -279,7 +279,7 @@ export class Trainer {
 
 /** Forward without a graph for anchors and scoring, in the dtype of training. */
 function createSignalContext(
-  model: Llama,
+  model: CausalLM,
   anchors: readonly Batch[],
   collective: Collective,
   autocastDtype: DType | undefined,

@@ -7,7 +7,7 @@ import {
   type Normalizer,
   resolveMethod,
 } from '../method/index.js'
-import type { Llama } from '../model/index.js'
+import type { CausalLM } from '../model/index.js'
 import {
   batchOf,
   createTinyLlama,
@@ -55,7 +55,7 @@ export const TRAINER_OPTIONS: TrainerOptions = {
 }
 
 export interface TrainingCase extends Disposable {
-  readonly model: Llama
+  readonly model: CausalLM
   readonly method: Method
   readonly trainer: Trainer
   step(batches: readonly Batch[]): { record: StepRecord; events: StepEvents }
@@ -64,7 +64,7 @@ export interface TrainingCase extends Disposable {
 /** A trainer over a tiny model. Use with `using`. */
 export function createCase(
   method: Method,
-  options: Partial<TrainerOptions> & { readonly model?: Llama; readonly anchors?: readonly Batch[] } = {},
+  options: Partial<TrainerOptions> & { readonly model?: CausalLM; readonly anchors?: readonly Batch[] } = {},
 ): TrainingCase {
   const { model = createTinyLlama(), anchors = ANCHORS, ...trainerOptions } = options
   const trainer = new Trainer(model, method, anchors, { ...TRAINER_OPTIONS, ...trainerOptions })

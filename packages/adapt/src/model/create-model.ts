@@ -1,10 +1,10 @@
 import { ConfigError } from '../errors.js'
-import { initialiseLlama } from './initialise.js'
-import { Llama } from './llama.js'
-import { assertLlamaConfig, LLAMA_PRESETS, type LlamaConfig, type LlamaPreset } from './llama-config.js'
+import { CausalLM } from './causal-lm.js'
+import { initialiseModel } from './initialise.js'
+import { assertModelConfig, LLAMA_PRESETS, type LlamaPreset, type ModelConfig } from './model-config.js'
 
 /** Dimensions that differ from the preset's, and the seed of the initial weights. */
-export interface CreateLlamaOptions extends Partial<LlamaConfig> {
+export interface CreateModelOptions extends Partial<ModelConfig> {
   /** Default 0. */
   readonly seed?: number
 }
@@ -17,11 +17,11 @@ export interface CreateLlamaOptions extends Partial<LlamaConfig> {
  * @returns The model on the CPU. Caller disposes (`using`).
  * @throws {ConfigError} UNKNOWN_PRESET; BAD_MODEL_CONFIG when the dimensions do not fit each other.
  * @example
- * using model = createLlama('llama-1m', { vocabSize: tokenizer.vocabSize, seed: 7 })
+ * using model = createModel('llama-1m', { vocabSize: tokenizer.vocabSize, seed: 7 })
  */
-export function createLlama(shape: LlamaPreset | LlamaConfig, options: CreateLlamaOptions = {}): Llama {
+export function createModel(shape: LlamaPreset | ModelConfig, options: CreateModelOptions = {}): CausalLM {
   const { seed = 0, ...overrides } = options
-  const base: LlamaConfig | undefined = typeof shape === 'string' ? LLAMA_PRESETS[shape] : shape
+  const base: ModelConfig | undefined = typeof shape === 'string' ? LLAMA_PRESETS[shape] : shape
   if (base === undefined) {
     throw new ConfigError(
       'UNKNOWN_PRESET',
@@ -40,8 +40,8 @@ export function createLlama(shape: LlamaPreset | LlamaConfig, options: CreateLla
     )
   }
   const config = { ...merged, headDim }
-  assertLlamaConfig(config, 'model')
-  const model = new Llama(config)
-  initialiseLlama(model, seed)
+  assertModelConfig(config, 'model')
+  const model = new CausalLM(config)
+  initialiseModel(model, seed)
   return model
 }

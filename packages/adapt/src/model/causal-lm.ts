@@ -14,7 +14,7 @@ import {
   view,
 } from '@adapt-ts/torch'
 import { type AttentionMask, attend } from './attention.js'
-import type { LlamaConfig } from './llama-config.js'
+import type { ModelConfig } from './model-config.js'
 
 const { Embedding, Linear, Module, RMSNorm, RotaryTable, applyRotary } = nn
 
@@ -26,14 +26,14 @@ export interface Rotation {
   readonly sinKey: Tensor
 }
 
-class LlamaAttention extends Module<[Tensor, Rotation, AttentionMask], Tensor> {
+class Attention extends Module<[Tensor, Rotation, AttentionMask], Tensor> {
   readonly q_proj: InstanceType<typeof Linear>
   readonly k_proj: InstanceType<typeof Linear>
   readonly v_proj: InstanceType<typeof Linear>
   readonly o_proj: InstanceType<typeof Linear>
-  private readonly config: LlamaConfig
+  private readonly config: ModelConfig
 
-  constructor(config: LlamaConfig) {
+  constructor(config: ModelConfig) {
     super()
     const { hiddenSize: D, numAttentionHeads: H, numKeyValueHeads: K, headDim: E } = config
     this.config = config
@@ -64,12 +64,12 @@ class LlamaAttention extends Module<[Tensor, Rotation, AttentionMask], Tensor> {
   }
 }
 
-class LlamaMLP extends Module {
+class MLP extends Module {
   readonly gate_proj: InstanceType<typeof Linear>
   readonly up_proj: InstanceType<typeof Linear>
   readonly down_proj: InstanceType<typeof Linear>
 
-  constructor({ hiddenSize: D, intermediateSize: F }: LlamaConfig) {
+  constructor({ hiddenSize: D, intermediateSize: F }: ModelConfig) {
     super()
     this.gate_proj = new Linear(D, F)
     this.up_proj = new Linear(D, F)
@@ -82,16 +82,16 @@ class LlamaMLP extends Module {
 }
 
 /** One block: x + attention(norm(x)), then x + mlp(norm(x)). */
-export class LlamaBlock extends Module<[Tensor, Rotation, AttentionMask], Tensor> {
-  readonly self_attn: LlamaAttention
-  readonly mlp: LlamaMLP
+export class DecoderBlock extends Module<[Tensor, Rotation, AttentionMask], Tensor> {
+  readonly self_attn: Attention
+  readonly mlp: MLP
   readonly input_layernorm: InstanceType<typeof RMSNorm>
   readonly post_attention_layernorm: InstanceType<typeof RMSNorm>
 
-  constructor(config: LlamaConfig) {
+  constructor(config: ModelConfig) {
     super()
-    this.self_attn = new LlamaAttention(config)
-    this.mlp = new LlamaMLP(config)
+    this.self_attn = new Attention(config)
+    this.mlp = new MLP(config)
     this.input_layernorm = new RMSNorm(config.hiddenSize, { eps: config.rmsNormEps })
     this.post_attention_layernorm = new RMSNorm(config.hiddenSize, { eps: config.rmsNormEps })
   }
@@ -104,15 +104,15 @@ export class LlamaBlock extends Module<[Tensor, Rotation, AttentionMask], Tensor
 }
 
 /** Embedding, blocks and final norm; field names are those of the checkpoint. */
-class LlamaBody extends Module<[Tensor], Tensor> {
+class DecoderBody extends Module<[Tensor], Tensor> {
   readonly embed_tokens: InstanceType<typeof Embedding>
-  readonly layers: LlamaBlock[]
+  readonly layers: DecoderBlock[]
   readonly norm: InstanceType<typeof RMSNorm>
 
-  constructor(config: LlamaConfig) {
+  constructor(config: ModelConfig) {
     super()
     this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize)
-    this.layers = Array.from({ length: config.numHiddenLayers }, () => new LlamaBlock(config))
+    this.layers = Array.from({ length: config.numHiddenLayers }, () => new DecoderBlock(config))
     this.norm = new RMSNorm(config.hiddenSize, { eps: config.rmsNormEps })
   }
 
@@ -124,19 +124,19 @@ class LlamaBody extends Module<[Tensor], Tensor> {
 /**
  * Llama (Touvron et al. 2023) with grouped-query attention, RMSNorm, rotary positions and SwiGLU. Parameter names
  * equal Hugging Face's LlamaForCausalLM; a tied head has no `lm_head.weight`. Parameters are float32 zeros until
- * `initialiseLlama` or a checkpoint fills them.
+ * `initialiseModel` or a checkpoint fills them.
  */
-export class Llama extends Module<[Tensor], Tensor> {
-  readonly config: LlamaConfig
-  readonly model: LlamaBody
+export class CausalLM extends Module<[Tensor], Tensor> {
+  readonly config: ModelConfig
+  readonly model: DecoderBody
   readonly lm_head: InstanceType<typeof Linear> | undefined
   private rotary: InstanceType<typeof RotaryTable> | undefined
   private numRotaryPositions = 0
 
-  constructor(config: LlamaConfig) {
+  constructor(config: ModelConfig) {
     super()
     this.config = config
-    this.model = new LlamaBody(config)
+    this.model = new DecoderBody(config)
     this.lm_head = config.tieWordEmbeddings ? undefined : new Linear(config.hiddenSize, config.vocabSize)
   }
 

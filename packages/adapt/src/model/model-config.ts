@@ -1,7 +1,7 @@
 import { ConfigError } from '../errors.js'
 
-/** Exact dimensions of a Llama, with the meaning of the same keys in Hugging Face's LlamaConfig. */
-export interface LlamaConfig {
+/** Exact dimensions of a model, with the meaning of the same keys in Hugging Face's LlamaConfig. */
+export interface ModelConfig {
   readonly vocabSize: number
   readonly hiddenSize: number
   readonly intermediateSize: number
@@ -72,7 +72,7 @@ export const LLAMA_PRESETS = {
     maxPositionEmbeddings: 2048,
     tieWordEmbeddings: true,
   },
-} as const satisfies Record<string, LlamaConfig>
+} as const satisfies Record<string, ModelConfig>
 
 /** Id of a built-in model shape. */
 export type LlamaPreset = keyof typeof LLAMA_PRESETS
@@ -114,7 +114,7 @@ function readPositive(json: Record<string, unknown>, key: string, where: string,
 }
 
 /** Reads Hugging Face's config.json of a LlamaForCausalLM; what is not supported is refused by name. */
-export function parseLlamaConfig(json: Record<string, unknown>, where: string): LlamaConfig {
+export function parseModelConfig(json: Record<string, unknown>, where: string): ModelConfig {
   const architecture = Array.isArray(json.architectures) ? json.architectures[0] : undefined
   if (architecture !== 'LlamaForCausalLM') {
     throw new ConfigError(
@@ -138,7 +138,7 @@ export function parseLlamaConfig(json: Record<string, unknown>, where: string): 
   }
   const hiddenSize = readSize(json, 'hidden_size', where)
   const numAttentionHeads = readSize(json, 'num_attention_heads', where)
-  const config: LlamaConfig = {
+  const config: ModelConfig = {
     vocabSize: readSize(json, 'vocab_size', where),
     hiddenSize,
     intermediateSize: readSize(json, 'intermediate_size', where),
@@ -152,7 +152,7 @@ export function parseLlamaConfig(json: Record<string, unknown>, where: string): 
     tieWordEmbeddings: json.tie_word_embeddings === true,
     initializerRange: readPositive(json, 'initializer_range', where, 0.02),
   }
-  assertLlamaConfig(config, where)
+  assertModelConfig(config, where)
   return config
 }
 
@@ -165,14 +165,14 @@ const SIZES = [
   'numKeyValueHeads',
   'headDim',
   'maxPositionEmbeddings',
-] as const satisfies readonly (keyof LlamaConfig)[]
+] as const satisfies readonly (keyof ModelConfig)[]
 
 /**
  * Checks that the dimensions are whole numbers and fit each other.
  * @param where  Begins the message.
  * @throws {ConfigError} BAD_MODEL_CONFIG
  */
-export function assertLlamaConfig(config: LlamaConfig, where: string): void {
+export function assertModelConfig(config: ModelConfig, where: string): void {
   for (const key of SIZES) {
     if (Number.isInteger(config[key]) && config[key] >= 1 && config[key] <= MAX_SIZE) continue
     throw new ConfigError(
@@ -192,7 +192,7 @@ export function assertLlamaConfig(config: LlamaConfig, where: string): void {
 
 /** config.json as transformers writes and reads it. */
 export function toHuggingFaceConfig(
-  config: LlamaConfig,
+  config: ModelConfig,
   {
     dtype,
     bosId,
@@ -229,7 +229,7 @@ export function toHuggingFaceConfig(
 }
 
 /** Parameters, with and without the embedding and head: FLOPs are reported under both conventions. */
-export function countParameters(config: LlamaConfig): {
+export function countParameters(config: ModelConfig): {
   readonly total: number
   readonly nonEmbedding: number
 } {

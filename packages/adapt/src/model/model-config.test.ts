@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { type AdaptError, ConfigError } from '../errors.js'
-import { Llama } from './llama.js'
-import { countParameters, LLAMA_PRESETS, parseLlamaConfig, toHuggingFaceConfig } from './llama-config.js'
+import { CausalLM } from './causal-lm.js'
+import { countParameters, LLAMA_PRESETS, parseModelConfig, toHuggingFaceConfig } from './model-config.js'
 import { TINY_CONFIG } from './tiny-llama.test.fixture.js'
 
 const written = toHuggingFaceConfig(TINY_CONFIG, { dtype: 'float32', bosId: 0, eosId: 1, padId: 2 })
 
 function refusal(change: Record<string, unknown>): AdaptError {
   try {
-    parseLlamaConfig({ ...written, ...change }, 'here/config.json')
+    parseModelConfig({ ...written, ...change }, 'here/config.json')
   } catch (error) {
     expect(error).toBeInstanceOf(ConfigError)
     return error as AdaptError
@@ -16,12 +16,12 @@ function refusal(change: Record<string, unknown>): AdaptError {
   throw new Error(`${JSON.stringify(change)} was accepted`)
 }
 
-describe('parseLlamaConfig', () => {
+describe('parseModelConfig', () => {
   it('reads back what toHuggingFaceConfig writes', () => {
-    expect(parseLlamaConfig(JSON.parse(JSON.stringify(written)), 'x')).toEqual(TINY_CONFIG)
+    expect(parseModelConfig(JSON.parse(JSON.stringify(written)), 'x')).toEqual(TINY_CONFIG)
   })
 
-  it('takes what LlamaConfig leaves out from its defaults', () => {
+  it('takes what ModelConfig leaves out from its defaults', () => {
     const {
       hidden_size,
       intermediate_size,
@@ -30,7 +30,7 @@ describe('parseLlamaConfig', () => {
       vocab_size,
       architectures,
     } = written
-    const parsed = parseLlamaConfig(
+    const parsed = parseModelConfig(
       { hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, vocab_size, architectures },
       'x',
     )
@@ -47,7 +47,7 @@ describe('parseLlamaConfig', () => {
 
   it('reads the rotary base from rope_parameters', () => {
     const { rope_theta: _, ...rest } = written
-    const parsed = parseLlamaConfig(
+    const parsed = parseModelConfig(
       { ...rest, rope_parameters: { rope_type: 'default', rope_theta: 500 } },
       'x',
     )
@@ -100,7 +100,7 @@ describe('parseLlamaConfig', () => {
 describe('countParameters', () => {
   it.each([true, false])('counts what the model has (tied: %s)', (tieWordEmbeddings) => {
     const config = { ...TINY_CONFIG, tieWordEmbeddings }
-    const model = new Llama(config)
+    const model = new CausalLM(config)
     try {
       expect(countParameters(config).total).toBe(model.numParameters)
       const tables = tieWordEmbeddings ? 1 : 2

@@ -3,7 +3,9 @@ import { autocast, backward, type DType, detach, enableGrad, nn, noGrad, type Te
 import { ConfigError } from '../errors.js'
 import { attentionMask } from './attention.js'
 import type { CausalLM } from './causal-lm.js'
-import type { ModelInputs } from './model-inputs.js'
+import type { ForwardContext } from './forward-context.js'
+import { AdapterDropout } from './lora/adapter-dropout.js'
+import { type ModelInputs, slidingMask } from './model-inputs.js'
 
 /** Precision and memory of a forward. */
 export interface ForwardOptions {
@@ -11,6 +13,8 @@ export interface ForwardOptions {
   readonly autocastDtype?: DType | undefined
   /** Keep only each block's input and recompute in backward. */
   readonly checkpoint?: boolean
+  /** Seed of this step's dropout; the same on all ranks. Default 0. Only adapters with `loraDropout` use it. */
+  readonly dropoutSeed?: number
 }
 
 /** One forward that can be taken back once. Belongs to the scope in which it was made. */
@@ -27,7 +31,7 @@ function replace(old: Tensor, next: Tensor): Tensor {
   return next
 }
 
-function prepare(model: CausalLM, inputs: ModelInputs) {
+function prepare(model: CausalLM, inputs: ModelInputs): ForwardContext {
   const { length } = inputs.batch
   if (length > model.config.maxPositionEmbeddings) {
     throw new ConfigError(
@@ -35,9 +39,13 @@ function prepare(model: CausalLM, inputs: ModelInputs) {
       `max_length: the batch has ${length} positions, the model was made for ${model.config.maxPositionEmbeddings} (max_position_embeddings)`,
     )
   }
-  const rotation = model.rotation(inputs.position_BT, length)
   const mask = attentionMask(inputs.mask_BTT, length, model.device)
-  return { rotation, mask }
+  const window_BTT = slidingMask(model.config, inputs.batch, model.device)
+  return {
+    rotation: model.rotation(inputs.position_BT, length),
+    mask,
+    slidingMask: window_BTT ? attentionMask(window_BTT, length, model.device) : mask,
+  }
 }
 
 /**
@@ -55,9 +63,9 @@ export function embedTokens(
   try {
     return noGrad(() =>
       autocast(model.device, autocastDtype, () => {
-        const { rotation, mask } = prepare(model, inputs)
+        const context = prepare(model, inputs)
         let x_BTD = model.model.run(inputs.tokens_BT)
-        for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, rotation, mask))
+        for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
         return replace(x_BTD, model.model.norm.run(x_BTD))
       }),
     )
@@ -72,12 +80,13 @@ export function embedTokens(
  */
 export function runForward(model: CausalLM, inputs: ModelInputs, options: ForwardOptions = {}): ForwardPass {
   const inAutocast = <T>(fn: () => T): T => autocast(model.device, options.autocastDtype, fn)
-  const { rotation, mask } = noGrad(() => prepare(model, inputs))
-  if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, rotation, mask)
+  const dropout = new AdapterDropout(inputs.batch, options.dropoutSeed ?? 0)
+  const context = { ...noGrad(() => prepare(model, inputs)), dropout }
+  if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, context)
   const output_BTD = enableGrad(() =>
     inAutocast(() => {
       let x_BTD = model.model.run(inputs.tokens_BT)
-      for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, rotation, mask))
+      for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
       return replace(x_BTD, model.model.norm.run(x_BTD))
     }),
   )
@@ -91,16 +100,18 @@ function runCheckpointedForward(
   model: CausalLM,
   inputs: ModelInputs,
   inAutocast: <T>(fn: () => T) => T,
-  rotation: ReturnType<CausalLM['rotation']>,
-  mask: ReturnType<typeof attentionMask>,
+  context: ForwardContext,
 ): ForwardPass {
-  const { embed_tokens, layers, norm } = model.model
-  const embedded_BTD = enableGrad(() => embed_tokens.run(inputs.tokens_BT))
-  const segments: nn.Segment[] = layers.map((layer) => (x_BTD) => layer.run(x_BTD, rotation, mask))
+  const { layers, norm } = model.model
+  const embedded_BTD = enableGrad(() => model.model.run(inputs.tokens_BT))
+  const segments: nn.Segment[] = layers.map((layer) => (x_BTD) => layer.run(x_BTD, context))
   segments.push((x_BTD) => norm.run(x_BTD))
   const pass = nn.runCheckpointed(segments, embedded_BTD, inAutocast)
   return {
     hidden_BTD: pass.output,
-    backward: (gradient_BTD) => backward([embedded_BTD], [pass.backward(gradient_BTD)]),
+    backward(gradient_BTD) {
+      const embeddedGradient_BTD = pass.backward(gradient_BTD)
+      if (embeddedGradient_BTD) backward([embedded_BTD], [embeddedGradient_BTD])
+    },
   }
 }

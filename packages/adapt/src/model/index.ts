@@ -1,16 +1,24 @@
 export { type AttentionMask, attentionMask } from './attention.js'
-export { CausalLM, DecoderBlock, type Rotation } from './causal-lm.js'
+export { CausalLM } from './causal-lm.js'
 export { type CreateModelOptions, createModel } from './create-model.js'
+export { DecoderBlock } from './decoder-block.js'
+export type { ForwardContext, Rotation } from './forward-context.js'
 export { embedTokens, type ForwardOptions, type ForwardPass, runForward } from './forward-pass.js'
+export { toHuggingFaceConfig } from './huggingface-config.js'
 export { initialiseModel } from './initialise.js'
+export { KeyValueCache } from './key-value-cache.js'
+export * from './lora/index.js'
 export {
+  ARCHITECTURES,
+  type Architecture,
   assertModelConfig,
   countParameters,
   LLAMA_PRESETS,
   type LlamaPreset,
   type ModelConfig,
-  parseModelConfig,
-  toHuggingFaceConfig,
+  type RopeScaling,
 } from './model-config.js'
 export { loadModelFolder, type SaveModelOptions, saveModelFolder } from './model-folder.js'
 export { type ModelInputs, toModelInputs } from './model-inputs.js'
+export { parseModelConfig } from './parse-model-config.js'
+export { Projection } from './projection.js'

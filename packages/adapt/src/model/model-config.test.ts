@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { type AdaptError, ConfigError } from '../errors.js'
 import { CausalLM } from './causal-lm.js'
-import { countParameters, LLAMA_PRESETS, parseModelConfig, toHuggingFaceConfig } from './model-config.js'
+import { toHuggingFaceConfig } from './huggingface-config.js'
+import { countParameters, LLAMA_PRESETS } from './model-config.js'
+import { parseModelConfig } from './parse-model-config.js'
 import { TINY_CONFIG } from './tiny-llama.test.fixture.js'
 
 const written = toHuggingFaceConfig(TINY_CONFIG, { dtype: 'float32', bosId: 0, eosId: 1, padId: 2 })
@@ -18,10 +20,13 @@ function refusal(change: Record<string, unknown>): AdaptError {
 
 describe('parseModelConfig', () => {
   it('reads back what toHuggingFaceConfig writes', () => {
-    expect(parseModelConfig(JSON.parse(JSON.stringify(written)), 'x')).toEqual(TINY_CONFIG)
+    expect(parseModelConfig(JSON.parse(JSON.stringify(written)), 'x')).toEqual({
+      architecture: 'LlamaForCausalLM',
+      ...TINY_CONFIG,
+    })
   })
 
-  it('takes what ModelConfig leaves out from its defaults', () => {
+  it('takes what config.json leaves out from the defaults of its class', () => {
     const {
       hidden_size,
       intermediate_size,
@@ -35,6 +40,7 @@ describe('parseModelConfig', () => {
       'x',
     )
     expect(parsed).toEqual({
+      architecture: 'LlamaForCausalLM',
       ...TINY_CONFIG,
       numKeyValueHeads: 4,
       headDim: 4,
@@ -56,9 +62,8 @@ describe('parseModelConfig', () => {
 
   it.each([
     ['auto_map', { auto_map: { AutoModel: 'evil.Model' } }],
-    ['attention_bias', { attention_bias: true }],
-    ['mlp_bias', { mlp_bias: true }],
-    ['rope_scaling', { rope_scaling: { rope_type: 'llama3', factor: 8 } }],
+    ['partial_rotary_factor', { rope_parameters: { partial_rotary_factor: 0.5 } }],
+    ['rope_scaling.rope_type', { rope_scaling: { type: 'dynamic', factor: 8 } }],
     ['rope_parameters.rope_type', { rope_parameters: { rope_type: 'yarn' } }],
     ['quantization_config', { quantization_config: { bits: 4 } }],
     ['hidden_act', { hidden_act: 'gelu' }],
@@ -69,9 +74,10 @@ describe('parseModelConfig', () => {
   })
 
   it('refuses another architecture by name', () => {
-    const error = refusal({ architectures: ['MistralForCausalLM'] })
+    const error = refusal({ architectures: ['GPT2LMHeadModel'] })
     expect(error.code).toBe('UNSUPPORTED_ARCHITECTURE')
-    expect(error.message).toContain('MistralForCausalLM')
+    expect(error.message).toContain('GPT2LMHeadModel')
+    expect(error.message).toContain('Qwen3ForCausalLM')
     expect(refusal({ architectures: 'LlamaForCausalLM' }).code).toBe('UNSUPPORTED_ARCHITECTURE')
     expect(refusal({ architectures: undefined }).code).toBe('UNSUPPORTED_ARCHITECTURE')
   })
@@ -94,6 +100,83 @@ describe('parseModelConfig', () => {
     const error = refusal({ [key]: value })
     expect(error.code).toBe('BAD_MODEL_CONFIG')
     expect(error.message).toContain(key)
+  })
+})
+
+describe('the architectures', () => {
+  const parse = (change: Record<string, unknown>) => parseModelConfig({ ...written, ...change }, 'x')
+
+  it('has biases where the class has them', () => {
+    expect(parse({ attention_bias: true, mlp_bias: true })).toMatchObject({
+      attentionBias: true,
+      outputBias: true,
+      mlpBias: true,
+    })
+    const qwen2 = parse({ architectures: ['Qwen2ForCausalLM'] })
+    expect(qwen2.attentionBias).toBe(true)
+    expect(qwen2.outputBias).toBeUndefined()
+    expect(parse({ architectures: ['Qwen3ForCausalLM'], head_dim: undefined })).toMatchObject({
+      qkNorm: true,
+      headDim: 128,
+    })
+  })
+
+  it('slides in all layers of Mistral, and in the upper ones of Qwen when it is told to', () => {
+    const { sliding_window: _, ...mistral } = { ...written, architectures: ['MistralForCausalLM'] } as Record<
+      string,
+      unknown
+    >
+    expect(parseModelConfig(mistral, 'x').slidingWindow).toBe(4096)
+    expect(parseModelConfig({ ...mistral, sliding_window: null }, 'x').slidingWindow).toBeUndefined()
+    const qwen = { architectures: ['Qwen2ForCausalLM'], sliding_window: 8, max_window_layers: 1 }
+    expect(parse(qwen).slidingWindow).toBeUndefined()
+    expect(parse({ ...qwen, use_sliding_window: true })).toMatchObject({
+      slidingWindow: 8,
+      slidingLayers: [false, true],
+    })
+    expect(
+      parse({ ...qwen, use_sliding_window: true, layer_types: ['sliding_attention', 'full_attention'] })
+        .slidingLayers,
+    ).toEqual([true, false])
+  })
+
+  it('reads scaled rotary positions in the old and the new spelling', () => {
+    const llama3 = {
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 16,
+    }
+    const expected = {
+      kind: 'llama3',
+      factor: 8,
+      lowFreqFactor: 1,
+      highFreqFactor: 4,
+      originalMaxPositionEmbeddings: 16,
+    }
+    expect(parse({ rope_scaling: { type: 'llama3', ...llama3 } }).ropeScaling).toEqual(expected)
+    const parameters = { rope_type: 'llama3', rope_theta: 77, ...llama3 }
+    expect(parse({ rope_parameters: parameters })).toMatchObject({ ropeTheta: 77, ropeScaling: expected })
+    expect(parse({ rope_scaling: { rope_type: 'linear', factor: 2 } }).ropeScaling).toEqual({
+      kind: 'linear',
+      factor: 2,
+    })
+    expect(refusal({ rope_scaling: { ...llama3, rope_type: 'llama3', high_freq_factor: 1 } }).code).toBe(
+      'BAD_MODEL_CONFIG',
+    )
+  })
+
+  it.each([
+    { architecture: 'MistralForCausalLM', slidingWindow: 6 },
+    { architecture: 'Qwen2ForCausalLM', attentionBias: true, slidingWindow: 6, slidingLayers: [false, true] },
+    { architecture: 'Qwen3ForCausalLM', qkNorm: true },
+    { architecture: 'LlamaForCausalLM', attentionBias: true, outputBias: true, mlpBias: true },
+    { architecture: 'LlamaForCausalLM', ropeScaling: { kind: 'linear', factor: 3 } },
+  ] as const)('writes what it reads: %o', (change) => {
+    const config = { ...TINY_CONFIG, ...change }
+    expect(parseModelConfig(toHuggingFaceConfig(config, { dtype: 'float32' }), 'x')).toEqual(config)
+    using model = new CausalLM(config)
+    expect(countParameters(config).total).toBe(model.numParameters)
   })
 })
 

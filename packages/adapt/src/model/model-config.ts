@@ -1,19 +1,57 @@
 import { ConfigError } from '../errors.js'
 
-/** Exact dimensions of a model, with the meaning of the same keys in Hugging Face's LlamaConfig. */
+/** Decoders that are computed here, by the name in config.json's `architectures`. */
+export const ARCHITECTURES = [
+  'LlamaForCausalLM',
+  'MistralForCausalLM',
+  'Qwen2ForCausalLM',
+  'Qwen3ForCausalLM',
+] as const
+
+/** Name of a supported architecture, as in config.json. */
+export type Architecture = (typeof ARCHITECTURES)[number]
+
+/** How rotary frequencies are stretched for longer contexts; `kind` is Hugging Face's `rope_type`. */
+export type RopeScaling =
+  | { readonly kind: 'linear'; readonly factor: number }
+  | {
+      readonly kind: 'llama3'
+      readonly factor: number
+      readonly lowFreqFactor: number
+      readonly highFreqFactor: number
+      readonly originalMaxPositionEmbeddings: number
+    }
+
+/** Exact dimensions of a decoder, with the meaning of the same keys in Hugging Face's config.json. */
 export interface ModelConfig {
+  /** Default LlamaForCausalLM. The other fields alone decide what is computed. */
+  readonly architecture?: Architecture
   readonly vocabSize: number
   readonly hiddenSize: number
   readonly intermediateSize: number
   readonly numHiddenLayers: number
   readonly numAttentionHeads: number
   readonly numKeyValueHeads: number
+  /** Need not be hiddenSize / numAttentionHeads. */
   readonly headDim: number
   readonly maxPositionEmbeddings: number
   readonly rmsNormEps: number
   readonly ropeTheta: number
+  readonly ropeScaling?: RopeScaling
   readonly tieWordEmbeddings: boolean
   readonly initializerRange: number
+  /** Biases of q, k and v. Default false. */
+  readonly attentionBias?: boolean
+  /** Bias of o. Default false. */
+  readonly outputBias?: boolean
+  /** Biases of the feed-forward layer. Default false. */
+  readonly mlpBias?: boolean
+  /** RMSNorm over each head of q and k (Qwen3). Default false. */
+  readonly qkNorm?: boolean
+  /** Position t of a sliding layer looks at t - slidingWindow + 1 .. t. Default: all layers look at everything before. */
+  readonly slidingWindow?: number
+  /** Which layers slide, one entry each; default with a window: all. */
+  readonly slidingLayers?: readonly boolean[]
 }
 
 const common = { rmsNormEps: 1e-5, ropeTheta: 10_000, initializerRange: 0.02 } as const
@@ -77,84 +115,8 @@ export const LLAMA_PRESETS = {
 /** Id of a built-in model shape. */
 export type LlamaPreset = keyof typeof LLAMA_PRESETS
 
-/** Keys of config.json that change the computation in ways this model does not have. */
-const UNSUPPORTED: Readonly<Record<string, (value: unknown) => boolean>> = {
-  auto_map: (value) => value !== undefined && value !== null,
-  attention_bias: (value) => value === true,
-  mlp_bias: (value) => value === true,
-  rope_scaling: (value) => value !== undefined && value !== null,
-  quantization_config: (value) => value !== undefined && value !== null,
-  hidden_act: (value) => value !== undefined && value !== 'silu',
-  attention_dropout: (value) => value !== undefined && value !== 0,
-}
-
 /** A model file may not ask for more: products of sizes stay far below 2^53. */
-const MAX_SIZE = 1 << 24
-
-function readSize(json: Record<string, unknown>, key: string, where: string, fallback?: number): number {
-  const value = json[key] ?? fallback
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MAX_SIZE) {
-    throw new ConfigError(
-      'BAD_MODEL_CONFIG',
-      `${where}: ${key}: expected an integer from 1 to ${MAX_SIZE}, received ${JSON.stringify(value)}`,
-    )
-  }
-  return value
-}
-
-function readPositive(json: Record<string, unknown>, key: string, where: string, fallback: number): number {
-  const value = json[key] ?? fallback
-  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
-    throw new ConfigError(
-      'BAD_MODEL_CONFIG',
-      `${where}: ${key}: expected a number > 0, received ${JSON.stringify(value)}`,
-    )
-  }
-  return value
-}
-
-/** Reads Hugging Face's config.json of a LlamaForCausalLM; what is not supported is refused by name. */
-export function parseModelConfig(json: Record<string, unknown>, where: string): ModelConfig {
-  const architecture = Array.isArray(json.architectures) ? json.architectures[0] : undefined
-  if (architecture !== 'LlamaForCausalLM') {
-    throw new ConfigError(
-      'UNSUPPORTED_ARCHITECTURE',
-      `${where}: expected architectures ["LlamaForCausalLM"], received ${JSON.stringify(json.architectures)}`,
-    )
-  }
-  for (const [key, isSet] of Object.entries(UNSUPPORTED)) {
-    if (isSet(json[key]))
-      throw new ConfigError(
-        'UNSUPPORTED_MODEL',
-        `${where}: ${key} ${JSON.stringify(json[key])} is not supported`,
-      )
-  }
-  const parameters = json.rope_parameters as Record<string, unknown> | undefined
-  if (parameters && parameters.rope_type !== undefined && parameters.rope_type !== 'default') {
-    throw new ConfigError(
-      'UNSUPPORTED_MODEL',
-      `${where}: rope_parameters.rope_type ${JSON.stringify(parameters.rope_type)} is not supported`,
-    )
-  }
-  const hiddenSize = readSize(json, 'hidden_size', where)
-  const numAttentionHeads = readSize(json, 'num_attention_heads', where)
-  const config: ModelConfig = {
-    vocabSize: readSize(json, 'vocab_size', where),
-    hiddenSize,
-    intermediateSize: readSize(json, 'intermediate_size', where),
-    numHiddenLayers: readSize(json, 'num_hidden_layers', where),
-    numAttentionHeads,
-    numKeyValueHeads: readSize(json, 'num_key_value_heads', where, numAttentionHeads),
-    headDim: readSize(json, 'head_dim', where, hiddenSize / numAttentionHeads),
-    maxPositionEmbeddings: readSize(json, 'max_position_embeddings', where, 2048),
-    rmsNormEps: readPositive(json, 'rms_norm_eps', where, 1e-6),
-    ropeTheta: readPositive({ ...parameters, ...json }, 'rope_theta', where, 10_000),
-    tieWordEmbeddings: json.tie_word_embeddings === true,
-    initializerRange: readPositive(json, 'initializer_range', where, 0.02),
-  }
-  assertModelConfig(config, where)
-  return config
-}
+export const MAX_SIZE = 1 << 24
 
 const SIZES = [
   'vocabSize',
@@ -188,44 +150,24 @@ export function assertModelConfig(config: ModelConfig, where: string): void {
   }
   if (config.headDim % 2 !== 0)
     throw new ConfigError('BAD_MODEL_CONFIG', `${where}: head_dim must be even, received ${config.headDim}`)
+  const { slidingWindow, slidingLayers, numHiddenLayers } = config
+  if (slidingWindow !== undefined && !(Number.isInteger(slidingWindow) && slidingWindow >= 1)) {
+    throw new ConfigError(
+      'BAD_MODEL_CONFIG',
+      `${where}: sliding_window: expected an integer >= 1, received ${slidingWindow}`,
+    )
+  }
+  if (slidingLayers !== undefined && slidingLayers.length !== numHiddenLayers) {
+    throw new ConfigError(
+      'BAD_MODEL_CONFIG',
+      `${where}: layer_types: expected ${numHiddenLayers} entries, received ${slidingLayers.length}`,
+    )
+  }
 }
 
-/** config.json as transformers writes and reads it. */
-export function toHuggingFaceConfig(
-  config: ModelConfig,
-  {
-    dtype,
-    bosId,
-    eosId,
-    padId,
-  }: { dtype: string; bosId?: number | undefined; eosId?: number | undefined; padId?: number | undefined },
-): Record<string, unknown> {
-  return {
-    architectures: ['LlamaForCausalLM'],
-    model_type: 'llama',
-    vocab_size: config.vocabSize,
-    hidden_size: config.hiddenSize,
-    intermediate_size: config.intermediateSize,
-    num_hidden_layers: config.numHiddenLayers,
-    num_attention_heads: config.numAttentionHeads,
-    num_key_value_heads: config.numKeyValueHeads,
-    head_dim: config.headDim,
-    max_position_embeddings: config.maxPositionEmbeddings,
-    rms_norm_eps: config.rmsNormEps,
-    rope_theta: config.ropeTheta,
-    rope_scaling: null,
-    hidden_act: 'silu',
-    attention_bias: false,
-    attention_dropout: 0,
-    mlp_bias: false,
-    tie_word_embeddings: config.tieWordEmbeddings,
-    initializer_range: config.initializerRange,
-    use_cache: true,
-    torch_dtype: dtype,
-    bos_token_id: bosId ?? null,
-    eos_token_id: eosId ?? null,
-    pad_token_id: padId ?? null,
-  }
+/** Whether a layer looks back no further than the sliding window. */
+export function isSlidingLayer(config: ModelConfig, layer: number): boolean {
+  return config.slidingWindow !== undefined && (config.slidingLayers?.[layer] ?? true)
 }
 
 /** Parameters, with and without the embedding and head: FLOPs are reported under both conventions. */
@@ -234,8 +176,12 @@ export function countParameters(config: ModelConfig): {
   readonly nonEmbedding: number
 } {
   const { hiddenSize: d, intermediateSize: f, headDim: e } = config
-  const attention = 2 * d * config.numAttentionHeads * e + 2 * d * config.numKeyValueHeads * e
-  const nonEmbedding = config.numHiddenLayers * (attention + 3 * d * f + 2 * d) + d
+  const [q, kv] = [config.numAttentionHeads * e, config.numKeyValueHeads * e]
+  const attention = 2 * d * q + 2 * d * kv
+  const biases =
+    (config.attentionBias ? q + 2 * kv : 0) + (config.outputBias ? d : 0) + (config.mlpBias ? 2 * f + d : 0)
+  const norms = 2 * d + (config.qkNorm ? 2 * e : 0)
+  const nonEmbedding = config.numHiddenLayers * (attention + 3 * d * f + biases + norms) + d
   const tables = config.tieWordEmbeddings ? 1 : 2
   return { total: nonEmbedding + tables * config.vocabSize * d, nonEmbedding }
 }

@@ -12,7 +12,9 @@ import {
 } from '@adapt-ts/torch'
 import { ConfigError, HostileFileError } from '../errors.js'
 import { CausalLM } from './causal-lm.js'
-import { countParameters, type ModelConfig, parseModelConfig, toHuggingFaceConfig } from './model-config.js'
+import { toHuggingFaceConfig } from './huggingface-config.js'
+import { countParameters, type ModelConfig } from './model-config.js'
+import { parseModelConfig } from './parse-model-config.js'
 
 /** Files that would run code or hide weights; named so that the user knows why nothing was loaded. */
 const REFUSED = ['pytorch_model.bin', 'pytorch_model.bin.index.json', 'model.safetensors.index.json']

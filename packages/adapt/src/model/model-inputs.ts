@@ -1,6 +1,7 @@
 /** B rows, T positions, S samples. */
 import { type Device, scope, type Tensor, tensor, toDevice } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
+import { isSlidingLayer, type ModelConfig } from './model-config.js'
 
 /** What a forward needs of a batch, on the device. The caller's scope owns the tensors. */
 export interface ModelInputs {
@@ -28,15 +29,18 @@ function needsBlockMask({ rows, length, segment_BT }: Batch): boolean {
   return false
 }
 
-/** 0 where u <= t and both belong to one sample. A padding position looks at itself: a row of -inf alone is NaN. */
-function blockMask({ rows, length, segment_BT }: Batch): Float32Array {
+/**
+ * 0 where t - window < u <= t and both belong to one sample. A padding position looks at itself: a row of -inf alone
+ * is NaN.
+ */
+function blockMask({ rows, length, segment_BT }: Batch, window = length): Float32Array {
   const mask = new Float32Array(rows * length * length).fill(Number.NEGATIVE_INFINITY)
   for (let b = 0; b < rows; b++) {
     let start = 0
     for (let t = 0; t < length; t++) {
       const segment = segment_BT[b * length + t]
       if (t > 0 && segment !== segment_BT[b * length + t - 1]) start = t
-      const from = segment === -1 ? t : start
+      const from = segment === -1 ? t : Math.max(start, t - window + 1)
       const row = (b * length + t) * length
       mask.fill(0, row + from, row + t + 1)
     }
@@ -60,8 +64,23 @@ export function toModelInputs(batch: Batch, device: Device = 'cpu'): ModelInputs
     batch,
     tokens_BT: ids(batch.tokens_BT),
     position_BT: isPlainOrder(batch) ? undefined : ids(batch.position_BT),
-    mask_BTT: needsBlockMask(batch)
-      ? scope(() => toDevice(tensor(blockMask(batch), [rows, 1, 1, length, length]), device))
-      : undefined,
+    mask_BTT: needsBlockMask(batch) ? maskTensor(blockMask(batch), batch, device) : undefined,
   }
+}
+
+function maskTensor(mask: Float32Array, { rows, length }: Batch, device: Device): Tensor {
+  return scope(() => toDevice(tensor(mask, [rows, 1, 1, length, length]), device))
+}
+
+/**
+ * The mask of layers with a sliding window: float32 [B, 1, 1, T, T]. Undefined where no layer slides or no sample is
+ * longer than the window. Belongs to the current scope.
+ */
+export function slidingMask(config: ModelConfig, batch: Batch, device: Device): Tensor | undefined {
+  const { slidingWindow, numHiddenLayers } = config
+  if (slidingWindow === undefined || batch.samples.every(({ numTokens }) => numTokens <= slidingWindow)) {
+    return undefined
+  }
+  const slides = Array.from({ length: numHiddenLayers }, (_, layer) => isSlidingLayer(config, layer))
+  return slides.includes(true) ? maskTensor(blockMask(batch, slidingWindow), batch, device) : undefined
 }

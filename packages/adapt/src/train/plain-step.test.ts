@@ -26,7 +26,7 @@ function plainBackward(model: CausalLM, batch: Batch): number {
     const mask = attentionMask(inputs.mask_BTT, batch.length, 'cpu')
     return enableGrad(() => {
       let x_BTD = model.model.run(inputs.tokens_BT)
-      for (const layer of model.model.layers) x_BTD = layer.run(x_BTD, rotation, mask)
+      for (const layer of model.model.layers) x_BTD = layer.run(x_BTD, { rotation, mask, slidingMask: mask })
       const logits_BTV = model.run(model.model.norm.run(x_BTD))
       const labels = tensor(batch.labels_BT, [batch.rows * batch.length], { dtype: 'int64' })
       const logits = reshape(logits_BTV, [batch.rows * batch.length, model.config.vocabSize])

@@ -81,7 +81,7 @@ describe.each(Object.entries(wraps))('a checkpointed pass %s', (_, wrap) => {
     const expected = takeGradients()
 
     const pass = nn.runCheckpointed(segments(), x, wrap)
-    const dx = pass.backward(gradient)
+    const dx = pass.backward(gradient)!
     const actual = takeGradients()
     expect(equal(pass.output, plain)).toBe(true)
     expect(equal(dx, x.grad!)).toBe(true)
@@ -106,9 +106,22 @@ describe('a checkpointed pass', () => {
 
   it('does the same inside noGrad', () => {
     const outside = nn.runCheckpointed(segments(), x)
-    const expected = outside.backward(gradient)
-    const inside = noGrad(() => nn.runCheckpointed(segments(), x).backward(gradient))
+    const expected = outside.backward(gradient)!
+    const inside = noGrad(() => nn.runCheckpointed(segments(), x).backward(gradient))!
     expect(equal(inside, expected)).toBe(true)
+    model.zeroGrad()
+  })
+
+  it('makes no gradient for an input that needs none, and passes over frozen segments below the first trained one', () => {
+    const frozen = zeros([5, 16])
+    const [first, ...rest] = model.blocks
+    const blocks = [
+      (input: Tensor) => mul(input, 2),
+      ...[first!, ...rest].map((block) => (input: Tensor) => block.forward(input)),
+    ]
+    const pass = nn.runCheckpointed(blocks, frozen)
+    expect(pass.backward(gradient)).toBeUndefined()
+    expect(first!.parameters().every((parameter) => parameter.grad !== undefined)).toBe(true)
     model.zeroGrad()
   })
 

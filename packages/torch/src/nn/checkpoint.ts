@@ -11,8 +11,11 @@ export type Segment = (input: Tensor) => Tensor
 export interface CheckpointedPass {
   /** Output of the last segment, detached. */
   readonly output: Tensor
-  /** Recomputes segment by segment from the last to the first; returns the gradient of the first input. */
-  backward(gradient: Tensor): Tensor
+  /**
+   * Recomputes segment by segment from the last to the first; returns the gradient of the first input, undefined
+   * when that takes part in no gradient (a frozen embedding).
+   */
+  backward(gradient: Tensor): Tensor | undefined
 }
 
 /**
@@ -26,6 +29,7 @@ export function runCheckpointed(
   wrap: <T>(fn: () => T) => T = (fn) => fn(),
 ): CheckpointedPass {
   const inputs: Tensor[] = []
+  const needsInputGradient = input.requiresGrad
   let x = detach(input)
   for (const segment of segments) {
     inputs.push(x)
@@ -34,14 +38,18 @@ export function runCheckpointed(
   return {
     output: x,
     backward(gradient) {
-      let downstream = gradient
+      let downstream: Tensor | undefined = gradient
       for (let i = segments.length - 1; i >= 0; i--) {
         downstream = scope(() => {
-          const leaf = detach(inputs[i]!).setRequiresGrad()
+          const isWanted = i > 0 || needsInputGradient
+          const leaf = detach(inputs[i]!).setRequiresGrad(isWanted)
           const output = enableGrad(() => wrap(() => scope(() => segments[i]!(leaf))))
-          backward([output], [downstream])
+          // The first segment may be frozen as a whole: there is nothing to take back.
+          if (!output.requiresGrad) return undefined
+          backward([output], [downstream!])
           const result = leaf.grad
-          if (!result) throw new TorchError('NO_GRADIENT', `segment ${i} does not depend on its input`)
+          if (!result && isWanted)
+            throw new TorchError('NO_GRADIENT', `segment ${i} does not depend on its input`)
           leaf.grad = undefined
           return result
         })

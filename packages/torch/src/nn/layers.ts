@@ -73,31 +73,38 @@ export class RMSNorm extends Module {
   /** float [..., dim] -> float32 [..., dim]. */
   forward(x: Tensor): Tensor {
     const x32 = x.dtype === 'float32' ? x : toDType(x, 'float32')
+    const weight = this.weight.dtype === 'float32' ? this.weight : toDType(this.weight, 'float32')
     fusedNorm ??= hasOperator('aten::_fused_rms_norm')
-    if (fusedNorm) return (fusedRmsNorm(x32, this.weight.shape, this.weight, this.eps) as Tensor[])[0]!
-    return mul(mul(x32, rsqrt(add(mean(pow(x32, 2), -1, true), this.eps))), this.weight)
+    if (fusedNorm) return (fusedRmsNorm(x32, weight.shape, weight, this.eps) as Tensor[])[0]!
+    return mul(mul(x32, rsqrt(add(mean(pow(x32, 2), -1, true), this.eps))), weight)
   }
 }
 
 /**
  * Rotary position embedding (Su et al. 2021) in Hugging Face's half-rotation layout.
- * Tables are float32 [maxPositions, headDim]: cos and sin of position * theta^(-2i/headDim), repeated for both halves.
+ * Tables are float32 [maxPositions, headDim]: cos and sin of position * inverseFrequency, repeated for both halves.
  */
 export class RotaryTable {
   readonly cos: Tensor
   readonly sin: Tensor
 
+  /** @param inverseFrequencies  [headDim / 2], radians per position. Default theta^(-2i/headDim). */
   constructor(
     headDim: number,
     maxPositions: number,
-    { theta = 10_000, device = 'cpu' }: { theta?: number; device?: Device } = {},
+    {
+      theta = 10_000,
+      inverseFrequencies,
+      device = 'cpu',
+    }: { theta?: number; inverseFrequencies?: Float32Array; device?: Device } = {},
   ) {
     const half = headDim / 2
     const angles = new Float32Array(maxPositions * headDim)
     for (let position = 0; position < maxPositions; position++) {
       for (let i = 0; i < half; i++) {
         // PyTorch makes the inverse frequencies and the angles in float32; so do we.
-        const inverse = Math.fround(1 / Math.fround(theta ** Math.fround((2 * i) / headDim)))
+        const inverse =
+          inverseFrequencies?.[i] ?? Math.fround(1 / Math.fround(theta ** Math.fround((2 * i) / headDim)))
         const angle = Math.fround(position * inverse)
         angles[position * headDim + i] = angle
         angles[position * headDim + half + i] = angle

@@ -56,9 +56,14 @@ export abstract class Module<Args extends unknown[] = [Tensor], Out = Tensor> {
     return Array.from(this.namedParameters(), ([, parameter]) => parameter)
   }
 
-  /** Number of trainable elements. */
+  /** Number of elements of all parameters, trained or frozen. */
   get numParameters(): number {
     return this.parameters().reduce((total, parameter) => total + parameter.numel, 0)
+  }
+
+  /** The parameters that receive gradients, in field order. */
+  trainableParameters(): Parameter[] {
+    return this.parameters().filter((parameter) => parameter.requiresGrad)
   }
 
   /** Switches this module and all below it to training, or to evaluation. Returns this. */

@@ -1,0 +1,25 @@
+import type { Tensor } from '@adapt-ts/torch'
+import type { AttentionMask } from './attention.js'
+import type { KeyValueCache } from './key-value-cache.js'
+import type { AdapterDropout } from './lora/adapter-dropout.js'
+
+/** Rotation tables of the positions of one forward: float32 [B or 1, T, 1, E]; those of q carry 1 / sqrt(E). */
+export interface Rotation {
+  readonly cosQuery: Tensor
+  readonly sinQuery: Tensor
+  readonly cosKey: Tensor
+  readonly sinKey: Tensor
+}
+
+/** What all blocks of one forward share. */
+export interface ForwardContext {
+  readonly rotation: Rotation
+  /** For layers that look at everything before. */
+  readonly mask: AttentionMask
+  /** For layers with a sliding window; the same object where the window is longer than every sample. */
+  readonly slidingMask: AttentionMask
+  /** Keys and values of earlier positions: generation only. */
+  readonly cache?: KeyValueCache | undefined
+  /** Which inputs of LoRA adapters are dropped: training with `lora_dropout` only. */
+  readonly dropout?: AdapterDropout | undefined
+}

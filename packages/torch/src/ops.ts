@@ -107,6 +107,7 @@ const OP = {
   fillInPlace: aten('fill_', 'Scalar'),
   normalInPlace: aten('normal_'),
   uniformInPlace: aten('uniform_'),
+  bernoulliInPlace: aten('bernoulli_', 'float'),
   equal: aten('equal'),
   allclose: aten('allclose'),
 } as const
@@ -355,3 +356,6 @@ export const normal_ = (x: Tensor, mean: number, std: number, generator?: Genera
 /** Overwrites x with uniform draws from [from, to); without a generator, from the global one of `manualSeed`. */
 export const uniform_ = (x: Tensor, from: number, to: number, generator?: Generator) =>
   one(OP.uniformInPlace, x, from, to, { generator: generator ?? null })
+/** Overwrites x with 1 at a probability and 0 else; without a generator, from the global one of `manualSeed`. */
+export const bernoulli_ = (x: Tensor, probability: number, generator?: Generator) =>
+  one(OP.bernoulliInPlace, x, probability, { generator: generator ?? null })

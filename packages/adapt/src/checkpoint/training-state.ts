@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { SafetensorsFile, scope, TorchError, writeSafetensors } from '@adapt-ts/torch'
 import type { RowCursor } from '../batch/index.js'
 import { AdaptError } from '../errors.js'
-import { type SaveModelOptions, saveModelFolder } from '../model/index.js'
+import { type SaveTrainedOptions, saveTrainedModel } from '../model/index.js'
 import type { Trainer, TrainerState } from '../train/index.js'
 import { fromExactJson, toExactJson } from './exact-json.js'
 import { damaged } from './manifest.js'
@@ -28,16 +28,16 @@ export interface TrainingState {
 export type TrainingPosition = Omit<TrainingState, 'schema_version' | 'step' | 'trainer'>
 
 /**
- * Writes a training state into a folder: a Hugging Face model folder (float32) with `optimizer.safetensors`,
- * `method.safetensors` and `state.json` beside the weights.
+ * Writes a training state into a folder: a Hugging Face model folder (float32), or a PEFT adapter folder when adapters
+ * are trained, with `optimizer.safetensors`, `method.safetensors` and `state.json` beside the weights.
  */
 export function writeTrainingState(
   folder: string,
   trainer: Trainer,
   position: TrainingPosition,
-  model: SaveModelOptions,
+  model: SaveTrainedOptions,
 ): void {
-  saveModelFolder(trainer.model, folder, model)
+  saveTrainedModel(trainer.model, folder, model)
   const { json, optimizer, method } = trainer.state()
   writeSafetensors(join(folder, 'optimizer.safetensors'), optimizer)
   writeSafetensors(join(folder, 'method.safetensors'), method)

@@ -302,7 +302,11 @@ class ComparisonRun implements Disposable {
     if (found.kind === 'damaged')
       this.onLine(`warning: ${trunk.recordPath} is damaged: ${found.reason}; the trunk is done again`)
     await this.trainFolder(trunk, hash, this.plan.trunkSteps, this.plan.trunkSteps)
-    const files = ['model.safetensors', 'optimizer.safetensors'].map((name) => join(checkpoint, name))
+    // The weights, in one file or several, and the optimiser's moments; a trunk has no method of its own.
+    const files = readdirSync(checkpoint)
+      .filter((name) => name.endsWith('.safetensors') && name !== 'method.safetensors')
+      .sort()
+      .map((name) => join(checkpoint, name))
     const record = summarizeTrunk({ ...trunk, hash, digest: await hashFiles(files), versions: this.versions })
     writeRecord(trunk.recordPath, record)
     return record

@@ -41,9 +41,38 @@ const scratchModel = z
   })
   .describe('A new model with random weights.')
 
+/** Defaults are PEFT's. */
+const loraSchema = z
+  .strictObject({
+    r: wholeNumber({ min: 1, max: 65_536 }).default(8).describe('Rank of the two matrices of an adapter.'),
+    lora_alpha: realNumber({ above: 0 }).default(8).describe('The adapter is scaled by lora_alpha / r.'),
+    lora_dropout: realNumber({ min: 0, below: 1 })
+      .default(0)
+      .describe("Share of an adapter's inputs that training drops."),
+    use_rslora: z.boolean().default(false).describe('Scale by lora_alpha / sqrt(r) instead.'),
+    target_modules: z
+      .exactOptional(z.union([z.array(z.string().min(1)).min(1), z.string().min(1)]))
+      .describe(
+        'Linear layers with an adapter: names such as q_proj, "all-linear", or one regular expression over full names. ' +
+          'Default [q_proj, v_proj].',
+      ),
+  })
+  .describe('Low-rank adapters; the model itself is frozen.')
+
 const folderModel = z
   .strictObject({
     path: z.string().min(1).describe('Hugging Face model folder (config.json and *.safetensors).'),
+    dtype: z
+      .exactOptional(z.enum(['float32', 'bfloat16', 'auto']))
+      .describe(
+        'Of the weights in memory; auto: as stored. Default float32; with an adapter bfloat16 where training.bf16 holds.',
+      ),
+    lora: z.exactOptional(loraSchema),
+    adapter: z
+      .exactOptional(z.string().min(1))
+      .describe(
+        'PEFT adapter folder to train on, relative to the config file; it brings its own rank and targets.',
+      ),
   })
   .describe('A model that exists already.')
 

@@ -65,7 +65,8 @@ function signalWarnings({ method: { signal }, anchors }: RunConfig): string[] {
 }
 
 function validateModel({ model, data }: RunConfig): CrossFieldIssue[] {
-  if (!('init' in model) || model.config === undefined) return []
+  if (!('init' in model)) return validateAdapter(model)
+  if (model.config === undefined) return []
   const issues: CrossFieldIssue[] = []
   const shape = model.config
   const path = (key: string) => ['model', 'config', key]
@@ -86,6 +87,24 @@ function validateModel({ model, data }: RunConfig): CrossFieldIssue[] {
     issues.push({ path: ['data', 'max_length'], message })
   }
   return issues
+}
+
+function validateAdapter({
+  lora,
+  adapter,
+  dtype,
+}: Extract<RunConfig['model'], { path: string }>): CrossFieldIssue[] {
+  if (lora !== undefined && adapter !== undefined) {
+    const message = 'expected lora (a new adapter) or adapter (one to train on), received both'
+    return [{ path: ['model', 'adapter'], message }]
+  }
+  if (lora === undefined && adapter === undefined && dtype !== undefined && dtype !== 'float32') {
+    const message =
+      `expected float32 for weights that are trained, received ${dtype}; training.bf16 computes in bfloat16 and ` +
+      'keeps float32 weights, lora freezes them'
+    return [{ path: ['model', 'dtype'], message }]
+  }
+  return []
 }
 
 function validateMethod({ method, anchors }: RunConfig): CrossFieldIssue[] {

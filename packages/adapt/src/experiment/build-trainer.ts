@@ -1,10 +1,9 @@
-import { buildInfo, type DType, setNumThreads } from '@adapt-ts/torch'
-import { type RunConfig, resolveConfigPath } from '../config/index.js'
+import { type DType, setNumThreads } from '@adapt-ts/torch'
+import type { RunConfig } from '../config/index.js'
 import { ConfigError, DataError } from '../errors.js'
-import { createMethod, type Method, toCamelCase } from '../method/index.js'
-import { type CausalLM, createModel, loadModelFolder } from '../model/index.js'
-import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
+import { createMethod, type Method } from '../method/index.js'
 import { Trainer } from '../train/index.js'
+import { autocastDtype, buildModel } from './build-model.js'
 import type { PreparedData } from './prepare-data.js'
 
 /** Number of optimiser steps and how they fall on epochs. */
@@ -39,26 +38,6 @@ export function planSteps(config: RunConfig, data: PreparedData): StepPlan {
   return { totalSteps, stepsPerEpoch, globalRows, crossEpochs: false }
 }
 
-/** The model a config names, loaded or freshly initialised, as float32 parameters. */
-export function buildModel(config: RunConfig, baseDir: string, tokenizer: Tokenizer): CausalLM {
-  const { model } = config
-  if ('path' in model) {
-    const loaded = loadModelFolder(resolveConfigPath(baseDir, model.path))
-    assertTokenizerFits(tokenizer, loaded.config.vocabSize)
-    return loaded
-  }
-  // The vocabulary is the tokenizer's unless the config says otherwise.
-  const changes = { vocab_size: tokenizer.vocabSize, ...model.config }
-  assertTokenizerFits(tokenizer, changes.vocab_size)
-  const dimensions = Object.entries(changes).map(([key, value]) => [toCamelCase(key), value])
-  return createModel(model.preset, { ...Object.fromEntries(dimensions), seed: config.training.seed })
-}
-
-/** bfloat16 where asked for, or by default where the hardware multiplies it natively. */
-export function autocastDtype(bf16: boolean | 'auto'): DType | undefined {
-  return bf16 === true || (bf16 === 'auto' && buildInfo().hasBf16) ? 'bfloat16' : undefined
-}
-
 /** What a run trains with. */
 export interface BuiltTrainer {
   readonly trainer: Trainer
@@ -68,7 +47,7 @@ export interface BuiltTrainer {
 
 /**
  * Model, method and optimiser of a config. Caller disposes the trainer, then its model.
- * @param modelFolder  Holds the model instead of what `config.model` names: a checkpoint.
+ * @param modelFolder  Holds what was trained so far: a checkpoint.
  * @throws {ConfigError} SEQUENCE_TOO_LONG, BAD_MODEL_CONFIG, and what loading a model folder throws.
  */
 export function buildTrainer(
@@ -81,8 +60,7 @@ export function buildTrainer(
   const { training } = config
   if (training.threads !== undefined) setNumThreads(training.threads)
   const dtype = autocastDtype(training.bf16)
-  const model =
-    modelFolder === undefined ? buildModel(config, baseDir, data.tokenizer) : loadModelFolder(modelFolder)
+  const model = buildModel(config, baseDir, data.tokenizer, modelFolder)
   if (config.data.max_length > model.config.maxPositionEmbeddings) {
     model.dispose()
     throw new ConfigError(
@@ -113,6 +91,7 @@ export function buildTrainer(
     lossChunkSize: training.loss_chunk_size,
     globalRows: plan.globalRows,
     maxLength: config.data.max_length,
+    seed: training.seed,
   })
   return { trainer, method, dtype }
 }

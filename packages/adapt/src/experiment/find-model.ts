@@ -5,7 +5,7 @@ import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { type CausalLM, loadModelFolder } from '../model/index.js'
 import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
-import { buildModel } from './build-trainer.js'
+import { buildModel } from './build-model.js'
 
 /** A model and where it came from. */
 export interface FoundModel {

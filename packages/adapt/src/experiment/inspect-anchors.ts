@@ -21,7 +21,7 @@ import {
   unitRows,
 } from '../signal/index.js'
 import { loadTokenizer, openTokenCache, type TokenDataset } from '../tokenize/index.js'
-import { autocastDtype } from './build-trainer.js'
+import { autocastDtype } from './build-model.js'
 import { findContamination, type OverlapTable } from './find-contamination.js'
 import { findModel } from './find-model.js'
 import { prepareAnchors } from './prepare-anchors.js'

@@ -2,12 +2,13 @@ import { statfsSync } from 'node:fs'
 import { ResourceError } from '../errors.js'
 import type { Trainer } from '../train/index.js'
 
-/** Bytes of a checkpoint of this trainer: parameters and two moments in float32, and the method's tensors. */
+/** Bytes of a checkpoint of this trainer: what is trained and its two moments in float32, and the method's tensors. */
 export function checkpointBytes(trainer: Trainer): number {
   const { optimizer, method } = trainer.state()
   const sum = (tensors: ReadonlyMap<string, { readonly numel: number }>) =>
     [...tensors.values()].reduce((total, { numel }) => total + 4 * numel, 0)
-  return 4 * trainer.model.numParameters + sum(optimizer) + sum(method)
+  const trained = trainer.model.trainableParameters().reduce((total, { numel }) => total + numel, 0)
+  return 4 * trained + sum(optimizer) + sum(method)
 }
 
 /**

@@ -3,9 +3,10 @@ import { type CheckpointStore, publishModel, writeTrainingState } from '../check
 import { readDocuments } from '../dataset/index.js'
 import { AdaptError, EXIT, ResourceError } from '../errors.js'
 import { type Evaluation, evaluateText } from '../eval/index.js'
-import type { SaveModelOptions } from '../model/index.js'
+import type { SaveTrainedOptions } from '../model/index.js'
 import { currentSteps, readEvents, type StepRecord } from '../record/index.js'
 import type { StepEvents } from '../train/index.js'
+import { baseModelName } from './build-model.js'
 import type { BuiltTrainer, StepPlan } from './build-trainer.js'
 import { describeAnchorOverlap } from './check-anchor-overlap.js'
 import type { PreparedData } from './prepare-data.js'
@@ -78,8 +79,11 @@ export class TrainingRun {
     const { data, built, plan } = this.parts
     const { numSamples, numTokens } = data.train
     const { trainer, method, dtype } = built
+    const { numParameters, lora } = trainer.model
+    const numTrained = trainer.model.trainableParameters().reduce((total, { numel }) => total + numel, 0)
+    const adapter = lora && `, LoRA r ${lora.r} trains ${(numTrained / 1e6).toFixed(2)}M`
     return (
-      `model ${(trainer.model.numParameters / 1e6).toFixed(2)}M parameters, ${dtype ?? 'float32'}; ` +
+      `model ${(numParameters / 1e6).toFixed(2)}M parameters${adapter ?? ''}, ${dtype ?? 'float32'}; ` +
       `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
       `${data.numAnchors > 0 ? `, ${data.numAnchors} anchors` : ''}; ` +
       `method ${method.name} (${method.normalizer}); ${plan.totalSteps} steps`
@@ -238,9 +242,11 @@ export class TrainingRun {
     this.lastSaved = trainer.step
   }
 
-  private modelOptions(): SaveModelOptions {
-    const { folder, bosId, eosId, padId } = this.parts.data.tokenizer
-    return { tokenizerFolder: folder, bosId, eosId, padId }
+  private modelOptions(): SaveTrainedOptions {
+    const { request, data } = this.parts
+    const { folder, bosId, eosId, padId } = data.tokenizer
+    const baseModel = baseModelName(request.config, request.baseDir)
+    return { tokenizerFolder: folder, bosId, eosId, padId, baseModel }
   }
 
   /** Evaluates between two steps where the config asks for it and no evaluation of this step is there. */

@@ -22,3 +22,4 @@ export { loadModelFolder, type SaveModelOptions, saveModelFolder } from './model
 export { type ModelInputs, toModelInputs } from './model-inputs.js'
 export { parseModelConfig } from './parse-model-config.js'
 export { Projection } from './projection.js'
+export { type SaveTrainedOptions, saveTrainedModel } from './save-trained-model.js'

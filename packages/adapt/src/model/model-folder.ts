@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   copy_,
@@ -10,11 +10,12 @@ import {
   toDType,
   writeSafetensors,
 } from '@adapt-ts/torch'
-import { ConfigError, HostileFileError } from '../errors.js'
+import { ConfigError } from '../errors.js'
 import { CausalLM } from './causal-lm.js'
 import { toHuggingFaceConfig } from './huggingface-config.js'
 import { countParameters, type ModelConfig } from './model-config.js'
 import { parseModelConfig } from './parse-model-config.js'
+import { readJsonObject } from './read-json-object.js'
 
 /** Files that would run code or hide weights; named so that the user knows why nothing was loaded. */
 const REFUSED = ['pytorch_model.bin', 'pytorch_model.bin.index.json', 'model.safetensors.index.json']
@@ -30,16 +31,7 @@ export const TOKENIZER_FILES = [
 function readConfigJson(path: string): Record<string, unknown> {
   if (!existsSync(path))
     throw new ConfigError('MODEL_NOT_FOUND', `${path}: no such file; expected a Hugging Face model folder`)
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(readFileSync(path, 'utf8'))
-  } catch (error) {
-    throw new HostileFileError('BAD_MODEL_CONFIG', `${path}: not JSON (${(error as Error).message})`)
-  }
-  if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) {
-    throw new HostileFileError('BAD_MODEL_CONFIG', `${path}: expected a JSON object`)
-  }
-  return parsed as Record<string, unknown>
+  return readJsonObject(path)
 }
 
 /** Names that only one side has, a few of each. */
@@ -74,7 +66,10 @@ function requireRoomFor(config: ModelConfig, file: SafetensorsFile): void {
  * parameters. Keys must match exactly.
  * @throws {ConfigError} when the folder, its architecture or its keys do not fit; SafetensorsError when damaged.
  */
-export function loadModelFolder(folder: string): CausalLM {
+export function loadModelFolder(
+  folder: string,
+  { dtype = 'float32' }: { readonly dtype?: 'float32' | 'bfloat16' | 'auto' } = {},
+): CausalLM {
   const config = parseModelConfig(readConfigJson(join(folder, 'config.json')), join(folder, 'config.json'))
   const path = join(folder, 'model.safetensors')
   if (!existsSync(path)) {
@@ -109,6 +104,7 @@ export function loadModelFolder(folder: string): CausalLM {
       else scope(() => void copy_(parameter, file.read(name)))
     }
   })
+  if (dtype === 'bfloat16') model.to({ dtype })
   return model
 }
 
@@ -136,9 +132,13 @@ export function saveModelFolder(model: CausalLM, folder: string, options: SaveMo
     join(folder, 'config.json'),
     `${JSON.stringify(toHuggingFaceConfig(model.config, { ...options, dtype }), null, 2)}\n`,
   )
-  if (tokenizerFolder === undefined) return
+  if (tokenizerFolder !== undefined) copyTokenizerFiles(tokenizerFolder, folder)
+}
+
+/** Copies the files that travel with a model, those that are there. */
+export function copyTokenizerFiles(from: string, to: string): void {
   for (const name of TOKENIZER_FILES) {
-    const source = join(tokenizerFolder, name)
-    if (existsSync(source)) copyFileSync(source, join(folder, name))
+    const source = join(from, name)
+    if (existsSync(source)) copyFileSync(source, join(to, name))
   }
 }

@@ -50,8 +50,10 @@ export interface TrainStepOptions {
  *
  * The sum and Z run over all ranks and micro-batches, so the result does not depend on how the batch is cut.
  * Parameters and moments stay as they are when the loss or the gradient norm is not finite, or all weights are 0.
+ *
+ * @param dropoutSeed  Of this step; the same on all ranks.
  */
-export function trainStep(parts: TrainParts, batches: readonly Batch[]): StepTotals {
+export function trainStep(parts: TrainParts, batches: readonly Batch[], dropoutSeed = 0): StepTotals {
   const { model, method, optimizer, collective, context, options } = parts
   model.train()
   model.zeroGrad()
@@ -64,7 +66,7 @@ export function trainStep(parts: TrainParts, batches: readonly Batch[]): StepTot
       scope((): MicroBatchTally => {
         const inputs = toModelInputs(batch, model.device)
         const labelled = labelledPositions(batch, model.device)
-        const pass = runForward(model, inputs, options)
+        const pass = runForward(model, inputs, { ...options, dropoutSeed })
         const { hidden_BTD } = pass
         const sampleLoss_S = () => meanLossPerSample(model, hidden_BTD, labelled, batch, options)
         const { score_S, weight_S } = clock.time(() => plan.weigh(i, { inputs, hidden_BTD, sampleLoss_S }))

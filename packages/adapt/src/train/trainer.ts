@@ -4,7 +4,7 @@ import { NumericError } from '../errors.js'
 import type { Calibration } from '../gate/index.js'
 import { labelledPositions } from '../loss/index.js'
 import { type Method, needsScorePhase } from '../method/index.js'
-import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
+import { type CausalLM, embedTokens, mixSeeds, toModelInputs } from '../model/index.js'
 import type { StepRecord } from '../record/index.js'
 import { summarizeSamples } from '../record/index.js'
 import type { RefreshReport, SignalContext } from '../signal/index.js'
@@ -50,6 +50,8 @@ export interface TrainerOptions {
   readonly collective?: Collective
   /** Steps in a row without a finite loss after which training stops. Default 3. */
   readonly maxNonFiniteSteps?: number
+  /** Seed of dropout. Default 0. */
+  readonly seed?: number
 }
 
 /** What happened around one step besides the step itself. */
@@ -92,6 +94,7 @@ export class Trainer {
   private readonly parts: TrainParts
   private readonly options: TrainerOptions
   private readonly numParameters: number
+  private readonly numTrainable: number
   private flopsTrain = 0
   private flopsSignal = 0
   private nonFiniteSteps = 0
@@ -104,11 +107,15 @@ export class Trainer {
     this.method = method
     this.options = options
     this.numParameters = model.numParameters
-    this.optimizer = new optim.AdamW(optim.decayGroups(model.parameters(), options.weightDecay ?? 0), {
-      beta1: options.adamBeta1 ?? 0.9,
-      beta2: options.adamBeta2 ?? 0.999,
-      epsilon: options.adamEpsilon ?? 1e-8,
-    })
+    this.numTrainable = model.trainableParameters().reduce((total, { numel }) => total + numel, 0)
+    this.optimizer = new optim.AdamW(
+      optim.decayGroups(model.trainableParameters(), options.weightDecay ?? 0),
+      {
+        beta1: options.adamBeta1 ?? 0.9,
+        beta2: options.adamBeta2 ?? 0.999,
+        epsilon: options.adamEpsilon ?? 1e-8,
+      },
+    )
     const { globalRows = 1, maxLength = 1 } = options
     const perRow = method.normalizer.startsWith('token') ? maxLength : 1
     this.parts = {
@@ -160,7 +167,7 @@ export class Trainer {
     const upkeepStart = performance.now()
     const refresh = this.refresh()
     const upkeepMs = performance.now() - upkeepStart
-    const totals = trainStep(this.parts, batches)
+    const totals = trainStep(this.parts, batches, mixSeeds(this.options.seed ?? 0, this.step))
     this.step += 1
     this.assertFinite(totals)
     const { gate } = this.method
@@ -212,7 +219,8 @@ export class Trainer {
   /** Of the training and scoring forwards; the anchors' are charged where they are embedded. */
   private countFlops(totals: StepTotals): void {
     const recompute = this.options.gradientCheckpointing ?? false
-    this.flopsTrain += trainingFlops(this.numParameters, totals.numTokensProcessed, { recompute })
+    const frozenBase = this.numTrainable < this.numParameters / 2
+    this.flopsTrain += trainingFlops(this.numParameters, totals.numTokensProcessed, { recompute, frozenBase })
     if (needsScorePhase(this.method))
       this.flopsSignal += forwardFlops(this.numParameters, totals.numTokensProcessed)
   }

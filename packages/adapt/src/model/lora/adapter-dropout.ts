@@ -1,8 +1,6 @@
 /** B rows, T positions, D width. */
-import { bind, Generator, mul, mul_, narrow, scope, select, type Tensor, zeros } from '@adapt-ts/torch'
+import { bernoulli_, Generator, mul, mul_, narrow, scope, select, type Tensor, zeros } from '@adapt-ts/torch'
 import type { Batch } from '../../batch/index.js'
-
-const bernoulli_ = bind('aten::bernoulli_.float')
 
 /** One generator per device, seeded anew for every sample: what it holds means nothing between two uses. */
 const generators = new Map<string, Generator>()
@@ -41,7 +39,7 @@ export class AdapterDropout {
       this.segments ??= segmentsOf(this.batch)
       for (const { row, start, length, sample } of this.segments) {
         generator.seed(mixSeeds(this.seed, sample, module))
-        scope(() => void bernoulli_(narrow(select(mask, 0, row), 0, start, length), 1 - share, { generator }))
+        scope(() => void bernoulli_(narrow(select(mask, 0, row), 0, start, length), 1 - share, generator))
       }
       return mul_(mask, 1 / (1 - share))
     })

@@ -1,0 +1,84 @@
+import { buildInfo, type DType } from '@adapt-ts/torch'
+import { type RunConfig, resolveConfigPath } from '../config/index.js'
+import { toCamelCase } from '../method/index.js'
+import {
+  addLora,
+  type CausalLM,
+  createModel,
+  isAdapterFolder,
+  LORA_DEFAULTS,
+  type LoraConfig,
+  loadAdapterFolder,
+  loadModelFolder,
+} from '../model/index.js'
+import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
+
+/** bfloat16 where asked for, or by default where the hardware multiplies it natively. */
+export function autocastDtype(bf16: boolean | 'auto'): DType | undefined {
+  return bf16 === true || (bf16 === 'auto' && buildInfo().hasBf16) ? 'bfloat16' : undefined
+}
+
+/**
+ * The model a config names, ready to train: float32 parameters, or a frozen base with float32 adapters.
+ * @param checkpoint  Folder of the weights trained so far: a model, or an adapter for the model of the config.
+ */
+export function buildModel(
+  config: RunConfig,
+  baseDir: string,
+  tokenizer: Tokenizer,
+  checkpoint?: string,
+): CausalLM {
+  if (checkpoint !== undefined && !isAdapterFolder(checkpoint)) return loadModelFolder(checkpoint)
+  const model = buildBase(config, baseDir, tokenizer)
+  try {
+    const spec = config.model
+    if (checkpoint !== undefined) loadAdapterFolder(model, checkpoint)
+    else if ('path' in spec && spec.adapter !== undefined)
+      loadAdapterFolder(model, resolveConfigPath(baseDir, spec.adapter))
+    else if ('path' in spec && spec.lora !== undefined)
+      addLora(model, loraConfig(spec.lora), config.training.seed)
+    return model
+  } catch (error) {
+    model.dispose()
+    throw error
+  }
+}
+
+function buildBase(config: RunConfig, baseDir: string, tokenizer: Tokenizer): CausalLM {
+  const { model, training } = config
+  if ('path' in model) {
+    const loaded = loadModelFolder(resolveConfigPath(baseDir, model.path), {
+      dtype: baseDtype(model, training.bf16),
+    })
+    assertTokenizerFits(tokenizer, loaded.config.vocabSize)
+    return loaded
+  }
+  // The vocabulary is the tokenizer's unless the config says otherwise.
+  const changes = { vocab_size: tokenizer.vocabSize, ...model.config }
+  assertTokenizerFits(tokenizer, changes.vocab_size)
+  const dimensions = Object.entries(changes).map(([key, value]) => [toCamelCase(key), value])
+  return createModel(model.preset, { ...Object.fromEntries(dimensions), seed: config.training.seed })
+}
+
+type FolderModel = Extract<RunConfig['model'], { path: string }>
+
+/** Weights that are trained are float32; frozen ones take half of that where products run in bfloat16 anyway. */
+function baseDtype({ dtype, lora, adapter }: FolderModel, bf16: boolean | 'auto') {
+  const isFrozen = lora !== undefined || adapter !== undefined
+  return dtype ?? (isFrozen && autocastDtype(bf16) === 'bfloat16' ? 'bfloat16' : 'float32')
+}
+
+function loraConfig(lora: NonNullable<FolderModel['lora']>): LoraConfig {
+  return {
+    r: lora.r,
+    loraAlpha: lora.lora_alpha,
+    loraDropout: lora.lora_dropout,
+    useRslora: lora.use_rslora,
+    targetModules: lora.target_modules ?? LORA_DEFAULTS.targetModules,
+  }
+}
+
+/** What an adapter calls the model underneath it: the folder as an absolute path. */
+export function baseModelName({ model }: RunConfig, baseDir: string): string | undefined {
+  return 'path' in model ? resolveConfigPath(baseDir, model.path) : undefined
+}

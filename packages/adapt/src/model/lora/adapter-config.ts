@@ -1,0 +1,93 @@
+import { ConfigError } from '../../errors.js'
+import { assertLoraConfig, LORA_DEFAULTS, type LoraConfig } from './lora-config.js'
+
+type Json = Readonly<Record<string, unknown>>
+
+const isEmpty = (value: unknown): boolean =>
+  value === undefined ||
+  value === null ||
+  value === false ||
+  (typeof value === 'object' && Object.keys(value).length === 0)
+
+/** Keys of adapter_config.json under which PEFT computes something else than a plain adapter. */
+const UNSUPPORTED = [
+  'use_dora',
+  'use_qalora',
+  'use_bdlora',
+  'lora_bias',
+  'fan_in_fan_out',
+  'modules_to_save',
+  'rank_pattern',
+  'alpha_pattern',
+  'layer_replication',
+  'trainable_token_indices',
+  'target_parameters',
+  'alora_invocation_tokens',
+  'arrow_config',
+  'kasa_config',
+  'monteclora_config',
+  'velora_config',
+] as const
+
+/**
+ * Reads PEFT's adapter_config.json of a LoRA adapter. Which layers have an adapter is what the weights say.
+ * @param where  Begins the messages.
+ * @throws {ConfigError} UNSUPPORTED_ADAPTER for other methods and variants, BAD_LORA for values out of range.
+ */
+export function parseAdapterConfig(json: Json, where: string): LoraConfig {
+  const refuse = (key: string): never => {
+    throw new ConfigError(
+      'UNSUPPORTED_ADAPTER',
+      `${where}: ${key} ${JSON.stringify(json[key])} is not supported; plain LoRA adapters are`,
+    )
+  }
+  if (json.peft_type !== 'LORA') refuse('peft_type')
+  if (!isEmpty(json.task_type) && json.task_type !== 'CAUSAL_LM') refuse('task_type')
+  if (json.bias !== undefined && json.bias !== 'none') refuse('bias')
+  for (const key of UNSUPPORTED) if (!isEmpty(json[key])) refuse(key)
+  const { target_modules: targets } = json
+  const isList = Array.isArray(targets) && targets.every((target) => typeof target === 'string')
+  if (typeof targets !== 'string' && !isList) refuse('target_modules')
+  const number = (key: string, fallback: number) => Number(json[key] ?? fallback)
+  const config: LoraConfig = {
+    r: number('r', LORA_DEFAULTS.r),
+    loraAlpha: number('lora_alpha', LORA_DEFAULTS.loraAlpha),
+    loraDropout: number('lora_dropout', LORA_DEFAULTS.loraDropout),
+    useRslora: json.use_rslora === true,
+    targetModules: targets as string | readonly string[],
+  }
+  assertLoraConfig(config, where)
+  return config
+}
+
+/**
+ * adapter_config.json as PEFT reads it.
+ * @param adapted  Full names of the layers that have an adapter.
+ * @param baseModel  Folder or hub id of the model underneath.
+ */
+export function toAdapterConfig(
+  config: LoraConfig,
+  adapted: readonly string[],
+  baseModel: string | undefined,
+): Record<string, unknown> {
+  const { targetModules } = config
+  const lastParts = [...new Set(adapted.map((name) => name.split('.').at(-1)!))]
+  return {
+    base_model_name_or_path: baseModel ?? null,
+    bias: 'none',
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    lora_alpha: config.loraAlpha,
+    lora_dropout: config.loraDropout,
+    modules_to_save: null,
+    peft_type: 'LORA',
+    r: config.r,
+    revision: null,
+    // PEFT takes the word in its own configs only: what it stores are names.
+    target_modules: targetModules === 'all-linear' ? lastParts : targetModules,
+    task_type: 'CAUSAL_LM',
+    use_dora: false,
+    use_rslora: config.useRslora,
+  }
+}

@@ -1,0 +1,118 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { SafetensorsFile, type Tensor, writeSafetensors } from '@adapt-ts/torch'
+import { ConfigError } from '../../errors.js'
+import type { CausalLM } from '../causal-lm.js'
+import { namedProjections } from '../named-projections.js'
+import { readJsonObject } from '../read-json-object.js'
+import { parseAdapterConfig, toAdapterConfig } from './adapter-config.js'
+import { attachAdapters } from './add-lora.js'
+import type { LoraConfig } from './lora-config.js'
+
+const CONFIG = 'adapter_config.json'
+const WEIGHTS = 'adapter_model.safetensors'
+
+/** PEFT's name of a matrix: its wrapper and the wrapper's model stand before the module's own name. */
+const storedName = (module: string, matrix: 'A' | 'B') => `base_model.model.${module}.lora_${matrix}.weight`
+const STORED_NAME = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/
+
+/** Whether a folder holds a PEFT adapter. */
+export function isAdapterFolder(folder: string): boolean {
+  return existsSync(join(folder, CONFIG))
+}
+
+/**
+ * What a PEFT folder says about itself, without its weights.
+ * @throws {ConfigError} ADAPTER_NOT_FOUND, UNSUPPORTED_ADAPTER, BAD_LORA. @throws {HostileFileError} for damaged JSON.
+ */
+export function readAdapterConfig(folder: string): {
+  readonly config: LoraConfig
+  /** Folder or hub id of the model underneath, as it was called where the adapter was trained. */
+  readonly baseModel: string | undefined
+} {
+  const path = join(folder, CONFIG)
+  if (!existsSync(path)) {
+    throw new ConfigError(
+      'ADAPTER_NOT_FOUND',
+      `${folder}: expected a PEFT adapter folder, found no ${CONFIG} in it`,
+    )
+  }
+  const json = readJsonObject(path)
+  const base = json.base_model_name_or_path
+  return {
+    config: parseAdapterConfig(json, path),
+    baseModel: typeof base === 'string' && base !== '' ? base : undefined,
+  }
+}
+
+/** Writes `adapter_config.json` and `adapter_model.safetensors` (float32) as PEFT does. */
+export function saveAdapterFolder(
+  model: CausalLM,
+  folder: string,
+  { baseModel }: { readonly baseModel?: string | undefined } = {},
+): void {
+  if (model.lora === undefined) throw new ConfigError('BAD_LORA', 'the model has no adapter to save')
+  mkdirSync(folder, { recursive: true })
+  const tensors = new Map<string, Tensor>()
+  const adapted: string[] = []
+  for (const [name, { lora }] of namedProjections(model)) {
+    if (!lora) continue
+    adapted.push(name)
+    tensors.set(storedName(name, 'A'), lora.A)
+    tensors.set(storedName(name, 'B'), lora.B)
+  }
+  writeSafetensors(join(folder, WEIGHTS), tensors)
+  const json = toAdapterConfig(model.lora, adapted, baseModel)
+  writeFileSync(join(folder, CONFIG), `${JSON.stringify(json, null, 2)}\n`)
+}
+
+/**
+ * Freezes a model and puts a PEFT adapter beside its layers; the adapter can be trained on.
+ * @throws {ConfigError} ADAPTER_NOT_FOUND, UNSUPPORTED_ADAPTER, BAD_LORA, ADAPTER_DIFFERS when it was made for another
+ *   model. @throws {SafetensorsError} for a damaged file.
+ */
+export function loadAdapterFolder(model: CausalLM, folder: string): void {
+  const { config } = readAdapterConfig(folder)
+  const path = join(folder, WEIGHTS)
+  if (!existsSync(path)) {
+    const hint = existsSync(join(folder, 'adapter_model.bin'))
+      ? '; adapter_model.bin is there, but pickled weights can run code: save it again with safe_serialization=True'
+      : ''
+    throw new ConfigError('ADAPTER_NOT_FOUND', `${path}: no such file${hint}`)
+  }
+  using file = new SafetensorsFile(path)
+  const projections = new Map(namedProjections(model))
+  const targets = new Set<string>()
+  for (const name of file.names) {
+    const module = STORED_NAME.exec(name)?.[1]
+    if (module === undefined || !projections.has(module)) {
+      throw new ConfigError(
+        'ADAPTER_DIFFERS',
+        `${path}: tensor ${JSON.stringify(name)} belongs to no linear layer of this model`,
+      )
+    }
+    targets.add(module)
+  }
+  // Shapes are judged before anything is attached: the model stays as it is when the adapter does not fit.
+  for (const module of targets) {
+    const [outFeatures, inFeatures] = projections.get(module)!.weight.shape as [number, number]
+    requireShape(file, storedName(module, 'A'), [config.r, inFeatures])
+    requireShape(file, storedName(module, 'B'), [outFeatures, config.r])
+  }
+  if (targets.size === 0) throw new ConfigError('ADAPTER_DIFFERS', `${path}: holds no adapter`)
+  attachAdapters(model, config, targets)
+  for (const module of targets) {
+    const { lora } = projections.get(module)!
+    file.readInto(storedName(module, 'A'), lora!.A)
+    file.readInto(storedName(module, 'B'), lora!.B)
+  }
+}
+
+function requireShape(file: SafetensorsFile, name: string, shape: readonly number[]): void {
+  const found = file.entry(name)?.shape
+  if (found?.length === shape.length && shape.every((size, i) => size === found[i])) return
+  throw new ConfigError(
+    'ADAPTER_DIFFERS',
+    `${file.path}: ${name}: expected [${shape}] for this model and adapter_config.json, found ${found ? `[${found}]` : 'none'}`,
+  )
+}

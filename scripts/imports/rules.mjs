@@ -6,6 +6,7 @@ export const adaptFolders = [
   'tokenize',
   'batch',
   'model',
+  'generate',
   'signal',
   'gate',
   'method',

@@ -1,11 +1,23 @@
 /** B rows, T positions, D width. */
-import { autocast, backward, type DType, detach, enableGrad, nn, noGrad, type Tensor } from '@adapt-ts/torch'
+import {
+  autocast,
+  backward,
+  type DType,
+  detach,
+  enableGrad,
+  nn,
+  noGrad,
+  type Tensor,
+  tensor,
+} from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
-import { attentionMask } from './attention.js'
+import { attentionMask, OPEN_MASK } from './attention.js'
 import type { CausalLM } from './causal-lm.js'
 import type { ForwardContext } from './forward-context.js'
+import type { KeyValueCache } from './key-value-cache.js'
 import { AdapterDropout } from './lora/adapter-dropout.js'
-import { type ModelInputs, slidingMask } from './model-inputs.js'
+import { type ModelInputs, slidingMask, toModelInputs } from './model-inputs.js'
 
 /** Precision and memory of a forward. */
 export interface ForwardOptions {
@@ -72,6 +84,32 @@ export function embedTokens(
   } finally {
     model.train(wasTraining)
   }
+}
+
+/**
+ * Hidden states of new positions that follow those in the cache: for generation. The first call may bring several
+ * positions, later ones bring one. Takes part in the caller's autocast and grad mode.
+ *
+ * @param batch  One row without padding.
+ * @returns float32 [1, T, D] after the final norm. Belongs to the current scope.
+ */
+export function forwardCached(model: CausalLM, batch: Batch, cache: KeyValueCache): Tensor {
+  const { length } = batch
+  if (cache.length > 0 && length !== 1) throw new RangeError('forwardCached: one position at a time')
+  const context =
+    cache.length === 0
+      ? { ...prepare(model, toModelInputs(batch, model.device)), cache }
+      : {
+          rotation: model.rotation(undefined, 1, cache.length),
+          mask: OPEN_MASK,
+          slidingMask: OPEN_MASK,
+          cache,
+        }
+  const tokens_BT = tensor(batch.tokens_BT, [1, length], { dtype: 'int64', device: model.device })
+  let x_BTD = model.model.run(tokens_BT)
+  for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
+  cache.advance(length)
+  return replace(x_BTD, model.model.norm.run(x_BTD))
 }
 
 /**

@@ -3,7 +3,13 @@ export { CausalLM } from './causal-lm.js'
 export { type CreateModelOptions, createModel } from './create-model.js'
 export { DecoderBlock } from './decoder-block.js'
 export type { ForwardContext, Rotation } from './forward-context.js'
-export { embedTokens, type ForwardOptions, type ForwardPass, runForward } from './forward-pass.js'
+export {
+  embedTokens,
+  type ForwardOptions,
+  type ForwardPass,
+  forwardCached,
+  runForward,
+} from './forward-pass.js'
 export { toHuggingFaceConfig } from './huggingface-config.js'
 export { initialiseModel } from './initialise.js'
 export { KeyValueCache } from './key-value-cache.js'

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildInfo, SafetensorsFile, scope } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
 
 /** One reference case on disk; `case.json` says who wrote it and how close one has to come. */
 export interface GoldenCase<Values> {
@@ -9,6 +10,8 @@ export interface GoldenCase<Values> {
   /** Largest allowed |a - b| / |b| per tensor with this LibTorch. */
   readonly tolerance: number
   readonly modelFolder: string
+  /** A file or folder of the case. */
+  path(name: string): string
   shape(name: string): number[]
   floats(name: string, file?: string): Float32Array
   ids(name: string): Int32Array
@@ -36,6 +39,7 @@ export function openGolden<Values>(name: string): GoldenCase<Values> {
     values: json.values,
     tolerance: sameVersion ? json.tolerance.sameVersion : json.tolerance.otherVersions,
     modelFolder: join(folder, json.model),
+    path: (file) => join(folder, file),
     shape: (tensor) => read(main, (file) => [...file.entry(tensor)!.shape]),
     floats: (tensor, file = main) => read(file, (opened) => opened.read(tensor).toFloat32Array()),
     ids: (tensor) => read(main, (file) => file.read(tensor).toInt32Array()),
@@ -69,4 +73,39 @@ export function batchOfArrays(tokens_BT: Int32Array, labels_BT: Int32Array, rows
       numLabels: labels_BT.filter((label, i) => rowOf(i) === b && label >= 0).length,
     })),
   }
+}
+
+/** How the same three samples are laid out in a case of `case_architectures.py` or `case_lora.py`. */
+export const LAYOUTS = ['right', 'left', 'packed'] as const
+
+/** The batch of one layout: rows padded on a side, or one packed row. */
+export function layoutBatch(golden: GoldenCase<unknown>, layout: (typeof LAYOUTS)[number]): Batch {
+  const [rows, length] = golden.shape(`${layout}.tokens_BT`) as [number, number]
+  const ids = (name: string) => golden.ids(`${layout}.${name}_BT`)
+  const [labels_BT, segment_BT] = [ids('labels'), ids('segment')]
+  const count = (segment: number, counts: (i: number) => boolean) =>
+    segment_BT.filter((other, i) => other === segment && counts(i)).length
+  return {
+    rows,
+    length,
+    tokens_BT: ids('tokens'),
+    labels_BT,
+    segment_BT,
+    position_BT: ids('position'),
+    samples: Array.from({ length: Math.max(...segment_BT) + 1 }, (_, segment) => ({
+      index: segment,
+      id: `sample-${segment}`,
+      source: 'golden',
+      weight: 1,
+      numTokens: count(segment, () => true),
+      numLabels: count(segment, (i) => labels_BT[i]! >= 0),
+    })),
+  }
+}
+
+/** Values [B, T, width] of a layout in the order of the packed row, without those of padding. */
+export function withoutPadding(values: Float32Array, { segment_BT }: Batch): Float32Array {
+  const width = values.length / segment_BT.length
+  const places = [...segment_BT.keys()].filter((i) => segment_BT[i] !== -1)
+  return Float32Array.from(places.flatMap((i) => [...values.subarray(i * width, (i + 1) * width)]))
 }

@@ -4,19 +4,42 @@ import { fileURLToPath } from 'node:url'
 import { buildInfo, SafetensorsFile, scope } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 
+/** Tensors of one safetensors file, read when asked for. */
+export interface TensorFile {
+  shape(name: string): number[]
+  floats(name: string): Float32Array
+  ids(name: string): Int32Array
+  /** Every tensor whose name begins with `prefix`, without it. */
+  all(prefix: string): Map<string, Float32Array>
+}
+
+export function openTensors(path: string): TensorFile {
+  const read = <T>(fn: (file: SafetensorsFile) => T): T => {
+    using file = new SafetensorsFile(path)
+    return scope(() => fn(file))
+  }
+  return {
+    shape: (name) => read((file) => [...file.entry(name)!.shape]),
+    floats: (name) => read((file) => file.read(name).toFloat32Array()),
+    ids: (name) => read((file) => file.read(name).toInt32Array()),
+    all: (prefix) =>
+      read((file) => {
+        const names = file.names.filter((name) => name.startsWith(prefix))
+        return new Map(names.map((name) => [name.slice(prefix.length), file.read(name).toFloat32Array()]))
+      }),
+  }
+}
+
 /** One reference case on disk; `case.json` says who wrote it and how close one has to come. */
-export interface GoldenCase<Values> {
+export interface GoldenCase<Values> extends TensorFile {
   readonly values: Values
   /** Largest allowed |a - b| / |b| per tensor with this LibTorch. */
   readonly tolerance: number
   readonly modelFolder: string
   /** A file or folder of the case. */
   path(name: string): string
-  shape(name: string): number[]
-  floats(name: string, file?: string): Float32Array
-  ids(name: string): Int32Array
-  /** Every tensor whose name begins with `prefix`, without it. */
-  all(prefix: string, file?: string): Map<string, Float32Array>
+  /** Another file of tensors than `tensors.safetensors`. */
+  file(name: string): TensorFile
 }
 
 interface CaseFile<Values> {
@@ -30,26 +53,13 @@ export function openGolden<Values>(name: string): GoldenCase<Values> {
   const folder = join(fileURLToPath(new URL('../../golden/', import.meta.url)), name)
   const json = JSON.parse(readFileSync(join(folder, 'case.json'), 'utf8')) as CaseFile<Values>
   const sameVersion = buildInfo().libtorchVersion.startsWith(`${json.reference.series}.`)
-  const read = <T>(fileName: string, fn: (file: SafetensorsFile) => T): T => {
-    using file = new SafetensorsFile(join(folder, fileName))
-    return scope(() => fn(file))
-  }
-  const main = 'tensors.safetensors'
   return {
+    ...openTensors(join(folder, 'tensors.safetensors')),
     values: json.values,
     tolerance: sameVersion ? json.tolerance.sameVersion : json.tolerance.otherVersions,
     modelFolder: join(folder, json.model),
     path: (file) => join(folder, file),
-    shape: (tensor) => read(main, (file) => [...file.entry(tensor)!.shape]),
-    floats: (tensor, file = main) => read(file, (opened) => opened.read(tensor).toFloat32Array()),
-    ids: (tensor) => read(main, (file) => file.read(tensor).toInt32Array()),
-    all: (prefix, file = main) =>
-      read(file, (opened) => {
-        const names = opened.names.filter((tensor) => tensor.startsWith(prefix))
-        return new Map(
-          names.map((tensor) => [tensor.slice(prefix.length), opened.read(tensor).toFloat32Array()]),
-        )
-      }),
+    file: (file) => openTensors(join(folder, file)),
   }
 }
 
@@ -79,7 +89,7 @@ export function batchOfArrays(tokens_BT: Int32Array, labels_BT: Int32Array, rows
 export const LAYOUTS = ['right', 'left', 'packed'] as const
 
 /** The batch of one layout: rows padded on a side, or one packed row. */
-export function layoutBatch(golden: GoldenCase<unknown>, layout: (typeof LAYOUTS)[number]): Batch {
+export function layoutBatch(golden: TensorFile, layout: (typeof LAYOUTS)[number]): Batch {
   const [rows, length] = golden.shape(`${layout}.tokens_BT`) as [number, number]
   const ids = (name: string) => golden.ids(`${layout}.${name}_BT`)
   const [labels_BT, segment_BT] = [ids('labels'), ids('segment')]

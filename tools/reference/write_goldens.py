@@ -17,14 +17,17 @@ import case_train
 from golden import REPOSITORY
 
 
-def main():
+MODULES = (case_llama, case_train, case_ops, case_adapt_step)
+
+
+def main(modules=MODULES):
     parser = argparse.ArgumentParser(description="Write or check the golden cases")
     parser.add_argument("names", nargs="*", help="cases to handle; all when none is named")
     parser.add_argument("--check", action="store_true", help="compare with the stored files, write nothing")
     parser.add_argument("--root", default=REPOSITORY, help="repository root (for writing somewhere else)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found = [case for module in (case_llama, case_train, case_ops, case_adapt_step) for case in module.cases()]
+    found = [case for module in modules for case in module.cases()]
     unknown = set(options.names) - {case.name for case in found}
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}")
@@ -37,7 +40,8 @@ def main():
             print("\n".join(lines) if lines else f"{case.folder}: agrees")
         else:
             case.write(options.root)
-            print(f"{case.folder}: written with PyTorch {torch.__version__}, float64 deviation {case.deviation}")
+            deviation = "" if case.deviation is None else f", float64 deviation {case.deviation}"
+            print(f"{case.folder}: written with PyTorch {torch.__version__}{deviation}")
     return 1 if problems else 0
 
 

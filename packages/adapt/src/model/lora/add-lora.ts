@@ -1,7 +1,7 @@
 import { Generator, noGrad, uniform_ } from '@adapt-ts/torch'
 import { ConfigError } from '../../errors.js'
 import type { CausalLM } from '../causal-lm.js'
-import { namedProjections } from '../named-projections.js'
+import { namedModules, namedProjections } from '../named-projections.js'
 import type { Projection } from '../projection.js'
 import { LoraAdapter } from './lora-adapter.js'
 import { assertLoraConfig, type LoraConfig } from './lora-config.js'
@@ -44,13 +44,15 @@ function targetsOf(model: CausalLM, targetModules: LoraConfig['targetModules']):
   const projections = new Map<string, Projection>(namedProjections(model))
   const matches = matcherOf(targetModules)
   const names = [...projections.keys()].filter(matches)
-  // Embedding and head have names too; PEFT would adapt them, so silence would be another adapter than asked for.
-  const unsupported = ['lm_head', 'model.embed_tokens'].filter((name) => matches(name))
+  // Embedding, head, norms and whole blocks have names too; PEFT would adapt or refuse them, so silence would be another
+  // adapter than asked for, or one that PEFT does not load.
+  const others = [...namedModules(model)].filter(([name]) => !projections.has(name)).map(([name]) => name)
+  const unsupported = [...new Set(['lm_head', ...others])].filter(matches)
   const shown = JSON.stringify(targetModules)
   if (targetModules !== 'all-linear' && unsupported.length > 0) {
     throw new ConfigError(
       'BAD_LORA',
-      `target_modules ${shown}: ${unsupported.join(' and ')} cannot have an adapter; name linear layers of the blocks`,
+      `target_modules ${shown}: ${unsupported.slice(0, 2).join(' and ')} cannot have an adapter; name linear layers of the blocks`,
     )
   }
   const known = [...new Set([...projections.keys()].map((name) => name.split('.').at(-1)!))]

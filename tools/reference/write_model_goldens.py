@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""Writes the golden cases that transformers and PEFT compute, or checks the stored ones against this interpreter.
+
+    python tools/reference/write_model_goldens.py                  write every case
+    python tools/reference/write_model_goldens.py model-mistral    write one
+    python tools/reference/write_model_goldens.py --check          compare, write nothing, exit 1 on a difference
+"""
+import sys
+
+import case_architectures
+import case_generate
+import case_lora
+from write_goldens import main
+
+if __name__ == "__main__":
+    sys.exit(main((case_architectures, case_lora, case_generate)))

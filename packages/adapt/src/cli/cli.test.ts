@@ -11,6 +11,8 @@ const VERBS = [
   'train',
   'compare',
   'eval',
+  'generate',
+  'merge',
   'what-if',
   'report',
   'data',

@@ -5,6 +5,7 @@ import { formatCount, renderTable } from './render-table.js'
 
 export interface EvalOptions {
   readonly model: string
+  readonly adapter?: string
   readonly text: readonly string[]
   readonly maxLength?: number
   readonly batchSize?: number
@@ -15,10 +16,11 @@ export interface EvalOptions {
 /** `adapt eval --model DIR --text GLOB` */
 export async function evalCommand(options: EvalOptions, io: CliIo): Promise<void> {
   const { evaluateModelFolder } = await import('../experiment/index.js')
-  const { model, text, maxLength, batchSize, limit } = options
+  const { model, adapter, text, maxLength, batchSize, limit } = options
   const outcome = await evaluateModelFolder({
     model,
     texts: text,
+    ...(adapter === undefined ? {} : { adapter }),
     ...(maxLength === undefined ? {} : { maxLength }),
     ...(batchSize === undefined ? {} : { batchSize }),
     ...(limit === undefined ? {} : { limit }),

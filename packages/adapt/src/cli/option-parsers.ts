@@ -11,6 +11,18 @@ export function wholeNumberOption(min: number): (text: string) => number {
   }
 }
 
+/** Parser of an option that takes a number within `min` .. `max`. */
+export function numberOption(min: number, max = Number.POSITIVE_INFINITY): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text)
+    if (!(value >= min && value <= max) || !Number.isFinite(value)) {
+      const range = max === Number.POSITIVE_INFINITY ? `>= ${min}` : `from ${min} to ${max}`
+      throw new InvalidArgumentError(`Expected a number ${range}.`)
+    }
+    return value
+  }
+}
+
 /** Parser of an option that may be given several times. */
 export function collectOption(text: string, earlier: readonly string[] | undefined): readonly string[] {
   return [...(earlier ?? []), text]

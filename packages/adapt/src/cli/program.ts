@@ -1,17 +1,24 @@
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import type { AnchorsOptions } from './anchors-command.js'
 import type { CliIo } from './cli-io.js'
 import type { CompareOptions } from './compare-command.js'
 import type { DataOptions } from './data-command.js'
 import type { EvalOptions } from './eval-command.js'
-import { collectOption, wholeNumberOption } from './option-parsers.js'
+import type { GenerateCommandOptions } from './generate-command.js'
+import type { MergeOptions } from './merge-command.js'
+import { collectOption, numberOption, wholeNumberOption } from './option-parsers.js'
 import type { ReportOptions } from './report-command.js'
 import type { SetupOptions } from './setup-command.js'
 import type { TrainOptions } from './train-command.js'
 import type { WhatIfOptions } from './what-if-command.js'
 
 const SET_HELP = 'set a config key, e.g. training.seed=3 (value as YAML; repeatable)'
+
+const dtypeOption = (fallback: string) =>
+  new Option('--dtype <dtype>', 'of the weights; auto: as they are stored')
+    .choices(['auto', 'float32', 'bfloat16'])
+    .default(fallback)
 
 /**
  * The command line. Each verb imports its code when it runs, so that `--help` answers at once.
@@ -108,7 +115,8 @@ Examples:
   program
     .command('eval')
     .description('measure a model on held-out text, in bits per byte')
-    .requiredOption('--model <dir>', 'model folder (config.json, *.safetensors, tokenizer.json)')
+    .requiredOption('--model <dir>', 'model folder, adapter folder, run or checkpoint')
+    .option('--adapter <dir>', 'PEFT adapter folder on top of --model')
     .requiredOption('--text <glob>', 'text to measure on (repeatable)', collectOption)
     .option('--max-length <n>', 'window in tokens', wholeNumberOption(2))
     .option('--batch-size <n>', 'windows per pass', wholeNumberOption(1))
@@ -124,6 +132,58 @@ Examples:
     .action(async (options: EvalOptions) => {
       const { evalCommand } = await import('./eval-command.js')
       await evalCommand(options, io)
+    })
+
+  program
+    .command('generate')
+    .description('continue a prompt with a trained model')
+    .requiredOption('--model <dir>', 'model folder, adapter folder, run or checkpoint')
+    .option('--adapter <dir>', 'PEFT adapter folder on top of --model')
+    .option('--prompt <text>', 'what is continued; without it, standard input')
+    .option('--max-new-tokens <n>', 'most tokens that are added', wholeNumberOption(1), 128)
+    .option('--temperature <t>', '0 takes the most likely token each time', numberOption(0), 0)
+    .option(
+      '--top-p <p>',
+      'draw from the most likely tokens of this total probability',
+      numberOption(0, 1),
+      1,
+    )
+    .option('--top-k <k>', 'draw from this many of the most likely tokens; 0: all', wholeNumberOption(0), 0)
+    .option('--seed <n>', 'equal seeds give equal texts', wholeNumberOption(0), 0)
+    .addOption(dtypeOption('auto'))
+    .option('--json', 'print JSON with prompt, text, token ids and finish reason')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  adapt generate --model runs/first --prompt 'SELECT'
+  adapt generate --model ./Llama-2-7b-hf --adapter runs/lora/model --prompt 'Once' --temperature 0.8 --top-p 0.95`,
+    )
+    .action(async (options: GenerateCommandOptions) => {
+      const { generateCommand } = await import('./generate-command.js')
+      await generateCommand(options, io)
+    })
+
+  program
+    .command('merge')
+    .description('fold an adapter into its model: a folder for programs that know no adapters')
+    .argument('<dir>', 'adapter folder or run; or the model folder, with --adapter')
+    .requiredOption('--out <dir>', 'folder that is written')
+    .option('--adapter <dir>', 'PEFT adapter folder, when <dir> is the model')
+    .addOption(dtypeOption('auto'))
+    .option('--overwrite', 'replace what --out holds')
+    .addHelpText(
+      'after',
+      `
+The model underneath is the one that adapter_config.json names, unless <dir> is that model and --adapter is given.
+
+Examples:
+  adapt merge runs/lora --out merged
+  adapt merge ./Llama-2-7b-hf --adapter runs/lora/model --out merged --dtype bfloat16`,
+    )
+    .action(async (dir: string, options: MergeOptions) => {
+      const { mergeCommand } = await import('./merge-command.js')
+      mergeCommand(dir, options, io)
     })
 
   program

@@ -1,12 +1,14 @@
 import { readDocuments, resolveSources } from '../dataset/index.js'
 import { type Evaluation, evaluateText } from '../eval/index.js'
-import { loadModelFolder } from '../model/index.js'
 import { assertTokenizerFits, loadTokenizer } from '../tokenize/index.js'
+import { locateModel, openModel } from './open-model.js'
 
 /** Which model is measured on which files. */
 export interface EvaluationRequest {
-  /** Hugging Face folder with model and tokenizer. */
+  /** What `locateModel` finds a model in. */
   readonly model: string
+  /** PEFT folder on top of the model. */
+  readonly adapter?: string
   /** Files or globs, relative to the working directory. */
   readonly texts: readonly string[]
   readonly maxLength?: number
@@ -18,6 +20,7 @@ export interface EvaluationRequest {
 /** Bits per byte of text files under a model folder; matrix products in float32. */
 export async function evaluateModelFolder({
   model: folder,
+  adapter,
   texts,
   maxLength,
   batchSize,
@@ -25,8 +28,9 @@ export async function evaluateModelFolder({
 }: EvaluationRequest): Promise<Evaluation> {
   const sources = texts.map((path) => ({ path, ...(limit === undefined ? {} : { limit }) }))
   const files = await resolveSources(sources, process.cwd())
-  const tokenizer = loadTokenizer(folder)
-  const model = loadModelFolder(folder)
+  const places = locateModel(folder, adapter)
+  const tokenizer = loadTokenizer(places.tokenizer)
+  const model = openModel(places)
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)
     return await evaluateText(model, tokenizer, readDocuments(files), {

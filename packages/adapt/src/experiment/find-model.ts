@@ -1,11 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { RunConfig } from '../config/index.js'
-import { printable } from '../dataset/index.js'
-import { ConfigError } from '../errors.js'
-import { type CausalLM, loadModelFolder } from '../model/index.js'
+import type { CausalLM } from '../model/index.js'
 import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
 import { buildModel } from './build-model.js'
+import { locateModel, openModel } from './open-model.js'
 
 /** A model and where it came from. */
 export interface FoundModel {
@@ -17,8 +14,7 @@ export interface FoundModel {
 }
 
 /**
- * The model of a config, or the one in a folder: a Hugging Face folder, a checkpoint, or a run (its model, else its
- * newest checkpoint).
+ * The model of a config, or the one that a folder leads to; see `locateModel`.
  * @throws {ConfigError} MODEL_NOT_FOUND and what loading throws.
  */
 export function findModel(
@@ -32,32 +28,13 @@ export function findModel(
     const name = 'path' in config.model ? config.model.path : `${config.model.preset}, freshly initialised`
     return { model: buildModel(config, baseDir, tokenizer), name, isTrained }
   }
-  const place = [folder, join(folder, 'model'), ...checkpointsOf(folder)].find((candidate) =>
-    existsSync(join(candidate, 'model.safetensors')),
-  )
-  if (place === undefined) {
-    throw new ConfigError(
-      'MODEL_NOT_FOUND',
-      `${printable(folder)}: expected a model folder, a run or a checkpoint, found no model.safetensors`,
-    )
-  }
-  const model = loadModelFolder(place)
+  const places = locateModel(folder)
+  const model = openModel(places)
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)
   } catch (error) {
     model.dispose()
     throw error
   }
-  return { model, name: place, isTrained: true }
-}
-
-/** Newest first. */
-function checkpointsOf(run: string): string[] {
-  const folder = join(run, 'checkpoints')
-  if (!existsSync(folder)) return []
-  const stepOf = (name: string) => Number(/^step-(\d+)$/.exec(name)?.[1] ?? -1)
-  return readdirSync(folder)
-    .filter((name) => stepOf(name) >= 0)
-    .sort((a, b) => stepOf(b) - stepOf(a))
-    .map((name) => join(folder, name))
+  return { model, name: places.adapter ?? places.model, isTrained: true }
 }

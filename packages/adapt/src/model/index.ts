@@ -24,8 +24,14 @@ export {
   type ModelConfig,
   type RopeScaling,
 } from './model-config.js'
-export { loadModelFolder, type SaveModelOptions, saveModelFolder } from './model-folder.js'
+export {
+  type LoadModelOptions,
+  loadModelFolder,
+  type SaveModelOptions,
+  saveModelFolder,
+} from './model-folder.js'
 export { type ModelInputs, toModelInputs } from './model-inputs.js'
 export { parseModelConfig } from './parse-model-config.js'
 export { Projection } from './projection.js'
 export { type SaveTrainedOptions, saveTrainedModel } from './save-trained-model.js'
+export { readStopTokens } from './stop-tokens.js'

@@ -61,15 +61,18 @@ function requireRoomFor(config: ModelConfig, file: SafetensorsFile): void {
   )
 }
 
+/** How weights lie in memory. */
+export interface LoadModelOptions {
+  /** auto: as stored. Default float32. */
+  readonly dtype?: 'float32' | 'bfloat16' | 'auto'
+}
+
 /**
  * Loads a Hugging Face folder (config.json and model.safetensors) of a LlamaForCausalLM. Weights become float32
  * parameters. Keys must match exactly.
  * @throws {ConfigError} when the folder, its architecture or its keys do not fit; SafetensorsError when damaged.
  */
-export function loadModelFolder(
-  folder: string,
-  { dtype = 'float32' }: { readonly dtype?: 'float32' | 'bfloat16' | 'auto' } = {},
-): CausalLM {
+export function loadModelFolder(folder: string, { dtype = 'float32' }: LoadModelOptions = {}): CausalLM {
   const config = parseModelConfig(readConfigJson(join(folder, 'config.json')), join(folder, 'config.json'))
   const path = join(folder, 'model.safetensors')
   if (!existsSync(path)) {

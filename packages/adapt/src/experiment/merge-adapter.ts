@@ -1,0 +1,60 @@
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { publishModel } from '../checkpoint/index.js'
+import { printable } from '../dataset/index.js'
+import { ConfigError } from '../errors.js'
+import { mergeLora } from '../model/index.js'
+import { locateModel, openModel } from './open-model.js'
+
+/** Which adapter is folded into which model, and where the result goes. */
+export interface MergeRequest {
+  /** What `locateModel` finds a model or an adapter in. */
+  readonly model: string
+  /** PEFT folder on top of the model. */
+  readonly adapter?: string
+  /** New folder. */
+  readonly out: string
+  /** Of the weights that are written. Default auto: as the model is stored. */
+  readonly dtype?: 'float32' | 'bfloat16' | 'auto'
+  /** Replace what is at `out`. */
+  readonly overwrite?: boolean
+}
+
+/**
+ * Writes a Hugging Face folder of a model with its adapter folded in, ready for programs that know no adapters.
+ * @throws {ConfigError} OUTPUT_EXISTS; NOTHING_TO_MERGE without an adapter; what loading throws.
+ */
+export function mergeAdapter({
+  model: folder,
+  adapter,
+  out,
+  dtype = 'auto',
+  overwrite = false,
+}: MergeRequest): void {
+  if (existsSync(out) && !(statSync(out).isDirectory() && readdirSync(out).length === 0) && !overwrite) {
+    throw new ConfigError(
+      'OUTPUT_EXISTS',
+      `${printable(out)}: exists; choose another folder or pass --overwrite`,
+    )
+  }
+  const places = locateModel(folder, adapter)
+  if (places.adapter === undefined) {
+    throw new ConfigError(
+      'NOTHING_TO_MERGE',
+      `${printable(folder)}: is a model without an adapter; give the adapter's folder, or one as --adapter`,
+    )
+  }
+  const model = openModel(places, { dtype })
+  try {
+    mergeLora(model)
+    publishModel(model, out, {
+      tokenizerFolder: places.tokenizer,
+      dtype: storedDtype(model.headWeight.dtype),
+    })
+  } finally {
+    model.dispose()
+  }
+}
+
+function storedDtype(dtype: string): 'float32' | 'bfloat16' {
+  return dtype === 'bfloat16' ? 'bfloat16' : 'float32'
+}

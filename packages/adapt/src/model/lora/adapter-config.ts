@@ -29,6 +29,9 @@ const UNSUPPORTED = [
   'velora_config',
 ] as const
 
+/** Beginnings that leave the base weights as they are; the others (pissa, olora, loftq ...) move a part of them into A and B. */
+const PLAIN_BEGINNINGS: readonly unknown[] = [undefined, null, true, false, 'gaussian', 'eva', 'orthogonal']
+
 /**
  * Reads PEFT's adapter_config.json of a LoRA adapter. Which layers have an adapter is what the weights say.
  * @param where  Begins the messages.
@@ -45,6 +48,7 @@ export function parseAdapterConfig(json: Json, where: string): LoraConfig {
   if (!isEmpty(json.task_type) && json.task_type !== 'CAUSAL_LM') refuse('task_type')
   if (json.bias !== undefined && json.bias !== 'none') refuse('bias')
   for (const key of UNSUPPORTED) if (!isEmpty(json[key])) refuse(key)
+  if (!PLAIN_BEGINNINGS.includes(json.init_lora_weights)) refuse('init_lora_weights')
   const { target_modules: targets } = json
   const isList = Array.isArray(targets) && targets.every((target) => typeof target === 'string')
   if (typeof targets !== 'string' && !isList) refuse('target_modules')

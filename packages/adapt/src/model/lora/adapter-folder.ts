@@ -6,7 +6,7 @@ import type { CausalLM } from '../causal-lm.js'
 import { namedProjections } from '../named-projections.js'
 import { readJsonObject } from '../read-json-object.js'
 import { parseAdapterConfig, toAdapterConfig } from './adapter-config.js'
-import { attachAdapters } from './add-lora.js'
+import { attachAdapters, choosesLayers } from './add-lora.js'
 import type { LoraConfig } from './lora-config.js'
 
 const CONFIG = 'adapter_config.json'
@@ -100,7 +100,9 @@ export function loadAdapterFolder(model: CausalLM, folder: string): void {
     requireShape(file, storedName(module, 'B'), [outFeatures, config.r])
   }
   if (targets.size === 0) throw new ConfigError('ADAPTER_DIFFERS', `${path}: holds no adapter`)
-  attachAdapters(model, config, targets)
+  // Keys that narrow the choice, such as layers_to_transform, are not kept: then the layers are named one by one.
+  const isWholeChoice = choosesLayers(model, config.targetModules, targets)
+  attachAdapters(model, isWholeChoice ? config : { ...config, targetModules: [...targets].sort() }, targets)
   for (const module of targets) {
     const { lora } = projections.get(module)!
     file.readInto(storedName(module, 'A'), lora!.A)

@@ -39,6 +39,20 @@ export function attachAdapters(model: CausalLM, config: LoraConfig, targets: Rea
   model.lora = config
 }
 
+/** Whether a `target_modules` chooses just these layers; not so for a pattern that only Python understands. */
+export function choosesLayers(
+  model: CausalLM,
+  targetModules: LoraConfig['targetModules'],
+  layers: ReadonlySet<string>,
+): boolean {
+  try {
+    const matches = matcherOf(targetModules)
+    return [...namedProjections(model)].every(([name]) => matches(name) === layers.has(name))
+  } catch {
+    return false
+  }
+}
+
 /** Full names of the layers that a `target_modules` chooses, by PEFT's rules. */
 function targetsOf(model: CausalLM, targetModules: LoraConfig['targetModules']): Set<string> {
   const projections = new Map<string, Projection>(namedProjections(model))

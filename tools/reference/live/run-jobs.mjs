@@ -1,0 +1,105 @@
+// The part of check_live.py that the project's own code does: `node run-jobs.mjs JOBS.json`, a list of jobs.
+// Every job names its folders; what it computes goes to `out`.
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  addLora,
+  loadAdapterFolder,
+  loadModelFolder,
+  mergeLora,
+  saveAdapterFolder,
+  saveModelFolder,
+} from '@adapt-ts/adapt'
+import { Generator, noGrad, scope, tensor, uniform_, writeSafetensors } from '@adapt-ts/torch'
+import { layoutBatch, openTensors } from '../../../packages/adapt/dist/model/golden.test.fixture.js'
+import { gradientValues } from '../../../packages/adapt/dist/model/tiny-llama.test.fixture.js'
+import { runMeanLoss } from '../../../packages/adapt/dist/train/golden-model.test.fixture.js'
+
+const LAYOUTS = ['right', 'left', 'packed']
+
+/** Opens a model, hands it to `use` and frees it. */
+function withModel(open, use) {
+  const model = open()
+  try {
+    return use(model)
+  } finally {
+    model.dispose()
+  }
+}
+
+/** The trained parameters' gradients by the names of transformers and PEFT. */
+function namedGradients(model) {
+  const trained = new Set(
+    [...model.namedParameters()].filter(([, p]) => p.requiresGrad).map(([name]) => name),
+  )
+  const theirName = (name) =>
+    model.lora ? `base_model.model.${name.replace(/lora\.([AB])$/, 'lora_$1.weight')}` : name
+  return [...gradientValues(model)]
+    .filter(([name]) => trained.has(name))
+    .map(([name, v]) => [theirName(name), v])
+}
+
+/** Runs a model on the three layouts and writes logits, losses and gradients to `out/results.safetensors`. */
+function writeResults(open, { inputs, out }) {
+  const found = new Map()
+  for (const layout of LAYOUTS) {
+    withModel(open, (model) => {
+      const { loss, logits_NV } = runMeanLoss(model, layoutBatch(openTensors(inputs), layout))
+      found.set(`${layout}.logits_NV`, logits_NV).set(`${layout}.loss`, Float32Array.of(loss))
+      for (const [name, values] of namedGradients(model)) found.set(`${layout}.grad.${name}`, values)
+    })
+  }
+  scope(() => {
+    const tensors = [...found].map(([name, values]) => [name, tensor(values, [values.length])])
+    writeSafetensors(join(out, 'results.safetensors'), new Map(tensors))
+  })
+}
+
+const JOBS = {
+  /** A folder that transformers wrote: computed, then written again in both dtypes and in shards. */
+  model(job) {
+    const open = () => loadModelFolder(job.folder)
+    writeResults(open, job)
+    withModel(open, (model) => {
+      saveModelFolder(model, join(job.out, 'saved'))
+      saveModelFolder(model, join(job.out, 'bfloat16'), { dtype: 'bfloat16' })
+    })
+  },
+
+  /** An adapter that PEFT wrote: computed, written again, merged. */
+  'peft-adapter'(job) {
+    const open = () => {
+      const model = loadModelFolder(job.folder)
+      loadAdapterFolder(model, job.adapter)
+      return model
+    }
+    writeResults(open, job)
+    withModel(open, (model) => {
+      saveAdapterFolder(model, join(job.out, 'adapter'))
+      mergeLora(model)
+      saveModelFolder(model, join(job.out, 'merged'))
+    })
+  },
+
+  /** An adapter made here, B random too; computed in evaluation mode and written. */
+  'new-adapter'(job) {
+    const open = () => {
+      const model = loadModelFolder(job.folder)
+      addLora(model, job.lora, job.seed)
+      const generator = new Generator(job.seed + 1)
+      for (const [name, parameter] of model.namedParameters()) {
+        if (name.endsWith('lora.B')) noGrad(() => uniform_(parameter, -0.2, 0.2, generator))
+      }
+      model.eval()
+      return model
+    }
+    writeResults(open, job)
+    withModel(open, (model) => saveAdapterFolder(model, join(job.out, 'adapter')))
+  },
+}
+
+const jobs = JSON.parse(readFileSync(process.argv[2], 'utf8'))
+for (const job of jobs) {
+  mkdirSync(job.out, { recursive: true })
+  await JOBS[job.kind](job)
+}

@@ -25,7 +25,8 @@ async function digest(name: string): Promise<string> {
   const hash = createHash('sha256')
   const checkpoint = path.join(folder, 'checkpoints', `step-${STEPS}`)
   for (const file of readdirSync(checkpoint).sort()) hash.update(readFileSync(path.join(checkpoint, file)))
-  hash.update(readFileSync(path.join(folder, 'model', 'model.safetensors')))
+  for (const file of readdirSync(path.join(folder, 'model')).filter((one) => one.endsWith('.safetensors')))
+    hash.update(readFileSync(path.join(folder, 'model', file)))
   const { events } = readEvents(path.join(folder, 'events.jsonl'))
   for (const event of currentEvents(events)) {
     if (event.type !== 'run-start' && event.type !== 'run-end')
@@ -76,6 +77,21 @@ describe('a run that was stopped', () => {
     expect(lines.some((line) => line.startsWith(`goes on from step ${k} `))).toBe(true)
     expect(outcome.steps.map(({ step }) => step)).toEqual(Array.from({ length: STEPS }, (_, i) => i + 1))
     expect(await digest(name)).toBe(control)
+  })
+
+  it('while it trained adapters with dropout ends as if it had not been', async () => {
+    const model = path.join(workshop.runFolder('control'), 'model')
+    const lora = '{ r: 2, lora_dropout: 0.2, target_modules: all-linear }'
+    const settings = [...SETTINGS, `model={ path: "${model}", lora: ${lora} }`]
+    await workshop.train('lora', settings)
+    expect(readdirSync(path.join(workshop.runFolder('lora'), 'model'))).toContain('adapter_model.safetensors')
+    expect(
+      existsSync(path.join(workshop.runFolder('lora'), 'checkpoints', 'step-24', 'model.safetensors')),
+    ).toBe(false)
+    const expected = await digest('lora')
+    for (const stopAfterStep of [2, 9, 10]) await workshop.train('lora-stopped', settings, { stopAfterStep })
+    await workshop.train('lora-stopped', settings)
+    expect(await digest('lora-stopped')).toBe(expected)
   })
 
   it('many times ends as if it had not been', async () => {

@@ -21,6 +21,7 @@ export function autocastDtype(bf16: boolean | 'auto'): DType | undefined {
 /**
  * The model a config names, ready to train: float32 parameters, or a frozen base with float32 adapters.
  * @param checkpoint  Folder of the weights trained so far: a model, or an adapter for the model of the config.
+ * @throws {ConfigError} TOKENIZER_TOO_LARGE, BAD_LORA, ADAPTER_NOT_FOUND, and what loading a model folder throws.
  */
 export function buildModel(
   config: RunConfig,

@@ -63,7 +63,10 @@ export function locateModel(folder: string, adapter?: string): ModelPlaces {
   return { model: resolve(baseModel), adapter: place, tokenizer: withTokenizer(place, resolve(baseModel)) }
 }
 
-/** Loads what `locateModel` found. Caller disposes. */
+/**
+ * Loads what `locateModel` found. Caller disposes.
+ * @throws {ConfigError} ADAPTER_DIFFERS, and what loading a model folder throws.
+ */
 export function openModel({ model: folder, adapter }: ModelPlaces, options: LoadModelOptions = {}): CausalLM {
   const model = loadModelFolder(folder, options)
   if (adapter === undefined) return model

@@ -92,6 +92,7 @@ export function embedTokens(
  *
  * @param batch  One row without padding.
  * @returns float32 [1, T, D] after the final norm. Belongs to the current scope.
+ * @throws {RangeError} for several positions behind a cache that holds some.
  */
 export function forwardCached(model: CausalLM, batch: Batch, cache: KeyValueCache): Tensor {
   const { length } = batch

@@ -45,7 +45,10 @@ export function readAdapterConfig(folder: string): {
   }
 }
 
-/** Writes `adapter_config.json` and `adapter_model.safetensors` (float32) as PEFT does. */
+/**
+ * Writes `adapter_config.json` and `adapter_model.safetensors` (float32) as PEFT does.
+ * @throws {ConfigError} BAD_LORA for a model without adapters.
+ */
 export function saveAdapterFolder(
   model: CausalLM,
   folder: string,

@@ -23,7 +23,7 @@ import tiny_models
 from golden import REFERENCE
 from live.bench import Bench
 from live.generation_checks import check_generation
-from live.lora_checks import check_new_adapter, check_peft_adapter
+from live.lora_checks import check_bfloat16_base, check_new_adapter, check_peft_adapter
 from live.model_checks import check_model
 
 PROGRAMS = (
@@ -60,9 +60,11 @@ def fresh_models_agree(seed, node):
         bench = Bench(folder, seed)
         for name in tiny_models.ARCHITECTURES:
             check_model(bench, name)
-            #check_generation(bench, name)
+            check_generation(bench, name)
         for name, settings in PEFT_ADAPTERS.items():
+            check_generation(bench, name, settings)
             check_peft_adapter(bench, name, settings)
+            check_bfloat16_base(bench, name, settings)
         for name, settings in NEW_ADAPTERS.items():
             check_new_adapter(bench, name, settings)
         return bench.run(node)

@@ -1,4 +1,5 @@
 """Adapters in both directions: PEFT's read here, ours read by PEFT."""
+import torch
 from peft import PeftModel
 
 import tiny_models
@@ -13,6 +14,29 @@ def load_adapter(bench, name, folder):
     """The base model with an adapter folder that was written here."""
     base = tiny_models.make_model(name, bench.seed)
     return PeftModel.from_pretrained(base, folder).eval()
+
+
+def in_bfloat16(model):
+    """Rounds the frozen weights to bfloat16 and leaves them float32: what a base stored in bfloat16 holds."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.bfloat16().float())
+    return model
+
+
+def check_bfloat16_base(bench, name, settings):
+    """A base that is read in bfloat16 beside float32 adapters, computed in float32: PEFT on the rounded weights."""
+    model, inputs, folder = bench.write_model(name)
+    tuned = add_adapter(in_bfloat16(model), settings, bench.seed + 2)
+    adapter = bench.folder / f"{name}-bfloat16-adapter"
+    tuned.save_pretrained(adapter)
+
+    def compare(out, report):
+        results = load_file(out / "results.safetensors")
+        compare_results(results, tuned, inputs, report, LIMIT, lambda key: key.replace(".default.", "."))
+
+    arguments = {"folder": folder, "adapter": adapter, "inputs": folder / "inputs.safetensors", "dtype": "bfloat16"}
+    bench.add("bfloat16-base", name, compare, **arguments)
 
 
 def check_peft_adapter(bench, name, settings):

@@ -1,9 +1,10 @@
 // The part of check_live.py that the project's own code does: `node run-jobs.mjs JOBS.json`, a list of jobs.
 // Every job names its folders; what it computes goes to `out`.
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   addLora,
+  generateTokens,
   loadAdapterFolder,
   loadModelFolder,
   mergeLora,
@@ -81,6 +82,15 @@ const JOBS = {
     })
   },
 
+  /** A base in bfloat16 beside an adapter in float32. */
+  'bfloat16-base'(job) {
+    writeResults(() => {
+      const model = loadModelFolder(job.folder, { dtype: job.dtype })
+      loadAdapterFolder(model, job.adapter)
+      return model
+    }, job)
+  },
+
   /** An adapter made here, B random too; computed in evaluation mode and written. */
   'new-adapter'(job) {
     const open = () => {
@@ -95,6 +105,18 @@ const JOBS = {
     }
     writeResults(open, job)
     withModel(open, (model) => saveAdapterFolder(model, join(job.out, 'adapter')))
+  },
+
+  /** Greedy continuations of prompts, token by token through the cache. */
+  generate({ folder, adapter, prompts, maxNewTokens, out }) {
+    withModel(
+      () => loadModelFolder(folder),
+      (model) => {
+        if (adapter) loadAdapterFolder(model, adapter)
+        const ids = prompts.map((prompt) => [...generateTokens(model, prompt, { maxNewTokens })])
+        writeFileSync(join(out, 'ids.json'), JSON.stringify(ids))
+      },
+    )
   },
 }
 

@@ -113,16 +113,11 @@ describe('an adapter_config.json that says more than plain LoRA', () => {
   const json = JSON.parse(readFileSync(golden.path('adapter/adapter_config.json'), 'utf8')) as object
 
   it.each([
-    { use_dora: true },
-    { bias: 'all' },
     { lora_bias: true },
-    { modules_to_save: ['lm_head'] },
-    { rank_pattern: { q_proj: 8 } },
     { alpha_pattern: { q_proj: 8 } },
     { trainable_token_indices: [1] },
     { target_parameters: ['weight'] },
     { fan_in_fan_out: true },
-    { peft_type: 'IA3' },
     { task_type: 'SEQ_CLS' },
     // These take their part out of the base weights, which would have to be computed again.
     { init_lora_weights: 'pissa_niter_4' },

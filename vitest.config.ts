@@ -15,6 +15,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    env: { ADAPT_NUM_THREADS: '1' },
+    // A mistyped path can look like a hub id: no test may ask the network.
+    env: { ADAPT_NUM_THREADS: '1', HF_HUB_OFFLINE: '1', HF_HOME: '/nonexistent/huggingface' },
   },
 })

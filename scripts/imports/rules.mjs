@@ -2,6 +2,7 @@
 export const adaptFolders = [
   'statistics',
   'dataset',
+  'hub',
   'contamination',
   'tokenize',
   'batch',
@@ -26,6 +27,7 @@ export const adaptFolders = [
 export const engineFreeFolders = [
   'statistics',
   'dataset',
+  'hub',
   'contamination',
   'tokenize',
   'batch',

@@ -1,6 +1,16 @@
 /** docs/decisions/0009-parquet-and-runtime-packages.md says why this many. */
 const maxRuntimePackages = 11
 
+/** Parts that a runtime package of ours consists of, named one by one: decision 0009. */
+const parts = {
+  '@huggingface/hub': [
+    '@huggingface/tasks',
+    '@huggingface/xetchunk-wasm',
+    '@huggingface/blake3-jit',
+    'gearhash-jit',
+  ],
+}
+
 /**
  * What would let an installation drift or run foreign code.
  * @param {{ packages: Record<string, any> }} lock parsed package-lock.json
@@ -33,8 +43,9 @@ export function lockfileFaults(lock) {
   }
   for (const [name, entry] of Object.entries(lock.packages)) {
     const isRuntime = name.startsWith('node_modules/') && !entry.link && !entry.dev && !entry.optional
-    if (isRuntime && !runtime.has(name.slice('node_modules/'.length)))
-      faults.push(`${name}: comes with another runtime package`)
+    const own = name.slice('node_modules/'.length)
+    const isPart = Object.entries(parts).some(([whole, names]) => runtime.has(whole) && names.includes(own))
+    if (isRuntime && !runtime.has(own) && !isPart) faults.push(`${name}: comes with another runtime package`)
   }
   const foreign = [...runtime].filter((name) => !lock.packages[`node_modules/${name}`]?.link)
   if (foreign.length > maxRuntimePackages)

@@ -1,9 +1,14 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
-import { type DType, itemBytes } from './dtype.js'
+import { noGrad } from './autograd.js'
+import { type DType, isFloating, itemBytes } from './dtype.js'
 import { TorchError } from './errors.js'
-import { empty } from './ops.js'
+import { copy_, empty, narrow, reshape, toDType, view } from './ops.js'
 import { buildSafetensorsHeader, parseSafetensorsHeader, readHeaderLength } from './safetensors-header.js'
+import { scope } from './scope.js'
 import type { Tensor } from './tensor.js'
+
+/** Most elements that are converted at a time: 16 MB of float32. */
+const CHUNK = 1 << 22
 
 /** dtype names of the file format and ours. */
 const FILE_DTYPES: Readonly<Record<string, DType>> = {
@@ -54,6 +59,13 @@ export class SafetensorsFile {
     }
   }
 
+  /** Bytes of all tensors. */
+  get dataBytes(): number {
+    let bytes = 0
+    for (const { begin, end } of this.entries.values()) bytes += end - begin
+    return bytes
+  }
+
   /** Names of the tensors in the order of the header. */
   get names(): string[] {
     return [...this.entries.keys()]
@@ -91,16 +103,18 @@ export class SafetensorsFile {
   }
 
   /**
-   * Fills `target` (same shape and dtype) straight from the file.
+   * Fills `target` (same shape and dtype) straight from the file. With `convert`, floating-point values of another dtype
+   * are rounded to that of the target, at most 16 MB of them at a time.
    * @throws {TorchError} NO_SUCH_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_DTYPE, FILE_IO
    */
-  readInto(name: string, target: Tensor): void {
+  readInto(name: string, target: Tensor, { convert = false }: { readonly convert?: boolean } = {}): void {
     const found = this.entries.get(name)
     if (!found) throw new TorchError('NO_SUCH_TENSOR', `${this.path}: no tensor "${name}"`)
     const dtype = this.dtypeOf(name, found.dtype)
     const shape = target.shape
+    const isSame = dtype === target.dtype
     if (
-      dtype !== target.dtype ||
+      !(isSame || (convert && isFloating(dtype) && isFloating(target.dtype))) ||
       shape.length !== found.shape.length ||
       shape.some((n, i) => n !== found.shape[i])
     ) {
@@ -109,7 +123,24 @@ export class SafetensorsFile {
         `${this.path}: "${name}" is ${dtype}[${found.shape}], expected ${target.dtype}[${shape}]`,
       )
     }
-    if (found.end > found.begin) target.readFromFile(this.fd, this.dataStart + found.begin)
+    if (found.end === found.begin) return
+    const start = this.dataStart + found.begin
+    if (isSame) target.readFromFile(this.fd, start)
+    else noGrad(() => scope(() => this.readConverted(target, dtype, start)))
+  }
+
+  private readConverted(target: Tensor, dtype: DType, start: number): void {
+    const numel = target.numel
+    const flat = view(target, [numel])
+    const chunk = empty([Math.min(CHUNK, numel)], { dtype })
+    for (let at = 0; at < numel; at += CHUNK) {
+      scope(() => {
+        const length = Math.min(CHUNK, numel - at)
+        const part = narrow(chunk, 0, 0, length)
+        part.readFromFile(this.fd, start + at * itemBytes(dtype))
+        copy_(narrow(flat, 0, at, length), part)
+      })
+    }
   }
 
   /** May be called twice. Reading afterwards throws FILE_IO. */
@@ -123,6 +154,12 @@ export class SafetensorsFile {
   }
 }
 
+/** What {@link writeSafetensors} does besides writing tensors as they are. */
+export interface WriteSafetensorsOptions {
+  /** dtype of floating-point tensors in the file. Those of another are converted, at most 16 MB of them at a time. */
+  readonly dtype?: DType
+}
+
 /**
  * Writes tensors in the given order and waits until they are on the disk (fsync).
  * @param metadata Text values kept in the header, for instance { format: 'pt' } as transformers expects.
@@ -131,9 +168,11 @@ export function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
+  options: WriteSafetensorsOptions = {},
 ): void {
+  const dtypeInFile = ({ dtype }: Tensor) => (isFloating(dtype) ? (options.dtype ?? dtype) : dtype)
   const entries = Array.from(tensors, ([name, tensor]) => {
-    const dtype = tensor.dtype
+    const dtype = dtypeInFile(tensor)
     const fileDtype = FILE_NAMES.get(dtype)
     if (!fileDtype) throw new TorchError('UNSUPPORTED_DTYPE', `cannot write "${name}": dtype ${dtype}`)
     const shape = tensor.shape
@@ -144,9 +183,28 @@ export function writeSafetensors(
   try {
     writeSync(fd, header)
     let offset = header.length
-    for (const tensor of tensors.values()) if (tensor.numel > 0) offset += tensor.writeToFile(fd, offset)
+    for (const tensor of tensors.values()) offset += writeData(fd, offset, tensor, dtypeInFile(tensor))
     fsyncSync(fd)
   } finally {
     closeSync(fd)
   }
+}
+
+/** The bytes of one tensor at `offset`; returns how many. */
+function writeData(fd: number, offset: number, tensor: Tensor, dtype: DType): number {
+  const numel = tensor.numel
+  if (numel === 0) return 0
+  if (tensor.dtype === dtype) return tensor.writeToFile(fd, offset)
+  let written = 0
+  const convert = () => {
+    const flat = reshape(tensor, [numel])
+    for (let at = 0; at < numel; at += CHUNK) {
+      scope(() => {
+        const part = toDType(narrow(flat, 0, at, Math.min(CHUNK, numel - at)), dtype)
+        written += part.writeToFile(fd, offset + written)
+      })
+    }
+  }
+  noGrad(() => scope(convert))
+  return written
 }

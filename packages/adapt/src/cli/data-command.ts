@@ -1,6 +1,7 @@
 import { type Mixing, mixingWarnings, planMixing } from '../batch/index.js'
-import { dataSources, loadConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
+import { dataSources, loadConfig, resolveCacheDir } from '../config/index.js'
 import { printable, resolveSources } from '../dataset/index.js'
+import { fetchModel } from '../hub/index.js'
 import { loadTokenizer, noteLines, openTokenCache, type TokenDataset } from '../tokenize/index.js'
 import type { CliIo } from './cli-io.js'
 import { BRACKETS, GREEN, renderSample } from './render-sample.js'
@@ -19,7 +20,11 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
     env: io.env,
     ...(options.set === undefined ? {} : { set: options.set }),
   })
-  const tokenizer = loadTokenizer(resolveConfigPath(baseDir, config.tokenizer))
+  const tokenizerFolder = await fetchModel(baseDir, config.tokenizer, {
+    content: 'tokenizer',
+    onLine: (line) => io.stderr.write(`${line}\n`),
+  })
+  const tokenizer = loadTokenizer(tokenizerFolder)
   const showsProgress = io.stderr.isTTY === true
   const dataset = await openTokenCache({
     files: await resolveSources(dataSources(config.data.train), baseDir),

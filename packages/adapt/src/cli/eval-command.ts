@@ -20,6 +20,7 @@ export async function evalCommand(options: EvalOptions, io: CliIo): Promise<void
   const outcome = await evaluateModelFolder({
     model,
     texts: text,
+    onLine: (line) => io.stderr.write(`${line}\n`),
     ...(adapter === undefined ? {} : { adapter }),
     ...(maxLength === undefined ? {} : { maxLength }),
     ...(batchSize === undefined ? {} : { batchSize }),

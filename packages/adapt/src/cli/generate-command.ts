@@ -20,7 +20,9 @@ export interface GenerateCommandOptions {
 
 /** `adapt generate --model DIR`: continues a prompt, token by token as they come. */
 export async function generateCommand(options: GenerateCommandOptions, io: CliIo): Promise<void> {
-  const places = locateModel(options.model, options.adapter)
+  const places = await locateModel(options.model, options.adapter, {
+    onLine: (line) => io.stderr.write(`${line}\n`),
+  })
   const tokenizer = loadTokenizer(places.tokenizer)
   const prompt = options.prompt ?? (await readStdin())
   using model = openModel(places, { dtype: options.dtype })

@@ -9,7 +9,7 @@ export interface MergeOptions {
 }
 
 /** `adapt merge DIR --out DIR`: a model folder without adapters. */
-export function mergeCommand(model: string, options: MergeOptions, io: CliIo): void {
-  mergeAdapter({ model, ...options })
+export async function mergeCommand(model: string, options: MergeOptions, io: CliIo): Promise<void> {
+  await mergeAdapter({ model, ...options, onLine: (line) => io.stderr.write(`${line}\n`) })
   io.stdout.write(`model   ${options.out}\n`)
 }

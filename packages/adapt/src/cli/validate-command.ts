@@ -1,14 +1,9 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  dataSources,
-  loadConfig,
-  type RunConfig,
-  renderResolvedConfig,
-  resolveConfigPath,
-} from '../config/index.js'
+import { dataSources, loadConfig, type RunConfig, renderResolvedConfig } from '../config/index.js'
 import { printable, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
 import { AdaptError, ConfigError, DataError } from '../errors.js'
+import { findModelPlace, hubSettings, isComplete, type ModelPlace } from '../hub/index.js'
 import { loadTokenizer } from '../tokenize/index.js'
 import type { CliIo } from './cli-io.js'
 import { formatCount } from './render-table.js'
@@ -40,10 +35,8 @@ export async function validateCommand(path: string, options: ValidateOptions, io
   const entries = (key: string, list: Entries, maxBadRecords = 0) =>
     check(key, () => requireDocuments(list, baseDir, maxBadRecords))
 
-  await check('model.path', () => requireModel(config, baseDir))
-  const tokenizer = await check('tokenizer', () =>
-    loadTokenizer(resolveConfigPath(baseDir, config.tokenizer)),
-  )
+  const model = await check('model.path', () => describeModel(config, baseDir))
+  const tokenizer = await check('tokenizer', () => describeTokenizer(config, baseDir))
   const train = await entries('data.train', config.data.train, config.data.max_bad_records)
   const anchors = await entries('anchors', config.anchors)
   const sets = await entries('evaluation.sets', config.evaluation.sets)
@@ -57,8 +50,8 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     return
   }
   const rows: readonly (readonly [string, string])[] = [
-    ['model', 'init' in config.model ? `scratch, ${config.model.preset}` : printable(config.model.path)],
-    ['tokenizer', `${printable(config.tokenizer)}, ${formatCount(tokenizer!.vocabSize)} tokens`],
+    ['model', model!],
+    ['tokenizer', tokenizer!],
     ['train', describeFiles(train!)],
     ['anchors', describeFiles(anchors!)],
     ['evaluation', describeFiles(sets!)],
@@ -69,10 +62,26 @@ export async function validateCommand(path: string, options: ValidateOptions, io
   io.stdout.write(`OK\n${rows.map(([name, value]) => `${name.padEnd(11)} ${value}\n`).join('')}`)
 }
 
-/** @throws {ConfigError} FILE_NOT_FOUND */
-function requireModel({ model }: RunConfig, baseDir: string): void {
-  if (!('path' in model)) return
-  const folder = resolveConfigPath(baseDir, model.path)
+/** What a hub id stands for, when there is no such folder and its files are not in the cache: nothing is fetched here. */
+function describeFetch({ hubId, path }: ModelPlace, name: string): string {
+  const { endpoint, isOffline } = hubSettings()
+  const shown = printable(name)
+  if (hubId !== undefined && isOffline) {
+    throw new ConfigError(
+      'HUB_OFFLINE',
+      `${shown}: no folder ${printable(path)}, and the model is not wholly in the cache; unset HF_HUB_OFFLINE to fetch it`,
+    )
+  }
+  return `${shown}, to be fetched from ${endpoint} (there is no folder ${printable(path)})`
+}
+
+/** @throws {ConfigError} FILE_NOT_FOUND, HUB_OFFLINE */
+function describeModel({ model }: RunConfig, baseDir: string): string {
+  if (!('path' in model)) return `scratch, ${model.preset}`
+  const place = findModelPlace(baseDir, model.path)
+  const { folder, hubId } = place
+  if (folder === undefined || (hubId !== undefined && !isComplete(folder, 'model')))
+    return describeFetch(place, model.path)
   const shown = printable(folder)
   if (!existsSync(join(folder, 'config.json'))) {
     throw new ConfigError('FILE_NOT_FOUND', `${shown}: expected a model folder with config.json, found none`)
@@ -83,6 +92,16 @@ function requireModel({ model }: RunConfig, baseDir: string): void {
       `${shown}: expected *.safetensors in the model folder, found none`,
     )
   }
+  return printable(model.path)
+}
+
+/** @throws what reading a tokenizer throws. @throws {ConfigError} HUB_OFFLINE */
+function describeTokenizer({ tokenizer }: RunConfig, baseDir: string): string {
+  const place = findModelPlace(baseDir, tokenizer)
+  const { folder, hubId } = place
+  if (folder === undefined || (hubId !== undefined && !isComplete(folder, 'tokenizer')))
+    return describeFetch(place, tokenizer)
+  return `${printable(tokenizer)}, ${formatCount(loadTokenizer(folder).vocabSize)} tokens`
 }
 
 /**

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { dataSources, needsAnchors, type RunConfig, resolveConfigPath } from '../config/index.js'
+import { dataSources, needsAnchors, type RunConfig } from '../config/index.js'
 import { fingerprintFiles, readDocuments, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { prepareData } from '../experiment/index.js'
+import { resolveModelPath } from '../hub/index.js'
 
 /** What the files of a run config hold, as far as a comparison needs to know. */
 export interface RunInputs {
@@ -52,7 +53,7 @@ async function inspectInputs(
         anchors: withAnchors ? await fingerprintFiles(anchorFiles) : '',
         evaluation: await fingerprintFiles(data.evaluationFiles),
         model:
-          'path' in config.model ? await hashModelFolder(resolveConfigPath(baseDir, config.model.path)) : '',
+          'path' in config.model ? await hashModelFolder(resolveModelPath(baseDir, config.model.path)) : '',
       },
       shareBySource: labelShares(data.train),
       evaluationSources: [...evaluationSources],
@@ -99,4 +100,12 @@ export async function hashFiles(paths: readonly string[]): Promise<string> {
     hash.update(one.digest('hex'))
   }
   return hash.digest('hex')
+}
+
+/** The weights of a checkpoint, in one file or in shards, and its optimiser's state. */
+export function trainedFiles(checkpoint: string): string[] {
+  return readdirSync(checkpoint)
+    .filter((name) => name.endsWith('.safetensors') && name !== 'method.safetensors')
+    .sort()
+    .map((name) => join(checkpoint, name))
 }

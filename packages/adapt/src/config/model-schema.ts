@@ -61,7 +61,12 @@ const loraSchema = z
 
 const folderModel = z
   .strictObject({
-    path: z.string().min(1).describe('Hugging Face model folder (config.json and *.safetensors).'),
+    path: z
+      .string()
+      .min(1)
+      .describe(
+        'Hugging Face model folder (config.json and *.safetensors), or a hub id: org/name, org/name@revision.',
+      ),
     dtype: z
       .exactOptional(z.enum(['float32', 'bfloat16', 'auto']))
       .describe(
@@ -71,7 +76,7 @@ const folderModel = z
     adapter: z
       .exactOptional(z.string().min(1))
       .describe(
-        'PEFT adapter folder to train on, relative to the config file; it brings its own rank and targets.',
+        'PEFT adapter folder to train on, relative to the config file, or a hub id; it brings its own rank and targets.',
       ),
   })
   .describe('A model that exists already.')

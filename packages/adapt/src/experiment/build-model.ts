@@ -1,5 +1,6 @@
 import { buildInfo, type DType } from '@adapt-ts/torch'
-import { type RunConfig, resolveConfigPath } from '../config/index.js'
+import type { RunConfig } from '../config/index.js'
+import { findModelPlace, resolveModelPath } from '../hub/index.js'
 import { toCamelCase } from '../method/index.js'
 import {
   addLora,
@@ -35,7 +36,7 @@ export function buildModel(
     const spec = config.model
     if (checkpoint !== undefined) loadAdapterFolder(model, checkpoint)
     else if ('path' in spec && spec.adapter !== undefined)
-      loadAdapterFolder(model, resolveConfigPath(baseDir, spec.adapter))
+      loadAdapterFolder(model, resolveModelPath(baseDir, spec.adapter))
     else if ('path' in spec && spec.lora !== undefined)
       addLora(model, loraConfig(spec.lora), config.training.seed)
     return model
@@ -48,7 +49,7 @@ export function buildModel(
 function buildBase(config: RunConfig, baseDir: string, tokenizer: Tokenizer): CausalLM {
   const { model, training } = config
   if ('path' in model) {
-    const loaded = loadModelFolder(resolveConfigPath(baseDir, model.path), {
+    const loaded = loadModelFolder(resolveModelPath(baseDir, model.path), {
       dtype: baseDtype(model, training.bf16),
     })
     assertTokenizerFits(tokenizer, loaded.config.vocabSize)
@@ -79,7 +80,9 @@ function loraConfig(lora: NonNullable<FolderModel['lora']>): LoraConfig {
   }
 }
 
-/** What an adapter calls the model underneath it: the folder as an absolute path. */
+/** What an adapter calls the model underneath it: its hub id, or the folder as an absolute path. */
 export function baseModelName({ model }: RunConfig, baseDir: string): string | undefined {
-  return 'path' in model ? resolveConfigPath(baseDir, model.path) : undefined
+  if (!('path' in model)) return undefined
+  const { hubId, path } = findModelPlace(baseDir, model.path)
+  return hubId?.name ?? path
 }

@@ -15,6 +15,8 @@ export interface EvaluationRequest {
   readonly batchSize?: number
   /** Documents read per file. */
   readonly limit?: number
+  /** Gets what is fetched of a hub id. */
+  readonly onLine?: (line: string) => void
 }
 
 /** Bits per byte of text files under a model folder; matrix products in float32. */
@@ -25,10 +27,11 @@ export async function evaluateModelFolder({
   maxLength,
   batchSize,
   limit,
+  onLine = () => {},
 }: EvaluationRequest): Promise<Evaluation> {
   const sources = texts.map((path) => ({ path, ...(limit === undefined ? {} : { limit }) }))
   const files = await resolveSources(sources, process.cwd())
-  const places = locateModel(folder, adapter)
+  const places = await locateModel(folder, adapter, { onLine })
   const tokenizer = loadTokenizer(places.tokenizer)
   const model = openModel(places)
   try {

@@ -2,6 +2,7 @@ import type { RunConfig } from '../config/index.js'
 import type { CausalLM } from '../model/index.js'
 import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
 import { buildModel } from './build-model.js'
+import type { FetchReport } from './fetch-models.js'
 import { locateModel, openModel } from './open-model.js'
 
 /** A model and where it came from. */
@@ -17,18 +18,19 @@ export interface FoundModel {
  * The model of a config, or the one that a folder leads to; see `locateModel`.
  * @throws {ConfigError} MODEL_NOT_FOUND and what loading throws.
  */
-export function findModel(
+export async function findModel(
   config: RunConfig,
   baseDir: string,
   tokenizer: Tokenizer,
   folder: string | undefined,
-): FoundModel {
+  report: FetchReport,
+): Promise<FoundModel> {
   if (folder === undefined) {
     const isTrained = 'path' in config.model
     const name = 'path' in config.model ? config.model.path : `${config.model.preset}, freshly initialised`
     return { model: buildModel(config, baseDir, tokenizer), name, isTrained }
   }
-  const places = locateModel(folder)
+  const places = await locateModel(folder, undefined, report)
   const model = openModel(places)
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)

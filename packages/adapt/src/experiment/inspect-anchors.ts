@@ -1,9 +1,10 @@
 /** V anchors, N training samples, K tasks, D width. */
 import { cat, mean, noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch, createPermutation } from '../batch/index.js'
-import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
+import { dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
 import { type Document, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
+import { resolveModelPath } from '../hub/index.js'
 import { resolveMethod, type SignalConfig } from '../method/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import {
@@ -22,6 +23,7 @@ import {
 } from '../signal/index.js'
 import { loadTokenizer, openTokenCache, type TokenDataset } from '../tokenize/index.js'
 import { autocastDtype } from './build-model.js'
+import { fetchModels } from './fetch-models.js'
 import { findContamination, type OverlapTable } from './find-contamination.js'
 import { findModel } from './find-model.js'
 import { prepareAnchors } from './prepare-anchors.js'
@@ -87,7 +89,8 @@ export async function inspectAnchors(request: AnchorInspectionRequest): Promise<
   const { config, baseDir, onProgress } = request
   if (config.anchors.length === 0)
     throw new ConfigError('NO_ANCHORS', 'anchors: expected at least one entry to look at, received none')
-  const tokenizer = loadTokenizer(resolveConfigPath(baseDir, config.tokenizer))
+  await fetchModels(config, baseDir, { onLine: onProgress })
+  const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer))
   const padId = tokenizer.padId ?? tokenizer.eosId
   const anchors = await prepareAnchors(config, baseDir, tokenizer, padId)
   const train = await openTokenCache({
@@ -100,7 +103,7 @@ export async function inspectAnchors(request: AnchorInspectionRequest): Promise<
       onProgress(`tokenizing file ${fileNumber}/${numFiles}: ${numDocuments.toLocaleString('en')} documents`),
   })
   try {
-    const found = findModel(config, baseDir, tokenizer, request.model)
+    const found = await findModel(config, baseDir, tokenizer, request.model, { onLine: onProgress })
     try {
       const batches = sampleBatches(train, request.samples, padId)
       const figures = embedAndMeasure(found.model, anchors, batches, config, onProgress)

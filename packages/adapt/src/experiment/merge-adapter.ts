@@ -17,26 +17,29 @@ export interface MergeRequest {
   readonly dtype?: 'float32' | 'bfloat16' | 'auto'
   /** Replace what is at `out`. */
   readonly overwrite?: boolean
+  /** Gets what is fetched of a hub id. */
+  readonly onLine?: (line: string) => void
 }
 
 /**
  * Writes a Hugging Face folder of a model with its adapter folded in, ready for programs that know no adapters.
  * @throws {ConfigError} OUTPUT_EXISTS; NOTHING_TO_MERGE without an adapter; what loading throws.
  */
-export function mergeAdapter({
+export async function mergeAdapter({
   model: folder,
   adapter,
   out,
   dtype = 'auto',
   overwrite = false,
-}: MergeRequest): void {
+  onLine = () => {},
+}: MergeRequest): Promise<void> {
   if (existsSync(out) && !(statSync(out).isDirectory() && readdirSync(out).length === 0) && !overwrite) {
     throw new ConfigError(
       'OUTPUT_EXISTS',
       `${printable(out)}: exists; choose another folder or pass --overwrite`,
     )
   }
-  const places = locateModel(folder, adapter)
+  const places = await locateModel(folder, adapter, { onLine })
   if (places.adapter === undefined) {
     throw new ConfigError(
       'NOTHING_TO_MERGE',

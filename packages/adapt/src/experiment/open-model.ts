@@ -1,15 +1,18 @@
 import { existsSync, readdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
+import { fetchModel } from '../hub/index.js'
 import {
   type CausalLM,
+  hasWeights,
   isAdapterFolder,
   type LoadModelOptions,
   loadAdapterFolder,
   loadModelFolder,
   readAdapterConfig,
 } from '../model/index.js'
+import { type FetchReport, fetchBaseModel } from './fetch-models.js'
 
 /** Where a model's weights and files lie. */
 export interface ModelPlaces {
@@ -23,13 +26,21 @@ export interface ModelPlaces {
 
 /**
  * Finds a model in what a user may name: a Hugging Face folder, a PEFT adapter folder (its base is read from it), a
- * checkpoint, or a run (its model, else its newest checkpoint).
+ * checkpoint, or a run (its model, else its newest checkpoint). Hub ids are fetched.
  *
- * @param folder  Relative to the working directory.
- * @param adapter  PEFT folder to put on top of the model.
- * @throws {ConfigError} MODEL_NOT_FOUND, ADAPTER_NOT_FOUND.
+ * @param model  Path relative to the working directory, or a hub id.
+ * @param adapterName  PEFT folder or hub id to put on top of the model.
+ * @throws {ConfigError} MODEL_NOT_FOUND, ADAPTER_NOT_FOUND. @throws what fetching throws.
  */
-export function locateModel(folder: string, adapter?: string): ModelPlaces {
+export async function locateModel(
+  model: string,
+  adapterName: string | undefined,
+  report: FetchReport,
+): Promise<ModelPlaces> {
+  const workingDir = process.cwd()
+  const folder = await fetchBaseModel(model, workingDir, report)
+  const adapter =
+    adapterName && (await fetchModel(workingDir, adapterName, { content: 'adapter', ...report }))
   const place = [folder, join(folder, 'model'), ...checkpointsOf(folder)].find(
     (candidate) => isAdapterFolder(candidate) || hasWeights(candidate),
   )
@@ -50,7 +61,8 @@ export function locateModel(folder: string, adapter?: string): ModelPlaces {
     )
   }
   const { baseModel } = readAdapterConfig(place)
-  if (baseModel === undefined || !hasWeights(resolve(baseModel))) {
+  const base = baseModel && (await fetchBaseModel(baseModel, workingDir, report))
+  if (!base || !hasWeights(base)) {
     const named =
       baseModel === undefined
         ? 'names no base model'
@@ -60,7 +72,7 @@ export function locateModel(folder: string, adapter?: string): ModelPlaces {
       `${printable(place)}: the adapter ${named}; give the model as --model and this folder as --adapter`,
     )
   }
-  return { model: resolve(baseModel), adapter: place, tokenizer: withTokenizer(place, resolve(baseModel)) }
+  return { model: base, adapter: place, tokenizer: withTokenizer(place, base) }
 }
 
 /**
@@ -81,10 +93,6 @@ export function openModel({ model: folder, adapter }: ModelPlaces, options: Load
 
 function withTokenizer(adapter: string | undefined, model: string): string {
   return adapter !== undefined && existsSync(join(adapter, 'tokenizer.json')) ? adapter : model
-}
-
-function hasWeights(folder: string): boolean {
-  return ['model.safetensors', 'model.safetensors.index.json'].some((name) => existsSync(join(folder, name)))
 }
 
 /** Newest first. */

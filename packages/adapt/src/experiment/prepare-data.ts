@@ -6,10 +6,11 @@ import {
   type RowCursor,
   type RowStream,
 } from '../batch/index.js'
-import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
+import { dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
 import type { AnchorOverlap } from '../contamination/index.js'
 import { type ResolvedFile, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
+import { resolveModelPath } from '../hub/index.js'
 import {
   loadTokenizer,
   noteLines,
@@ -18,6 +19,7 @@ import {
   type Tokenizer,
 } from '../tokenize/index.js'
 import { checkAnchorOverlap } from './check-anchor-overlap.js'
+import { fetchModels } from './fetch-models.js'
 import { prepareAnchors } from './prepare-anchors.js'
 
 /** Everything of a run that comes from files, checked before the model is built. */
@@ -60,7 +62,8 @@ export async function prepareData(
   },
 ): Promise<PreparedData> {
   const { data, training } = config
-  const tokenizer = loadTokenizer(resolveConfigPath(baseDir, config.tokenizer))
+  await fetchModels(config, baseDir, { onLine, checkStop })
+  const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer))
   const padId = tokenizer.padId ?? tokenizer.eosId
   if (needsAnchors && config.anchors.length === 0) {
     throw new ConfigError(

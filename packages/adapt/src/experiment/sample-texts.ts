@@ -1,7 +1,8 @@
 import { join } from 'node:path'
-import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
+import { dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
 import { type Document, readDocuments, resolveSources } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
+import { resolveModelPath } from '../hub/index.js'
 import {
   loadTokenizer,
   openCacheFiles,
@@ -42,7 +43,7 @@ export async function findSampleTexts(
 ): Promise<SampleTexts> {
   const texts = new Map<number, string>()
   try {
-    const tokenizer = loadTokenizer(resolveConfigPath(baseDir, config.tokenizer))
+    const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer))
     const read = async (index: number, sample: TokenizedSample): Promise<void> => {
       const expected = wanted.get(index)!
       if (sample.id !== expected.id || sample.tokens.length !== expected.tokens) return

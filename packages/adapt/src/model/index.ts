@@ -13,6 +13,7 @@ export {
 export { toHuggingFaceConfig } from './huggingface-config.js'
 export { initialiseModel } from './initialise.js'
 export { KeyValueCache } from './key-value-cache.js'
+export { type LoadModelOptions, loadModelFolder, type ModelDType, readModelConfig } from './load-model.js'
 export * from './lora/index.js'
 export {
   ARCHITECTURES,
@@ -24,14 +25,12 @@ export {
   type ModelConfig,
   type RopeScaling,
 } from './model-config.js'
-export {
-  type LoadModelOptions,
-  loadModelFolder,
-  type SaveModelOptions,
-  saveModelFolder,
-} from './model-folder.js'
 export { type ModelInputs, toModelInputs } from './model-inputs.js'
+export { type ModelSource, modelSource } from './model-source.js'
 export { parseModelConfig } from './parse-model-config.js'
 export { Projection } from './projection.js'
+export { type SaveModelOptions, saveModelFolder } from './save-model.js'
 export { type SaveTrainedOptions, saveTrainedModel } from './save-trained-model.js'
+export { parseShardSize } from './shard-plan.js'
 export { readStopTokens } from './stop-tokens.js'
+export { hasWeights } from './weight-files.js'

@@ -1,8 +1,8 @@
-import { autocastActive, linear, nn, type Tensor, toDType, zeros } from '@adapt-ts/torch'
+import { autocastActive, linear, nn, type Tensor, toDType } from '@adapt-ts/torch'
 import type { ForwardContext } from './forward-context.js'
 import type { LoraAdapter } from './lora/lora-adapter.js'
 
-const { Module, Parameter } = nn
+const { Module, createParameter } = nn
 
 /** y = x W^T + b, and with a LoRA adapter the adapter's part on top. weight [outFeatures, inFeatures]. */
 export class Projection extends Module<[Tensor, ForwardContext], Tensor> {
@@ -12,8 +12,8 @@ export class Projection extends Module<[Tensor, ForwardContext], Tensor> {
 
   constructor(inFeatures: number, outFeatures: number, { bias = false }: { bias?: boolean } = {}) {
     super()
-    this.weight = new Parameter(zeros([outFeatures, inFeatures]))
-    this.bias = bias ? new Parameter(zeros([outFeatures])) : undefined
+    this.weight = createParameter([outFeatures, inFeatures], 0)
+    this.bias = bias ? createParameter([outFeatures], 0) : undefined
     this.lora = undefined
   }
 

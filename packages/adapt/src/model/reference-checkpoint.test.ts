@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { noGrad, scope } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { embedTokens } from './forward-pass.js'
-import { loadModelFolder } from './model-folder.js'
+import { loadModelFolder } from './load-model.js'
 import { toModelInputs } from './model-inputs.js'
 import { batchOf } from './tiny-llama.test.fixture.js'
 

@@ -1,6 +1,6 @@
 import type { CausalLM } from './causal-lm.js'
 import { saveAdapterFolder } from './lora/adapter-folder.js'
-import { copyTokenizerFiles, type SaveModelOptions, saveModelFolder } from './model-folder.js'
+import { copyTokenizerFiles, type SaveModelOptions, saveModelFolder } from './save-model.js'
 
 /** What a folder of trained weights says about where they came from. */
 export interface SaveTrainedOptions extends SaveModelOptions {

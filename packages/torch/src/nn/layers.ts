@@ -11,28 +11,27 @@ import {
   mul,
   narrow,
   neg,
-  ones,
   pow,
   rsqrt,
   sin,
   tensor,
   toDevice,
   toDType,
-  zeros,
 } from '../ops.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
-import { Module, Parameter } from './module.js'
+import { Module, type Parameter } from './module.js'
+import { createParameter } from './parameter-defaults.js'
 
-/** y = x W^T + b, weight float32 [outFeatures, inFeatures], zeros until initialised or loaded. */
+/** y = x W^T + b, weight [outFeatures, inFeatures], zeros until initialised or loaded. */
 export class Linear extends Module {
   readonly weight: Parameter
   readonly bias: Parameter | undefined
 
   constructor(inFeatures: number, outFeatures: number, { bias = false }: { bias?: boolean } = {}) {
     super()
-    this.weight = new Parameter(zeros([outFeatures, inFeatures]))
-    this.bias = bias ? new Parameter(zeros([outFeatures])) : undefined
+    this.weight = createParameter([outFeatures, inFeatures], 0)
+    this.bias = bias ? createParameter([outFeatures], 0) : undefined
   }
 
   /** [..., inFeatures] -> [..., outFeatures]. */
@@ -47,7 +46,7 @@ export class Embedding extends Module {
 
   constructor(numEmbeddings: number, embeddingDim: number) {
     super()
-    this.weight = new Parameter(zeros([numEmbeddings, embeddingDim]))
+    this.weight = createParameter([numEmbeddings, embeddingDim], 0)
   }
 
   /** int64 [...] -> [..., embeddingDim]; an id outside the table is an error of the engine. */
@@ -66,7 +65,7 @@ export class RMSNorm extends Module {
 
   constructor(dim: number, { eps = 1e-6 }: { eps?: number } = {}) {
     super()
-    this.weight = new Parameter(ones([dim]))
+    this.weight = createParameter([dim], 1)
     this.eps = eps
   }
 

@@ -4,7 +4,7 @@ import { SafetensorsFile, type Tensor, writeSafetensors } from '@adapt-ts/torch'
 import { ConfigError } from '../../errors.js'
 import type { CausalLM } from '../causal-lm.js'
 import { namedProjections } from '../named-projections.js'
-import { readJsonObject } from '../read-json-object.js'
+import { readModelJson } from '../read-model-json.js'
 import { parseAdapterConfig, toAdapterConfig } from './adapter-config.js'
 import { attachAdapters, choosesLayers } from './add-lora.js'
 import type { LoraConfig } from './lora-config.js'
@@ -31,13 +31,13 @@ export function readAdapterConfig(folder: string): {
   readonly baseModel: string | undefined
 } {
   const path = join(folder, CONFIG)
-  if (!existsSync(path)) {
+  const json = readModelJson(path)
+  if (json === undefined) {
     throw new ConfigError(
       'ADAPTER_NOT_FOUND',
       `${folder}: expected a PEFT adapter folder, found no ${CONFIG} in it`,
     )
   }
-  const json = readJsonObject(path)
   const base = json.base_model_name_or_path
   return {
     config: parseAdapterConfig(json, path),
@@ -108,8 +108,8 @@ export function loadAdapterFolder(model: CausalLM, folder: string): void {
   attachAdapters(model, isWholeChoice ? config : { ...config, targetModules: [...targets].sort() }, targets)
   for (const module of targets) {
     const { lora } = projections.get(module)!
-    file.readInto(storedName(module, 'A'), lora!.A)
-    file.readInto(storedName(module, 'B'), lora!.B)
+    file.readInto(storedName(module, 'A'), lora!.A, { convert: true })
+    file.readInto(storedName(module, 'B'), lora!.B, { convert: true })
   }
 }
 

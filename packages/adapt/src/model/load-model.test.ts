@@ -5,8 +5,9 @@ import { copy_, memoryStats, noGrad, ones, scope, type Tensor, writeSafetensors 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { AdaptError } from '../errors.js'
 import { embedTokens } from './forward-pass.js'
-import { loadModelFolder, saveModelFolder } from './model-folder.js'
+import { loadModelFolder } from './load-model.js'
 import { toModelInputs } from './model-inputs.js'
+import { saveModelFolder } from './save-model.js'
 import {
   batchOf,
   createTinyLlama,
@@ -158,7 +159,9 @@ describe('loadModelFolder refuses', () => {
     saveTiny((tensors) => tensors.set('model.layers.1.mlp.up_proj.weight', ones([16, 24])))
     const error = loadError()
     expect(error).toMatchObject({ code: 'SHAPES_DIFFER', exitCode: 2 })
-    expect(error.message).toContain('model.layers.1.mlp.up_proj.weight is [16,24], config.json says [24,16]')
+    expect(error.message).toContain(
+      'model.layers.1.mlp.up_proj.weight is [16, 24], config.json says [24, 16]',
+    )
   })
 
   it.each([

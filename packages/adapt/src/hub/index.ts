@@ -1,0 +1,15 @@
+export { type FetchModelOptions, fetchModel } from './fetch-model.js'
+export { type HubContent, isComplete } from './hub-cache.js'
+export { formatHubId, type HubId, parseHubId } from './hub-id.js'
+export { type HubSettings, type HubVariables, hubSettings } from './hub-settings.js'
+export {
+  ADAPTER_FILES,
+  CONFIG_FILE,
+  foreignWeights,
+  GENERATION_FILE,
+  INDEX_FILE,
+  shardName,
+  TOKENIZER_FILES,
+  WEIGHTS_FILE,
+} from './model-files.js'
+export { findModelPlace, type ModelPlace, resolveModelPath } from './resolve-model-path.js'

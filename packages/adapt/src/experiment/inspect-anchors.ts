@@ -2,6 +2,7 @@
 import { cat, mean, noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch, createPermutation } from '../batch/index.js'
 import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
+import { contentText } from '../contamination/index.js'
 import { type Document, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { resolveMethod, type SignalConfig } from '../method/index.js'
@@ -222,10 +223,7 @@ function placeAnchors(
       place: `${path}:${line}`,
       task: tasks[v]!,
       cosine: cosines[v]!,
-      text: (content.kind === 'text' ? content.text : `${content.prompt} ${content.completion}`).slice(
-        0,
-        400,
-      ),
+      text: contentText(content).slice(0, 400),
     }))
     .sort((a, b) => b.cosine - a.cosine)
 }

@@ -70,15 +70,16 @@ export interface RecordPlace {
   readonly defaultSource: string
 }
 
-/** A function that throws a DataError placed at a line of a file. */
+/** A function that throws a DataError placed at a line of a file, or a row of a table. */
 export function failAt(
   file: ResolvedFile,
   line: { readonly number: number; readonly byteOffset: number },
+  kind: 'line' | 'row' = 'line',
 ): Fail {
   return (code, problem, cause) => {
     throw new DataError(
       code,
-      `${printable(file.name)}:${line.number} (byte ${line.byteOffset}): ${problem}`,
+      `${printable(file.name)}:${line.number} (${kind === 'row' ? 'row' : `byte ${line.byteOffset}`}): ${problem}`,
       { file: file.name, line: line.number, byteOffset: line.byteOffset },
       cause === undefined ? undefined : { cause },
     )

@@ -182,20 +182,26 @@ async function openBuffer(
 ): Promise<{ readonly buffer: AsyncBuffer; close(): Promise<void> }> {
   const handle = await open(file.path)
   const { size } = await handle.stat()
+  const read = async (start: number, end: number): Promise<ArrayBuffer> => {
+    const length = end - start
+    if (!(start >= 0 && length >= 0 && end <= size)) throw new Error('an address outside the file')
+    if (length > MAX_GROUP_BYTES + MAX_METADATA_BYTES) throw new Error('a part of impossible length')
+    const bytes = new Uint8Array(length)
+    for (let at = 0; at < length; ) {
+      const { bytesRead } = await handle.read(bytes, at, length - at, start + at)
+      if (bytesRead === 0) throw new Error('a file that became shorter')
+      at += bytesRead
+    }
+    return bytes.buffer
+  }
   return {
     buffer: {
       byteLength: size,
-      async slice(start, end = size) {
-        const length = end - start
-        if (!(start >= 0 && length >= 0 && end <= size)) throw new Error('an address outside the file')
-        if (length > MAX_GROUP_BYTES + MAX_METADATA_BYTES) throw new Error('a part of impossible length')
-        const bytes = new Uint8Array(length)
-        for (let at = 0; at < length; ) {
-          const { bytesRead } = await handle.read(bytes, at, length - at, start + at)
-          if (bytesRead === 0) throw new Error('a file that became shorter')
-          at += bytesRead
-        }
-        return bytes.buffer
+      slice(start, end = size) {
+        const bytes = read(start, end)
+        // The reader asks ahead and may give up before it looks; then nobody else handles a failure.
+        bytes.catch(() => {})
+        return bytes
       },
     },
     close: () => handle.close(),

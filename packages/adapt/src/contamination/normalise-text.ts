@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import type { DocumentContent } from '../dataset/index.js'
 
-/** The whole text of a record; a prompt and its completion are one text. */
+/** The whole text of a record; a prompt and its completion, or all messages of a chat, are one text. */
 export function contentText(content: DocumentContent): string {
-  return content.kind === 'text' ? content.text : `${content.prompt}\n${content.completion}`
+  if (content.kind === 'text') return content.text
+  if (content.kind === 'completion') return `${content.prompt}\n${content.completion}`
+  return content.messages.map((message) => message.content).join('\n')
 }
 
 /**

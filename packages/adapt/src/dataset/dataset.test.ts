@@ -46,7 +46,8 @@ async function errorOf(action: Promise<unknown>): Promise<AdaptError> {
   return error as AdaptError
 }
 
-const textOf = (d: Document): string => (d.content.kind === 'text' ? d.content.text : d.content.completion)
+const textOf = ({ content }: Document): string =>
+  content.kind === 'text' ? content.text : content.kind === 'completion' ? content.completion : ''
 
 describe('resolveSources', () => {
   it('matches *, ** and ? and sorts by path within an entry', async () => {
@@ -219,8 +220,8 @@ describe('readDocuments', () => {
     ['an array', '[1]', 'BAD_JSON', 'received an array'],
     ['null', 'null', 'BAD_JSON', 'received null'],
     ['a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1', 'LFS_POINTER', 'git lfs pull'],
-    ['unknown keys', '{"messages":[],"b":1}', 'UNKNOWN_RECORD', 'keys "messages", "b"'],
-    ['no keys', '{}', 'UNKNOWN_RECORD', '"text", or "prompt" and "completion"'],
+    ['unknown keys', '{"message":[],"b":1}', 'UNKNOWN_RECORD', 'keys "message", "b"'],
+    ['no keys', '{}', 'UNKNOWN_RECORD', '"messages", "conversations", "prompt" and "completion", '],
     ['a text that is no string', '{"text":5}', 'BAD_FIELD', '"text": expected a string, received 5'],
     ['a completion that is null', '{"prompt":"a","completion":null}', 'BAD_FIELD', 'received null'],
     ['a negative weight', '{"text":"a","weight":-1}', 'BAD_FIELD', '>= 0, received -1'],

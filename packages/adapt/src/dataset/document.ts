@@ -29,22 +29,40 @@ export interface ResolvedFile {
 
 /** One record of a data file, not yet tokenised. */
 export interface Document {
-  /** The record's `id` as text, else `<relative path>:<line>`. */
+  /** The record's `id` as text, else `<relative path>:<line or row>`. */
   readonly id: string
   /** `DataSource.source`, else the record's `source` or `meta.source`, else the file name without extensions. */
   readonly source: string
   /** `ResolvedFile.name`. */
   readonly path: string
-  /** Line of the record, from 1. */
+  /** Line of the record, or row of a table, from 1. */
   readonly line: number
-  /** Offset of the line's first byte in the uncompressed file. */
+  /** Offset of the line's first byte in the uncompressed file; 0 for a row of a table. */
   readonly byteOffset: number
   /** Static weight of the record, finite and >= 0; default 1. */
   readonly weight: number
   readonly content: DocumentContent
 }
 
-/** Plain text, of which everything is learnt, or a prompt with the completion to learn. */
+/** Plain text, of which everything is learnt; a prompt with the completion to learn; or a conversation. */
 export type DocumentContent =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'completion'; readonly prompt: string; readonly completion: string }
+  | ChatContent
+
+/** A conversation, of which the messages of the assistant are learnt. */
+export interface ChatContent {
+  readonly kind: 'chat'
+  readonly messages: readonly ChatMessage[]
+  /** Leading messages that are never trained, whatever their role; default 0. */
+  readonly numPromptMessages?: number
+  /** Tools that the template is given; descriptions as JSON. */
+  readonly tools?: readonly unknown[]
+}
+
+/** One message; keys besides role and content (`name`, `tool_calls` ...) are for the template. */
+export interface ChatMessage {
+  readonly role: string
+  readonly content: string
+  readonly [key: string]: unknown
+}

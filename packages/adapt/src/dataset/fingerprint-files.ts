@@ -10,7 +10,7 @@ export async function fingerprintFiles(files: readonly ResolvedFile[]): Promise<
   const all = createHash('sha256').update('adapt-files-1\n')
   for (const file of files) {
     const one = createHash('sha256')
-    for await (const chunk of readBytes({ path: file.path, name: file.name, gzip: false })) {
+    for await (const chunk of readBytes({ path: file.path, name: file.name, packing: 'none' })) {
       one.update(chunk)
     }
     // A JSON line frames the name: no choice of names can look like another list of files.

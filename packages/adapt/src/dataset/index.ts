@@ -1,4 +1,11 @@
-export type { DataSource, Document, DocumentContent, ResolvedFile } from './document.js'
+export type {
+  ChatContent,
+  ChatMessage,
+  DataSource,
+  Document,
+  DocumentContent,
+  ResolvedFile,
+} from './document.js'
 export { fingerprintFiles } from './fingerprint-files.js'
 export { expandGlob } from './glob.js'
 export { printable } from './printable.js'

@@ -4,33 +4,39 @@ import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { AdaptError, ConfigError, DataError, HostileFileError, ResourceError } from '../errors.js'
 import { printable } from './printable.js'
+import { unzstd } from './read-zstd.js'
 
 const CHUNK_BYTES = 256 * 1024
 const BOMB_FREE_BYTES = 64 * 1024 * 1024
 const BOMB_RATIO = 1000
 
+/** How the bytes of a file are packed. */
+export type Packing = 'none' | 'gzip' | 'zstd'
+
 /** What to open: `name` is used in errors. */
 export interface ByteSource {
   readonly path: string
   readonly name: string
-  readonly gzip: boolean
-  /** Called at the end of a gzip file of several members. */
+  readonly packing: Packing
+  /** Called at the end of a gzip file of several members, or a Zstandard file of several frames. */
   readonly onSeveralMembers?: () => void
 }
 
 /**
- * Streams the (uncompressed) bytes of a file in chunks, in constant memory. Several gzip members after one
- * another are one file. A file cut exactly between two members cannot be told from a whole one, so `onSeveralMembers`
- * says that there are some (empty ones apart, and others that hold a multiple of 4 GiB together).
+ * Streams the (uncompressed) bytes of a file in chunks, in constant memory. Several gzip members or Zstandard frames
+ * after one another are one file. A file cut exactly between two members cannot be told from a whole one, so `onSeveralMembers`
+ * says that there are some (empty ones apart, and gzip members that hold a multiple of 4 GiB together).
  *
- * @throws {DataError} GZIP_DAMAGED for a truncated file, a wrong checksum or bytes after the last member.
- * @throws {HostileFileError} GZIP_BOMB past 64 MiB when the output is more than 1000 times the input.
+ * @throws {DataError} GZIP_DAMAGED or ZSTD_DAMAGED for a truncated file, a wrong checksum or bytes after the last member.
+ * @throws {HostileFileError} GZIP_BOMB or ZSTD_BOMB past 64 MiB when the output is more than 1000 times the input.
  * @throws {ConfigError} FILE_NOT_FOUND. @throws {ResourceError} READ_FAILED for an I/O error.
  */
 export async function* readBytes(source: ByteSource): AsyncGenerator<Buffer, void, undefined> {
   try {
-    if (source.gzip) {
+    if (source.packing === 'gzip') {
       yield* readGzip(source)
+    } else if (source.packing === 'zstd') {
+      yield* readZstd(source)
     } else {
       yield* createReadStream(source.path, { highWaterMark: CHUNK_BYTES })
     }
@@ -48,14 +54,7 @@ async function* readGzip(source: ByteSource): AsyncGenerator<Buffer, void, undef
   let numBytes = 0
   for await (const chunk of gunzip as AsyncIterable<Buffer>) {
     numBytes += chunk.length
-    if (numBytes > BOMB_FREE_BYTES && numBytes > BOMB_RATIO * gunzip.bytesWritten) {
-      throw new HostileFileError(
-        'GZIP_BOMB',
-        `${printable(name)}: unpacks to more than ${BOMB_RATIO} times its size (${numBytes} bytes so far); ` +
-          'real text does not; unpack it by hand if it is meant so',
-        { file: name },
-      )
-    }
+    refuseBomb('GZIP_BOMB', name, gunzip.bytesWritten, numBytes)
     yield chunk
   }
   // zlib stops without a word at a zero byte after a member.
@@ -70,6 +69,28 @@ async function* readGzip(source: ByteSource): AsyncGenerator<Buffer, void, undef
   // The last member's length is not that of the whole: there are others before it.
   if (numBytes % 2 ** 32 !== lastLength) {
     source.onSeveralMembers?.()
+  }
+}
+
+async function* readZstd(source: ByteSource): AsyncGenerator<Buffer, void, undefined> {
+  const packed = createReadStream(source.path, { highWaterMark: CHUNK_BYTES })
+  const numFrames = yield* unzstd(packed, source.name, (numPacked, numUnpacked) =>
+    refuseBomb('ZSTD_BOMB', source.name, numPacked, numUnpacked),
+  )
+  if (numFrames > 1) {
+    source.onSeveralMembers?.()
+  }
+}
+
+/** @throws {HostileFileError} when a file unpacks to far more than text does. */
+function refuseBomb(code: string, name: string, numPacked: number, numUnpacked: number): void {
+  if (numUnpacked > BOMB_FREE_BYTES && numUnpacked > BOMB_RATIO * numPacked) {
+    throw new HostileFileError(
+      code,
+      `${printable(name)}: unpacks to more than ${BOMB_RATIO} times its size (${numUnpacked} bytes so far); ` +
+        'real text does not; unpack it by hand if it is meant so',
+      { file: name },
+    )
   }
 }
 

@@ -4,6 +4,7 @@ import { type FileKind, fileKind } from './file-kind.js'
 import { decodeUtf8, failAt, parseRecord } from './parse-record.js'
 import { printable } from './printable.js'
 import { readBytes } from './read-bytes.js'
+import { parseRow, readParquet } from './read-parquet.js'
 import { type Line, MAX_LINE_BYTES, splitLines } from './split-lines.js'
 
 /** Longest plain text file; it becomes one document, so it is held whole. */
@@ -33,11 +34,12 @@ export interface ReadOptions {
 /**
  * Streams the documents of the files in constant memory: files in order, lines in order.
  * `.jsonl`, `.json-lines`, `.jsonlines` and `.ndjson` hold one record per line, lines end at 0x0A only, blank
- * lines are skipped and counted; a `.txt` file is one document. Each may be gzip (`.gz`). Text is strict UTF-8.
+ * lines are skipped and counted; a `.txt` file is one document. Each may be gzip (`.gz`) or Zstandard (`.zst`). A
+ * `.parquet` file holds one record per row. Text is strict UTF-8.
  *
- * @throws {DataError} what `parseRecord` throws; BYTE_ORDER_MARK, LINE_TOO_LONG (16 MiB), GZIP_DAMAGED; EMPTY_DATA
- *   at the end when no file held a valid record.
- * @throws {HostileFileError} GZIP_BOMB. @throws {ConfigError} FILE_NOT_FOUND. @throws {ResourceError} READ_FAILED.
+ * @throws {DataError} what `parseRecord` throws; BYTE_ORDER_MARK, LINE_TOO_LONG (16 MiB), GZIP_DAMAGED, ZSTD_DAMAGED,
+ *   PARQUET_DAMAGED, PARQUET_UNSUPPORTED; EMPTY_DATA at the end when no file held a valid record.
+ * @throws {HostileFileError} GZIP_BOMB, ZSTD_BOMB. @throws {ConfigError} FILE_NOT_FOUND. @throws {ResourceError} READ_FAILED.
  */
 export async function* readDocuments(
   files: readonly ResolvedFile[],
@@ -79,10 +81,20 @@ async function* readFile(
   options: ReadOptions,
 ): AsyncGenerator<Document, void, undefined> {
   const kind = fileKind(file.name)
+  if (kind.format === 'table') {
+    for await (const row of readParquet(file)) {
+      const read = () => parseRow(row, file, kind.stem)
+      const document = readOrCount(read, file, counts, options)
+      if (document !== undefined) {
+        yield document
+      }
+    }
+    return
+  }
   const bytes = readBytes({
     path: file.path,
     name: file.name,
-    gzip: kind.gzip,
+    packing: kind.packing,
     onSeveralMembers: () => options.onUnverified?.(file.name),
   })
   if (kind.format === 'text') {
@@ -109,7 +121,7 @@ async function* readFile(
         counts.numBlankLines += 1
         continue
       }
-      const document = parseOrCount(line, file, kind, counts, options)
+      const document = readOrCount(() => parseRecord(line, file, kind.stem), file, counts, options)
       if (document !== undefined) {
         yield document
       }
@@ -150,15 +162,14 @@ async function readTextFile(
   }
 }
 
-function parseOrCount(
-  line: Line,
+function readOrCount(
+  read: () => Document,
   file: ResolvedFile,
-  kind: FileKind,
   counts: ReadCounts,
   { maxBadRecords = 0, onBadRecord }: ReadOptions,
 ): Document | undefined {
   try {
-    return parseRecord(line, file, kind.stem)
+    return read()
   } catch (error) {
     if (!(error instanceof DataError)) {
       throw error

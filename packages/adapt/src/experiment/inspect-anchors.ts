@@ -2,6 +2,7 @@
 import { cat, mean, noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch, createPermutation } from '../batch/index.js'
 import { dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
+import { contentText } from '../contamination/index.js'
 import { type Document, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { resolveModelPath } from '../hub/index.js'
@@ -225,10 +226,7 @@ function placeAnchors(
       place: `${path}:${line}`,
       task: tasks[v]!,
       cosine: cosines[v]!,
-      text: (content.kind === 'text' ? content.text : `${content.prompt} ${content.completion}`).slice(
-        0,
-        400,
-      ),
+      text: contentText(content).slice(0, 400),
     }))
     .sort((a, b) => b.cosine - a.cosine)
 }

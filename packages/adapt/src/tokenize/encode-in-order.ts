@@ -4,6 +4,8 @@ import type { EncodedDocuments } from './encode-documents.js'
 const CHUNK_DOCUMENTS = 256
 // A tokenised chunk takes some 100 bytes a token until its ids are copied out.
 const CHUNK_CHARACTERS = 64 * 1024
+/** What a template writes around a message, roughly. */
+const MESSAGE_CHARACTERS = 32
 
 export interface EncodeInOrderOptions {
   /** Encodes one chunk; may run elsewhere, and finish in any order. */
@@ -63,5 +65,7 @@ export async function encodeInOrder(
 }
 
 function charactersOf(content: DocumentContent): number {
-  return content.kind === 'text' ? content.text.length : content.prompt.length + content.completion.length
+  if (content.kind === 'text') return content.text.length
+  if (content.kind === 'completion') return content.prompt.length + content.completion.length
+  return content.messages.reduce((sum, message) => sum + message.content.length + MESSAGE_CHARACTERS, 0)
 }

@@ -1,0 +1,171 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { AdaptError } from '../errors.js'
+import type { DocumentContent } from './document.js'
+import { readDocuments } from './read-documents.js'
+import { resolveSources } from './resolve-sources.js'
+
+let folder = ''
+beforeEach(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'adapt-chat-records-'))
+})
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function contentOf(record: unknown, textField?: string): Promise<DocumentContent> {
+  writeFileSync(path.join(folder, 'a.jsonl'), `${JSON.stringify(record)}\n`)
+  const source = { path: 'a.jsonl', ...(textField === undefined ? {} : { textField }) }
+  for await (const { content } of readDocuments(await resolveSources([source], folder))) return content
+  throw new Error('no document')
+}
+
+const user = (content: string) => ({ role: 'user', content })
+const assistant = (content: string) => ({ role: 'assistant', content })
+const system = (content: string) => ({ role: 'system', content })
+
+describe('records of conversations', () => {
+  it('hold messages with roles, whose other keys are kept', async () => {
+    const call = [{ type: 'function', function: { name: 'f', arguments: {} } }]
+    const messages = [
+      system('s'),
+      { ...user('hi'), name: 'ann' },
+      { role: 'assistant', content: null, tool_calls: call },
+      { role: 'tool', content: '4' },
+      assistant('four'),
+    ]
+    const tools = [{ type: 'function', function: { name: 'f' } }]
+    expect(await contentOf({ messages, tools, other: 1 })).toEqual({
+      kind: 'chat',
+      messages: [
+        messages[0],
+        messages[1],
+        { role: 'assistant', content: '', tool_calls: call },
+        messages[3],
+        messages[4],
+      ],
+      tools,
+    })
+  })
+
+  it('join text parts, and take tools as JSON text', async () => {
+    const parts = [
+      { type: 'text', text: 'a' },
+      { type: 'text', text: 'b' },
+    ]
+    const record = { messages: [{ role: 'user', content: parts }, assistant('c')], tools: '[{"name":"f"}]' }
+    expect(await contentOf(record)).toEqual({
+      kind: 'chat',
+      messages: [user('ab'), assistant('c')],
+      tools: [{ name: 'f' }],
+    })
+  })
+
+  it('of ShareGPT have their roles renamed', async () => {
+    const conversations = [
+      { from: 'system', value: 's' },
+      { from: 'human', value: 'q' },
+      { from: 'gpt', value: 'a', weight: 1 },
+      { from: 'observation', value: 'o' },
+      { from: 'assistant', value: 'b' },
+    ]
+    expect(await contentOf({ conversations })).toEqual({
+      kind: 'chat',
+      messages: [
+        system('s'),
+        user('q'),
+        { ...assistant('a'), weight: 1 },
+        { role: 'tool', content: 'o' },
+        assistant('b'),
+      ],
+    })
+    expect(await contentOf({ conversations: [user('q'), assistant('a')] })).toEqual({
+      kind: 'chat',
+      messages: [user('q'), assistant('a')],
+    })
+  })
+
+  it('of a prompt and a completion in messages train the completion only', async () => {
+    const prompt = [user('q'), assistant('a'), user('r')]
+    expect(await contentOf({ prompt, completion: [assistant('b')] })).toEqual({
+      kind: 'chat',
+      messages: [...prompt, assistant('b')],
+      numPromptMessages: 3,
+    })
+  })
+
+  it('of Alpaca become messages, earlier turns first', async () => {
+    expect(await contentOf({ instruction: 'i', input: '', output: 'o', text: 'rendered' })).toEqual({
+      kind: 'chat',
+      messages: [user('i'), assistant('o')],
+    })
+    const record = { instruction: 'i', input: 'x', output: 'o', system: 's', history: [['q', 'a']] }
+    expect(await contentOf(record)).toEqual({
+      kind: 'chat',
+      messages: [system('s'), user('q'), assistant('a'), user('i\n\nx'), assistant('o')],
+    })
+  })
+
+  it('are recognised in a fixed order when keys of several forms are there', async () => {
+    const messages = [user('q'), assistant('a')]
+    const all = {
+      messages,
+      conversations: [user('no')],
+      prompt: 'p',
+      completion: 'c',
+      instruction: 'i',
+      output: 'o',
+      text: 't',
+    }
+    const kinds = async (record: unknown, field?: string) => (await contentOf(record, field)).kind
+    expect(await contentOf(all)).toEqual({ kind: 'chat', messages })
+    expect(await kinds({ ...all, messages: null, conversations: null })).toBe('completion')
+    expect(await kinds({ ...all, messages: undefined, conversations: undefined, prompt: undefined })).toBe(
+      'chat',
+    )
+    expect(await contentOf(all, 'text')).toEqual({ kind: 'text', text: 't' })
+  })
+
+  const bad: [string, unknown, string, string][] = [
+    ['no messages', { messages: [] }, 'BAD_MESSAGES', '"messages": expected at least one message'],
+    ['no list', { messages: 'x' }, 'BAD_MESSAGES', 'expected a list of messages, received "x"'],
+    ['an unknown role', { messages: [{ role: 'bot', content: 'x' }] }, 'BAD_MESSAGES', 'received "bot"'],
+    ['an unknown speaker', { conversations: [{ from: 'he', value: 'x' }] }, 'BAD_MESSAGES', '[0]".from'],
+    ['no role', { messages: [{ content: 'x' }] }, 'BAD_MESSAGES', 'its keys are "content"'],
+    ['no assistant', { messages: [user('x')] }, 'BAD_MESSAGES', 'received only the roles "user"'],
+    [
+      'no assistant in the completion',
+      { prompt: [user('q'), assistant('a')], completion: [user('x')] },
+      'BAD_MESSAGES',
+      '"completion": expected a message of the assistant',
+    ],
+    ['a message that is text', { messages: ['x'] }, 'BAD_MESSAGES', 'received "x"'],
+    ['content that is a number', { messages: [{ role: 'user', content: 3 }] }, 'BAD_MESSAGES', 'received 3'],
+    ['content that is null', { messages: [{ role: 'user', content: null }] }, 'BAD_MESSAGES', 'null'],
+    [
+      'a picture',
+      { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] },
+      'BAD_MESSAGES',
+      'received type "image_url"',
+    ],
+    ['text beside messages', { prompt: 'q', completion: [assistant('a')] }, 'BAD_FIELD', '"prompt"'],
+    ['turns that are no pairs', { instruction: 'i', output: 'o', history: [['q']] }, 'BAD_FIELD', 'pairs'],
+    ['tools that are no list', { messages: [user('q'), assistant('a')], tools: '{' }, 'BAD_FIELD', '"tools"'],
+    [
+      'half a surrogate pair in a message',
+      { messages: [user('\ud83d'), assistant('a')] },
+      'LONE_SURROGATE',
+      'surrogate',
+    ],
+  ]
+  it.each(bad)('with %s are refused, saying where', async (_, record, code, said) => {
+    const error = await contentOf(record).catch((e: unknown) => e)
+    expect(error).toBeInstanceOf(AdaptError)
+    const { code: actual, message, exitCode } = error as AdaptError
+    expect([actual, exitCode]).toEqual([code, 3])
+    expect(message).toContain('a.jsonl:1 (byte 0): ')
+    expect(message).toContain(said)
+  })
+})

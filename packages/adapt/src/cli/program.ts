@@ -183,7 +183,7 @@ Examples:
     )
     .action(async (dir: string, options: MergeOptions) => {
       const { mergeCommand } = await import('./merge-command.js')
-      mergeCommand(dir, options, io)
+      await mergeCommand(dir, options, io)
     })
 
   program

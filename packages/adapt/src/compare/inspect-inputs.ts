@@ -101,11 +101,3 @@ export async function hashFiles(paths: readonly string[]): Promise<string> {
   }
   return hash.digest('hex')
 }
-
-/** The weights of a checkpoint, in one file or in shards, and its optimiser's state. */
-export function trainedFiles(checkpoint: string): string[] {
-  return readdirSync(checkpoint)
-    .filter((name) => name.endsWith('.safetensors') && name !== 'method.safetensors')
-    .sort()
-    .map((name) => join(checkpoint, name))
-}

@@ -4,13 +4,16 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   type DType,
+  equal,
   memoryStats,
   ones,
   openScope,
+  resetPeakMemoryStats,
   SafetensorsFile,
   type Scope,
   type Tensor,
   tensor,
+  toDType,
   transpose,
   writeSafetensors,
   zeros,
@@ -172,6 +175,67 @@ describe('an open file', () => {
     for (const use of [() => file.read('x'), () => file.entry('x'), () => file.readInto('x', ones([2]))]) {
       expect(codeOf(use)).toBe('UNSUPPORTED_DTYPE')
     }
+  })
+})
+
+describe('another dtype in the file', () => {
+  // Longer than one piece, so that pieces must fit together.
+  const values = (length: number) =>
+    tensor(
+      Float32Array.from({ length }, (_, i) => (i % 4093) / 7 - 200),
+      [length],
+    )
+  const LENGTH = (1 << 22) + 3
+
+  it.each([
+    ['bfloat16', 'float32'],
+    ['float32', 'bfloat16'],
+    ['float16', 'float32'],
+    ['float16', 'bfloat16'],
+  ] as const)('%s is rounded to %s as it is read', (stored, wanted) => {
+    const x = toDType(values(LENGTH), stored)
+    writeSafetensors(path, new Map([['x', x]]))
+    using file = new SafetensorsFile(path)
+    const target = zeros([LENGTH], { dtype: wanted })
+    expect(codeOf(() => file.readInto('x', target))).toBe('SHAPE_MISMATCH')
+    file.readInto('x', target, { convert: true })
+    expect(equal(target, toDType(x, wanted))).toBe(true)
+  })
+
+  it('is rounded as it is written, whole numbers left as they are', () => {
+    const x = values(LENGTH)
+    const ids = tensor([1, 2], [2], { dtype: 'int64' })
+    writeSafetensors(
+      path,
+      new Map([
+        ['x', x],
+        ['ids', ids],
+      ]),
+      undefined,
+      { dtype: 'bfloat16' },
+    )
+    using file = new SafetensorsFile(path)
+    expect([file.entry('x')?.dtype, file.entry('ids')?.dtype]).toEqual(['bfloat16', 'int64'])
+    expect(equal(file.read('x'), toDType(x, 'bfloat16'))).toBe(true)
+    expect(file.dataBytes).toBe(2 * LENGTH + 16)
+  })
+
+  it('needs a piece of memory more, not another tensor', () => {
+    writeSafetensors(path, new Map([['x', ones([3 << 22], { dtype: 'bfloat16' })]]))
+    using file = new SafetensorsFile(path)
+    const target = zeros([3 << 22])
+    resetPeakMemoryStats()
+    const before = memoryStats().allocatedBytes
+    file.readInto('x', target, { convert: true })
+    writeSafetensors(path, new Map([['x', target]]), undefined, { dtype: 'bfloat16' })
+    expect(memoryStats().peakBytes - before).toBeLessThanOrEqual(16 << 20)
+    expect(valuesOf(file.read('x')).every((value) => value === 1)).toBe(true)
+  })
+
+  it('of whole numbers is never converted', () => {
+    writeSafetensors(path, new Map([['x', ones([2], { dtype: 'int32' })]]))
+    using file = new SafetensorsFile(path)
+    expect(codeOf(() => file.readInto('x', zeros([2]), { convert: true }))).toBe('SHAPE_MISMATCH')
   })
 })
 

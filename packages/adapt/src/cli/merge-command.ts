@@ -5,6 +5,7 @@ export interface MergeOptions {
   readonly adapter?: string
   readonly out: string
   readonly dtype?: 'float32' | 'bfloat16' | 'auto'
+  readonly maxShardSize?: string
   readonly overwrite?: boolean
 }
 

@@ -171,6 +171,7 @@ Examples:
     .requiredOption('--out <dir>', 'folder that is written')
     .option('--adapter <dir>', 'PEFT adapter folder, when <dir> is the model')
     .addOption(dtypeOption('auto'))
+    .option('--max-shard-size <size>', 'largest weight file, such as 2GB (default: 5GB)')
     .option('--overwrite', 'replace what --out holds')
     .addHelpText(
       'after',

@@ -1,5 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { statSync } from 'node:fs'
 import { dataSources, loadConfig, type RunConfig, renderResolvedConfig } from '../config/index.js'
 import { printable, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
 import { AdaptError, ConfigError, DataError } from '../errors.js'
@@ -21,7 +20,8 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     env: io.env,
     ...(options.set === undefined ? {} : { set: options.set }),
   })
-  for (const warning of warnings) io.stderr.write(`warning: ${warning}\n`)
+  const warn = (text: string): void => void io.stderr.write(`warning: ${text}\n`)
+  warnings.forEach(warn)
   const problems: AdaptError[] = []
   const check = async <T>(key: string, action: () => T | Promise<T>): Promise<T | undefined> => {
     try {
@@ -35,7 +35,7 @@ export async function validateCommand(path: string, options: ValidateOptions, io
   const entries = (key: string, list: Entries, maxBadRecords = 0) =>
     check(key, () => requireDocuments(list, baseDir, maxBadRecords))
 
-  const model = await check('model.path', () => describeModel(config, baseDir))
+  const model = await check('model.path', () => describeModel(config, baseDir, warn))
   const tokenizer = await check('tokenizer', () => describeTokenizer(config, baseDir))
   const train = await entries('data.train', config.data.train, config.data.max_bad_records)
   const anchors = await entries('anchors', config.anchors)
@@ -75,24 +75,26 @@ function describeFetch({ hubId, path }: ModelPlace, name: string): string {
   return `${shown}, to be fetched from ${endpoint} (there is no folder ${printable(path)})`
 }
 
-/** @throws {ConfigError} FILE_NOT_FOUND, HUB_OFFLINE */
-function describeModel({ model }: RunConfig, baseDir: string): string {
+/**
+ * What stands under `model`, after reading config.json. Weights that are missing are only said: they may be fetched later.
+ * @throws {ConfigError} HUB_OFFLINE, MODEL_NOT_FOUND and what a config.json can get wrong.
+ */
+async function describeModel(
+  { model }: RunConfig,
+  baseDir: string,
+  warn: (text: string) => void,
+): Promise<string> {
   if (!('path' in model)) return `scratch, ${model.preset}`
   const place = findModelPlace(baseDir, model.path)
   const { folder, hubId } = place
   if (folder === undefined || (hubId !== undefined && !isComplete(folder, 'model')))
     return describeFetch(place, model.path)
-  const shown = printable(folder)
-  if (!existsSync(join(folder, 'config.json'))) {
-    throw new ConfigError('FILE_NOT_FOUND', `${shown}: expected a model folder with config.json, found none`)
-  }
-  if (!readdirSync(folder).some((name) => name.endsWith('.safetensors'))) {
-    throw new ConfigError(
-      'FILE_NOT_FOUND',
-      `${shown}: expected *.safetensors in the model folder, found none`,
-    )
-  }
-  return printable(model.path)
+  const { countParameters, describeMissingModel, hasWeights, readModelConfig } = await import(
+    '../model/index.js'
+  )
+  const { total } = countParameters(readModelConfig(folder).config)
+  if (!hasWeights(folder)) warn(`model.path: ${describeMissingModel(folder)}`)
+  return `${printable(model.path)}, ${formatCount(total)} parameters`
 }
 
 /** @throws what reading a tokenizer throws. @throws {ConfigError} HUB_OFFLINE */

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { publishModel } from '../checkpoint/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import { mergeLora } from '../model/index.js'
+import { mergeLora, parseShardSize } from '../model/index.js'
 import { locateModel, openModel } from './open-model.js'
 
 /** Which adapter is folded into which model, and where the result goes. */
@@ -15,6 +15,8 @@ export interface MergeRequest {
   readonly out: string
   /** Of the weights that are written. Default auto: as the model is stored. */
   readonly dtype?: 'float32' | 'bfloat16' | 'auto'
+  /** Largest weight file, for instance 2GB. Default 5GB. */
+  readonly maxShardSize?: string
   /** Replace what is at `out`. */
   readonly overwrite?: boolean
   /** Gets what is fetched of a hub id. */
@@ -30,9 +32,11 @@ export async function mergeAdapter({
   adapter,
   out,
   dtype = 'auto',
+  maxShardSize,
   overwrite = false,
   onLine = () => {},
 }: MergeRequest): Promise<void> {
+  if (maxShardSize !== undefined) parseShardSize(maxShardSize)
   if (existsSync(out) && !(statSync(out).isDirectory() && readdirSync(out).length === 0) && !overwrite) {
     throw new ConfigError(
       'OUTPUT_EXISTS',
@@ -51,6 +55,7 @@ export async function mergeAdapter({
     mergeLora(model)
     publishModel(model, out, {
       tokenizerFolder: places.tokenizer,
+      maxShardSize,
       dtype: storedDtype(model.headWeight.dtype),
     })
   } finally {

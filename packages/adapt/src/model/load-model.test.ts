@@ -1,11 +1,21 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { copy_, memoryStats, noGrad, ones, scope, type Tensor, writeSafetensors } from '@adapt-ts/torch'
+import {
+  copy_,
+  type DType,
+  memoryStats,
+  noGrad,
+  ones,
+  scope,
+  type Tensor,
+  toDType,
+  writeSafetensors,
+} from '@adapt-ts/torch'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { AdaptError } from '../errors.js'
 import { embedTokens } from './forward-pass.js'
-import { loadModelFolder } from './load-model.js'
+import { type LoadModelOptions, loadModelFolder } from './load-model.js'
 import { toModelInputs } from './model-inputs.js'
 import { saveModelFolder } from './save-model.js'
 import {
@@ -96,6 +106,13 @@ describe('a model folder', () => {
     expect(loadParameters()).toEqual(before)
   })
 
+  it('may hold the rotary buffers of old checkpoints', () => {
+    const before = saveTiny((tensors) =>
+      tensors.set('model.layers.0.self_attn.rotary_emb.inv_freq', ones([2])),
+    )
+    expect(loadParameters()).toEqual(before)
+  })
+
   it('writes the special ids and the file header that transformers looks for', () => {
     const model = createTinyLlama()
     saveModelFolder(model, folder, { bosId: 0, eosId: 1, padId: 2 })
@@ -119,7 +136,81 @@ describe('a model folder', () => {
   })
 })
 
+describe('dtype on load', () => {
+  const dtypesOf = (options: LoadModelOptions) => {
+    const model = loadModelFolder(folder, options)
+    const found = new Set(model.parameters().map(({ dtype }) => dtype))
+    const trained = model.parameters().some(({ requiresGrad }) => requiresGrad)
+    model.dispose()
+    return [[...found], trained]
+  }
+  const saveAs = (stored: DType) =>
+    saveTiny((tensors) => {
+      for (const [name, parameter] of tensors) tensors.set(name, toDType(parameter, stored))
+    })
+
+  it.each([
+    ['float32', 'float32'],
+    ['bfloat16', 'bfloat16'],
+    ['float16', 'float32'],
+  ] as const)('auto makes %s files %s parameters', (stored, dtype) => {
+    saveAs(stored)
+    expect(dtypesOf({ dtype: 'auto' })).toEqual([[dtype], true])
+    expect(dtypesOf({})).toEqual([['float32'], true])
+    expect(dtypesOf({ dtype: 'bfloat16', requiresGrad: false })).toEqual([['bfloat16'], false])
+  })
+
+  it('float16 files come back exactly in float32', () => {
+    const before = saveAs('float16')
+    expect(worstDistance(loadParameters(), before)).toBeLessThan(2 ** -11)
+  })
+
+  it('is never one of whole numbers: weights that are quantised are refused', () => {
+    saveTiny((tensors) => tensors.set('model.norm.weight', ones([16], { dtype: 'int8' })))
+    const error = loadError()
+    expect(error).toMatchObject({ code: 'UNSUPPORTED_MODEL', exitCode: 2 })
+    expect(error.message).toContain('model.norm.weight is int8; expected float32, float16 or bfloat16')
+  })
+})
+
 describe('loadModelFolder refuses', () => {
+  it.each([
+    [{ auto_map: { AutoModel: 'x.Model' } }, 'auto_map names Python code'],
+    [{ quantization_config: { quant_method: 'gptq' } }, 'quantised by gptq'],
+    [{ quantization_config: {} }, 'quantised (quantization_config)'],
+    [{ architectures: ['GPT2LMHeadModel'] }, 'LlamaForCausalLM, MistralForCausalLM'],
+  ])('a config with %o, by name', (change, text) => {
+    saveTiny()
+    editConfig(change)
+    expect(loadError()).toMatchObject({ exitCode: 2, message: expect.stringContaining(text) })
+  })
+
+  it.each([
+    ['pytorch_model.bin', 'pickled weights run code'],
+    ['consolidated.00.pth', 'pickled weights run code'],
+    ['model.ckpt', 'pickled weights run code'],
+    ['model-q4.gguf', 'GGUF is a format of llama.cpp'],
+    ['consolidated.safetensors', 'not in the layout of transformers'],
+    ['tf_model.h5', 'only safetensors are read'],
+    ['notes.txt', 'the weights are missing'],
+  ])('a folder whose weights are %s, with what mends it', (name, text) => {
+    saveTiny()
+    rmSync(inFolder('model.safetensors'))
+    writeFileSync(inFolder(name), 'x')
+    expect(loadError()).toMatchObject({
+      code: 'MODEL_NOT_FOUND',
+      exitCode: 2,
+      message: expect.stringContaining(text),
+    })
+  })
+
+  it('an adapter folder, and says where it belongs', () => {
+    writeFileSync(inFolder('adapter_config.json'), '{}')
+    expect(loadError().message).toContain(
+      'give its base model as model.path and this folder as model.adapter',
+    )
+  })
+
   it('a folder without a config', () => {
     expect(loadError()).toMatchObject({ code: 'MODEL_NOT_FOUND', exitCode: 2 })
   })
@@ -127,15 +218,6 @@ describe('loadModelFolder refuses', () => {
   it.each(['{', '[]', 'null', '"text"'])('a config.json that is %s', (text) => {
     writeFileSync(inFolder('config.json'), text)
     expect(loadError()).toMatchObject({ code: 'BAD_MODEL_CONFIG', exitCode: 7 })
-  })
-
-  it('weights that are pickled or in shards, and says what it found', () => {
-    saveTiny()
-    rmSync(inFolder('model.safetensors'))
-    writeFileSync(inFolder('pytorch_model.bin'), 'x')
-    const error = loadError()
-    expect(error).toMatchObject({ code: 'MODEL_NOT_FOUND', exitCode: 2 })
-    expect(error.message).toContain('pytorch_model.bin')
   })
 
   it('tensors that are missing or unexpected, by name', () => {

@@ -1,8 +1,8 @@
-import { statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { dataSources, loadConfig, type RunConfig, renderResolvedConfig } from '../config/index.js'
 import { printable, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
 import { AdaptError, ConfigError, DataError } from '../errors.js'
-import { findModelPlace, hubSettings, isComplete, type ModelPlace } from '../hub/index.js'
+import { findModelPlace, foreignWeights, hubSettings, isComplete, type ModelPlace } from '../hub/index.js'
 import { loadTokenizer } from '../tokenize/index.js'
 import type { CliIo } from './cli-io.js'
 import { formatCount } from './render-table.js'
@@ -93,7 +93,11 @@ async function describeModel(
     '../model/index.js'
   )
   const { total } = countParameters(readModelConfig(folder).config)
-  if (!hasWeights(folder)) warn(`model.path: ${describeMissingModel(folder)}`)
+  if (!hasWeights(folder)) {
+    const missing = describeMissingModel(folder)
+    if (foreignWeights(readdirSync(folder)) !== undefined) throw new ConfigError('MODEL_NOT_FOUND', missing)
+    warn(`model.path: ${missing}`)
+  }
   return `${printable(model.path)}, ${formatCount(total)} parameters`
 }
 

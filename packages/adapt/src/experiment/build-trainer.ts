@@ -2,7 +2,6 @@ import { type DType, setNumThreads } from '@adapt-ts/torch'
 import type { RunConfig } from '../config/index.js'
 import { ConfigError, DataError } from '../errors.js'
 import { createMethod, type Method } from '../method/index.js'
-import type { CausalLM } from '../model/index.js'
 import { Trainer } from '../train/index.js'
 import { autocastDtype, buildModel } from './build-model.js'
 import type { PreparedData } from './prepare-data.js'
@@ -39,21 +38,6 @@ export function planSteps(config: RunConfig, data: PreparedData): StepPlan {
   return { totalSteps, stepsPerEpoch, globalRows, crossEpochs: false }
 }
 
-/** An optimiser's steps are lost in the rounding of bfloat16 weights. @throws {ConfigError} BFLOAT16_TRAINING */
-function requireFloat32Training(model: CausalLM): void {
-  const found = [...model.namedParameters()].find(
-    ([, { requiresGrad, dtype }]) => requiresGrad && dtype !== 'float32',
-  )
-  if (found === undefined) return
-  const { dtype } = found[1]
-  model.dispose()
-  throw new ConfigError(
-    'BFLOAT16_TRAINING',
-    `model.dtype: ${found[0]} would be trained in ${dtype}, where small steps round to nothing; ` +
-      'use float32 (training.bf16 multiplies in bfloat16 all the same), or model.lora over a frozen model',
-  )
-}
-
 /** What a run trains with. */
 export interface BuiltTrainer {
   readonly trainer: Trainer
@@ -77,7 +61,6 @@ export function buildTrainer(
   if (training.threads !== undefined) setNumThreads(training.threads)
   const dtype = autocastDtype(training.bf16)
   const model = buildModel(config, baseDir, data.tokenizer, modelFolder)
-  requireFloat32Training(model)
   if (config.data.max_length > model.config.maxPositionEmbeddings) {
     model.dispose()
     throw new ConfigError(

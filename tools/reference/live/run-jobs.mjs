@@ -67,6 +67,11 @@ const JOBS = {
     })
   },
 
+  /** Another spelling of a config.json. */
+  config(job) {
+    writeResults(() => loadModelFolder(job.folder), job)
+  },
+
   /** An adapter that PEFT wrote: computed, written again, merged. */
   'peft-adapter'(job) {
     const open = () => {

@@ -35,6 +35,14 @@ TARGETS = [
 ]
 
 
+def reference():
+    return {**case_architectures.reference(), "peft": peft.__version__}
+
+
+def seed_of(name):
+    return 300 + 10 * list(ADAPTERS).index(name)
+
+
 def add_adapter(model, settings, seed):
     """A PEFT model in evaluation mode with A and B drawn from N(0, 0.15^2): neither half is zero."""
     tuned = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings)).eval()
@@ -64,7 +72,8 @@ def merged_weights(tuned):
     return {name: value.detach() for name, value in merged.named_parameters() if name in targets}
 
 
-def make_case(name, seed):
+def make_case(name):
+    seed = seed_of(name)
     base, settings = ADAPTERS[name]
     model = tiny_models.make_model(base, case_architectures.SEEDS[base])
     inputs = tiny_models.make_inputs(model.config.vocab_size, seed + 1)
@@ -78,7 +87,7 @@ def make_case(name, seed):
     outputs.update({"merged." + key: value for key, value in merged_weights(tuned).items()})
     return Case(
         package="adapt", name=name, sources=SOURCES, seed=seed, config={"base": base, **settings}, reason=REASON,
-        reference={**case_architectures.reference(), "peft": peft.__version__}, model=f"../model-{base}/model",
+        reference=reference(), model=f"../model-{base}/model",
         tensors={"adapter/adapter_model.safetensors": tensors, "tensors.safetensors": {**inputs, **outputs}},
         files={"adapter/adapter_config.json": config}, values={"loss": loss, "modules": modules},
     )
@@ -97,12 +106,11 @@ def target_case(base="qwen3"):
                 found.append({"targets": targets, "error": type(error).__name__})
     return Case(
         package="adapt", name="lora-targets", sources=SOURCES, seed=1, config={"base": base}, tensors={},
-        reference={**case_architectures.reference(), "peft": peft.__version__}, model=f"../model-{base}/model",
+        reference=reference(), model=f"../model-{base}/model",
         reason="names, compared exactly", values={"targets": found},
     )
 
 
 def cases():
     tiny_models.quiet()
-    made = [make_case(name, 300 + 10 * number) for number, name in enumerate(ADAPTERS)]
-    return [*made, target_case()]
+    return [*map(make_case, ADAPTERS), target_case()]

@@ -10,7 +10,8 @@ import sys
 import case_architectures
 import case_generate
 import case_lora
+import case_lora_train
 from write_goldens import main
 
 if __name__ == "__main__":
-    sys.exit(main((case_architectures, case_lora, case_generate)))
+    sys.exit(main((case_architectures, case_lora, case_lora_train, case_generate)))

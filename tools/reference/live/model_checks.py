@@ -1,4 +1,7 @@
 """A folder that transformers wrote, computed by the project, written again and read by transformers."""
+import json
+import shutil
+
 import torch
 from transformers import AutoModelForCausalLM
 
@@ -28,3 +31,28 @@ def check_model(bench, name):
         report("bfloat16: weights", largest_difference(narrow, rounded) if is_narrow else 1, 0)
 
     bench.add("model", name, compare, folder=folder, inputs=folder / "inputs.safetensors")
+
+
+def older_configs(model, config):
+    """config.json as transformers 4 wrote it, and the same without the keys that have the default of their class."""
+    old = {key: value for key, value in tiny_models.old_config(config).items() if key != "layer_types"}
+    plain = tiny_models.old_config({"dtype": "float32", **type(model.config)().to_dict()})
+    kept = ("architectures", "model_type", "torch_dtype")
+    return {"old": old, "sparse": {key: value for key, value in old.items() if key in kept or plain.get(key) != value}}
+
+
+def check_older_configs(bench, name):
+    """Other spellings of the same config.json. transformers, which reads them too, says what they give."""
+    model, inputs, folder = bench.write_model(name)
+    config = json.loads((folder / "config.json").read_text())
+    for spelling, content in older_configs(model, config).items():
+        spelled = bench.folder / f"{name}-{spelling}"
+        shutil.copytree(folder, spelled)
+        (spelled / "config.json").write_text(json.dumps(content))
+
+        def compare(out, report, spelled=spelled):
+            theirs = tiny_models.load_model(spelled)
+            report("transformers' own", relative_difference(packed_logits(theirs, inputs), packed_logits(model, inputs)), SAVED_LIMIT)
+            compare_results(load_file(out / "results.safetensors"), theirs, inputs, report, LIMIT)
+
+        bench.add("config", f"{name} {spelling}", compare, folder=spelled, inputs=folder / "inputs.safetensors")

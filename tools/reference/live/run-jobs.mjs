@@ -14,7 +14,7 @@ import {
 import { Generator, noGrad, scope, tensor, uniform_, writeSafetensors } from '@adapt-ts/torch'
 import { layoutBatch, openTensors } from '../../../packages/adapt/dist/model/golden.test.fixture.js'
 import { gradientValues } from '../../../packages/adapt/dist/model/tiny-llama.test.fixture.js'
-import { runMeanLoss } from '../../../packages/adapt/dist/train/golden-model.test.fixture.js'
+import { adapterValues, runMeanLoss } from '../../../packages/adapt/dist/train/golden-model.test.fixture.js'
 
 const LAYOUTS = ['right', 'left', 'packed']
 
@@ -28,18 +28,6 @@ function withModel(open, use) {
   }
 }
 
-/** The trained parameters' gradients by the names of transformers and PEFT. */
-function namedGradients(model) {
-  const trained = new Set(
-    [...model.namedParameters()].filter(([, p]) => p.requiresGrad).map(([name]) => name),
-  )
-  const theirName = (name) =>
-    model.lora ? `base_model.model.${name.replace(/lora\.([AB])$/, 'lora_$1.weight')}` : name
-  return [...gradientValues(model)]
-    .filter(([name]) => trained.has(name))
-    .map(([name, v]) => [theirName(name), v])
-}
-
 /** Runs a model on the three layouts and writes logits, losses and gradients to `out/results.safetensors`. */
 function writeResults(open, { inputs, out }) {
   const found = new Map()
@@ -47,7 +35,9 @@ function writeResults(open, { inputs, out }) {
     withModel(open, (model) => {
       const { loss, logits_NV } = runMeanLoss(model, layoutBatch(openTensors(inputs), layout))
       found.set(`${layout}.logits_NV`, logits_NV).set(`${layout}.loss`, Float32Array.of(loss))
-      for (const [name, values] of namedGradients(model)) found.set(`${layout}.grad.${name}`, values)
+      const gradients = gradientValues(model)
+      for (const [name, values] of model.lora ? adapterValues(gradients) : gradients)
+        found.set(`${layout}.grad.${name}`, values)
     })
   }
   scope(() => {
@@ -65,6 +55,11 @@ const JOBS = {
       saveModelFolder(model, join(job.out, 'saved'))
       saveModelFolder(model, join(job.out, 'bfloat16'), { dtype: 'bfloat16' })
     })
+  },
+
+  /** Another spelling of a config.json. */
+  config(job) {
+    writeResults(() => loadModelFolder(job.folder), job)
   },
 
   /** An adapter that PEFT wrote: computed, written again, merged. */

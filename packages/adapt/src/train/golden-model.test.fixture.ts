@@ -26,3 +26,13 @@ export function runMeanLoss(model: CausalLM, batch: Batch, options: ForwardOptio
     }
   })
 }
+
+/** The values of a model's adapter by PEFT's names. */
+export function adapterValues(values: ReadonlyMap<string, Float32Array>): Map<string, Float32Array> {
+  const isAdapter = /\.lora\.([AB])$/
+  return new Map(
+    [...values]
+      .filter(([name]) => isAdapter.test(name))
+      .map(([name, value]) => [`base_model.model.${name.replace(isAdapter, '.lora_$1.weight')}`, value]),
+  )
+}

@@ -62,37 +62,44 @@ export function peerEnvironment(): NodeJS.ProcessEnv {
     : env
 }
 
-/** Eager PyTorch in a process of its own, stepped block by block over JSON lines. */
-export class Peer {
+/** A program that trains block by block: it answers JSON lines with JSON lines. */
+export class StepProcess<Block> {
   private readonly child: ChildProcess
   private readonly lines: AsyncIterator<string>
 
-  constructor(args: readonly string[]) {
-    this.child = spawn(findPeerPython(), [peerScript, ...args], {
-      env: peerEnvironment(),
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
+  /** @param name  Begins the messages of its errors. */
+  constructor(
+    private readonly name: string,
+    command: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv = process.env,
+  ) {
+    this.child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] })
     this.lines = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]()
     this.child.stdin!.on('error', () => {})
   }
 
   async read(): Promise<Record<string, unknown>> {
     const { value, done } = await this.lines.next()
-    if (done)
-      throw new Error(
-        `the peer ended without an answer: is PyTorch installed for ${findPeerPython()}? (python3-torch, or ADAPT_PEER_PYTHON)`,
-      )
+    if (done) throw new Error(`${this.name} ended without an answer`)
     const parsed = JSON.parse(value) as Record<string, unknown>
-    if (parsed.error) throw new Error(`peer: ${String(parsed.error)}`)
+    if (parsed.error) throw new Error(`${this.name}: ${String(parsed.error)}`)
     return parsed
   }
 
-  async run(steps: number): Promise<PeerBlock> {
+  async run(steps: number): Promise<Block> {
     this.child.stdin!.write(`${JSON.stringify({ steps })}\n`)
-    return (await this.read()) as unknown as PeerBlock
+    return (await this.read()) as Block
   }
 
   quit(): void {
     this.child.stdin!.end(`${JSON.stringify({ quit: true })}\n`)
+  }
+}
+
+/** Eager PyTorch in a process of its own. */
+export class Peer extends StepProcess<PeerBlock> {
+  constructor(args: readonly string[]) {
+    super('the peer', findPeerPython(), [peerScript, ...args], peerEnvironment())
   }
 }

@@ -1,6 +1,7 @@
 export { type Batch, type BatchSample, IGNORED_LABEL } from './batch.js'
 export { batchTokens, type TokenSequence } from './batch-tokens.js'
 export { type BuildBatchOptions, buildBatch } from './build-batch.js'
+export { type HeldOut, holdOut } from './hold-out.js'
 export { packSamples } from './pack-samples.js'
 export { createPermutation, createStream, type PermutationKey, permuteIndex } from './permute-index.js'
 export {

@@ -5,7 +5,7 @@ const pathText = () => z.string().min(1, { error: 'expected a path' })
 
 const sourceFields = {
   path: pathText().describe(
-    'File or glob (.jsonl, .jsonl.gz ...), relative to the folder of the config file.',
+    'File or glob (.jsonl, .txt, each also .gz or .zst; .parquet), relative to the folder of the config file.',
   ),
   limit: z.exactOptional(wholeNumber({ min: 1 })).describe('Read at most this many documents.'),
 }
@@ -97,6 +97,30 @@ export const dataSchema = z
       .boolean()
       .default(false)
       .describe('Train even when half of the anchors or more stand word for word in the training data.'),
+    val_set_size: z
+      .exactOptional(
+        z.union([realNumber({ above: 0, below: 1 }), wholeNumber({ min: 1 })], {
+          error: 'expected a share in (0, 1) or a number of documents >= 1',
+        }),
+      )
+      .describe(
+        'Documents of data.train that are held out of training, as a share in (0, 1) or a number; their loss (eval_loss) ' +
+          'is measured at every evaluation.',
+      ),
+    chat_template: z
+      .exactOptional(z.string().min(1, { error: 'expected a template, a file or a name' }))
+      .describe(
+        'Chat template for conversations: a name (chatml, llama-3, ...), a .jinja file relative to the config file, or ' +
+          'the template itself. Default: the one of the tokenizer folder.',
+      ),
+    assistant_only_loss: z
+      .boolean()
+      .default(true)
+      .describe('Train on the messages of the assistant only; false: on every token of a conversation.'),
+    completion_only_loss: z
+      .boolean()
+      .default(true)
+      .describe('Train on the completion of a prompt and completion only; false: on the prompt too.'),
     num_workers: wholeNumber({ min: 0, max: 256 })
       .default(1)
       .describe('Worker threads that read and tokenize ahead of the step; 0 uses the main thread.'),

@@ -82,12 +82,18 @@ export function parseRow(row: TableRow, file: ResolvedFile, defaultSource: strin
   const fail = failAt(file, line, 'row')
   const { id } = row.values
   const record = plainValue(row.values, fail) as JsonRecord
-  return toDocument(record, typeof id === 'bigint' ? String(id) : undefined, { file, line, defaultSource }, fail)
+  return toDocument(
+    record,
+    typeof id === 'bigint' ? String(id) : undefined,
+    { file, line, defaultSource },
+    fail,
+  )
 }
 
 /** Values as JSON would give them. */
 function plainValue(value: unknown, fail: Fail): unknown {
-  if (value instanceof InvalidText) return fail('BAD_UTF8', 'expected UTF-8, a text of the row is not; convert it')
+  if (value instanceof InvalidText)
+    return fail('BAD_UTF8', 'expected UTF-8, a text of the row is not; convert it')
   if (typeof value === 'bigint') return Number(value)
   if (value instanceof Date) return value.toISOString()
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<number>)
@@ -156,7 +162,8 @@ function checkedMetadata(metadata: FileMetaData): FileMetaData {
   let numRows = 0
   for (const group of metadata.row_groups) {
     const rows = Number(group.num_rows)
-    const isWhole = Number.isSafeInteger(rows) && rows >= 0 && group.columns.every((c) => c.meta_data !== undefined)
+    const isWhole =
+      Number.isSafeInteger(rows) && rows >= 0 && group.columns.every((c) => c.meta_data !== undefined)
     if (!isWhole) throw new Error('a row group that is not whole')
     // A value takes at least a bit of a level, run lengths apart: a larger count is a lie that would fill the memory.
     if (rows > 2 ** 31) throw new Error('an impossible number of rows')
@@ -172,7 +179,8 @@ const COMPRESSORS: Compressors = {
   ZSTD(bytes, length) {
     const header = readZstdHeader(bytes)
     if (typeof header === 'string') throw new Error(header)
-    if (header.contentBytes !== undefined && header.contentBytes > length) throw new Error('a page of another length')
+    if (header.contentBytes !== undefined && header.contentBytes > length)
+      throw new Error('a page of another length')
     return unzstdWhole(bytes)
   },
 }

@@ -73,7 +73,11 @@ async function* unpackFrame(input: PackedBytes, name: string): AsyncGenerator<Bu
     try {
       decoder.push(bytes, isLast)
     } catch (error) {
-      throw damaged(name, `${printable((error as Error).message)} (at compressed byte ${input.position})`, error)
+      throw damaged(
+        name,
+        `${printable((error as Error).message)} (at compressed byte ${input.position})`,
+        error,
+      )
     }
   }
   push(await input.take(header.length))
@@ -110,7 +114,8 @@ export function readZstdHeader(bytes: Uint8Array): ZstdHeader | string {
   }
   let contentBytes: number | undefined
   if (numSizeBytes === 8) contentBytes = Number(view.readBigUInt64LE(sizeAt))
-  else if (numSizeBytes > 0) contentBytes = view.readUIntLE(sizeAt, numSizeBytes) + (numSizeBytes === 2 ? 256 : 0)
+  else if (numSizeBytes > 0)
+    contentBytes = view.readUIntLE(sizeAt, numSizeBytes) + (numSizeBytes === 2 ? 256 : 0)
   const base = 2 ** (10 + (view[5]! >> 3))
   const windowBytes = isSingle ? contentBytes! : base + (base / 8) * (view[5]! & 7)
   if (windowBytes > MAX_WINDOW_BYTES) return `a window of ${windowBytes} bytes, above ${MAX_WINDOW_BYTES}`
@@ -154,7 +159,10 @@ class PackedBytes {
   /** @param mayBeShort  At the end of the file fewer bytes will do. */
   async peek(count: number, mayBeShort = false): Promise<Buffer> {
     if (!(await this.#fill(count)) && !mayBeShort) {
-      throw damaged(this.#name, `it ends within a frame (at compressed byte ${this.position + this.#held.length})`)
+      throw damaged(
+        this.#name,
+        `it ends within a frame (at compressed byte ${this.position + this.#held.length})`,
+      )
     }
     return this.#held.subarray(0, count)
   }

@@ -16,7 +16,12 @@ const STRIPE_BYTES = 32
  * JavaScript are ten times slower.
  */
 export class XxHash64 {
-  readonly #lanes = [toWord(0x60ea27eeadc0b5d6n), toWord(0xc2b2ae3d27d4eb4fn), toWord(0n), toWord(0x61c8864e7a143579n)]
+  readonly #lanes = [
+    toWord(0x60ea27eeadc0b5d6n),
+    toWord(0xc2b2ae3d27d4eb4fn),
+    toWord(0n),
+    toWord(0x61c8864e7a143579n),
+  ]
   readonly #rest = Buffer.alloc(STRIPE_BYTES)
   #numRest = 0
   #length = 0

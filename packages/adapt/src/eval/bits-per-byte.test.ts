@@ -8,7 +8,8 @@ import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import { batchOf, createTinyLlama } from '../model/tiny-llama.test.fixture.js'
 import { loadTokenizer, type Tokenizer } from '../tokenize/index.js'
 import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
-import { type EvaluationOptions, evaluateText } from './bits-per-byte.js'
+import { evaluateText } from './bits-per-byte.js'
+import type { EvaluationOptions } from './score-windows.js'
 
 let root = ''
 let tokenizer: Tokenizer

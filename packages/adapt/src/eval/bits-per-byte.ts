@@ -1,44 +1,16 @@
-/** B rows, T positions, N tokens that are predicted. */
-import { type DType, scope } from '@adapt-ts/torch'
-import { type Batch, IGNORED_LABEL } from '../batch/index.js'
+import { IGNORED_LABEL } from '../batch/index.js'
 import type { Document } from '../dataset/index.js'
-import { AdaptError, EXIT } from '../errors.js'
-import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
-import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
-import type { SourceEvaluation } from '../record/index.js'
+import type { CausalLM } from '../model/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
-
-/** Windows and precision of an evaluation. */
-export interface EvaluationOptions {
-  /** Positions of a window. Default: what the model was made for. */
-  readonly maxLength?: number
-  readonly batchSize?: number
-  readonly autocastDtype?: DType | undefined
-  /** Asked between batches; true ends the evaluation without a result. */
-  readonly isCancelled?: () => boolean
-  /** Called after every group of documents. */
-  readonly onProgress?: (numDocuments: number) => void
-}
-
-/** Bits per byte by source, and over all sources together (total nats / total bytes). */
-export interface Evaluation {
-  readonly sources: Readonly<Record<string, SourceEvaluation>>
-  readonly all: SourceEvaluation
-}
-
-/** One window: `tokens` predict `labels`, which are the same text one position later. */
-interface Window {
-  readonly source: string
-  readonly tokens: Int32Array
-  readonly labels: Int32Array
-}
-
-interface Sums {
-  nats: number
-  tokens: number
-  bytes: number
-  documents: number
-}
+import {
+  type Evaluation,
+  type EvaluationOptions,
+  type Sums,
+  scoreWindows,
+  sumsOf,
+  toEvaluation,
+  type Window,
+} from './score-windows.js'
 
 /** Documents held in memory at once; windows of one group are sorted by length to save padding. */
 const GROUP_SIZE = 256
@@ -78,24 +50,7 @@ export async function evaluateText(
     if (group.length === GROUP_SIZE) await flush()
   }
   if (group.length > 0) await flush()
-  const names = [...sums.keys()].sort()
-  const total: Sums = { nats: 0, tokens: 0, bytes: 0, documents: 0 }
-  for (const part of sums.values())
-    for (const key of ['nats', 'tokens', 'bytes', 'documents'] as const) total[key] += part[key]
-  return {
-    sources: Object.fromEntries(names.map((name) => [name, summarise(sums.get(name)!)])),
-    all: summarise(total),
-  }
-}
-
-function summarise({ nats, tokens, bytes, documents }: Sums): SourceEvaluation {
-  return { bits_per_byte: nats / (Math.LN2 * bytes), nats_per_token: nats / tokens, bytes, tokens, documents }
-}
-
-function sumsOf(source: string, sums: Map<string, Sums>): Sums {
-  const found = sums.get(source) ?? { nats: 0, tokens: 0, bytes: 0, documents: 0 }
-  sums.set(source, found)
-  return found
+  return toEvaluation(sums)
 }
 
 /** Tokens of each document after its start token, with what is predicted; counts bytes and documents. */
@@ -150,56 +105,4 @@ function cutWindows({ source, tokens, labels }: Window, maxLength: number): Wind
     })
   }
   return windows
-}
-
-function scoreWindows(
-  model: CausalLM,
-  windows: readonly Window[],
-  options: EvaluationOptions,
-  sums: Map<string, Sums>,
-): void {
-  const { batchSize = 16, autocastDtype } = options
-  const sorted = [...windows].sort((a, b) => b.tokens.length - a.tokens.length)
-  for (let start = 0; start < sorted.length; start += batchSize) {
-    if (options.isCancelled?.() === true) {
-      throw new AdaptError('EVALUATION_CANCELLED', EXIT.resumable, 'the evaluation was cancelled')
-    }
-    const rows = sorted.slice(start, start + batchSize)
-    scope(() => {
-      const batch = toBatch(rows)
-      const labelled = labelledPositions(batch, model.device)
-      if (labelled.count === 0) return
-      const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device), { autocastDtype })
-      const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, {
-        computeDtype: autocastDtype,
-      })
-      const losses = loss_N.toFloat32Array()
-      for (const [n, row] of labelled.sampleOf.entries()) {
-        const part = sumsOf(rows[row]!.source, sums)
-        part.nats += losses[n]!
-        part.tokens += 1
-      }
-    })
-  }
-}
-
-/** One window a row, padded on the right. */
-function toBatch(rows: readonly Window[]): Batch {
-  const length = rows[0]!.tokens.length
-  const size = rows.length * length
-  const batch = {
-    tokens_BT: new Int32Array(size),
-    labels_BT: new Int32Array(size).fill(IGNORED_LABEL),
-    segment_BT: new Int32Array(size).fill(-1),
-    position_BT: new Int32Array(size),
-  }
-  for (const [b, { tokens, labels }] of rows.entries()) {
-    batch.tokens_BT.set(tokens, b * length)
-    batch.labels_BT.set(labels, b * length)
-    for (let t = 0; t < tokens.length; t++) {
-      batch.segment_BT[b * length + t] = b
-      batch.position_BT[b * length + t] = t
-    }
-  }
-  return { rows: rows.length, length, ...batch, samples: [] }
 }

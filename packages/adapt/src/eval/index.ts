@@ -1,1 +1,3 @@
-export { type Evaluation, type EvaluationOptions, evaluateText } from './bits-per-byte.js'
+export { evaluateText } from './bits-per-byte.js'
+export { evaluateHeldOut, type HeldOutEvaluation } from './held-out-loss.js'
+export type { Evaluation, EvaluationOptions } from './score-windows.js'

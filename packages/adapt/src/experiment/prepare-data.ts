@@ -1,6 +1,7 @@
 import {
   type Batch,
   createRowStream,
+  holdOut,
   mixingWarnings,
   planMixing,
   type RowCursor,
@@ -27,6 +28,8 @@ export interface PreparedData {
   readonly tokenizer: Tokenizer
   readonly padId: number
   readonly train: TokenDataset
+  /** What `data.val_set_size` held out of the training data. */
+  readonly validation?: TokenDataset
   readonly rows: RowStream
   /** The same order from another place on. */
   rowsFrom(cursor: RowCursor): RowStream
@@ -74,7 +77,7 @@ export async function prepareData(
   const trainFiles = await resolveSources(dataSources(data.train), baseDir)
   const evaluationFiles = await resolveSources(dataSources(config.evaluation.sets), baseDir)
   let lastLine = 0
-  const train = await openTokenCache({
+  const whole = await openTokenCache({
     files: trainFiles,
     tokenizer,
     maxLength: data.max_length,
@@ -90,6 +93,7 @@ export async function prepareData(
       )
     },
   })
+  const { train, validation } = holdOut(whole, data.val_set_size, training.seed)
   const openRows = (cursor?: RowCursor) =>
     createRowStream({
       dataset: train,
@@ -108,6 +112,7 @@ export async function prepareData(
     tokenizer,
     padId,
     train,
+    ...(validation === undefined ? {} : { validation }),
     rows: openRows(),
     rowsFrom: openRows,
     isPlainText,
@@ -127,6 +132,6 @@ export async function prepareData(
 
 /** What the order of the samples is a function of besides the samples: a place in it means nothing under another. */
 function describeOrder({ data, training }: RunConfig): string {
-  const { max_length, packing, packing_window, mixing } = data
-  return JSON.stringify({ seed: training.seed, max_length, packing, packing_window, mixing })
+  const { max_length, packing, packing_window, mixing, val_set_size } = data
+  return JSON.stringify({ seed: training.seed, max_length, packing, packing_window, mixing, val_set_size })
 }

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { loadTrainingState } from '../checkpoint/index.js'
 import type { RunConfig } from '../config/index.js'
 import { AdaptError } from '../errors.js'
-import type { Evaluation } from '../eval/index.js'
+import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
 import { needsAnchors } from '../method/index.js'
 import type { StepRecord } from '../record/index.js'
 import { type BuiltTrainer, buildTrainer, planSteps, type StepPlan } from './build-trainer.js'
@@ -48,6 +48,8 @@ export interface TrainingOutcome {
   readonly steps: readonly StepRecord[]
   /** The last evaluation, when there are sets. */
   readonly evaluation?: Evaluation
+  /** The last loss on what `data.val_set_size` held out. */
+  readonly validation?: HeldOutEvaluation
   /** The step that `stopAfterStep` ended the run at. */
   readonly stoppedAt?: number
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { holdOut } from '../batch/index.js'
 import { dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
 import { type Document, readDocuments, resolveSources } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
@@ -53,7 +54,8 @@ export async function findSampleTexts(
     if (cache === undefined) {
       await readFromData(wanted, config, baseDir, tokenizer, read)
     } else {
-      await readFromCache(cache, wanted, read)
+      const { train } = holdOut(cache, config.data.val_set_size, config.training.seed)
+      await readFromCache(train, wanted, read)
     }
     return { texts, missing: 'The data has changed since the run: this sample is no longer there.' }
   } catch (error) {

@@ -1,14 +1,14 @@
 import { buildBatch, type RowStream, splitGlobalBatch } from '../batch/index.js'
 import { type CheckpointStore, publishModel, writeTrainingState } from '../checkpoint/index.js'
-import { readDocuments } from '../dataset/index.js'
 import { AdaptError, EXIT, ResourceError } from '../errors.js'
-import { type Evaluation, evaluateText } from '../eval/index.js'
+import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
 import type { SaveTrainedOptions } from '../model/index.js'
 import { currentSteps, readEvents, type StepRecord } from '../record/index.js'
 import type { StepEvents } from '../train/index.js'
 import { baseModelName } from './build-model.js'
 import type { BuiltTrainer, StepPlan } from './build-trainer.js'
 import { describeAnchorOverlap } from './check-anchor-overlap.js'
+import { describeMeasures, measureRun } from './measure-run.js'
 import type { PreparedData } from './prepare-data.js'
 import { recordProvenance } from './provenance.js'
 import type { RunFolder } from './run-folder.js'
@@ -45,6 +45,7 @@ export class TrainingRun {
   private readonly log: RunLog
   private readonly checkpoints: CheckpointStore
   private lastEvaluation: Evaluation | undefined
+  private lastValidation: HeldOutEvaluation | undefined
   private lastBeat = performance.now()
   private failedSaves = 0
   private lastSaved: number
@@ -259,36 +260,31 @@ export class TrainingRun {
   }
 
   private async evaluate(): Promise<void> {
-    const { request, data, built, folder, stop } = this.parts
-    const { trainer, dtype } = built
-    if (data.evaluationFiles.length === 0) return
-    const documents = readDocuments(data.evaluationFiles)
-    const result = await evaluateText(trainer.model, data.tokenizer, documents, {
-      maxLength: request.config.data.max_length,
-      batchSize: request.config.evaluation.per_device_eval_batch_size,
-      autocastDtype: dtype,
-      isCancelled: () => stop.requested,
-    }).catch((error: unknown) => {
+    const { data, built, folder } = this.parts
+    const { step } = built.trainer
+    if (data.evaluationFiles.length === 0 && data.validation === undefined) return
+    const found = await measureRun(this.parts).catch((error: unknown) => {
       // There is little time to save; the evaluation is made when the run goes on.
       if (error instanceof AdaptError && error.code === 'EVALUATION_CANCELLED') return undefined
       throw error
     })
-    if (result === undefined) return
-    folder.write(`eval/step-${trainer.step}.json`, `${JSON.stringify(result, null, 2)}\n`)
-    this.lastEvaluation = result
-    this.evaluated.add(trainer.step)
+    if (found === undefined) return
+    const { evaluation, validation } = found
+    folder.write(
+      `eval/step-${step}.json`,
+      `${JSON.stringify({ ...evaluation, ...(validation ? { validation } : {}) }, null, 2)}\n`,
+    )
+    this.lastEvaluation = evaluation
+    this.lastValidation = validation
+    this.evaluated.add(step)
     this.log.event({
       type: 'evaluation',
-      step: trainer.step,
+      step,
       time: Date.now() / 1000,
-      sources: result.sources,
+      sources: evaluation?.sources ?? {},
+      ...(validation ? { validation: { eval_loss: validation.eval_loss, sources: validation.sources } } : {}),
     })
-    const parts = Object.entries(result.sources).map(
-      ([name, { bits_per_byte }]) => `${name} ${bits_per_byte.toFixed(4)}`,
-    )
-    request.onLine(
-      `step ${trainer.step}: bits per byte ${parts.join('  ')}  all ${result.all.bits_per_byte.toFixed(4)}`,
-    )
+    for (const line of describeMeasures(found)) this.parts.request.onLine(`step ${step}: ${line}`)
   }
 
   /** The end of a run that is done: last checkpoint, evaluation, model, report. */
@@ -332,6 +328,7 @@ export class TrainingRun {
         return currentSteps(readEvents(folder.file('events.jsonl')).events)
       },
       ...(this.lastEvaluation ? { evaluation: this.lastEvaluation } : {}),
+      ...(this.lastValidation ? { validation: this.lastValidation } : {}),
     }
   }
 

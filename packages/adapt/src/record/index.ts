@@ -12,6 +12,7 @@ export type {
   RunEvent,
   RunStartEvent,
   SourceEvaluation,
+  ValidationFigures,
 } from './run-event.js'
 export { readSamples, type SampleEntry, writeSamples } from './samples-file.js'
 export type { SampleRecord, StepRecord } from './step-record.js'

@@ -10,6 +10,12 @@ export interface SourceEvaluation {
   readonly documents: number
 }
 
+/** Loss on the held-out part of the training data, in mean nats per trained token over all and by source. */
+export interface ValidationFigures {
+  readonly eval_loss: number
+  readonly sources: Readonly<Record<string, SourceEvaluation>>
+}
+
 interface EventBase {
   /** Completed optimiser steps when the event happened. */
   readonly step: number
@@ -41,6 +47,8 @@ export interface RefreshEvent extends EventBase {
 export interface EvaluationEvent extends EventBase {
   readonly type: 'evaluation'
   readonly sources: Readonly<Record<string, SourceEvaluation>>
+  /** What was held out of the training data (`data.val_set_size`), where something was. */
+  readonly validation?: ValidationFigures
 }
 
 /** The gate's constants were solved again from the score histogram. */
@@ -108,7 +116,7 @@ export const NUMERIC_PATHS: Readonly<Record<string, readonly string[]>> = {
     ...['flopsTrain', 'flopsSignal'],
   ],
   refresh: ['step', 'time', 'numAnchors', 'refreshMs', 'flops', 'diagnostics.*'],
-  evaluation: ['step', 'time', 'sources.*.*'],
+  evaluation: ['step', 'time', 'sources.*.*', 'validation.eval_loss', 'validation.sources.*.*'],
   calibration: ['step', 'time', 'mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores'],
   alert: ['step', 'time', 'values.*'],
   'run-end': ['step', 'time', 'exitCode', 'summary.*'],

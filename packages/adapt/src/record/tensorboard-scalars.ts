@@ -1,4 +1,4 @@
-import type { RunEvent } from './run-event.js'
+import type { RunEvent, ValidationFigures } from './run-event.js'
 import type { StepRecord } from './step-record.js'
 import type { Scalar } from './tensorboard-format.js'
 import { WEIGHT_PERCENTS } from './weight-stats.js'
@@ -12,10 +12,12 @@ export function tensorboardScalars(event: RunEvent): Scalar[] {
     case 'step':
       return stepScalars(event)
     case 'evaluation':
-      return Object.entries(event.sources).map(([set, result]) => [
-        `eval/${set}/bits_per_byte`,
-        result.bits_per_byte,
-      ])
+      return [
+        ...Object.entries(event.sources).map(
+          ([set, result]): Scalar => [`eval/${set}/bits_per_byte`, result.bits_per_byte],
+        ),
+        ...(event.validation ? validationScalars(event.validation) : []),
+      ]
     case 'refresh':
       return Object.entries(event.diagnostics).map(([name, value]) => [`anchors/${name}`, value])
     case 'calibration':
@@ -28,6 +30,13 @@ export function tensorboardScalars(event: RunEvent): Scalar[] {
     default:
       return []
   }
+}
+
+function validationScalars({ eval_loss, sources }: ValidationFigures): Scalar[] {
+  const bySource = Object.entries(sources).map(
+    ([source, result]): Scalar => [`eval_loss/${source}`, result.nats_per_token],
+  )
+  return [['eval/loss', eval_loss], ...bySource]
 }
 
 function stepScalars(step: StepRecord): Scalar[] {

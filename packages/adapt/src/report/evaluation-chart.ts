@@ -16,7 +16,10 @@ const DOT_GAP = 12
  */
 export function renderEvaluationCharts(runs: readonly ReportRun[], figures: readonly RunFigures[]): Html {
   const names = evaluationNames(figures)
-  if (names.length === 0) return html`<p class="about">No run was evaluated.</p>`
+  if (names.length === 0) {
+    const isMeasured = figures.some((run) => run.evalLoss.size > 0)
+    return isMeasured ? html`` : html`<p class="about">No run was evaluated.</p>`
+  }
   const values = (name: string): number[] => figures.map((run) => run.bitsPerByte.get(name) ?? Number.NaN)
   const absolute = renderDots({
     label: 'bits per byte (lower is better)',

@@ -46,7 +46,7 @@ export function renderReport(input: ReportInput): string {
     {
       id: 'evaluation',
       title: 'Held-out evaluation',
-      body: html`${renderEvaluationCharts(runs, figures)}${renderCurves(charts, names, place)}`,
+      body: html`${renderEvaluationCharts(runs, figures)}${renderCurves(charts, names, place)}${renderHeldOut(charts, place)}`,
     },
     { id: 'training', title: 'Training', body: html`${renderToolbar(charts)}${place(charts.overview())}` },
     {
@@ -115,6 +115,11 @@ function renderCurves(
   if (differences.length === 0) return html`<h3>Over the run</h3>${place(curves)}`
   return html`<h3>Difference to the first run, over the run</h3>${place(differences)}
 <details><summary>Bits per byte over the run</summary>${place(curves)}</details>`
+}
+
+function renderHeldOut(charts: TrainingCharts, place: (specs: readonly ChartSpec[]) => Html): Html {
+  const curves = charts.heldOutLoss()
+  return curves.length === 0 ? html`` : html`<h3>Held-out part of the training data</h3>${place(curves)}`
 }
 
 function renderFrame(spec: ChartSpec): Html {

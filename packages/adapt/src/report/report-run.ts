@@ -4,6 +4,7 @@ import type {
   RefreshEvent,
   SourceEvaluation,
   StepRecord,
+  ValidationFigures,
 } from '../record/index.js'
 import type { LedgerSummary } from './summarize-ledger.js'
 
@@ -11,6 +12,8 @@ import type { LedgerSummary } from './summarize-ledger.js'
 export interface ReportEvaluation {
   readonly step: number
   readonly sources: Readonly<Record<string, SourceEvaluation>>
+  /** On the held-out part of the training data. */
+  readonly validation?: ValidationFigures
 }
 
 /** A sample whose weight stands out. */

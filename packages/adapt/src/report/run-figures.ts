@@ -1,11 +1,16 @@
-import type { StepRecord } from '../record/index.js'
+import type { StepRecord, ValidationFigures } from '../record/index.js'
 import type { ReportRun } from './report-run.js'
+
+/** The row of all sources together. */
+const HELD_OUT_ALL = 'eval_loss'
 
 /** What the tables say about one run. NaN where the run has nothing to say. */
 export interface RunFigures {
   /** From the last evaluation, by set. */
   readonly bitsPerByte: ReadonlyMap<string, number>
   readonly evaluationStep: number
+  /** Mean nats per trained token of held-out training data at the last evaluation: `all`, then by source. */
+  readonly evalLoss: ReadonlyMap<string, number>
   /** Mean unweighted loss of the last tenth of the steps. */
   readonly finalLoss: number
   /** Mean gate weight over all samples. */
@@ -50,6 +55,7 @@ export function computeRunFigures(run: ReportRun): RunFigures {
       Object.entries(evaluation?.sources ?? {}).map(([name, e]) => [name, e.bits_per_byte]),
     ),
     evaluationStep: evaluation?.step ?? Number.NaN,
+    evalLoss: lossesOf(evaluation?.validation),
     finalLoss: sum(tail.map((step) => step.lossUnweighted)) / tail.length,
     edr: sum(taken.map((step) => step.weightMean * step.numSamples)) / samples,
     essRatio: sum(taken.map((step) => step.essRatio)) / taken.length,
@@ -67,6 +73,12 @@ export function computeRunFigures(run: ReportRun): RunFigures {
     signalShare: sum(steps.map((step) => step.signalMs)) / milliseconds,
     tokensPerSecond: tokens / (milliseconds / 1000),
   }
+}
+
+function lossesOf(validation: ValidationFigures | undefined): Map<string, number> {
+  if (validation === undefined) return new Map()
+  const bySource = Object.entries(validation.sources).map(([name, e]) => [name, e.nats_per_token] as const)
+  return new Map([[HELD_OUT_ALL, validation.eval_loss], ...bySource])
 }
 
 function meanMass(steps: readonly StepRecord[]): Map<string, number> {

@@ -49,6 +49,13 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
     const values = figures.map((run) => meanBitsPerByte(run, names))
     quality.push({ label: 'mean of the sets', unit: '', format: 'bits', better: 'lower', values })
   }
+  const heldOut: Row[] = [...new Set(figures.flatMap((run) => [...run.evalLoss.keys()]))].map((name) => ({
+    label: visibleText(name),
+    unit: 'nats',
+    format: 'bits',
+    better: 'lower',
+    values: figures.map((run) => run.evalLoss.get(name) ?? null),
+  }))
   const of = (
     label: string,
     unit: string,
@@ -59,6 +66,7 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
   const summaryKeys = [...new Set(runs.flatMap((run) => Object.keys(run.summary)))]
   return [
     { label: 'Held-out bits per byte, last evaluation', rows: quality },
+    { label: 'Loss on the held-out part of the training data, last evaluation', rows: heldOut },
     {
       label: 'Training',
       rows: [

@@ -145,6 +145,33 @@ export class TrainingCharts {
     return charts.map((chart) => ({ ...chart, yRange: [low - margin, high + margin] as const }))
   }
 
+  /** Loss on the held-out part of the training data over the run; none when no run has two of them. */
+  heldOutLoss(): ChartSpec[] {
+    const curves = this.#runs.map((run) =>
+      run.evaluations.filter(({ validation }) => validation !== undefined).sort((a, b) => a.step - b.step),
+    )
+    if (curves.every((curve) => curve.length < 2)) return []
+    return [
+      {
+        title: 'eval_loss',
+        about: 'Mean nats per trained token of what was held out of the training data.',
+        yLabel: 'nats per token',
+        smoothPoints: 1,
+        tables: curves.map((curve, i) => ({
+          steps: curve.map(({ step }) => step),
+          series: [
+            {
+              label: visibleText(this.#runs[i]!.name),
+              color: i,
+              points: true,
+              values: curve.map(({ validation }) => finite(validation!.eval_loss)),
+            },
+          ],
+        })),
+      },
+    ]
+  }
+
   #evaluationCharts(
     names: readonly string[],
     runs: readonly ReportRun[],

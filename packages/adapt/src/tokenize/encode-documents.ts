@@ -1,14 +1,13 @@
 import type { DocumentContent } from '../dataset/index.js'
+import { markContext } from './marked-token.js'
 import type { Tokenizer } from './tokenizer.js'
 
 /** Documents as tokens, end to end; plain typed arrays, so that they cross threads without copies. */
 export interface EncodedDocuments {
-  /** Tokens of all documents: each is `[start] tokens [eos]`. */
+  /** Marked tokens of all documents (`markedToken`): each is `[start] tokens [eos]`, the first is never a label. */
   readonly tokens: Int32Array<ArrayBuffer>
   /** Tokens of each document. */
   readonly lengths: Uint32Array<ArrayBuffer>
-  /** Position in each document of the first token to be predicted: 1 for text, the completion's first token else. */
-  readonly labelStarts: Uint32Array<ArrayBuffer>
 }
 
 /** Tokenises documents: `[bos or eos] text [eos]`, or `[bos or eos] prompt completion [eos]`. Neither cut nor split. */
@@ -32,8 +31,9 @@ export async function encodeDocuments(
   for (const part of parts) {
     tokens[at] = tokenizer.startId
     tokens.set(part.tokens, at + 1)
+    markContext(tokens, at, at + 1 + part.numPromptTokens)
     at += part.tokens.length + 2
     tokens[at - 1] = tokenizer.eosId
   }
-  return { tokens, lengths, labelStarts: Uint32Array.from(parts, (p) => p.numPromptTokens + 1) }
+  return { tokens, lengths }
 }

@@ -13,7 +13,7 @@ export interface EncodeInOrderOptions {
   /** Chunks under way at most, which bounds memory. */
   readonly maxPending: number
   /** Receives every document in reading order. `tokens` may be kept, not changed. */
-  readonly onDocument: (document: Document, tokens: Int32Array, labelStart: number) => void
+  readonly onDocument: (document: Document, tokens: Int32Array) => void
 }
 
 interface Pending {
@@ -39,10 +39,10 @@ export async function encodeInOrder(
   }
   const finish = async (): Promise<void> => {
     const { documents: done, encoded } = queue.shift()!
-    const { tokens, lengths, labelStarts } = await encoded
+    const { tokens, lengths } = await encoded
     let at = 0
     for (const [i, document] of done.entries()) {
-      onDocument(document, tokens.subarray(at, at + lengths[i]!), labelStarts[i]!)
+      onDocument(document, tokens.subarray(at, at + lengths[i]!))
       at += lengths[i]!
     }
   }

@@ -1,15 +1,15 @@
 /**
  * What is known of a sample apart from its tokens, as a record of 56 bytes: three float64 (first token, in
- * tokens; first byte of the id; weight), then eight uint32 (length to document). Labels of a sample are
- * always a suffix of it, so one number holds the mask.
+ * tokens; first byte of the id; weight), then eight uint32 (length to document). Which tokens are labels stands with
+ * the tokens themselves (`markedToken`).
  */
 export interface SampleRecordFields {
   readonly firstToken: number
   readonly firstIdByte: number
   readonly weight: number
   readonly length: number
-  /** First position that is a label; `length` when none is. */
-  readonly labelStart: number
+  /** Tokens that are to be predicted. */
+  readonly numLabels: number
   /** Index of the data file. */
   readonly path: number
   readonly line: number
@@ -29,7 +29,7 @@ export function encodeRecord(fields: SampleRecordFields): Uint8Array {
   new Float64Array(buffer, 0, 3).set([fields.firstToken, fields.firstIdByte, fields.weight])
   new Uint32Array(buffer, 24, 8).set([
     fields.length,
-    fields.labelStart,
+    fields.numLabels,
     fields.path,
     fields.line,
     fields.piece,
@@ -57,8 +57,13 @@ export class SampleRecords {
     return this.#int(index, 0)
   }
 
-  labelStart(index: number): number {
+  numLabels(index: number): number {
     return this.#int(index, 1)
+  }
+
+  /** Number of the sample's document in reading order. */
+  document(index: number): number {
+    return this.#int(index, 7)
   }
 
   source(index: number): number {
@@ -74,7 +79,7 @@ export class SampleRecords {
       firstIdByte: this.#floats[at + 1]!,
       weight: this.#floats[at + 2]!,
       length,
-      labelStart: this.#int(index, 1),
+      numLabels: this.#int(index, 1),
       path: this.#int(index, 2),
       line: this.#int(index, 3),
       piece: this.#int(index, 4),

@@ -1,7 +1,8 @@
 import type { Document } from '../dataset/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError, DataError } from '../errors.js'
-import { encodeRecord } from './sample-records.js'
+import { isLabel, labelRuns, markContext } from './marked-token.js'
+import { encodeRecord, type SampleRecordFields } from './sample-records.js'
 import type { DatasetFacts } from './token-dataset.js'
 
 /** Where a writer puts its three streams of bytes. */
@@ -28,7 +29,7 @@ export function assertMaxLength(maxLength: number): void {
  * Turns encoded documents into samples of at most `maxLength` tokens, in the order they are added.
  *
  * Text of more tokens is split: each piece starts with the last token of the piece before, which it may not
- * predict, so every token but the document's first is predicted exactly once. A completion of more tokens is
+ * predict, so every token but the document's first is predicted exactly once. A completion or chat of more tokens is
  * cut at the right and counted; one that keeps no label stays, so that nothing vanishes unseen, and is counted.
  */
 export class SampleWriter {
@@ -41,6 +42,7 @@ export class SampleWriter {
   #numLabels = 0
   #numDocuments = 0
   #numTruncated = 0
+  #numLostResponses = 0
   #numUnlabelled = 0
   #numIdBytes = 0
 
@@ -55,11 +57,10 @@ export class SampleWriter {
   }
 
   /**
-   * @param tokens  int32 [n], `[start] ... [eos]`.
-   * @param labelStart  First position that is to be predicted, >= 1.
+   * @param tokens  int32 [n], the whole document as marked tokens; see `markedToken`.
    * @throws {DataError} TOO_MANY_SOURCES
    */
-  add(document: Document, tokens: Int32Array, labelStart: number): void {
+  add(document: Document, tokens: Int32Array): void {
     const id = Buffer.from(document.id, 'utf8')
     this.#sink.ids(id)
     const base = {
@@ -83,17 +84,14 @@ export class SampleWriter {
     const isSplit = document.content.kind === 'text' && tokens.length > this.#maxLength
     const step = isSplit ? this.#maxLength - 1 : tokens.length
     for (let start = 0, piece = 0; start < tokens.length - (isSplit ? 1 : 0); start += step, piece++) {
-      const part = tokens.subarray(start, start + this.#maxLength)
-      this.#emit(part, {
-        ...base,
-        firstToken: this.#numTokens,
-        length: part.length,
-        labelStart: isSplit ? 1 : Math.min(labelStart, part.length),
-        piece: isSplit ? piece + 1 : 0,
-      })
+      // A copy: the token that two pieces share is a label of the first only.
+      const part = tokens.slice(start, start + this.#maxLength)
+      markContext(part, 0, 1)
+      this.#emit(part, { ...base, piece: isSplit ? piece + 1 : 0 })
     }
     if (!isSplit && tokens.length > this.#maxLength) {
       this.#numTruncated += 1
+      this.#numLostResponses += labelRuns(tokens).filter((start) => start >= this.#maxLength).length
     }
   }
 
@@ -105,6 +103,7 @@ export class SampleWriter {
       numLabels: this.#numLabels,
       numDocuments: this.#numDocuments,
       numTruncated: this.#numTruncated,
+      numLostResponses: this.#numLostResponses,
       numUnlabelled: this.#numUnlabelled,
       vocabSize,
       sources: [...this.#sources.keys()],
@@ -112,12 +111,13 @@ export class SampleWriter {
     }
   }
 
-  #emit(tokens: Int32Array, fields: Parameters<typeof encodeRecord>[0]): void {
-    const numLabels = fields.length - fields.labelStart
+  #emit(tokens: Int32Array, fields: Omit<SampleRecordFields, 'firstToken' | 'length' | 'numLabels'>): void {
+    const { length } = tokens
+    const numLabels = tokens.reduce((sum, token) => sum + (isLabel(token) ? 1 : 0), 0)
     this.#sink.tokens(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength))
-    this.#sink.records(encodeRecord(fields))
+    this.#sink.records(encodeRecord({ ...fields, firstToken: this.#numTokens, length, numLabels }))
     this.#numSamples += 1
-    this.#numTokens += fields.length
+    this.#numTokens += length
     this.#numLabels += numLabels
     this.#numUnlabelled += numLabels === 0 ? 1 : 0
   }

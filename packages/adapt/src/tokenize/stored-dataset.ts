@@ -1,5 +1,6 @@
 import { DataError } from '../errors.js'
 import { type DataNotes, NO_NOTES } from './data-notes.js'
+import { idOfToken, isLabel } from './marked-token.js'
 import { SampleRecords } from './sample-records.js'
 import type { DatasetFacts, SampleOrigin, TokenDataset, TokenizedSample } from './token-dataset.js'
 
@@ -26,6 +27,7 @@ export class StoredDataset implements TokenDataset {
   readonly numDocuments: number
   readonly numTruncated: number
   readonly numUnlabelled: number
+  readonly numLostResponses: number
   readonly fingerprint: string
   readonly sources: readonly string[]
   readonly notes: DataNotes
@@ -48,6 +50,7 @@ export class StoredDataset implements TokenDataset {
     this.numDocuments = facts.numDocuments
     this.numTruncated = facts.numTruncated
     this.numUnlabelled = facts.numUnlabelled
+    this.numLostResponses = facts.numLostResponses
     this.fingerprint = fingerprint
     this.sources = facts.sources
     this.notes = facts.notes ?? NO_NOTES
@@ -63,29 +66,31 @@ export class StoredDataset implements TokenDataset {
   }
 
   labelCount(index: number): number {
-    return this.#records.length(index) - this.#records.labelStart(index)
+    return this.#records.numLabels(index)
   }
 
   sourceIndex(index: number): number {
     return this.#records.source(index)
   }
 
+  documentIndex(index: number): number {
+    return this.#records.document(index)
+  }
+
   sample(index: number): TokenizedSample {
     const record = this.#records.get(index)
     const bytes = this.#tokens.read(record.firstToken * 4, record.length * 4)
-    const tokens = new Int32Array(bytes.buffer, bytes.byteOffset, record.length)
+    const marked = new Int32Array(bytes.buffer, bytes.byteOffset, record.length)
+    const labelMask = Uint8Array.from(marked, (token) => (isLabel(token) ? 1 : 0))
+    const tokens = marked.map(idOfToken)
     // An id outside the embedding would be read from memory that is not there.
-    if (tokens.some((id) => id < 0 || id >= this.#facts.vocabSize)) {
+    if (tokens.some((id) => id >= this.#facts.vocabSize)) {
       throw new DataError(
         'CACHE_DAMAGED',
         `sample ${index}: the token cache holds an id outside 0..${this.#facts.vocabSize - 1}; delete the cache`,
       )
     }
-    return {
-      ...this.origin(index),
-      tokens,
-      labelMask: new Uint8Array(record.length).fill(1, record.labelStart),
-    }
+    return { ...this.origin(index), tokens, labelMask }
   }
 
   origin(index: number): SampleOrigin {

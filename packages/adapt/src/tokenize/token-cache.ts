@@ -15,7 +15,7 @@ import type { TokenDataset } from './token-dataset.js'
 import type { Tokenizer } from './tokenizer.js'
 
 // Raise it whenever samples or files come out differently for the same input.
-const FORMAT = 1
+const FORMAT = 2
 const THREADS_FROM_BYTES = 2 * 1024 * 1024
 
 /** How far the building of a cache is. */
@@ -169,8 +169,8 @@ async function buildCache(options: TokenCacheOptions, folder: string, key: strin
     await encodeInOrder(documents, {
       encode: pool?.encode ?? ((contents) => encodeDocuments(contents, tokenizer)),
       maxPending: 2 * Math.max(1, numWorkers),
-      onDocument(document, tokens, labelStart) {
-        writer.add(document, tokens, labelStart)
+      onDocument(document, tokens) {
+        writer.add(document, tokens)
         numDocuments += 1
         if (onProgress !== undefined && numDocuments % 256 === 0) {
           const fileNumber = fileNumbers.get(document.path)!

@@ -28,8 +28,10 @@ export interface TokenDataset {
   /** Tokens to be predicted. */
   readonly numLabels: number
   readonly numDocuments: number
-  /** Completion samples that lost tokens at their right end. */
+  /** Completions and chats that lost tokens at their right end. */
   readonly numTruncated: number
+  /** Responses (runs of trained tokens) that were cut off whole. */
+  readonly numLostResponses: number
   /** Samples without any label (a prompt that fills the whole length). They train nothing. */
   readonly numUnlabelled: number
   /** SHA-256 (hex) that identifies samples, their order and the weights of records (not those of data entries). */
@@ -48,6 +50,8 @@ export interface TokenDataset {
   labelCount(index: number): number
   /** Index into `sources` of a sample, without reading it. */
   sourceIndex(index: number): number
+  /** Number of a sample's document in reading order, from 0, without reading it. */
+  documentIndex(index: number): number
   /** Closes its files. Reading afterwards is an error. */
   close(): void
 }
@@ -59,6 +63,7 @@ export interface DatasetFacts {
   readonly numLabels: number
   readonly numDocuments: number
   readonly numTruncated: number
+  readonly numLostResponses: number
   readonly numUnlabelled: number
   readonly vocabSize: number
   readonly sources: readonly string[]

@@ -28,7 +28,7 @@ export async function tokenizeDocuments(
   await encodeInOrder(documents, {
     encode: (contents) => encodeDocuments(contents, tokenizer),
     maxPending: 2,
-    onDocument: (document, tokens, labelStart) => writer.add(document, tokens, labelStart),
+    onDocument: (document, tokens) => writer.add(document, tokens),
   })
   const facts = writer.facts(tokenizer.vocabSize)
   if (facts.numDocuments === 0) {

@@ -18,11 +18,7 @@ parentPort!.on('message', async (request: EncodeRequest | 'close') => {
   try {
     const encoded = await encodeDocuments(request.contents, tokenizer)
     const reply: EncodeReply = { chunk: request.chunk, encoded }
-    parentPort!.postMessage(reply, [
-      encoded.tokens.buffer,
-      encoded.lengths.buffer,
-      encoded.labelStarts.buffer,
-    ])
+    parentPort!.postMessage(reply, [encoded.tokens.buffer, encoded.lengths.buffer])
   } catch (error) {
     const reply: EncodeReply = { chunk: request.chunk, failure: (error as Error).message }
     parentPort!.postMessage(reply)

@@ -1,0 +1,53 @@
+import { readDocuments } from '../dataset/index.js'
+import { type Evaluation, evaluateHeldOut, evaluateText, type HeldOutEvaluation } from '../eval/index.js'
+import type { TrainingRunParts } from './training-run.js'
+
+/** What one evaluation of a run found. */
+export interface RunMeasures {
+  /** On `evaluation.sets`. */
+  readonly evaluation?: Evaluation
+  /** On what `data.val_set_size` held out. */
+  readonly validation?: HeldOutEvaluation
+}
+
+/**
+ * Measures the model of a run on its evaluation sets and on the held-out part of its data.
+ * @throws {AdaptError} EVALUATION_CANCELLED (exit 75) when the run was asked to stop.
+ */
+export async function measureRun({ request, data, built, stop }: TrainingRunParts): Promise<RunMeasures> {
+  const { model } = built.trainer
+  const options = {
+    batchSize: request.config.evaluation.per_device_eval_batch_size,
+    autocastDtype: built.dtype,
+    isCancelled: () => stop.requested,
+  }
+  const maxLength = request.config.data.max_length
+  const evaluation =
+    data.evaluationFiles.length === 0
+      ? undefined
+      : await evaluateText(model, data.tokenizer, readDocuments(data.evaluationFiles), {
+          ...options,
+          maxLength,
+        })
+  const validation =
+    data.validation && (await evaluateHeldOut(model, data.tokenizer, data.validation, options))
+  return { ...(evaluation ? { evaluation } : {}), ...(validation ? { validation } : {}) }
+}
+
+/** A line for each kind of figure. */
+export function describeMeasures({ evaluation, validation }: RunMeasures): readonly string[] {
+  const lines: string[] = []
+  if (validation) {
+    const parts = Object.entries(validation.sources).map(
+      ([name, { nats_per_token }]) => `${name} ${nats_per_token.toFixed(4)}`,
+    )
+    lines.push(`eval_loss ${validation.eval_loss.toFixed(4)}  (${parts.join('  ')})`)
+  }
+  if (evaluation) {
+    const parts = Object.entries(evaluation.sources).map(
+      ([name, { bits_per_byte }]) => `${name} ${bits_per_byte.toFixed(4)}`,
+    )
+    lines.push(`bits per byte ${parts.join('  ')}  all ${evaluation.all.bits_per_byte.toFixed(4)}`)
+  }
+  return lines
+}

@@ -1,0 +1,96 @@
+import type { SampleOrigin, TokenDataset, TokenizedSample } from './token-dataset.js'
+
+/**
+ * A view of the samples of some documents, in their order: indices are dense again, from 0, and only sources that
+ * still have a sample are named. Costs four bytes a sample. The fingerprint and the notes are those of the whole.
+ *
+ * @param isSelected  Asked once per sample, with the number of its document.
+ */
+export function selectDocuments(
+  dataset: TokenDataset,
+  isSelected: (document: number) => boolean,
+): TokenDataset {
+  let size = 0
+  const all = new Uint32Array(dataset.numSamples)
+  for (let i = 0; i < dataset.numSamples; i++) if (isSelected(dataset.documentIndex(i))) all[size++] = i
+  return new SelectedDataset(dataset, all.slice(0, size))
+}
+
+class SelectedDataset implements TokenDataset {
+  readonly numSamples: number
+  readonly numTokens: number
+  readonly numLabels: number
+  readonly numDocuments: number
+  readonly numTruncated: number
+  readonly numLostResponses: number
+  readonly numUnlabelled: number
+  readonly fingerprint: string
+  readonly sources: readonly string[]
+  readonly notes: TokenDataset['notes']
+  readonly #whole: TokenDataset
+  readonly #indices: Uint32Array
+  /** Number of a source here by its number in the whole. */
+  readonly #sourceOf = new Map<number, number>()
+
+  constructor(whole: TokenDataset, indices: Uint32Array) {
+    const documents = new Set<number>()
+    let [numTokens, numLabels, numUnlabelled] = [0, 0, 0]
+    for (const i of indices) {
+      const source = whole.sourceIndex(i)
+      if (!this.#sourceOf.has(source)) this.#sourceOf.set(source, this.#sourceOf.size)
+      documents.add(whole.documentIndex(i))
+      numTokens += whole.length(i)
+      numLabels += whole.labelCount(i)
+      numUnlabelled += whole.labelCount(i) === 0 ? 1 : 0
+    }
+    this.#whole = whole
+    this.#indices = indices
+    this.numSamples = indices.length
+    this.numTokens = numTokens
+    this.numLabels = numLabels
+    this.numUnlabelled = numUnlabelled
+    this.numDocuments = documents.size
+    // Which samples lost tokens is not kept.
+    this.numTruncated = whole.numTruncated
+    this.numLostResponses = whole.numLostResponses
+    this.fingerprint = whole.fingerprint
+    this.sources = [...this.#sourceOf.keys()].map((source) => whole.sources[source]!)
+    this.notes = whole.notes
+  }
+
+  sample(index: number): TokenizedSample {
+    return { ...this.#whole.sample(this.#at(index)), index }
+  }
+
+  origin(index: number): SampleOrigin {
+    return { ...this.#whole.origin(this.#at(index)), index }
+  }
+
+  length(index: number): number {
+    return this.#whole.length(this.#at(index))
+  }
+
+  labelCount(index: number): number {
+    return this.#whole.labelCount(this.#at(index))
+  }
+
+  sourceIndex(index: number): number {
+    return this.#sourceOf.get(this.#whole.sourceIndex(this.#at(index)))!
+  }
+
+  documentIndex(index: number): number {
+    return this.#whole.documentIndex(this.#at(index))
+  }
+
+  close(): void {
+    this.#whole.close()
+  }
+
+  #at(index: number): number {
+    const at = this.#indices[index]
+    if (at === undefined) {
+      throw new RangeError(`sample ${index}: expected an index in 0..${this.numSamples - 1}`)
+    }
+    return at
+  }
+}

@@ -52,6 +52,8 @@ describe('a valid config', () => {
         packing: true,
         packing_window: 1024,
         allow_anchor_overlap: false,
+        assistant_only_loss: true,
+        completion_only_loss: true,
         num_workers: 1,
         max_bad_records: 0,
         mixing: 'natural',

@@ -226,6 +226,10 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'data.packing_window': real(zero, fraction),
   'data.num_workers': real(fraction),
   'data.max_bad_records': real(fraction),
+  'data.val_set_size': real(
+    zero,
+    fraction.filter((value) => value > 1),
+  ),
   'data.train.0.limit': real(zero, fraction),
   'data.train.0.weight': real(),
   'model.config.hidden_size': real(zero, fraction, above(2 ** 20)),
@@ -234,6 +238,9 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'model.config.rms_norm_eps': real(zero, atLeast(1)),
   'model.config.rope_theta': real(zero),
   'model.config.initializer_range': real(zero, above(1)),
+  'model.lora.r': real(zero, fraction),
+  'model.lora.lora_alpha': real(zero),
+  'model.lora.lora_dropout': real(atLeast(1)),
   'method.signal.refresh_every': real(zero, fraction),
   'method.signal.probe_every': real(zero, fraction),
   'method.signal.drift': real(zero, above(2)),
@@ -281,7 +288,7 @@ describe('nonsense hyper-parameters', () => {
       fc.property(nonsense, (value) => {
         // refresh_every has one word that is no nonsense.
         fc.pre(!(key === 'method.signal.refresh_every' && value === 'epoch'))
-        const broken = config({})
+        const broken = config(key.startsWith('model.lora') ? { model: { path: 'm', lora: {} } } : {})
         set(broken, key, value)
         const lines = refusal(broken)?.split('\n') ?? []
         expect(lines.some((line) => line.startsWith('f:1:') && line.includes(`: ${key}: expected `))).toBe(

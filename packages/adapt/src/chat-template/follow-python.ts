@@ -1,0 +1,160 @@
+/** A node of the library's syntax tree; its own types are not exported. */
+interface Node {
+  type: string
+  [key: string]: unknown
+}
+
+/** Names of the functions that rewritten expressions call; `template-functions.ts` has them. */
+export const STRIP = 'adapt_strip__'
+export const EQUALS = 'adapt_equals__'
+
+const STRIPS = ['strip', 'lstrip', 'rstrip']
+
+/**
+ * Rewrites a syntax tree, in place, where the library would silently render another text than Python's Jinja:
+ *
+ * - A variable set in a loop is forgotten at its next turn; the library keeps it.
+ * - `break` and `continue` keep what the turn has written so far; the library drops it.
+ * - `strip`, `lstrip`, `rstrip` and `trim` take characters to strip; the library ignores them.
+ * - `==` compares lists and mappings by content and never takes text for a number; the library does as JavaScript.
+ */
+export function followPython(program: object): void {
+  new PythonRules().rewrite(program)
+}
+
+class PythonRules {
+  private numLoops = 0
+
+  rewrite(value: unknown): void {
+    if (Array.isArray(value)) {
+      for (const item of value) this.rewrite(item)
+    } else if (value instanceof Map) {
+      for (const [key, item] of value) {
+        this.rewrite(key)
+        this.rewrite(item)
+      }
+    } else if (isNode(value)) {
+      for (const [key, child] of Object.entries(value)) {
+        this.rewrite(child)
+        if (Array.isArray(child) && child.some((item) => isNode(item) && item.type === 'For')) {
+          value[key] = child.flatMap((item: Node) => (item.type === 'For' ? this.rewriteLoop(item) : [item]))
+        }
+      }
+      rewriteExpression(value)
+    }
+  }
+
+  /** The loop with what has to be set before it. Loops inside it are rewritten already. */
+  private rewriteLoop(loop: Node): Node[] {
+    const id = this.numLoops++
+    const body = loop.body as Node[]
+    const before: Node[] = []
+    const atTurn: Node[] = []
+    const own = namesOf(loop.loopvar as Node)
+    for (const name of new Set(body.flatMap(namesSetIn))) {
+      if (own.includes(name)) continue
+      const kept = `${name}@${id}`
+      before.push(set(kept, identifier(name)))
+      atTurn.push(set(name, identifier(kept)))
+    }
+    if (body.some(leavesTurn)) {
+      const isDone = `done@${id}`
+      const isOver = `over@${id}`
+      before.push(set(isOver, integer(0)))
+      atTurn.push(set(isDone, identifier(isOver)))
+      loop.body = [...atTurn, unless(isDone, withoutJumps(body, isDone, isOver))]
+    } else {
+      loop.body = [...atTurn, ...body]
+    }
+    return [...before, loop]
+  }
+}
+
+/** Statements that do the same without `break` and `continue`: what follows one stands behind a condition. */
+function withoutJumps(statements: readonly Node[], isDone: string, isOver: string): Node[] {
+  const first = statements.findIndex(leavesTurn)
+  if (first < 0) return [...statements]
+  const jump = statements[first]!
+  const done = set(isDone, integer(1))
+  if (jump.type === 'Continue') return [...statements.slice(0, first), done]
+  if (jump.type === 'Break') return [...statements.slice(0, first), done, set(isOver, integer(1))]
+  jump.body = withoutJumps(jump.body as Node[], isDone, isOver)
+  jump.alternate = withoutJumps(jump.alternate as Node[], isDone, isOver)
+  const rest = withoutJumps(statements.slice(first + 1), isDone, isOver)
+  return [...statements.slice(0, first + 1), unless(isDone, rest)]
+}
+
+function leavesTurn(statement: Node): boolean {
+  if (statement.type === 'Break' || statement.type === 'Continue') return true
+  return statement.type === 'If' && branches(statement).some(leavesTurn)
+}
+
+/** Names that a statement of a loop's body sets in the scope of the loop. */
+function namesSetIn(statement: Node): string[] {
+  if (statement.type === 'Set') return namesOf(statement.assignee as Node)
+  return statement.type === 'If' ? branches(statement).flatMap(namesSetIn) : []
+}
+
+function branches(statement: Node): Node[] {
+  return [...(statement.body as Node[]), ...(statement.alternate as Node[])]
+}
+
+/** Names that an assignment to `target` binds; none for an attribute of a namespace. */
+function namesOf(target: Node): string[] {
+  if (target.type === 'Identifier') return [target.value as string]
+  return target.type === 'TupleLiteral' ? (target.value as Node[]).flatMap(namesOf) : []
+}
+
+function rewriteExpression(node: Node): void {
+  if (node.type === 'CallExpression') {
+    const callee = node.callee as Node
+    const name = (callee.property as Node | undefined)?.value
+    if (callee.type === 'MemberExpression' && callee.computed === false && STRIPS.includes(name as string)) {
+      becomeCall(node, STRIP, [text(name as string), callee.object as Node, ...(node.args as Node[])])
+    }
+  } else if (node.type === 'FilterExpression') {
+    const filter = node.filter as Node
+    const isCall = filter.type === 'CallExpression'
+    const name = isCall ? (filter.callee as Node).value : filter.value
+    if (name === 'trim') {
+      becomeCall(node, STRIP, [
+        text('strip'),
+        node.operand as Node,
+        ...(isCall ? (filter.args as Node[]) : []),
+      ])
+    }
+  } else if (node.type === 'BinaryExpression') {
+    const operator = (node.operator as { value: string }).value
+    if (operator === '==' || operator === '!=') {
+      becomeCall(node, EQUALS, [text(operator), node.left as Node, node.right as Node])
+    }
+  }
+}
+
+function becomeCall(node: Node, name: string, args: Node[]): void {
+  Object.assign(node, { type: 'CallExpression', callee: identifier(name), args })
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === 'object' && value !== null && typeof (value as Partial<Node>).type === 'string'
+}
+
+const identifier = (value: string): Node => ({ type: 'Identifier', value })
+const integer = (value: number): Node => ({ type: 'IntegerLiteral', value })
+const text = (value: string): Node => ({ type: 'StringLiteral', value })
+const set = (name: string, value: Node): Node => ({
+  type: 'Set',
+  assignee: identifier(name),
+  value,
+  body: [],
+})
+const unless = (name: string, body: Node[]): Node => ({
+  type: 'If',
+  test: {
+    type: 'UnaryExpression',
+    operator: { type: 'UnaryOperator', value: 'not' },
+    argument: identifier(name),
+  },
+  body,
+  alternate: [],
+})

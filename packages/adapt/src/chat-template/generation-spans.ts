@@ -1,0 +1,73 @@
+import { DataError } from '../errors.js'
+import type { ChatTemplate } from './compile-chat-template.js'
+import type { Conversation, Render, Span } from './render-chat.js'
+
+/** Private-use characters of Unicode, of which two that a text lacks mark the ends of blocks. */
+const FIRST_MARK = 0xe000
+const LAST_MARK = 0xf8ff
+
+/**
+ * What stands in blocks `{% generation %}`, without the blocks of messages below `numPromptMessages`.
+ *
+ * @param text  The whole conversation as the template renders it.
+ * @throws {DataError} CHAT_TEMPLATE_MASK when a block changes the text, for example by a filter around it.
+ */
+export function generationSpans(
+  template: ChatTemplate,
+  { messages, numPromptMessages = 0 }: Conversation,
+  text: string,
+  render: Render,
+): Span[] {
+  const spans = markedSpans(template, text, (marks) => render(messages, false, marks))
+  const prompt = messages.slice(0, numPromptMessages)
+  if (!prompt.some(({ role }) => role === 'assistant')) {
+    return spans
+  }
+  const numInPrompt = markedSpans(template, render(prompt, false), (marks) =>
+    render(prompt, false, marks),
+  ).length
+  return spans.slice(numInPrompt)
+}
+
+/** The blocks in order, empty ones included; a block inside another one belongs to it. */
+function markedSpans(
+  template: ChatTemplate,
+  text: string,
+  render: (marks: readonly [string, string]) => string,
+): Span[] {
+  const fail = (problem: string): never => {
+    const said = `${template.where}: ${problem}; the tags have to stand around text that is written as it is`
+    throw new DataError('CHAT_TEMPLATE_MASK', said, { where: template.where })
+  }
+  const marks = freeMarks(text)
+  if (marks === undefined)
+    return fail('the text holds every private-use character, so that none can mark a block')
+  const marked = render(marks)
+  const spans: Span[] = []
+  let depth = 0
+  let start = 0
+  let length = 0
+  const pieces = marked.split(new RegExp(`([${marks.join('')}])`, 'u'))
+  for (const piece of pieces) {
+    if (piece === marks[0]) {
+      if (depth++ === 0) start = length
+    } else if (piece === marks[1]) {
+      if (--depth === 0) spans.push([start, length])
+      if (depth < 0) fail('a block {% generation %} ends before it starts')
+    } else {
+      length += piece.length
+    }
+  }
+  const unmarked = pieces.filter((piece) => piece !== marks[0] && piece !== marks[1]).join('')
+  if (depth !== 0 || unmarked !== text) fail('the text changes where a block {% generation %} is marked')
+  return spans
+}
+
+function freeMarks(text: string): readonly [string, string] | undefined {
+  const free: string[] = []
+  for (let code = FIRST_MARK; code <= LAST_MARK && free.length < 2; code++) {
+    const mark = String.fromCharCode(code)
+    if (!text.includes(mark)) free.push(mark)
+  }
+  return free.length === 2 ? [free[0]!, free[1]!] : undefined
+}

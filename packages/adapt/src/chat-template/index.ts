@@ -1,0 +1,5 @@
+export { type ChatTemplate, compileChatTemplate } from './compile-chat-template.js'
+export { findChatTemplate, type TemplatePlaces, type TemplateSource } from './find-chat-template.js'
+export { type Conversation, type RenderedChat, renderChat, renderPrompt, type Span } from './render-chat.js'
+export type { SpecialTokens } from './render-template.js'
+export { SHIPPED_TEMPLATES } from './shipped-templates.js'

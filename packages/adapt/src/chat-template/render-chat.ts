@@ -1,0 +1,67 @@
+import type { ChatContent, ChatMessage } from '../dataset/index.js'
+import type { ChatTemplate } from './compile-chat-template.js'
+import { generationSpans } from './generation-spans.js'
+import { prefixSpans, spansAfterPrompt } from './prefix-spans.js'
+import { renderTemplate, type SpecialTokens } from './render-template.js'
+
+/** A conversation for a template. */
+export type Conversation = Pick<ChatContent, 'messages' | 'numPromptMessages' | 'tools'>
+
+/** Part of a text, from `start` up to `end`, in UTF-16 units. */
+export type Span = readonly [start: number, end: number]
+
+/** Renders some messages of one conversation. */
+export type Render = (
+  messages: readonly ChatMessage[],
+  addGenerationPrompt: boolean,
+  marks?: readonly [start: string, end: string],
+) => string
+
+export interface RenderedChat {
+  readonly text: string
+  /** Parts of the text that are trained, in order, apart from each other, none empty. */
+  readonly trained: readonly Span[]
+}
+
+/**
+ * Renders a conversation and says which part of the text is trained. With `assistantOnly` that is what stands in
+ * blocks `{% generation %}` where the template has them, else what each message of the assistant adds; without, all
+ * of the text. Messages below `numPromptMessages` are never trained.
+ *
+ * @throws {DataError} CHAT_TEMPLATE_MASK when the template does not show what belongs to a message;
+ * CHAT_TEMPLATE_REFUSED, CHAT_TEMPLATE_FAILED, CHAT_TEMPLATE_OUTPUT as `renderTemplate`.
+ */
+export function renderChat(
+  template: ChatTemplate,
+  conversation: Conversation,
+  specialTokens: SpecialTokens,
+  { assistantOnly }: { readonly assistantOnly: boolean },
+): RenderedChat {
+  const { messages, tools } = conversation
+  const render: Render = (some, addGenerationPrompt, marks = ['', '']) =>
+    renderTemplate(template, { messages: some, tools, addGenerationPrompt, marks }, specialTokens)
+  const text = render(messages, false)
+  const find = !assistantOnly ? spansAfterPrompt : template.marksGeneration ? generationSpans : prefixSpans
+  return { text, trained: joined(find(template, conversation, text, render)) }
+}
+
+/** Renders a conversation with the beginning of the assistant's next message, for generation. */
+export function renderPrompt(
+  template: ChatTemplate,
+  { messages, tools }: Conversation,
+  specialTokens: SpecialTokens,
+): string {
+  return renderTemplate(template, { messages, tools, addGenerationPrompt: true }, specialTokens)
+}
+
+/** The spans without empty ones; those that touch become one. */
+function joined(spans: readonly Span[]): Span[] {
+  const result: Span[] = []
+  for (const [start, end] of spans) {
+    const last = result.at(-1)
+    if (start === end) continue
+    if (last !== undefined && start <= last[1]) result[result.length - 1] = [last[0], Math.max(end, last[1])]
+    else result.push([start, end])
+  }
+  return result
+}

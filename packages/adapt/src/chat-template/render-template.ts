@@ -1,0 +1,71 @@
+import { Environment, Interpreter } from '@huggingface/jinja'
+import { type ChatMessage, printable } from '../dataset/index.js'
+import { AdaptError, DataError } from '../errors.js'
+import { type ChatTemplate, GENERATION_END, GENERATION_START, reasonOf } from './compile-chat-template.js'
+import { TEMPLATE_FUNCTIONS, TemplateRefusal } from './template-functions.js'
+
+/** Longest text that one rendering may have, in UTF-16 units. */
+export const MAX_RENDERED_LENGTH = 64 * 1024 * 1024
+
+/** Names and texts of the special tokens that a tokenizer has: bos_token, eos_token, pad_token, unk_token ... */
+export type SpecialTokens = Readonly<Record<string, string | undefined>>
+
+export interface TemplateInput {
+  readonly messages: readonly ChatMessage[]
+  readonly tools?: readonly unknown[] | undefined
+  readonly addGenerationPrompt: boolean
+  /** What stands at the ends of blocks `{% generation %}`; default: nothing. */
+  readonly marks?: readonly [start: string, end: string]
+}
+
+/**
+ * Renders a template with the variables that transformers gives it.
+ *
+ * @throws {DataError} CHAT_TEMPLATE_REFUSED where the template raises an exception, CHAT_TEMPLATE_FAILED where it
+ * does what it cannot do, CHAT_TEMPLATE_OUTPUT above `MAX_RENDERED_LENGTH`.
+ */
+export function renderTemplate(
+  template: ChatTemplate,
+  { messages, tools, addGenerationPrompt, marks = ['', ''] }: TemplateInput,
+  specialTokens: SpecialTokens,
+): string {
+  const variables: Record<string, unknown> = {
+    ...specialTokens,
+    ...TEMPLATE_FUNCTIONS,
+    messages,
+    tools: tools ?? null,
+    documents: null,
+    add_generation_prompt: addGenerationPrompt,
+    [GENERATION_START]: marks[0],
+    [GENERATION_END]: marks[1],
+  }
+  let text: string
+  try {
+    const environment = new Environment()
+    for (const [name, value] of Object.entries(variables)) {
+      if (value !== undefined) environment.set(name, value)
+    }
+    text = String(new Interpreter(environment).run(template.program).value)
+  } catch (error) {
+    throw renderError(template.where, error)
+  }
+  if (text.length > MAX_RENDERED_LENGTH) throw tooLong(template.where)
+  return text
+}
+
+function renderError(where: string, error: unknown): AdaptError {
+  if (error instanceof AdaptError) return error
+  const options = { cause: error }
+  if (error instanceof TemplateRefusal) {
+    const said = `${where}: the template refuses this conversation: ${printable(error.message)}`
+    return new DataError('CHAT_TEMPLATE_REFUSED', said, { where }, options)
+  }
+  if (error instanceof RangeError && /string length/i.test(error.message)) return tooLong(where)
+  const said = `${where}: the template cannot be rendered for this conversation: ${reasonOf(error)}`
+  return new DataError('CHAT_TEMPLATE_FAILED', said, { where }, options)
+}
+
+function tooLong(where: string): DataError {
+  const said = `${where}: the template renders more than ${MAX_RENDERED_LENGTH} characters for this conversation`
+  return new DataError('CHAT_TEMPLATE_OUTPUT', said, { where })
+}

@@ -1,8 +1,14 @@
-import { type Mixing, mixingWarnings, planMixing } from '../batch/index.js'
-import { dataSources, loadConfig, resolveCacheDir } from '../config/index.js'
+import { holdOut, type Mixing, mixingWarnings, planMixing } from '../batch/index.js'
+import { chatOptions, dataSources, loadConfig, resolveCacheDir } from '../config/index.js'
 import { printable, resolveSources } from '../dataset/index.js'
 import { fetchModel } from '../hub/index.js'
-import { loadTokenizer, noteLines, openTokenCache, type TokenDataset } from '../tokenize/index.js'
+import {
+  loadTokenizer,
+  noteLines,
+  openTokenCache,
+  type TokenDataset,
+  truncationLines,
+} from '../tokenize/index.js'
 import type { CliIo } from './cli-io.js'
 import { BRACKETS, GREEN, renderSample } from './render-sample.js'
 import { formatCount, renderTable } from './render-table.js'
@@ -24,7 +30,7 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
     content: 'tokenizer',
     onLine: (line) => io.stderr.write(`${line}\n`),
   })
-  const tokenizer = loadTokenizer(tokenizerFolder)
+  const tokenizer = loadTokenizer(tokenizerFolder, chatOptions(config, baseDir))
   const showsProgress = io.stderr.isTTY === true
   const dataset = await openTokenCache({
     files: await resolveSources(dataSources(config.data.train), baseDir),
@@ -51,12 +57,16 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
     }
     const { mixing } = config.data
     const plan = planMixing(dataset, mixing)
-    for (const warning of [...noteLines(dataset.notes), ...mixingWarnings(plan)]) {
+    const notes = [...noteLines(dataset.notes), ...truncationLines(dataset)]
+    for (const warning of [...notes, ...mixingWarnings(plan)]) {
       io.stderr.write(`warning: ${warning}\n`)
     }
     io.stdout.write(`${renderSources(dataset)}\n`)
     if (typeof mixing !== 'string') io.stdout.write(`${renderMixing(dataset, mixing)}\n`)
     io.stdout.write(renderCounts(dataset))
+    const { validation } = holdOut(dataset, config.data.val_set_size, config.training.seed)
+    if (validation)
+      io.stdout.write(`documents held out (val_set_size): ${formatCount(validation.numDocuments)}\n`)
   } finally {
     dataset.close()
   }
@@ -137,6 +147,8 @@ function renderCounts(dataset: TokenDataset): string {
     ['tokens', dataset.numTokens],
     ['trained tokens', dataset.numLabels],
     ['truncated samples', dataset.numTruncated],
+    ['responses', dataset.numResponses],
+    ['responses cut off', dataset.numLostResponses],
     ['samples without trained tokens', dataset.numUnlabelled],
     ['bad records skipped', dataset.notes.badRecords.reduce((sum, { count }) => sum + count, 0)],
   ]

@@ -8,6 +8,7 @@ export {
   resolveNormalizer,
   type SignalConfig,
 } from '../method/method-config.js'
+export { chatOptions } from './chat-options.js'
 export { type ConfigIssue, invalidConfig } from './config-issue.js'
 export { dataSources, resolveCacheDir, resolveConfigPath } from './config-paths.js'
 export type { Environment } from './interpolate.js'

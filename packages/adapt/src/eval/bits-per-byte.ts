@@ -1,7 +1,14 @@
 import { IGNORED_LABEL } from '../batch/index.js'
-import type { Document } from '../dataset/index.js'
+import { type Document, printable } from '../dataset/index.js'
+import { DataError } from '../errors.js'
 import type { CausalLM } from '../model/index.js'
-import type { Tokenizer } from '../tokenize/index.js'
+import {
+  createDocumentEncoder,
+  type DocumentEncoder,
+  idOfToken,
+  isLabel,
+  type Tokenizer,
+} from '../tokenize/index.js'
 import {
   type Evaluation,
   type EvaluationOptions,
@@ -18,9 +25,11 @@ const GROUP_SIZE = 256
 /**
  * Bits per byte = nats of every token / (ln 2 x UTF-8 bytes of the raw text). The first token is predicted from
  * BOS (or EOS); a long text is cut into non-overlapping windows with one token of context, so every token counts
- * once. Of a prompt and completion the completion counts, given the prompt.
+ * once. Of a prompt and completion the completion counts, given the prompt; of a conversation the trained tokens
+ * count, and the bytes are those of the rendered text that they hold, special tokens left out.
  *
- * @throws {AdaptError} EVALUATION_CANCELLED (exit 75) when `isCancelled` said so.
+ * @throws {AdaptError} EVALUATION_CANCELLED (exit 75) when `isCancelled` said so. @throws {DataError} CHAT_REFUSED, and
+ *   what `DocumentEncoder.encode` throws, for conversations.
  */
 export async function evaluateText(
   model: CausalLM,
@@ -33,10 +42,11 @@ export async function evaluateText(
     model.config.maxPositionEmbeddings,
   )
   const sums = new Map<string, Sums>()
+  const encoder = createDocumentEncoder(tokenizer, 0)
   let numDocuments = 0
   let group: Document[] = []
   const flush = async () => {
-    const windows = (await encodeGroup(group, tokenizer, sums)).flatMap((encoded) =>
+    const windows = (await encodeGroup(group, tokenizer, encoder, sums)).flatMap((encoded) =>
       cutWindows(encoded, maxLength),
     )
     scoreWindows(model, windows, options, sums)
@@ -45,11 +55,15 @@ export async function evaluateText(
     group = []
     await new Promise(setImmediate)
   }
-  for await (const document of documents) {
-    group.push(document)
-    if (group.length === GROUP_SIZE) await flush()
+  try {
+    for await (const document of documents) {
+      group.push(document)
+      if (group.length === GROUP_SIZE) await flush()
+    }
+    if (group.length > 0) await flush()
+  } finally {
+    await encoder.close()
   }
-  if (group.length > 0) await flush()
   return toEvaluation(sums)
 }
 
@@ -57,42 +71,61 @@ export async function evaluateText(
 async function encodeGroup(
   group: readonly Document[],
   tokenizer: Tokenizer,
+  encoder: DocumentEncoder,
   sums: Map<string, Sums>,
 ): Promise<Window[]> {
-  const texts = group.filter(({ content }) => content.kind === 'text')
-  const pairs = group.filter(({ content }) => content.kind === 'completion')
-  const ids = await tokenizer.encodeBatch(
-    texts.map(({ content }) => (content.kind === 'text' ? content.text : '')),
+  const texts = group.flatMap(({ source, content }) =>
+    content.kind === 'text' ? [{ source, prompt: '', completion: content.text }] : [],
   )
-  const encodedPairs = await tokenizer.encodeCompletions(
-    pairs.map(({ content }) => (content.kind === 'completion' ? content : { prompt: '', completion: '' })),
+  const pairs = group.flatMap(({ source, content }) =>
+    content.kind === 'completion' ? [{ source, ...content }] : [],
   )
-  const window = (document: Document, tokens: Int32Array, numPrompt: number, text: string): Window => {
-    const part = sumsOf(document.source, sums)
-    part.bytes += Buffer.byteLength(text, 'utf8')
-    part.documents += 1
+  const chats = group.filter(({ content }) => content.kind === 'chat')
+  const ids = await tokenizer.encodeBatch(texts.map(({ completion }) => completion))
+  const encodedPairs = await tokenizer.encodeCompletions(pairs)
+  const window = (source: string, text: string, tokens: Int32Array, numPrompt: number): Window => {
+    count(sums, source, Buffer.byteLength(text, 'utf8'))
     const labels = tokens.slice()
     labels.fill(IGNORED_LABEL, 0, numPrompt)
-    return {
-      source: document.source,
-      tokens: Int32Array.from([tokenizer.startId, ...tokens.subarray(0, -1)]),
-      labels,
-    }
+    return { source, tokens: Int32Array.from([tokenizer.startId, ...tokens.subarray(0, -1)]), labels }
   }
   return [
-    ...texts.map((document, i) =>
-      window(document, ids[i]!, 0, document.content.kind === 'text' ? document.content.text : ''),
+    ...texts.map(({ source, completion }, i) => window(source, completion, ids[i]!, 0)),
+    ...pairs.map(({ source, completion }, i) =>
+      window(source, completion, encodedPairs[i]!.tokens, encodedPairs[i]!.numPromptTokens),
     ),
-    ...pairs.map((document, i) => {
-      const { tokens, numPromptTokens } = encodedPairs[i]!
-      return window(
-        document,
-        tokens,
-        numPromptTokens,
-        document.content.kind === 'completion' ? document.content.completion : '',
-      )
-    }),
+    ...(chats.length === 0 ? [] : await encodeChats(chats, encoder, sums)),
   ]
+}
+
+/** Conversations; the first token of one is its only context. */
+async function encodeChats(
+  chats: readonly Document[],
+  encoder: DocumentEncoder,
+  sums: Map<string, Sums>,
+): Promise<Window[]> {
+  const { tokens, lengths, trainedBytes, refused } = await encoder.encode(chats.map(({ content }) => content))
+  for (const { document, code, problem } of refused) {
+    const { path, line } = chats[document]!
+    throw new DataError(code, `${printable(path)}:${line}: ${problem}`, { file: path, line })
+  }
+  let at = 0
+  return chats.map(({ source }, i) => {
+    const marked = tokens.subarray(at, at + lengths[i]!)
+    at += lengths[i]!
+    count(sums, source, trainedBytes[i]!)
+    return {
+      source,
+      tokens: marked.map(idOfToken).slice(0, -1),
+      labels: marked.map((token) => (isLabel(token) ? token : IGNORED_LABEL)).slice(1),
+    }
+  })
+}
+
+function count(sums: Map<string, Sums>, source: string, numBytes: number): void {
+  const part = sumsOf(source, sums)
+  part.bytes += numBytes
+  part.documents += 1
 }
 
 function cutWindows({ source, tokens, labels }: Window, maxLength: number): Window[] {

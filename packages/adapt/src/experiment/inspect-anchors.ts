@@ -1,7 +1,7 @@
 /** V anchors, N training samples, K tasks, D width. */
 import { cat, mean, noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch, createPermutation } from '../batch/index.js'
-import { dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
+import { chatOptions, dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
 import { contentText } from '../contamination/index.js'
 import { type Document, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
@@ -91,7 +91,7 @@ export async function inspectAnchors(request: AnchorInspectionRequest): Promise<
   if (config.anchors.length === 0)
     throw new ConfigError('NO_ANCHORS', 'anchors: expected at least one entry to look at, received none')
   await fetchModels(config, baseDir, { onLine: onProgress })
-  const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer))
+  const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer), chatOptions(config, baseDir))
   const padId = tokenizer.padId ?? tokenizer.eosId
   const anchors = await prepareAnchors(config, baseDir, tokenizer, padId)
   const train = await openTokenCache({

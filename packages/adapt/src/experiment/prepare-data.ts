@@ -7,7 +7,7 @@ import {
   type RowCursor,
   type RowStream,
 } from '../batch/index.js'
-import { dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
+import { chatOptions, dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
 import type { AnchorOverlap } from '../contamination/index.js'
 import { type ResolvedFile, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
@@ -18,6 +18,7 @@ import {
   openTokenCache,
   type TokenDataset,
   type Tokenizer,
+  truncationLines,
 } from '../tokenize/index.js'
 import { checkAnchorOverlap } from './check-anchor-overlap.js'
 import { fetchModels } from './fetch-models.js'
@@ -66,7 +67,7 @@ export async function prepareData(
 ): Promise<PreparedData> {
   const { data, training } = config
   await fetchModels(config, baseDir, { onLine, checkStop })
-  const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer))
+  const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer), chatOptions(config, baseDir))
   const padId = tokenizer.padId ?? tokenizer.eosId
   if (needsAnchors && config.anchors.length === 0) {
     throw new ConfigError(
@@ -126,7 +127,11 @@ export async function prepareData(
     },
     ...(anchorOverlap ? { anchorOverlap } : {}),
     evaluationFiles,
-    warnings: [...noteLines(train.notes), ...mixingWarnings(planMixing(train, data.mixing))],
+    warnings: [
+      ...noteLines(train.notes),
+      ...truncationLines(whole),
+      ...mixingWarnings(planMixing(train, data.mixing)),
+    ],
   }
 }
 

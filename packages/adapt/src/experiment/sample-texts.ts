@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { holdOut } from '../batch/index.js'
-import { dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
+import { chatOptions, dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
 import { type Document, readDocuments, resolveSources } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
 import { resolveModelPath } from '../hub/index.js'
@@ -44,7 +44,7 @@ export async function findSampleTexts(
 ): Promise<SampleTexts> {
   const texts = new Map<number, string>()
   try {
-    const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer))
+    const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer), chatOptions(config, baseDir))
     const read = async (index: number, sample: TokenizedSample): Promise<void> => {
       const expected = wanted.get(index)!
       if (sample.id !== expected.id || sample.tokens.length !== expected.tokens) return

@@ -1,4 +1,5 @@
 import { printable } from '../dataset/index.js'
+import type { TokenDataset } from './token-dataset.js'
 
 /** Records of one file that were skipped within `maxBadRecords`. */
 export interface BadRecords {
@@ -34,6 +35,30 @@ export function noteLines({ badRecords, unverifiedFiles }: DataNotes): readonly 
   ]
   const rest = lines.length - MAX_LINES
   return rest > 0 ? [...lines.slice(0, MAX_LINES), `and ${rest} more notes of this kind`] : lines
+}
+
+/** What was cut off at `max_length` and is not trained, as lines. */
+export function truncationLines({
+  numResponses,
+  numLostResponses,
+  numUnlabelled,
+  numSamples,
+}: Pick<
+  TokenDataset,
+  'numResponses' | 'numLostResponses' | 'numUnlabelled' | 'numSamples'
+>): readonly string[] {
+  const count = (part: number, whole: number) =>
+    `${part} of ${whole} (${((100 * part) / Math.max(1, whole)).toFixed(1)} %)`
+  const lines: string[] = []
+  if (numLostResponses > 0) {
+    lines.push(
+      `${count(numLostResponses, numResponses)} responses lie beyond data.max_length and are not trained`,
+    )
+  }
+  if (numUnlabelled > 0) {
+    lines.push(`${count(numUnlabelled, numSamples)} samples have no trained token`)
+  }
+  return lines
 }
 
 /** Collects notes while files are read. */

@@ -1,5 +1,6 @@
-import type { Document, DocumentContent } from '../dataset/index.js'
-import type { EncodedDocuments } from './encode-documents.js'
+import { type Document, type DocumentContent, printable } from '../dataset/index.js'
+import { DataError, HostileFileError } from '../errors.js'
+import type { EncodedDocuments, RefusedDocument } from './encode-documents.js'
 
 const CHUNK_DOCUMENTS = 256
 // A tokenised chunk takes some 100 bytes a token until its ids are copied out.
@@ -12,8 +13,10 @@ export interface EncodeInOrderOptions {
   readonly encode: (contents: readonly DocumentContent[]) => Promise<EncodedDocuments>
   /** Chunks under way at most, which bounds memory. */
   readonly maxPending: number
-  /** Receives every document in reading order. `tokens` may be kept, not changed. */
+  /** Receives every document that has tokens in reading order. `tokens` may be kept, not changed. */
   readonly onDocument: (document: Document, tokens: Int32Array) => void
+  /** Receives, in the same order, the chats that cannot be rendered. Default: throws. */
+  readonly onRefused?: (document: Document, error: DataError) => void
 }
 
 interface Pending {
@@ -24,7 +27,7 @@ interface Pending {
 /** Encodes documents in chunks, several at a time, and hands them on in their order: workers cannot change it. */
 export async function encodeInOrder(
   documents: Iterable<Document> | AsyncIterable<Document>,
-  { encode, maxPending, onDocument }: EncodeInOrderOptions,
+  { encode, maxPending, onDocument, onRefused = raise }: EncodeInOrderOptions,
 ): Promise<void> {
   const queue: Pending[] = []
   let chunk: Document[] = []
@@ -39,10 +42,15 @@ export async function encodeInOrder(
   }
   const finish = async (): Promise<void> => {
     const { documents: done, encoded } = queue.shift()!
-    const { tokens, lengths } = await encoded
+    const { tokens, lengths, refused } = await encoded.catch((error: unknown) => {
+      throw placed(error, done)
+    })
+    const problems = new Map(refused.map((one) => [one.document, one]))
     let at = 0
     for (const [i, document] of done.entries()) {
-      onDocument(document, tokens.subarray(at, at + lengths[i]!))
+      const problem = problems.get(i)
+      if (problem === undefined) onDocument(document, tokens.subarray(at, at + lengths[i]!))
+      else onRefused(document, refusal(document, problem))
       at += lengths[i]!
     }
   }
@@ -62,6 +70,23 @@ export async function encodeInOrder(
   while (queue.length > 0) {
     await finish()
   }
+}
+
+/** An error that names a document of the chunk, with its place. */
+function placed(error: unknown, documents: readonly Document[]): unknown {
+  if (!(error instanceof HostileFileError)) return error
+  const document = documents[error.context.document as number]
+  if (document === undefined) return error
+  const message = `${printable(document.path)}:${document.line}: ${error.message}`
+  return new HostileFileError(error.code, message, {}, { cause: error })
+}
+
+function refusal({ path, line, byteOffset }: Document, { code, problem }: RefusedDocument): DataError {
+  return new DataError(code, `${printable(path)}:${line}: ${problem}`, { file: path, line, byteOffset })
+}
+
+function raise(_: Document, error: DataError): never {
+  throw error
 }
 
 function charactersOf(content: DocumentContent): number {

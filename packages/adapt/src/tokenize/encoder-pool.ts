@@ -1,9 +1,19 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { type DocumentContent, printable } from '../dataset/index.js'
-import { ResourceError } from '../errors.js'
+import { ConfigError, HostileFileError, ResourceError } from '../errors.js'
+import type { ChatSettings } from './chat-settings.js'
 import type { EncodedDocuments } from './encode-documents.js'
 import type { Tokenizer } from './tokenizer.js'
+
+/** What a thread is started with. */
+export interface WorkerData {
+  readonly folder: string
+  readonly hash: string
+  readonly chat: ChatSettings
+  /** Shared: a count that is odd while a conversation is rendered, and its place in the chunk. */
+  readonly watch: Int32Array
+}
 
 /** What the main thread sends to a worker. */
 export interface EncodeRequest {
@@ -14,15 +24,35 @@ export interface EncodeRequest {
 /** What a worker sends back. */
 export type EncodeReply =
   | { readonly chunk: number; readonly encoded: EncodedDocuments }
-  | { readonly chunk: number; readonly failure: string }
+  | { readonly chunk: number; readonly failure: EncodeFailure }
 
+/** An error of a worker; `known` when it is one of errors.ts. */
+export interface EncodeFailure {
+  readonly message: string
+  readonly known?: {
+    readonly name: string
+    readonly code: string
+    readonly context: Readonly<Record<string, unknown>>
+  }
+}
+
+/** Threads that tokenise. */
 export interface EncoderPool {
   encode(contents: readonly DocumentContent[]): Promise<EncodedDocuments>
   /** Lets the threads finish what they do and ends them. */
   close(): Promise<void>
 }
 
+/** Limits of what one chat template may take. */
+export interface RenderBudget {
+  /** For one conversation; a usual one takes less than a millisecond. */
+  readonly renderMs: number
+  /** Heap of a thread; below what one list may take, because a list beyond that ends the whole process. */
+  readonly heapMb: number
+}
+
 const YOUNG_GENERATION_MB = 3
+const RENDER_BUDGET: RenderBudget = { renderMs: 20_000, heapMb: 768 }
 
 interface Waiting {
   readonly resolve: (encoded: EncodedDocuments) => void
@@ -30,11 +60,18 @@ interface Waiting {
 }
 
 /**
- * Threads that tokenise; each loads the tokenizer from its folder. Chunks go to the threads in turn.
- * A promise rejects with ResourceError TOKENIZER_THREAD_FAILED when its thread fails.
+ * Threads that tokenise; each loads the tokenizer from its folder. Chunks go to the threads in turn. A thread that
+ * renders one conversation for longer than the budget is ended.
+ *
+ * A promise rejects with ResourceError TOKENIZER_THREAD_FAILED when its thread fails, HostileFileError TEMPLATE_BUDGET
+ * when a chat template takes too long or too much memory, ConfigError for a template that is wrong.
  */
-export function createEncoderPool(tokenizer: Tokenizer, numWorkers: number): EncoderPool {
-  const members = Array.from({ length: numWorkers }, () => startMember(tokenizer))
+export function createEncoderPool(
+  tokenizer: Tokenizer,
+  numWorkers: number,
+  budget: RenderBudget = RENDER_BUDGET,
+): EncoderPool {
+  const members = Array.from({ length: numWorkers }, () => startMember(tokenizer, budget))
   let chunk = 0
   return {
     encode(contents) {
@@ -48,39 +85,59 @@ export function createEncoderPool(tokenizer: Tokenizer, numWorkers: number): Enc
   }
 }
 
-function startMember({ folder, hash }: Tokenizer) {
+function startMember({ folder, hash, chat }: Tokenizer, budget: RenderBudget) {
+  const watch = new Int32Array(new SharedArrayBuffer(8))
+  const workerData: WorkerData = { folder, hash, chat, watch }
   const worker = new Worker(new URL('./tokenize-worker.js', import.meta.url), {
-    workerData: { folder, hash },
-    // What the tokenizer holds for an encoding, some hundred bytes a token, is freed with a small object that the
-    // collector does not know to be heavy. A small nursery makes it look often.
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    workerData,
+    resourceLimits: {
+      // What the tokenizer holds for an encoding, some hundred bytes a token, is freed with a small object that the
+      // collector does not know to be heavy. A small nursery makes it look often.
+      maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+      maxOldGenerationSizeMb: budget.heapMb,
+    },
   })
   const waiting = new Map<number, Waiting>()
   let failure: Error | undefined
   let hasExited = false
-  const fail = (message: string, cause?: unknown): void => {
-    const text = `a tokenising thread failed: ${printable(message)}`
-    failure ??= new ResourceError('TOKENIZER_THREAD_FAILED', text, {}, { cause })
+  const fail = (error: Error): void => {
+    failure ??= error
     for (const one of waiting.values()) {
       one.reject(failure)
     }
     waiting.clear()
   }
+  const isRendering = (): boolean => Atomics.load(watch, 0) % 2 === 1
+  const overBudget = (what: string): HostileFileError => {
+    const where = chat.template === undefined ? 'the chat template' : printable(chat.template.where)
+    const said = `${where}: rendering one conversation ${what}; is there an endless loop? Set data.chat_template`
+    return new HostileFileError('TEMPLATE_BUDGET', said, { document: watch[1]! })
+  }
+  const stopWatching = watchRenders(watch, budget.renderMs, () => {
+    fail(overBudget(`took more than ${budget.renderMs / 1000} s`))
+    void worker.terminate()
+  })
   worker.on('message', (reply: EncodeReply) => {
     const one = waiting.get(reply.chunk)
     waiting.delete(reply.chunk)
     if ('encoded' in reply) {
       one?.resolve(reply.encoded)
     } else {
-      one?.reject(
-        new ResourceError('TOKENIZER_THREAD_FAILED', `tokenising failed: ${printable(reply.failure)}`),
-      )
+      one?.reject(asError(reply.failure))
     }
   })
-  worker.on('error', (error) => fail(error.message, error))
+  worker.on('error', (error) => {
+    const isMemory = (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY'
+    fail(
+      isMemory && isRendering()
+        ? overBudget(`took more than ${budget.heapMb} MB`)
+        : threadFailed(error.message, error),
+    )
+  })
   worker.on('exit', (code) => {
     hasExited = true
-    fail(`it ended with code ${code}`)
+    stopWatching()
+    fail(threadFailed(`it ended with code ${code}`))
   })
   return {
     send(request: EncodeRequest, one: Waiting): void {
@@ -98,4 +155,33 @@ function startMember({ folder, hash }: Tokenizer) {
       }
     },
   }
+}
+
+/** Calls `onStuck` once when one render lasts longer than `renderMs`. */
+function watchRenders(watch: Int32Array, renderMs: number, onStuck: () => void): () => void {
+  let seen = 0
+  let since = performance.now()
+  const timer = setInterval(() => {
+    const count = Atomics.load(watch, 0)
+    if (count % 2 === 0 || count !== seen) {
+      seen = count
+      since = performance.now()
+    } else if (performance.now() - since > renderMs) {
+      clearInterval(timer)
+      onStuck()
+    }
+  }, renderMs / 20)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+function asError({ message, known }: EncodeFailure): Error {
+  if (known?.name === 'ConfigError') return new ConfigError(known.code, message, known.context)
+  if (known?.name === 'HostileFileError') return new HostileFileError(known.code, message, known.context)
+  return new ResourceError('TOKENIZER_THREAD_FAILED', `tokenising failed: ${printable(message)}`)
+}
+
+function threadFailed(message: string, cause?: unknown): ResourceError {
+  const text = `a tokenising thread failed: ${printable(message)}`
+  return new ResourceError('TOKENIZER_THREAD_FAILED', text, {}, { cause })
 }

@@ -42,6 +42,8 @@ export class SampleWriter {
   #numLabels = 0
   #numDocuments = 0
   #numTruncated = 0
+  #numChats = 0
+  #numResponses = 0
   #numLostResponses = 0
   #numUnlabelled = 0
   #numIdBytes = 0
@@ -89,10 +91,12 @@ export class SampleWriter {
       markContext(part, 0, 1)
       this.#emit(part, { ...base, piece: isSplit ? piece + 1 : 0 })
     }
-    if (!isSplit && tokens.length > this.#maxLength) {
-      this.#numTruncated += 1
-      this.#numLostResponses += labelRuns(tokens).filter((start) => start >= this.#maxLength).length
-    }
+    if (document.content.kind === 'text') return
+    const runs = labelRuns(tokens)
+    this.#numChats += document.content.kind === 'chat' ? 1 : 0
+    this.#numResponses += runs.length
+    this.#numTruncated += tokens.length > this.#maxLength ? 1 : 0
+    this.#numLostResponses += runs.filter((start) => start >= this.#maxLength).length
   }
 
   /** Facts about everything added so far. */
@@ -103,6 +107,8 @@ export class SampleWriter {
       numLabels: this.#numLabels,
       numDocuments: this.#numDocuments,
       numTruncated: this.#numTruncated,
+      numChats: this.#numChats,
+      numResponses: this.#numResponses,
       numLostResponses: this.#numLostResponses,
       numUnlabelled: this.#numUnlabelled,
       vocabSize,

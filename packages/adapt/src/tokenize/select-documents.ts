@@ -22,6 +22,8 @@ class SelectedDataset implements TokenDataset {
   readonly numLabels: number
   readonly numDocuments: number
   readonly numTruncated: number
+  readonly numChats: number
+  readonly numResponses: number
   readonly numLostResponses: number
   readonly numUnlabelled: number
   readonly fingerprint: string
@@ -50,8 +52,10 @@ class SelectedDataset implements TokenDataset {
     this.numLabels = numLabels
     this.numUnlabelled = numUnlabelled
     this.numDocuments = documents.size
-    // Which samples lost tokens is not kept.
+    // Which samples lost tokens, and how many responses they have, is not kept.
     this.numTruncated = whole.numTruncated
+    this.numChats = whole.numChats
+    this.numResponses = whole.numResponses
     this.numLostResponses = whole.numLostResponses
     this.fingerprint = whole.fingerprint
     this.sources = [...this.#sourceOf.keys()].map((source) => whole.sources[source]!)

@@ -27,6 +27,8 @@ export class StoredDataset implements TokenDataset {
   readonly numDocuments: number
   readonly numTruncated: number
   readonly numUnlabelled: number
+  readonly numChats: number
+  readonly numResponses: number
   readonly numLostResponses: number
   readonly fingerprint: string
   readonly sources: readonly string[]
@@ -50,6 +52,8 @@ export class StoredDataset implements TokenDataset {
     this.numDocuments = facts.numDocuments
     this.numTruncated = facts.numTruncated
     this.numUnlabelled = facts.numUnlabelled
+    this.numChats = facts.numChats
+    this.numResponses = facts.numResponses
     this.numLostResponses = facts.numLostResponses
     this.fingerprint = fingerprint
     this.sources = facts.sources

@@ -7,9 +7,8 @@ import { syncPath } from '../dataset/sync-path.js'
 import { AdaptError, ConfigError, DataError, ResourceError } from '../errors.js'
 import { createCacheFiles, openCacheFiles } from './cache-files.js'
 import { NoteTaker } from './data-notes.js'
-import { encodeDocuments } from './encode-documents.js'
+import { createDocumentEncoder } from './document-encoder.js'
 import { encodeInOrder } from './encode-in-order.js'
-import { createEncoderPool } from './encoder-pool.js'
 import { assertMaxLength, SampleWriter } from './sample-writer.js'
 import type { TokenDataset } from './token-dataset.js'
 import type { Tokenizer } from './tokenizer.js'
@@ -67,7 +66,7 @@ export async function openTokenCache(options: TokenCacheOptions): Promise<TokenD
   const folder = path.join(cacheDir, key)
   const existing = openCacheFiles(folder, key, weights)
   if (existing !== undefined) {
-    return requireLabels(existing)
+    return await requireLabels(existing, options.tokenizer)
   }
   const temporary = `${folder}.tmp-${os.hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`
   makeFolder(temporary, cacheDir)
@@ -90,7 +89,7 @@ export async function openTokenCache(options: TokenCacheOptions): Promise<TokenD
   if (built === undefined) {
     throw new ResourceError('CACHE_WRITE_FAILED', `${printable(folder)}: the token cache cannot be read back`)
   }
-  return requireLabels(built)
+  return await requireLabels(built, options.tokenizer)
 }
 
 /** Weights of data entries by file name. A sample knows its file, not its entry. */
@@ -117,18 +116,19 @@ function makeFolder(folder: string, cacheDir: string): void {
   }
 }
 
-/** @throws {DataError} ZERO_TRAINED_TOKENS */
-function requireLabels(dataset: TokenDataset): TokenDataset {
-  if (dataset.numLabels === 0) {
-    const { numSamples, numTruncated } = dataset
-    dataset.close()
-    throw new DataError(
-      'ZERO_TRAINED_TOKENS',
-      `expected tokens to train on, none of ${numSamples} samples has a label (${numTruncated} were truncated); ` +
-        'are the prompts longer than max_length?',
-    )
-  }
-  return dataset
+/** @throws {DataError} ZERO_TRAINED_TOKENS, with the start of a conversation as the model would see it. */
+async function requireLabels(dataset: TokenDataset, tokenizer: Tokenizer): Promise<TokenDataset> {
+  if (dataset.numLabels > 0) return dataset
+  const { numSamples, numTruncated, numChats } = dataset
+  const start = numChats > 0 ? await tokenizer.decode(dataset.sample(0).tokens.subarray(0, 100)) : ''
+  dataset.close()
+  const counted = `none of ${numSamples} samples has a label (${numTruncated} were truncated)`
+  const advice =
+    numChats === 0
+      ? 'are the prompts longer than max_length?'
+      : `${tokenizer.chat.template?.where} marks no message of the assistant within max_length; the first conversation ` +
+        `begins "${printable(start, 300)}"`
+  throw new DataError('ZERO_TRAINED_TOKENS', `expected tokens to train on, ${counted}: ${advice}`)
 }
 
 async function cacheKey(options: TokenCacheOptions): Promise<string> {
@@ -145,6 +145,7 @@ async function cacheKey(options: TokenCacheOptions): Promise<string> {
       textField ?? null,
     ]),
     tokenizer: options.tokenizer.hash,
+    chat: options.tokenizer.chat.hash,
     maxLength: options.maxLength,
     maxBadRecords: options.maxBadRecords ?? 0,
   }
@@ -155,20 +156,23 @@ async function buildCache(options: TokenCacheOptions, folder: string, key: strin
   const { files, tokenizer, onProgress } = options
   const numWorkers = options.numWorkers ?? defaultWorkers(files)
   const out = createCacheFiles(folder)
-  const pool = numWorkers > 0 ? createEncoderPool(tokenizer, numWorkers) : undefined
+  const encoder = createDocumentEncoder(tokenizer, numWorkers)
   try {
     const writer = new SampleWriter(options.maxLength, out)
     const fileNumbers = new Map(files.map((f, i) => [f.name, i + 1]))
     const notes = new NoteTaker()
+    const { maxBadRecords = 0 } = options
+    const counts = { numDocuments: 0, numBlankLines: 0, numBadRecords: 0 }
     const documents = readDocuments(files, {
-      maxBadRecords: options.maxBadRecords ?? 0,
+      maxBadRecords,
+      counts,
       onBadRecord: (file, error) => notes.badRecord(file, error),
       onUnverified: (file) => notes.unverified(file),
     })
     let numDocuments = 0
     await encodeInOrder(documents, {
-      encode: pool?.encode ?? ((contents) => encodeDocuments(contents, tokenizer)),
-      maxPending: 2 * Math.max(1, numWorkers),
+      encode: encoder.encode,
+      maxPending: encoder.maxPending,
       onDocument(document, tokens) {
         writer.add(document, tokens)
         numDocuments += 1
@@ -179,11 +183,17 @@ async function buildCache(options: TokenCacheOptions, folder: string, key: strin
           onProgress({ numDocuments, numTokens, byteOffset, file, fileNumber, numFiles: files.length })
         }
       },
+      // One budget for records that cannot be read and chats that cannot be rendered.
+      onRefused(document, error) {
+        if (counts.numBadRecords >= maxBadRecords) throw error
+        counts.numBadRecords += 1
+        notes.badRecord(document.path, error)
+      },
     })
     out.finish(key, { ...writer.facts(tokenizer.vocabSize), notes: notes.notes() })
   } finally {
     out.abort()
-    await pool?.close()
+    await encoder.close()
   }
 }
 

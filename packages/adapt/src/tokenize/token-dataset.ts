@@ -30,7 +30,11 @@ export interface TokenDataset {
   readonly numDocuments: number
   /** Completions and chats that lost tokens at their right end. */
   readonly numTruncated: number
-  /** Responses (runs of trained tokens) that were cut off whole. */
+  /** Conversations among the documents. */
+  readonly numChats: number
+  /** Responses (runs of trained tokens) of completions and chats, before anything is cut off. */
+  readonly numResponses: number
+  /** Those of them that were cut off whole. */
   readonly numLostResponses: number
   /** Samples without any label (a prompt that fills the whole length). They train nothing. */
   readonly numUnlabelled: number
@@ -63,6 +67,8 @@ export interface DatasetFacts {
   readonly numLabels: number
   readonly numDocuments: number
   readonly numTruncated: number
+  readonly numChats: number
+  readonly numResponses: number
   readonly numLostResponses: number
   readonly numUnlabelled: number
   readonly vocabSize: number

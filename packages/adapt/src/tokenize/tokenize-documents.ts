@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Document } from '../dataset/index.js'
 import { DataError } from '../errors.js'
-import { encodeDocuments } from './encode-documents.js'
+import { createDocumentEncoder } from './document-encoder.js'
 import { encodeInOrder } from './encode-in-order.js'
 import { SampleWriter } from './sample-writer.js'
 import { memoryStore, StoredDataset } from './stored-dataset.js'
@@ -12,7 +12,7 @@ import type { Tokenizer } from './tokenizer.js'
  * Tokenises a small set (anchors, an evaluation set) in memory; samples are the same as those of a token cache.
  * Samples without labels are allowed, all of them too: an embedding needs none.
  *
- * @throws {DataError} EMPTY_DATA without documents. @throws {ConfigError} OUT_OF_RANGE for `maxLength` < 2.
+ * @throws {DataError} EMPTY_DATA without documents; CHAT_REFUSED. What `DocumentEncoder.encode` throws. @throws {ConfigError} OUT_OF_RANGE for `maxLength` < 2.
  */
 export async function tokenizeDocuments(
   documents: Iterable<Document> | AsyncIterable<Document>,
@@ -25,11 +25,16 @@ export async function tokenizeDocuments(
     ids: (part) => parts.ids.push(part),
     records: (part) => parts.records.push(part),
   })
-  await encodeInOrder(documents, {
-    encode: (contents) => encodeDocuments(contents, tokenizer),
-    maxPending: 2,
-    onDocument: (document, tokens) => writer.add(document, tokens),
-  })
+  const encoder = createDocumentEncoder(tokenizer, 0)
+  try {
+    await encodeInOrder(documents, {
+      encode: encoder.encode,
+      maxPending: encoder.maxPending,
+      onDocument: (document, tokens) => writer.add(document, tokens),
+    })
+  } finally {
+    await encoder.close()
+  }
   const facts = writer.facts(tokenizer.vocabSize)
   if (facts.numDocuments === 0) {
     throw new DataError('EMPTY_DATA', 'expected at least one document to tokenise, received none')

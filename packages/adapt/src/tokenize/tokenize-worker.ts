@@ -1,13 +1,29 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import type { ChatContent } from '../dataset/index.js'
+import { AdaptError } from '../errors.js'
+import { createChatRenderer, type RenderedChat } from './chat-encoder.js'
 import { encodeDocuments } from './encode-documents.js'
-import type { EncodeReply, EncodeRequest } from './encoder-pool.js'
+import type { EncodeReply, EncodeRequest, WorkerData } from './encoder-pool.js'
 import { loadTokenizer } from './tokenizer.js'
 
 // A thread of `createEncoderPool`: encodes chunks until it is told to close.
-const { folder, hash } = workerData as { readonly folder: string; readonly hash: string }
-const tokenizer = loadTokenizer(folder)
+const { folder, hash, chat, watch } = workerData as WorkerData
+const tokenizer = loadTokenizer(folder, chat)
 if (tokenizer.hash !== hash) {
   throw new Error(`${folder}: the tokenizer changed while it was in use`)
+}
+let renderer: ReturnType<typeof createChatRenderer> | undefined
+
+/** Renders under the eyes of the watchdog. */
+function render(content: ChatContent, document: number): RenderedChat {
+  watch[1] = document
+  Atomics.store(watch, 0, watch[0]! + 1)
+  try {
+    renderer ??= createChatRenderer(chat)
+    return renderer(content, document)
+  } finally {
+    Atomics.store(watch, 0, watch[0]! + 1)
+  }
 }
 
 parentPort!.on('message', async (request: EncodeRequest | 'close') => {
@@ -16,11 +32,18 @@ parentPort!.on('message', async (request: EncodeRequest | 'close') => {
     return
   }
   try {
-    const encoded = await encodeDocuments(request.contents, tokenizer)
+    const encoded = await encodeDocuments(request.contents, tokenizer, render)
     const reply: EncodeReply = { chunk: request.chunk, encoded }
-    parentPort!.postMessage(reply, [encoded.tokens.buffer, encoded.lengths.buffer])
+    parentPort!.postMessage(reply, [
+      encoded.tokens.buffer,
+      encoded.lengths.buffer,
+      encoded.trainedBytes.buffer,
+    ])
   } catch (error) {
-    const reply: EncodeReply = { chunk: request.chunk, failure: (error as Error).message }
+    const { message } = error as Error
+    const known =
+      error instanceof AdaptError ? { name: error.name, code: error.code, context: error.context } : undefined
+    const reply: EncodeReply = { chunk: request.chunk, failure: { message, ...(known ? { known } : {}) } }
     parentPort!.postMessage(reply)
   }
 })

@@ -23,6 +23,8 @@ export interface TokenizerFiles {
   readonly bosToken: string | undefined
   readonly eosToken: string | undefined
   readonly padToken: string | undefined
+  /** Special tokens by their key, such as `bos_token`; what chat templates are given. */
+  readonly specialTokens: Readonly<Record<string, string>>
   /** False only when tokenizer_config.json says `add_bos_token: false`. */
   readonly addBosToken: boolean
   /** SHA-256 (hex) of tokenizer.json. */
@@ -73,6 +75,7 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
     bosToken: tokenOf('bos_token'),
     eosToken: tokenOf('eos_token'),
     padToken: tokenOf('pad_token'),
+    specialTokens: specialTokensOf([special, settings]),
     addBosToken: settings.add_bos_token !== false,
     sha256: createHash('sha256').update(bytes).digest('hex'),
   }
@@ -181,6 +184,16 @@ function checkIds(idOf: ReadonlyMap<string, number>, file: string): number {
     throw badTokenizer(file, `expected ids without large gaps, received ${idOf.size} ids up to ${highest}`)
   }
   return highest + 1
+}
+
+/** The keys `*_token` of the files that name a token; later files win. */
+function specialTokensOf(files: readonly JsonObject[]): Record<string, string> {
+  const found: Record<string, string> = {}
+  for (const [key, value] of files.flatMap((file) => Object.entries(file))) {
+    const token = contentOf(value)
+    if (/^[a-z_]+_token$/.test(key) && !key.startsWith('add_') && token !== undefined) found[key] = token
+  }
+  return found
 }
 
 /** A special token is written as text or as an object with `content`. */

@@ -3,6 +3,8 @@ import path from 'node:path'
 import { type Encoding, Tokenizer as NativeTokenizer } from 'tokenizers'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
+import { type ChatOptions, type ChatSettings, readChatSettings } from './chat-settings.js'
+import { type EncodedText, type MarkedText, markTokens } from './mark-tokens.js'
 import { badTokenizer, readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
 
 /** A Hugging Face tokenizer; encoding runs in the native library, off this thread. */
@@ -18,10 +20,14 @@ export interface Tokenizer {
   readonly startId: number
   /** SHA-256 (hex) of tokenizer.json and the special ids: equal hashes give equal tokens. */
   readonly hash: string
+  /** How conversations become text, and what of them and of completions is trained. */
+  readonly chat: ChatSettings
   /** Ids of each text, without special tokens of our own; `<eos>` written in a text is that token. */
   encodeBatch(texts: readonly string[]): Promise<Int32Array[]>
   /** Ids of prompt and completion joined; see `EncodedCompletion` for the border. */
   encodeCompletions(pairs: readonly CompletionText[]): Promise<EncodedCompletion[]>
+  /** Marked tokens of texts of which spans are trained; see `EncodedText`. */
+  encodeMarked(texts: readonly MarkedText[]): Promise<EncodedText[]>
   /** Text of token ids. */
   decode(ids: ArrayLike<number>, options?: { readonly skipSpecialTokens?: boolean }): Promise<string>
 }
@@ -47,10 +53,11 @@ export interface EncodedCompletion {
  * Loads a Hugging Face tokenizer: tokenizer.json, with the special tokens of tokenizer_config.json or
  * special_tokens_map.json.
  *
+ * @param chat  What the config says of conversations, or settings that were read before.
  * @throws {ConfigError} FILE_NOT_FOUND; TOKENIZER_NO_EOS; TOKENIZER_SPECIAL_TOKEN when a special token has no id.
  * @throws {HostileFileError} BAD_TOKENIZER, TOKENIZER_PATTERN.
  */
-export function loadTokenizer(folder: string): Tokenizer {
+export function loadTokenizer(folder: string, chat: ChatOptions | ChatSettings = {}): Tokenizer {
   const files = readTokenizerFiles(folder)
   const file = path.join(folder, 'tokenizer.json')
   const native = loadNative(files, file)
@@ -65,6 +72,8 @@ export function loadTokenizer(folder: string): Tokenizer {
     )
   }
   const startId = files.addBosToken ? (bosId ?? eosId) : eosId
+  const settings = 'hash' in chat ? chat : readChatSettings(folder, files.specialTokens, chat)
+  const addedIds = new Set(files.addedTokens.values())
   const identity = JSON.stringify([files.sha256, startId, eosId])
   return {
     folder: path.resolve(folder),
@@ -74,6 +83,7 @@ export function loadTokenizer(folder: string): Tokenizer {
     ...(padId === undefined ? {} : { padId }),
     startId,
     hash: createHash('sha256').update(identity).digest('hex'),
+    chat: settings,
     async encodeBatch(texts) {
       return (await encode(native, texts)).map((e) => Int32Array.from(e.getIds()))
     },
@@ -86,6 +96,13 @@ export function loadTokenizer(folder: string): Tokenizer {
         tokens: Int32Array.from(encoding.getIds()),
         numPromptTokens: countPromptTokens(encoding, pairs[i]!.prompt),
       }))
+    },
+    async encodeMarked(texts) {
+      const encodings = await encode(
+        native,
+        texts.map((t) => t.text),
+      )
+      return encodings.map((encoding, i) => markTokens(encoding, texts[i]!, addedIds))
     },
     async decode(ids, options = {}) {
       return await native.decode(Array.from(ids), options.skipSpecialTokens ?? false)

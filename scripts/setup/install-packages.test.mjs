@@ -91,6 +91,13 @@ describe('lockfileFaults', () => {
       'node_modules/d: links outside packages/',
       'node_modules/x: comes with another runtime package',
     ])
+    lock.packages['node_modules/@huggingface/tasks'] = { integrity: 'sha512-p' }
+    expect(lockfileFaults(lock)).toContain(
+      'node_modules/@huggingface/tasks: comes with another runtime package',
+    )
+    lock.packages[''].dependencies['@huggingface/hub'] = '1.0.0'
+    expect(lockfileFaults(lock).join()).not.toContain('@huggingface/tasks')
+    delete lock.packages[''].dependencies['@huggingface/hub']
     lock.packages[''].dependencies.m = '1.0.0'
     expect(lockfileFaults(lock)).toContain('12 runtime packages, at most 11 are allowed')
   })

@@ -59,7 +59,7 @@ export class NumericError extends AdaptError {
   }
 }
 
-/** Memory, disk or set-up. Exit 5. */
+/** Memory, disk, network or set-up. Exit 5. */
 export class ResourceError extends AdaptError {
   constructor(code: string, message: string, context: Context = {}, options?: ErrorOptions) {
     super(code, EXIT.resource, message, context, options)

@@ -5,6 +5,7 @@ import { ConfigError } from '../errors.js'
 import { fetchModel } from '../hub/index.js'
 import {
   type CausalLM,
+  describeMissingModel,
   hasWeights,
   isAdapterFolder,
   type LoadModelOptions,
@@ -45,6 +46,8 @@ export async function locateModel(
     (candidate) => isAdapterFolder(candidate) || hasWeights(candidate),
   )
   if (place === undefined) {
+    if (!existsSync(folder) || existsSync(join(folder, 'config.json')))
+      throw new ConfigError('MODEL_NOT_FOUND', describeMissingModel(folder))
     throw new ConfigError(
       'MODEL_NOT_FOUND',
       `${printable(folder)}: expected a model folder, an adapter, a run or a checkpoint, found no *.safetensors with a config.json or adapter_config.json`,

@@ -28,8 +28,18 @@ describe('the difference between a config and its weights', () => {
       expect.stringContaining('hint: biases are in the file'),
     ])
     expect(lines(base, withMore(...bias))![0]).toBe('missing model.layers.*.self_attn.q_proj.bias (6 layers)')
-    const few = without('model.layers.1.self_attn.q_proj.weight', 'model.layers.4.self_attn.q_proj.weight')
-    expect(lines(few)).toEqual(['missing model.layers.*.self_attn.q_proj.weight (layers 1, 4)'])
+    const two = [bias[1]!, bias[4]!]
+    expect(lines(base, withMore(...two))![0]).toBe(
+      'missing model.layers.*.self_attn.q_proj.bias (layers 1, 4)',
+    )
+  })
+
+  it('has one line for layers that one side lacks', () => {
+    expect(
+      lines(without('model.layers.4.self_attn.q_proj.weight', 'model.layers.5.self_attn.q_proj.weight')),
+    ).toEqual(['missing all of layers 4, 5', expect.stringContaining('hint: the file has 4 layers')])
+    const more = withMore(['model.layers.6.self_attn.q_proj.weight', [4, 4]], ['model.layers.6.mlp.x', [1]])
+    expect(lines(more)![0]).toBe('unexpected all of layer 6')
   })
 
   it('says both shapes', () => {

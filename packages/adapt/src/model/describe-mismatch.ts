@@ -29,16 +29,8 @@ export function describeMismatch(expected: Shapes, found: Shapes, config: JsonOb
   if (missing.length + unexpected.length + wrong.length === 0) return undefined
   const numLayers = typeof config.num_hidden_layers === 'number' ? config.num_hidden_layers : 0
   const lines = [
-    ...group(
-      missing.map((name) => ({ name, text: '' })),
-      'missing',
-      numLayers,
-    ),
-    ...group(
-      unexpected.map((name) => ({ name, text: '' })),
-      'unexpected',
-      numLayers,
-    ),
+    ...describeNames(missing, expected, 'missing', numLayers),
+    ...describeNames(unexpected, found, 'unexpected', numLayers),
     ...group(wrong, 'wrong shape', numLayers),
   ]
   const hints = hintsFor({ missing, unexpected, wrong: wrong.map(({ name }) => name), found, config })
@@ -53,6 +45,28 @@ function layerOf(name: string): { pattern: string; layer: number | undefined } {
   const match = /(^|\.)layers\.(\d+)\./.exec(name)
   if (!match) return { pattern: name, layer: undefined }
   return { pattern: name.replace(match[0], `${match[1]}layers.*.`), layer: Number(match[2]) }
+}
+
+/** Names that only one side has; a layer that the other side lacks altogether is one line. */
+function describeNames(names: readonly string[], all: Shapes, kind: string, numLayers: number): string[] {
+  const count = (list: Iterable<string>) => {
+    const counts = new Map<number, number>()
+    for (const name of list) {
+      const { layer } = layerOf(name)
+      if (layer !== undefined) counts.set(layer, (counts.get(layer) ?? 0) + 1)
+    }
+    return counts
+  }
+  const sizes = count(all.keys())
+  const whole = [...count(names)].filter(([layer, size]) => sizes.get(layer) === size).map(([layer]) => layer)
+  // Where every layer differs altogether, it is the names that differ.
+  const isCut = whole.length > 0 && whole.length < sizes.size
+  const rest = names.filter((name) => !isCut || !whole.includes(layerOf(name).layer ?? -1))
+  const differences = rest.map((name) => ({ name, text: '' }))
+  return [
+    ...(isCut ? [`${kind} all of ${describeLayers(whole, numLayers)}`] : []),
+    ...group(differences, kind, numLayers),
+  ]
 }
 
 function group(
@@ -80,7 +94,7 @@ function group(
 
 function describeLayers(layers: readonly number[], numLayers: number): string {
   if (layers.length === numLayers || layers.length > 4) return `${layers.length} layers`
-  return `layers ${layers.join(', ')}`
+  return `layer${layers.length === 1 ? '' : 's'} ${layers.join(', ')}`
 }
 
 interface Differences {

@@ -24,7 +24,7 @@ from golden import REFERENCE
 from live.bench import Bench
 from live.generation_checks import check_generation
 from live.lora_checks import check_bfloat16_base, check_new_adapter, check_peft_adapter
-from live.model_checks import check_model, check_older_configs
+from live.model_checks import check_model, check_older_configs, check_shards
 
 PROGRAMS = (
     ("write_goldens.py", "--check"), ("write_model_goldens.py", "--check"), ("write_schedules.py", "--check"),
@@ -60,6 +60,7 @@ def fresh_models_agree(seed, node):
         bench = Bench(folder, seed)
         for name in tiny_models.ARCHITECTURES:
             check_model(bench, name)
+            check_shards(bench, name)
             check_older_configs(bench, name)
             check_generation(bench, name)
         for name, settings in PEFT_ADAPTERS.items():

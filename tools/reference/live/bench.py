@@ -21,6 +21,7 @@ class Bench:
     def write_model(self, name):
         """A random model, its inputs in three layouts, and the folder with both on the disk."""
         model, folder = tiny_models.make_model(name, self.seed), self.folder / name
+        model.generation_config.eos_token_id = [2, 5]  # more than config.json says, as in chat models
         inputs = tiny_models.make_inputs(model.config.vocab_size, self.seed + 1)
         if not folder.exists():
             model.save_pretrained(folder)

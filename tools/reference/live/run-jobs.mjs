@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   addLora,
+  createModel,
   generateTokens,
   loadAdapterFolder,
   loadModelFolder,
@@ -11,7 +12,7 @@ import {
   saveAdapterFolder,
   saveModelFolder,
 } from '@adapt-ts/adapt'
-import { Generator, noGrad, scope, tensor, uniform_, writeSafetensors } from '@adapt-ts/torch'
+import { copy_, Generator, noGrad, scope, tensor, uniform_, writeSafetensors } from '@adapt-ts/torch'
 import { layoutBatch, openTensors } from '../../../packages/adapt/dist/model/golden.test.fixture.js'
 import { gradientValues } from '../../../packages/adapt/dist/model/tiny-llama.test.fixture.js'
 import { adapterValues, runMeanLoss } from '../../../packages/adapt/dist/train/golden-model.test.fixture.js'
@@ -47,14 +48,36 @@ function writeResults(open, { inputs, out }) {
 }
 
 const JOBS = {
-  /** A folder that transformers wrote: computed, then written again in both dtypes and in shards. */
+  /**
+   * A folder that transformers wrote: computed, then written again in both dtypes and in shards, and once by a model that
+   * knows nothing of that folder, so that its config.json is all our own.
+   */
   model(job) {
     const open = () => loadModelFolder(job.folder)
     writeResults(open, job)
     withModel(open, (model) => {
       saveModelFolder(model, join(job.out, 'saved'))
       saveModelFolder(model, join(job.out, 'bfloat16'), { dtype: 'bfloat16' })
+      saveModelFolder(model, join(job.out, 'sharded'), { maxShardSize: 6000 })
+      withModel(
+        () => createModel(model.config),
+        (copy) => {
+          const values = new Map(model.namedParameters())
+          noGrad(() => {
+            for (const [name, parameter] of copy.namedParameters()) copy_(parameter, values.get(name))
+          })
+          saveModelFolder(copy, join(job.out, 'own'))
+        },
+      )
     })
+  },
+
+  /** Shards in bfloat16 that transformers wrote, read in their own dtype and written as one file. */
+  shards(job) {
+    withModel(
+      () => loadModelFolder(job.folder, { dtype: 'auto' }),
+      (model) => saveModelFolder(model, join(job.out, 'saved')),
+    )
   },
 
   /** Another spelling of a config.json. */

@@ -216,7 +216,12 @@ describe('validate', () => {
 describe('data', () => {
   it('shows samples with their trained tokens, shares by source and counts', async () => {
     const { exitCode, stdout, stderr } = await adapt(['data', 'conf/run.yaml', '--samples', '5'])
-    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 0,
+      stderr:
+        'warning: 1 of 2 (50.0 %) responses lie beyond data.max_length and are not trained\n' +
+        'warning: 1 of 3 (33.3 %) samples have no trained token\n',
+    })
     expect(stdout).toContain('<s>[[the data shapes the model\\u{1b}[2J</s>]]\n')
     expect(stdout).toContain('<s>the model?[[ the data.</s>]]\n')
     expect(stdout).not.toContain('\u001b')

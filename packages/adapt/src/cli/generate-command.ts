@@ -1,7 +1,10 @@
+import { createInterface } from 'node:readline/promises'
 import { buildInfo } from '@adapt-ts/torch'
+import { compileChatTemplate, renderPrompt, turnEnd } from '../chat-template/index.js'
+import type { ChatMessage } from '../dataset/index.js'
 import { locateModel, openModel } from '../experiment/index.js'
 import { type FinishReason, type GenerateOptions, generateTokens, streamText } from '../generate/index.js'
-import { type CausalLM, readStopTokens } from '../model/index.js'
+import { readStopTokens } from '../model/index.js'
 import { assertTokenizerFits, loadTokenizer, type Tokenizer } from '../tokenize/index.js'
 import type { CliIo } from './cli-io.js'
 
@@ -9,6 +12,9 @@ export interface GenerateCommandOptions {
   readonly model: string
   readonly adapter?: string
   readonly prompt?: string
+  readonly system?: string
+  readonly chatTemplate?: string
+  readonly raw?: boolean
   readonly maxNewTokens: number
   readonly temperature: number
   readonly topP: number
@@ -18,38 +24,112 @@ export interface GenerateCommandOptions {
   readonly json?: boolean
 }
 
-/** `adapt generate --model DIR`: continues a prompt, token by token as they come. */
+/** What the model said, with the names that servers of language models use. */
+interface Answer {
+  readonly text: string
+  readonly token_ids: readonly number[]
+  readonly finish_reason: FinishReason
+}
+
+/**
+ * `adapt generate --model DIR`: answers a prompt token by token as they come; in a terminal without `--prompt`, one
+ * turn of a conversation after the other.
+ */
 export async function generateCommand(options: GenerateCommandOptions, io: CliIo): Promise<void> {
   const places = await locateModel(options.model, options.adapter, {
     onLine: (line) => io.stderr.write(`${line}\n`),
   })
-  const tokenizer = loadTokenizer(places.tokenizer)
-  const prompt = options.prompt ?? (await readStdin())
+  const configured = options.chatTemplate
+  const tokenizer = loadTokenizer(places.tokenizer, configured === undefined ? {} : { configured })
+  const chat = options.raw === true ? undefined : openChat(tokenizer)
+  const converses = chat !== undefined && options.prompt === undefined && process.stdin.isTTY === true
+  const prompt = converses ? '' : (options.prompt ?? (await readStdin()))
   using model = openModel(places, { dtype: options.dtype })
   assertTokenizerFits(tokenizer, model.config.vocabSize)
   const isBf16 = model.headWeight.dtype === 'bfloat16' && buildInfo().hasBf16
   const { maxNewTokens, temperature, topP, topK, seed } = options
-  const generation = {
+  const generation: GenerateOptions = {
     ...{ maxNewTokens, temperature, topP, topK, seed },
-    stopIds: [tokenizer.eosId, ...readStopTokens(places.model)],
-    autocastDtype: isBf16 ? ('bfloat16' as const) : undefined,
+    stopIds: [tokenizer.eosId, ...readStopTokens(places.model), ...(await endToken(tokenizer, chat?.end))],
+    autocastDtype: isBf16 ? 'bfloat16' : undefined,
   }
-  const [ids] = await tokenizer.encodeBatch([prompt])
-  const answer = await writeText(model, tokenizer, [tokenizer.startId, ...ids!], generation, (piece) => {
-    if (options.json !== true) io.stdout.write(piece)
-  })
-  io.stdout.write(options.json === true ? `${JSON.stringify({ prompt, ...answer }, null, 2)}\n` : '\n')
+  const write = (piece: string) => (options.json === true ? undefined : io.stdout.write(piece))
+  const answer = async (ids: ArrayLike<number>): Promise<Answer> =>
+    await writeAnswer(generateTokens(model, ids, generation), tokenizer, chat?.end, write)
+  const system: ChatMessage[] =
+    options.system === undefined ? [] : [{ role: 'system', content: options.system }]
+  if (converses) {
+    await converse(system, async (messages) => (await answer(await chat.encode(messages))).text, io)
+    return
+  }
+  const ids = chat
+    ? await chat.encode([...system, { role: 'user', content: prompt }])
+    : [tokenizer.startId, ...(await tokenizer.encodeBatch([prompt]))[0]!]
+  const result = await answer(ids)
+  io.stdout.write(options.json === true ? `${JSON.stringify({ prompt, ...result }, null, 2)}\n` : '\n')
 }
 
-async function writeText(
-  model: CausalLM,
+/** A conversation by the rules of a tokenizer's template. */
+interface Chat {
+  /** Tokens of the messages and of the beginning of the next answer. */
+  encode(messages: readonly ChatMessage[]): Promise<ArrayLike<number>>
+  /** The text at which an answer ends; special tokens are stop tokens instead and do not show in text. */
+  readonly end: string | undefined
+}
+
+/** Undefined for a tokenizer without a template. */
+function openChat(tokenizer: Tokenizer): Chat | undefined {
+  const { template, specialTokens } = tokenizer.chat
+  if (template === undefined) return undefined
+  const compiled = compileChatTemplate(template.source, template.where)
+  return {
+    end: turnEnd(compiled, specialTokens),
+    async encode(messages) {
+      const text = renderPrompt(compiled, { messages }, specialTokens)
+      return (await tokenizer.encodeBatch([text]))[0]!
+    },
+  }
+}
+
+/** The end of an answer as a token, when it is one: a special token leaves no trace in the text. */
+async function endToken(tokenizer: Tokenizer, end: string | undefined): Promise<readonly number[]> {
+  const [ids] = end === undefined ? [] : await tokenizer.encodeBatch([end])
+  return ids?.length === 1 ? [...ids] : []
+}
+
+/** Reads a turn, writes the answer, until the end of the input or `/exit`. */
+async function converse(
+  system: readonly ChatMessage[],
+  answer: (messages: readonly ChatMessage[]) => Promise<string>,
+  io: CliIo,
+): Promise<void> {
+  io.stderr.write('a line is a turn; /new begins a new conversation, /exit or Ctrl-D ends\n')
+  const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  terminal.on('SIGINT', () => terminal.close())
+  terminal.setPrompt('> ')
+  terminal.prompt()
+  let messages = [...system]
+  for await (const line of terminal) {
+    if (line.trim() === '/exit') break
+    if (line.trim() === '/new') messages = [...system]
+    else if (line.trim() !== '') {
+      messages.push({ role: 'user', content: line })
+      messages.push({ role: 'assistant', content: await answer(messages) })
+      io.stdout.write('\n')
+    }
+    terminal.prompt()
+  }
+  terminal.close()
+}
+
+async function writeAnswer(
+  tokens: ReturnType<typeof generateTokens>,
   tokenizer: Tokenizer,
-  prompt: readonly number[],
-  options: GenerateOptions,
+  end: string | undefined,
   onPiece: (piece: string) => void,
-): Promise<{ text: string; token_ids: readonly number[]; finish_reason: FinishReason }> {
+): Promise<Answer> {
   let text = ''
-  const stream = streamText(generateTokens(model, prompt, options), tokenizer)
+  const stream = streamText(tokens, tokenizer, end)
   for (let next = await stream.next(); ; next = await stream.next()) {
     if (next.done) return { text, token_ids: next.value.ids, finish_reason: next.value.reason }
     text += next.value

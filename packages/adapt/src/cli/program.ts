@@ -136,10 +136,16 @@ Examples:
 
   program
     .command('generate')
-    .description('continue a prompt with a trained model')
+    .description('answer or continue a prompt with a model, alone or turn by turn')
     .requiredOption('--model <dir>', 'model folder, adapter folder, run or checkpoint')
     .option('--adapter <dir>', 'PEFT adapter folder on top of --model')
-    .option('--prompt <text>', 'what is continued; without it, standard input')
+    .option(
+      '--prompt <text>',
+      'what is asked or continued; without it, standard input, turn by turn in a terminal',
+    )
+    .option('--system <text>', 'system message before the prompt')
+    .option('--chat-template <template>', "name, file or text, instead of the tokenizer's own")
+    .option('--raw', 'continue the prompt as it is, without a chat template')
     .option('--max-new-tokens <n>', 'most tokens that are added', wholeNumberOption(1), 128)
     .option('--temperature <t>', '0 takes the most likely token each time', numberOption(0), 0)
     .option(
@@ -155,8 +161,12 @@ Examples:
     .addHelpText(
       'after',
       `
+A tokenizer with a chat template makes the prompt a turn of a conversation; without one, or with --raw, the model
+continues it as text.
+
 Examples:
   adapt generate --model runs/first --prompt 'SELECT'
+  adapt generate --model runs/chat                     a conversation in the terminal
   adapt generate --model ./Llama-2-7b-hf --adapter runs/lora/model --prompt 'Once' --temperature 0.8 --top-p 0.95`,
     )
     .action(async (options: GenerateCommandOptions) => {

@@ -245,9 +245,12 @@ export class TrainingRun {
 
   private modelOptions(): SaveTrainedOptions {
     const { request, data } = this.parts
-    const { folder, bosId, eosId, padId } = data.tokenizer
+    const { folder, bosId, eosId, padId, chat } = data.tokenizer
     const baseModel = baseModelName(request.config, request.baseDir)
-    return { tokenizerFolder: folder, bosId, eosId, padId, baseModel }
+    // One that the tokenizer folder does not have is lost otherwise.
+    const isOwn = request.config.data.chat_template === undefined
+    const chatTemplate = isOwn ? undefined : chat.template?.source
+    return { tokenizerFolder: folder, bosId, eosId, padId, baseModel, chatTemplate }
   }
 
   /** Evaluates between two steps where the config asks for it and no evaluation of this step is there. */

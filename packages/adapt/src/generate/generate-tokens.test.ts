@@ -101,18 +101,35 @@ describe('streamText', () => {
       yield* bytes
       return 'length'
     }
-    const pieces: string[] = []
-    const stream = streamText(tokens(), tokenizer)
-    for (let next = await stream.next(); ; next = await stream.next()) {
-      if (next.done) {
-        expect(next.value).toEqual({ ids: bytes, reason: 'length' })
-        break
-      }
-      pieces.push(next.value)
-    }
+    const { pieces, end } = await collect(streamText(tokens(), tokenizer))
+    expect(end).toEqual({ ids: bytes, reason: 'length' })
     expect(pieces).toEqual(['a', '\u00e9', '\u{1f600}', 'b'])
   })
+
+  it('ends before a stop text, whose beginning is never shown', async () => {
+    const bytes = [...Buffer.from('yes<b<end>no')]
+    const tokenizer = {
+      decode: async (ids: ArrayLike<number>) => Buffer.from(Array.from(ids)).toString('utf8'),
+    }
+    function* tokens(): Generator<number, string, undefined> {
+      yield* bytes
+      return 'length'
+    }
+    const { pieces, end } = await collect(streamText(tokens(), tokenizer, '<end>'))
+    expect(pieces.join('|')).toBe('y|e|s|<b')
+    expect(end).toEqual({ ids: bytes.slice(0, 10), reason: 'stop' })
+    const unfinished = await collect(streamText(tokens(), tokenizer, '<never>'))
+    expect(unfinished.pieces.join('')).toBe('yes<b<end>no')
+  })
 })
+
+async function collect<Last>(stream: AsyncGenerator<string, Last, undefined>) {
+  const pieces: string[] = []
+  for (let next = await stream.next(); ; next = await stream.next()) {
+    if (next.done) return { pieces, end: next.value }
+    pieces.push(next.value)
+  }
+}
 
 function codeOf(fn: () => unknown): string {
   try {

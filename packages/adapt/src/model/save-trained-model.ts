@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { CausalLM } from './causal-lm.js'
 import { saveAdapterFolder } from './lora/adapter-folder.js'
 import { copyTokenizerFiles, type SaveModelOptions, saveModelFolder } from './save-model.js'
@@ -6,14 +8,20 @@ import { copyTokenizerFiles, type SaveModelOptions, saveModelFolder } from './sa
 export interface SaveTrainedOptions extends SaveModelOptions {
   /** Folder or hub id of the model that the adapter belongs to. */
   readonly baseModel?: string | undefined
+  /** Text of the chat template it was trained with, where that is not the tokenizer's own. */
+  readonly chatTemplate?: string | undefined
 }
 
-/** Writes what was trained: a PEFT adapter folder for a model with adapters, else a Hugging Face model folder. */
+/**
+ * Writes what was trained: a PEFT adapter folder for a model with adapters, else a Hugging Face model folder; with the
+ * tokenizer, and the chat template that whoever talks to the model has to use.
+ */
 export function saveTrainedModel(model: CausalLM, folder: string, options: SaveTrainedOptions = {}): void {
-  if (model.lora === undefined) {
-    saveModelFolder(model, folder, options)
-    return
+  const { tokenizerFolder, chatTemplate } = options
+  if (model.lora === undefined) saveModelFolder(model, folder, options)
+  else {
+    saveAdapterFolder(model, folder, options)
+    if (tokenizerFolder !== undefined) copyTokenizerFiles(tokenizerFolder, folder)
   }
-  saveAdapterFolder(model, folder, options)
-  if (options.tokenizerFolder !== undefined) copyTokenizerFiles(options.tokenizerFolder, folder)
+  if (chatTemplate !== undefined) writeFileSync(join(folder, 'chat_template.jinja'), chatTemplate)
 }

@@ -1,6 +1,7 @@
-import { Environment, Interpreter } from '@huggingface/jinja'
+import { Environment } from '@huggingface/jinja'
 import { type ChatMessage, printable } from '../dataset/index.js'
 import { AdaptError, DataError } from '../errors.js'
+import { BudgetedInterpreter } from './budgeted-interpreter.js'
 import { type ChatTemplate, GENERATION_END, GENERATION_START, reasonOf } from './compile-chat-template.js'
 import { TEMPLATE_FUNCTIONS, TemplateRefusal } from './template-functions.js'
 
@@ -23,6 +24,7 @@ export interface TemplateInput {
  *
  * @throws {DataError} CHAT_TEMPLATE_REFUSED where the template raises an exception, CHAT_TEMPLATE_FAILED where it
  * does what it cannot do, CHAT_TEMPLATE_OUTPUT above `MAX_RENDERED_LENGTH`.
+ * @throws {HostileFileError} CHAT_TEMPLATE_BUDGET for one that computes without end.
  */
 export function renderTemplate(
   template: ChatTemplate,
@@ -45,7 +47,7 @@ export function renderTemplate(
     for (const [name, value] of Object.entries(variables)) {
       if (value !== undefined) environment.set(name, value)
     }
-    text = String(new Interpreter(environment).run(template.program).value)
+    text = String(new BudgetedInterpreter(environment, template.where).run(template.program).value)
   } catch (error) {
     throw renderError(template.where, error)
   }

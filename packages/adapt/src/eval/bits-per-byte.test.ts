@@ -6,9 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Document } from '../dataset/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import { batchOf, createTinyLlama } from '../model/tiny-llama.test.fixture.js'
-import { loadTokenizer, type Tokenizer } from '../tokenize/index.js'
+import { loadTokenizer, type Tokenizer, tokenizeDocuments } from '../tokenize/index.js'
 import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
 import { evaluateText } from './bits-per-byte.js'
+import { evaluateHeldOut } from './held-out-loss.js'
 import type { EvaluationOptions } from './score-windows.js'
 
 let root = ''
@@ -40,8 +41,8 @@ const evaluate = (documents: readonly Document[], options: EvaluationOptions = {
   evaluateText(model, tokenizer, streamOf(documents), options)
 
 /** Nats of each of `ids`, one row at a time: the model sees the start token and the ids before, cut into windows. */
-function natsByHand(ids: readonly number[], maxLength: number): number[] {
-  const inputs = [tokenizer.startId, ...ids.slice(0, -1)]
+function natsByHand(ids: readonly number[], maxLength: number, first = tokenizer.startId): number[] {
+  const inputs = [first, ...ids.slice(0, -1)]
   const losses: number[] = []
   for (let start = 0; start < ids.length; start += maxLength) {
     const tokens = inputs.slice(start, start + maxLength)
@@ -159,5 +160,85 @@ describe('bits per byte', () => {
     await evaluate([text(LONG)])
     expect(model.training).toBe(true)
     expect(model.parameters().every((parameter) => parameter.grad === undefined)).toBe(true)
+  })
+})
+
+const TEMPLATE =
+  '{{ bos_token }}{% for m in messages %}{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}' +
+  '{% if add_generation_prompt %}assistant>{% endif %}'
+const withTemplate = () => loadTokenizer(path.join(root, 'tokenizer'), { configured: TEMPLATE })
+const chat = (...contents: string[]) =>
+  record('talk', {
+    kind: 'chat',
+    messages: contents.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content })),
+  })
+
+describe('bits per byte of conversations', () => {
+  it('count the trained tokens, and the bytes of text that they hold', async () => {
+    const before = 'user>what shapes it?</s>assistant>'
+    const between = '</s>user>and é?</s>assistant>'
+    const ids = await encode(`${before}the data${between}naïve</s>`)
+    const [first, second] = [
+      (await encode(before)).length,
+      (await encode(`${before}the data${between}`)).length,
+    ]
+    const numAnswer = (await encode('the data</s>')).length
+    const nats = natsByHand(ids, 32)
+    const trained = [...nats.slice(first, first + numAnswer), ...nats.slice(second)]
+    const documents = [chat('what shapes it?', 'the data', 'and é?', 'naïve')]
+    const { sources, all } = await evaluateText(model, withTemplate(), streamOf(documents))
+    expect(Object.keys(sources)).toEqual(['talk'])
+    expect(all).toMatchObject({
+      documents: 1,
+      tokens: trained.length,
+      bytes: Buffer.byteLength('the datanaïve'),
+    })
+    expect(all.nats_per_token).toBeCloseTo(sum(trained) / trained.length, 5)
+    expect(all.bits_per_byte).toBeCloseTo(sum(trained) / (Math.LN2 * all.bytes), 5)
+  })
+
+  it('stand beside texts, which are measured as without them', async () => {
+    const alone = await evaluate([text('the data')])
+    const both = await evaluateText(model, withTemplate(), streamOf([chat('q', 'a'), text('the data')]))
+    expect(both.sources.web).toEqual(alone.sources.web)
+  })
+
+  it('need a template', async () => {
+    await expect(evaluate([chat('q', 'a')])).rejects.toMatchObject({ code: 'CHAT_TEMPLATE_MISSING' })
+  })
+})
+
+describe('the loss on held-out samples', () => {
+  it('is that of the trained tokens of each piece, as in training', async () => {
+    const from = withTemplate()
+    const documents = [text(LONG), completion('what shapes the model?\n', 'the data'), chat('q', 'the data')]
+    const dataset = await tokenizeDocuments(documents, from, 24)
+    expect(dataset.numSamples).toBeGreaterThan(3)
+    const found = await evaluateHeldOut(model, from, dataset, { batchSize: 3 })
+    const nats: Record<string, number[]> = { web: [], qa: [], talk: [] }
+    for (let i = 0; i < dataset.numSamples; i++) {
+      const { tokens, labelMask, source } = dataset.sample(i)
+      // By hand a row starts with the start token; a piece of a text starts with another one.
+      const losses = natsByHand([...tokens.subarray(1)], 32, tokens[0]!)
+      nats[source]!.push(...losses.filter((_, t) => labelMask[t + 1] === 1))
+    }
+    const all = Object.values(nats).flat()
+    expect(found.eval_loss).toBeCloseTo(sum(all) / all.length, 5)
+    expect(found.all.tokens).toBe(dataset.numLabels)
+    for (const [source, losses] of Object.entries(nats)) {
+      expect(found.sources[source]!.nats_per_token).toBeCloseTo(sum(losses) / losses.length, 5)
+    }
+    expect(found.sources.web).toMatchObject({ documents: 1, bytes: Buffer.byteLength(LONG) })
+    expect(found.sources.qa).toMatchObject({ documents: 1, bytes: 8 })
+    expect(found.sources.talk).toMatchObject({ documents: 1, bytes: 8 })
+  })
+
+  it('ends when it is cancelled', async () => {
+    const dataset = await tokenizeDocuments([text('the data')], tokenizer, 24)
+    await expect(
+      evaluateHeldOut(model, tokenizer, dataset, { isCancelled: () => true }),
+    ).rejects.toMatchObject({
+      code: 'EVALUATION_CANCELLED',
+    })
   })
 })

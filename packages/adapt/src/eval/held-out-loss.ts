@@ -34,22 +34,19 @@ export async function evaluateHeldOut(
   options: Omit<EvaluationOptions, 'maxLength'> = {},
 ): Promise<HeldOutEvaluation> {
   const sums = new Map<string, Sums>()
-  let lastDocument = -1
+  const bytes = new TrainedBytes(tokenizer, sums)
   for (let start = 0; start < dataset.numSamples; start += GROUP_SIZE) {
     const windows: Window[] = []
     for (let i = start; i < Math.min(dataset.numSamples, start + GROUP_SIZE); i++) {
       const sample = dataset.sample(i)
-      const part = sumsOf(sample.source, sums)
-      part.bytes += await trainedBytes(sample, tokenizer)
-      // Pieces of a document stand one after another.
-      if (dataset.documentIndex(i) !== lastDocument) part.documents += 1
-      lastDocument = dataset.documentIndex(i)
+      await bytes.add(dataset.documentIndex(i), sample)
       windows.push(windowOf(sample))
     }
     scoreWindows(model, windows, options, sums)
     options.onProgress?.(Math.min(dataset.numSamples, start + GROUP_SIZE))
     await new Promise(setImmediate)
   }
+  await bytes.finish()
   const evaluation = toEvaluation(sums)
   return { eval_loss: evaluation.all.nats_per_token, ...evaluation }
 }
@@ -59,10 +56,32 @@ function windowOf({ source, tokens, labelMask }: TokenizedSample): Window {
   return { source, tokens: tokens.slice(0, -1), labels: labels.slice(1) }
 }
 
-async function trainedBytes(
-  { tokens, labelMask }: TokenizedSample,
-  tokenizer: Pick<Tokenizer, 'decode'>,
-): Promise<number> {
-  const trained = tokens.filter((_, t) => labelMask[t] === 1)
-  return Buffer.byteLength(await tokenizer.decode(trained, { skipSpecialTokens: true }), 'utf8')
+/** Counts documents and the bytes of their trained tokens; a character may lie on the border of two pieces. */
+class TrainedBytes {
+  private document = -1
+  private source = ''
+  private trained: number[] = []
+
+  constructor(
+    private readonly tokenizer: Pick<Tokenizer, 'decode'>,
+    private readonly sums: Map<string, Sums>,
+  ) {}
+
+  /** @param document  Pieces of one document come one after another. */
+  async add(document: number, { source, tokens, labelMask }: TokenizedSample): Promise<void> {
+    if (document !== this.document) {
+      await this.finish()
+      sumsOf(source, this.sums).documents += 1
+      this.document = document
+      this.source = source
+    }
+    for (const [t, token] of tokens.entries()) if (labelMask[t] === 1) this.trained.push(token)
+  }
+
+  async finish(): Promise<void> {
+    if (this.trained.length === 0) return
+    const text = await this.tokenizer.decode(this.trained, { skipSpecialTokens: true })
+    sumsOf(this.source, this.sums).bytes += Buffer.byteLength(text, 'utf8')
+    this.trained = []
+  }
 }

@@ -102,3 +102,83 @@ describe('data that is none', () => {
     expect(error).toMatchObject({ code, exitCode: 3 })
   })
 })
+
+describe('data.val_set_size', () => {
+  const set = ['training.max_steps=4', 'evaluation={ every_steps: 2 }', 'data.val_set_size=20']
+  const evaluationsOf = (name: string) =>
+    readEvents(path.join(workshop.runFolder(name), 'events.jsonl')).events.filter(
+      (event) => event.type === 'evaluation',
+    )
+
+  it('keeps documents out of training and measures their loss with every evaluation', async () => {
+    const { outcome, lines } = await workshop.train('held', set)
+    const samples = await readSamples(path.join(workshop.runFolder('held'), 'samples.parquet'))
+    const trained = [...samples.values()].map(({ path: file, line }) => `${file}:${line}`)
+    expect(new Set(trained).size).toBe(90 - 20)
+    expect([...samples.keys()]).toEqual(trained.map((_, i) => i))
+    const evaluations = evaluationsOf('held')
+    expect(evaluations.map(({ step }) => step)).toEqual([0, 2, 4])
+    const last = JSON.parse(readFileSync(workshop.runFolder('held/eval/step-4.json'), 'utf8'))
+    expect(evaluations[2]).toMatchObject({
+      sources: {},
+      validation: { eval_loss: last.validation.eval_loss, sources: last.validation.sources },
+    })
+    expect(Object.keys(last.validation.sources).sort()).toEqual(['code', 'web'])
+    expect(outcome.validation!.eval_loss).toBe(last.validation.eval_loss)
+    expect(outcome.validation!.all.documents).toBe(20)
+    expect(outcome.validation!.eval_loss).toBeLessThan(evaluations[0]!.validation!.eval_loss)
+    expect(
+      lines.filter((line) => /^step \d: eval_loss \d\.\d{4} {2}\(code .* web .*\)$/.test(line)),
+    ).toHaveLength(3)
+    expect(readFileSync(outcome.reportPath, 'utf8')).toContain('eval_loss')
+  })
+
+  it('holds out the same documents when the run goes on, and refuses another number', async () => {
+    await workshop.train('held-stopped', set, { stopAfterStep: 1 })
+    const error = await workshop.failure('held-stopped', [...set, 'data.val_set_size=21'])
+    expect(error.code).toBe('CONFIG_CHANGED')
+    await workshop.train('held-stopped', set)
+    const losses = (name: string) => evaluationsOf(name).map(({ validation }) => validation!.eval_loss)
+    expect(losses('held-stopped')).toEqual(losses('held'))
+  })
+})
+
+describe('a run on conversations', () => {
+  const turn = (i: number) => [
+    { role: 'user', content: `sample ${i % 7}` },
+    { role: 'assistant', content: `the model reads ${i % 7}` },
+  ]
+  putLines(
+    'chat.jsonl',
+    Array.from({ length: 30 }, (_, i) =>
+      JSON.stringify({ id: `c${i}`, messages: i % 3 === 0 ? [...turn(i), ...turn(i + 1)] : turn(i) }),
+    ),
+  )
+  putLines(
+    'chat-anchors.jsonl',
+    [0, 1, 2].map((i) => JSON.stringify({ messages: [...turn(i), ...turn(i + 3)] })),
+  )
+  const set = ['training.max_steps=4', 'data.train=[chat.jsonl]', 'evaluation={ sets: [chat-anchors.jsonl] }']
+
+  it('needs a template, and says how to give one', async () => {
+    const error = await workshop.failure('chat-none', set)
+    expect([error.code, error.exitCode]).toEqual(['CHAT_TEMPLATE_MISSING', 2])
+    expect(error.message).toContain('data.chat_template')
+  })
+
+  it('trains, compares with anchors and evaluates through one template', async () => {
+    const { outcome, lines } = await workshop.train('chat', [
+      ...set,
+      'method=adapt',
+      'anchors=[chat-anchors.jsonl]',
+      'data.chat_template=chatml',
+      'data.max_length=56',
+    ])
+    expect(outcome.steps).toHaveLength(4)
+    expect(outcome.steps.every(({ lossWeighted }) => Number.isFinite(lossWeighted))).toBe(true)
+    expect(outcome.evaluation!.all.documents).toBe(3)
+    expect(lines.filter((line) => line.includes('responses lie beyond data.max_length'))).toHaveLength(1)
+    // The text of a sample in the report is what the model saw.
+    expect(readFileSync(outcome.reportPath, 'utf8')).toContain('|im_start|&gt;assistant')
+  })
+})

@@ -108,6 +108,22 @@ describe('renderReport', () => {
     expect(new RegExp(`<td class="diff good">${cells[4]}</td>`).test(page)).toBe(true)
   })
 
+  it('shows the loss on the held-out part of the data, in a row for each source and as a curve', () => {
+    const measured = { bits_per_byte: 1, nats_per_token: 2.5, bytes: 1, tokens: 1, documents: 1 }
+    const evaluations = [4, 8].map((step) => ({
+      step,
+      sources: {},
+      validation: { eval_loss: 10 / step, sources: { 'val-web': measured } },
+    }))
+    const shown = renderReport({ title: 'held out', runs: [{ ...paper, evaluations }] })
+    expect(cellsOf(shown, 'eval_loss')).toEqual(['1.2500'])
+    expect(cellsOf(shown, 'val-web')).toEqual(['2.5000'])
+    expect(shown).not.toContain('No run was evaluated')
+    const chart = embeddedCharts(shown).find(({ title }) => title === 'eval_loss')!
+    expect(chart.tables[0]).toMatchObject({ steps: [4, 8], series: [{ values: [2.5, 1.25] }] })
+    expect(page).not.toContain('eval_loss')
+  })
+
   it('sums up selection and cost over the steps', () => {
     const edr = calibrated.steps.reduce((sum, step) => sum + step.weightMean, 0) / 600
     expect(cellsOf(page, 'effective data ratio')[3]).toBe(edr.toFixed(3))

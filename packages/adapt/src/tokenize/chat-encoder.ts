@@ -4,17 +4,17 @@ import { AdaptError, DataError, HostileFileError } from '../errors.js'
 import { type ChatSettings, requireTemplate } from './chat-settings.js'
 import type { MarkedText } from './mark-tokens.js'
 
-/** Longest text that one conversation may render to, in UTF-16 units; a JSON line has at most 16 MiB. */
-const MAX_RENDERED = 64 * 1024 * 1024
-
 /** A conversation as text with its trained spans, or why it cannot be rendered. */
 export type RenderedChat = MarkedText | DataError
+
+const OUTPUT = 'CHAT_TEMPLATE_OUTPUT'
+const BUDGET = 'CHAT_TEMPLATE_BUDGET'
 
 /**
  * Renders conversations. A template is a program of others: call it in a thread that can be ended.
  *
- * @throws {ConfigError} for a template that is missing, wrong, or whose trained spans cannot be found.
- * @throws {HostileFileError} TEMPLATE_BUDGET for one that writes without end.
+ * @throws {ConfigError} for a template that is missing or wrong.
+ * @throws {HostileFileError} CHAT_TEMPLATE_BUDGET for one that writes or computes without end.
  */
 export function createChatRenderer(
   settings: ChatSettings,
@@ -23,33 +23,20 @@ export function createChatRenderer(
   const template = compileChatTemplate(source, where)
   return (chat, document) => {
     const { numPromptMessages = 0, messages, tools } = chat
+    const conversation = {
+      messages,
+      ...(tools === undefined ? {} : { tools }),
+      numPromptMessages: settings.completionOnlyLoss ? numPromptMessages : 0,
+    }
     try {
-      const { text, trained } = renderChat(
-        template,
-        {
-          messages,
-          ...(tools === undefined ? {} : { tools }),
-          numPromptMessages: settings.completionOnlyLoss ? numPromptMessages : 0,
-        },
-        settings.specialTokens,
-        { assistantOnly: settings.assistantOnlyLoss },
-      )
-      if (text.length > MAX_RENDERED) {
-        throw new HostileFileError(
-          'TEMPLATE_BUDGET',
-          `${where}: one conversation became ${text.length} characters`,
-        )
-      }
-      return { text, trained }
+      return renderChat(template, conversation, settings.specialTokens, {
+        assistantOnly: settings.assistantOnlyLoss,
+      })
     } catch (error) {
+      const isEndless = error instanceof AdaptError && (error.code === OUTPUT || error.code === BUDGET)
+      if (isEndless) throw new HostileFileError(BUDGET, error.message, { document }, { cause: error })
       if (error instanceof DataError) return error
-      if (error instanceof AdaptError) throw error
-      // A text beyond the longest one that there can be, or a macro that calls itself for ever.
-      if (error instanceof RangeError) {
-        const said = `${where}: rendering one conversation failed (${error.message}); set data.chat_template`
-        throw new HostileFileError('TEMPLATE_BUDGET', said, { document }, { cause: error })
-      }
-      return new DataError('CHAT_REFUSED', `${where}: ${(error as Error).message}`, {}, { cause: error })
+      throw error
     }
   }
 }

@@ -164,7 +164,7 @@ describe('the token cache of conversations', () => {
       {},
       { assistantOnlyLoss: false },
       { completionOnlyLoss: false },
-      { configured: `${TEMPLATE} ` },
+      { configured: `x${TEMPLATE}` },
     ]
     const found = new Set<string>()
     for (const options of settings) {
@@ -221,7 +221,7 @@ describe('a hostile template', () => {
       const outcome = await pool.encode([chat('qq ww')]).catch((e: unknown) => e)
       expect(outcome).toBeInstanceOf(AdaptError)
       const { code, exitCode, message } = outcome as AdaptError
-      expect([code, exitCode]).toEqual(['TEMPLATE_BUDGET', 7])
+      expect([code, exitCode]).toEqual(['CHAT_TEMPLATE_BUDGET', 7])
       expect(message).toContain('data.chat_template')
     } finally {
       await pool.close()

@@ -58,12 +58,12 @@ function find(tokenizerFolder: string, baseDir: string, configured: string | und
   }
 }
 
-/** @throws {ConfigError} NO_CHAT_TEMPLATE */
+/** @throws {ConfigError} CHAT_TEMPLATE_MISSING, with the places that were looked at. */
 export function requireTemplate({ template, problem }: ChatSettings): NonNullable<ChatSettings['template']> {
   if (template === undefined) {
     throw new ConfigError(
-      'NO_CHAT_TEMPLATE',
-      `the data holds conversations: ${problem ?? 'no chat template'}`,
+      'CHAT_TEMPLATE_MISSING',
+      problem ?? 'expected a chat template; set data.chat_template',
     )
   }
   return template

@@ -7,7 +7,7 @@ import type { Tokenizer } from './tokenizer.js'
 /** Turns documents into tokens, in this thread or in others. */
 export interface DocumentEncoder {
   /**
-   * @throws {ConfigError} CHAT_TEMPLATE_MISSING, or a template that is wrong. @throws {HostileFileError} TEMPLATE_BUDGET.
+   * @throws {ConfigError} CHAT_TEMPLATE_MISSING, or a template that is wrong. @throws {HostileFileError} CHAT_TEMPLATE_BUDGET.
    * @throws {ResourceError} TOKENIZER_THREAD_FAILED.
    */
   encode(contents: readonly DocumentContent[]): Promise<EncodedDocuments>

@@ -11,7 +11,7 @@ export interface WorkerData {
   readonly folder: string
   readonly hash: string
   readonly chat: ChatSettings
-  /** Shared: a count that is odd while a conversation is rendered, and its place in the chunk. */
+  /** Shared: a count that is odd while a conversation is rendered, its place in the chunk, and 1 when it is to end. */
   readonly watch: Int32Array
 }
 
@@ -39,7 +39,7 @@ export interface EncodeFailure {
 /** Threads that tokenise. */
 export interface EncoderPool {
   encode(contents: readonly DocumentContent[]): Promise<EncodedDocuments>
-  /** Lets the threads finish what they do and ends them. */
+  /** Lets the threads finish the chunk or conversation they are at and ends them. */
   close(): Promise<void>
 }
 
@@ -63,7 +63,7 @@ interface Waiting {
  * Threads that tokenise; each loads the tokenizer from its folder. Chunks go to the threads in turn. A thread that
  * renders one conversation for longer than the budget is ended.
  *
- * A promise rejects with ResourceError TOKENIZER_THREAD_FAILED when its thread fails, HostileFileError TEMPLATE_BUDGET
+ * A promise rejects with ResourceError TOKENIZER_THREAD_FAILED when its thread fails, HostileFileError CHAT_TEMPLATE_BUDGET
  * when a chat template takes too long or too much memory, ConfigError for a template that is wrong.
  */
 export function createEncoderPool(
@@ -86,7 +86,7 @@ export function createEncoderPool(
 }
 
 function startMember({ folder, hash, chat }: Tokenizer, budget: RenderBudget) {
-  const watch = new Int32Array(new SharedArrayBuffer(8))
+  const watch = new Int32Array(new SharedArrayBuffer(12))
   const workerData: WorkerData = { folder, hash, chat, watch }
   const worker = new Worker(new URL('./tokenize-worker.js', import.meta.url), {
     workerData,
@@ -111,7 +111,7 @@ function startMember({ folder, hash, chat }: Tokenizer, budget: RenderBudget) {
   const overBudget = (what: string): HostileFileError => {
     const where = chat.template === undefined ? 'the chat template' : printable(chat.template.where)
     const said = `${where}: rendering one conversation ${what}; is there an endless loop? Set data.chat_template`
-    return new HostileFileError('TEMPLATE_BUDGET', said, { document: watch[1]! })
+    return new HostileFileError('CHAT_TEMPLATE_BUDGET', said, { document: watch[1]! })
   }
   const stopWatching = watchRenders(watch, budget.renderMs, () => {
     fail(overBudget(`took more than ${budget.renderMs / 1000} s`))
@@ -149,6 +149,7 @@ function startMember({ folder, hash, chat }: Tokenizer, budget: RenderBudget) {
       worker.postMessage(request)
     },
     async close(): Promise<void> {
+      Atomics.store(watch, 2, 1)
       if (!hasExited) {
         worker.postMessage('close')
         await once(worker, 'exit')

@@ -14,8 +14,11 @@ if (tokenizer.hash !== hash) {
 }
 let renderer: ReturnType<typeof createChatRenderer> | undefined
 
+const isClosing = (): boolean => Atomics.load(watch, 2) === 1
+
 /** Renders under the eyes of the watchdog. */
 function render(content: ChatContent, document: number): RenderedChat {
+  if (isClosing()) throw new Error('the thread is closing')
   watch[1] = document
   Atomics.store(watch, 0, watch[0]! + 1)
   try {
@@ -31,6 +34,8 @@ parentPort!.on('message', async (request: EncodeRequest | 'close') => {
     parentPort!.close()
     return
   }
+  // Nobody waits for what is left when an error ended the work.
+  if (isClosing()) return
   try {
     const encoded = await encodeDocuments(request.contents, tokenizer, render)
     const reply: EncodeReply = { chunk: request.chunk, encoded }

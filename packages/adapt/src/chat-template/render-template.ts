@@ -43,7 +43,7 @@ export function renderTemplate(
   try {
     const environment = new Environment()
     for (const [name, value] of Object.entries(variables)) {
-      if (value !== undefined) environment.set(name, value)
+      environment.set(name, value)
     }
     text = String(new Interpreter(environment).run(template.program).value)
   } catch (error) {

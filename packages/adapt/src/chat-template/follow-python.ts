@@ -7,6 +7,7 @@ interface Node {
 /** Names of the functions that rewritten expressions call; `template-functions.ts` has them. */
 export const STRIP = 'adapt_strip__'
 export const EQUALS = 'adapt_equals__'
+export const LENGTH = 'adapt_length__'
 
 const STRIPS = ['strip', 'lstrip', 'rstrip']
 
@@ -16,6 +17,7 @@ const STRIPS = ['strip', 'lstrip', 'rstrip']
  * - A variable set in a loop is forgotten at its next turn; the library keeps it.
  * - `break` and `continue` keep what the turn has written so far; the library drops it.
  * - `strip`, `lstrip`, `rstrip` and `trim` take characters to strip; the library ignores them.
+ * - `length` of a text counts characters; the library counts UTF-16 units.
  * - `==` compares lists and mappings by content and never takes text for a number; the library does as JavaScript.
  */
 export function followPython(program: object): void {
@@ -114,15 +116,10 @@ function rewriteExpression(node: Node): void {
     }
   } else if (node.type === 'FilterExpression') {
     const filter = node.filter as Node
-    const isCall = filter.type === 'CallExpression'
-    const name = isCall ? (filter.callee as Node).value : filter.value
-    if (name === 'trim') {
-      becomeCall(node, STRIP, [
-        text('strip'),
-        node.operand as Node,
-        ...(isCall ? (filter.args as Node[]) : []),
-      ])
-    }
+    const args = filter.type === 'CallExpression' ? (filter.args as Node[]) : []
+    const name = filter.type === 'CallExpression' ? (filter.callee as Node).value : filter.value
+    if (name === 'trim') becomeCall(node, STRIP, [text('strip'), node.operand as Node, ...args])
+    if (name === 'length') becomeCall(node, LENGTH, [node.operand as Node])
   } else if (node.type === 'BinaryExpression') {
     const operator = (node.operator as { value: string }).value
     if (operator === '==' || operator === '!=') {

@@ -45,7 +45,7 @@ export function renderTemplate(
   try {
     const environment = new Environment()
     for (const [name, value] of Object.entries(variables)) {
-      if (value !== undefined) environment.set(name, value)
+      environment.set(name, value)
     }
     text = String(new BudgetedInterpreter(environment, template.where).run(template.program).value)
   } catch (error) {

@@ -1,4 +1,4 @@
-import { EQUALS, STRIP } from './follow-python.js'
+import { EQUALS, LENGTH, STRIP } from './follow-python.js'
 
 /** Most numbers that `range` gives; templates count messages. */
 const MAX_RANGE = 100_000
@@ -65,6 +65,7 @@ export const TEMPLATE_FUNCTIONS: Readonly<Record<string, unknown>> = {
   },
   range,
   [STRIP]: strip,
+  [LENGTH]: length,
   [EQUALS]: (operator: string, left: unknown, right: unknown) => isEqual(left, right) === (operator === '=='),
 }
 
@@ -85,7 +86,7 @@ const BLANKS = new Set(
 
 function strip(method: string, text: unknown, characters?: unknown): string {
   if (typeof text !== 'string') throw new Error(`${method} is for text, received ${describe(text)}`)
-  if (!['string', 'undefined'].includes(typeof characters) && characters !== null) {
+  if (!['string', 'undefined'].includes(typeof characters)) {
     throw new Error(`${method} takes the characters to strip as text, received ${describe(characters)}`)
   }
   const stripped = typeof characters === 'string' ? new Set(characters) : BLANKS
@@ -98,8 +99,17 @@ function strip(method: string, text: unknown, characters?: unknown): string {
   return typeof kept === 'string' ? kept : kept.join('')
 }
 
+function length(value: unknown): number {
+  if (value instanceof Map) return value.size
+  if (Array.isArray(value)) return value.length
+  if (typeof value !== 'string') throw new Error(`length is for texts and lists, received ${describe(value)}`)
+  let numCharacters = 0
+  for (const _ of value) numCharacters++
+  return numCharacters
+}
+
 function describe(value: unknown): string {
-  if (value === null) return 'none'
+  if (value === undefined) return 'nothing'
   return Array.isArray(value) ? 'a list' : value instanceof Map ? 'a mapping' : `${typeof value}`
 }
 

@@ -1,0 +1,187 @@
+import { describe, expect, it } from 'vitest'
+import type { ChatMessage } from '../dataset/index.js'
+import { AdaptError } from '../errors.js'
+import { type Conversation, compileChatTemplate, renderChat, renderPrompt } from './index.js'
+
+const compile = (source: string) => compileChatTemplate(source, 'own.jinja')
+
+/** Messages `u: ...`, `a: ...`, `s: ...`. */
+function chat(...lines: string[]): readonly ChatMessage[] {
+  const roles: Readonly<Record<string, string>> = { u: 'user', a: 'assistant', s: 'system' }
+  return lines.map((line) => ({ role: roles[line[0]!]!, content: line.slice(2) }))
+}
+
+function trainedOf(source: string, conversation: Conversation, assistantOnly = true): string[] {
+  const { text, trained } = renderChat(compile(source), conversation, {}, { assistantOnly })
+  return trained.map(([start, end]) => text.slice(start, end))
+}
+
+function errorOf(run: () => unknown): AdaptError {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof AdaptError) return error
+    throw error
+  }
+  throw new Error('expected an error')
+}
+
+const PLAIN =
+  "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}{{ '<assistant>' if add_generation_prompt }}"
+const MARKED =
+  '{% for m in messages %}<{{ m.role }}>{% if m.role == "assistant" %}{% generation %}{{ m.content }}' +
+  '{% endgeneration %}{% else %}{{ m.content }}{% endif %}{{ "\\n" }}{% endfor %}'
+const messages = chat('s:be', 'u:😀?', 'a:one', 'u:more', 'a:two 😀')
+
+describe('what is trained', () => {
+  it('is what the assistant adds after the generation prompt, without blocks', () => {
+    expect(trainedOf(PLAIN, { messages })).toEqual(['one\n', 'two 😀\n'])
+  })
+
+  it('is the message with its header where the template knows no generation prompt', () => {
+    const source =
+      "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{{ '?' if add_generation_prompt }}"
+    expect(trainedOf(source, { messages })).toEqual(['<assistant>one', '<assistant>two 😀'])
+  })
+
+  it('is what stands in blocks', () => {
+    expect(trainedOf(MARKED, { messages })).toEqual(['one', 'two 😀'])
+  })
+
+  it.each([
+    ['blocks', MARKED, ['two 😀']],
+    ['prefixes', PLAIN, ['two 😀\n']],
+  ])('leaves out messages of the prompt, by %s', (_way, source, expected) => {
+    expect(trainedOf(source, { messages, numPromptMessages: 3 })).toEqual(expected)
+    expect(trainedOf(source, { messages, numPromptMessages: 5 })).toEqual([])
+  })
+
+  it('is all of the text, or all after the prompt, when not only the assistant is trained', () => {
+    for (const source of [PLAIN, MARKED]) {
+      expect(trainedOf(source, { messages }, false)).toHaveLength(1)
+      expect(trainedOf(source, { messages }, false)[0]).toMatch(/^<system>be\n.*😀\n$/su)
+      const asked = { messages, numPromptMessages: 3 }
+      expect(trainedOf(source, asked, false)).toEqual(['<user>more\n<assistant>two 😀\n'])
+    }
+    expect(trainedOf(PLAIN, { messages, numPromptMessages: 2 }, false)[0]).toMatch(/^one\n<user>/)
+  })
+
+  it('joins answers that touch and leaves out empty ones', () => {
+    const twice = chat('u:?', 'a:one', 'a:', 'a:two')
+    const source =
+      '{% for m in messages %}{% if m.role == "user" %}?{% else %}' +
+      '{% generation %}{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}'
+    expect(trainedOf(source, { messages: twice })).toEqual(['onetwo'])
+    expect(trainedOf(source, { messages: chat('u:?', 'a:') })).toEqual([])
+  })
+
+  it('is found where messages hold private-use characters', () => {
+    const odd = chat('u:\ue000\ue001', 'a:\ue002 \ue000 x')
+    expect(trainedOf(MARKED, { messages: odd })).toEqual(['\ue002 \ue000 x'])
+    const all = String.fromCharCode(...Array.from({ length: 0x1900 }, (_, i) => 0xe000 + i))
+    const error = errorOf(() => trainedOf(MARKED, { messages: chat('u:?', `a:${all}`) }))
+    expect(error.message).toContain('every private-use character')
+  })
+
+  it.each([
+    [
+      'answers are shortened once others follow',
+      `{% for m in messages %}{{ m.content[:1] if not loop.last else m.content }}{% endfor %}`,
+    ],
+    [
+      'the last turn ends in another way',
+      "{% for m in messages %}{{ m.content }}{{ '.' if loop.last }}{% endfor %}",
+    ],
+    [
+      'a beginning is refused',
+      "{% if messages | length < 5 %}{{ raise_exception('more!') }}{% endif %}{{ messages[0].content }}",
+    ],
+  ])('is refused with the way out where %s', (_why, source) => {
+    const error = errorOf(() => trainedOf(source, { messages }))
+    expect(error.code).toBe('CHAT_TEMPLATE_MASK')
+    expect(error.message).toMatch(/^own\.jinja: cannot tell .* message 3: .*\{% generation %\}/)
+  })
+
+  it('is refused where a filter around a block changes its text', () => {
+    const source =
+      '{% set x %}{% generation %} {{ messages[0].content }} {% endgeneration %}{% endset %}{{ x | trim }}'
+    const error = errorOf(() => trainedOf(source, { messages }))
+    expect(error.code).toBe('CHAT_TEMPLATE_MASK')
+    expect(trainedOf(source, { messages }, false)).toEqual(['be'])
+  })
+})
+
+describe('a template', () => {
+  it('that cannot be compiled is named with the reason', () => {
+    for (const source of [
+      '{% if x %}',
+      '{{ x',
+      '{% generation %}',
+      '{% include "/etc/passwd" %}',
+      '{{ a b }}',
+    ]) {
+      const error = errorOf(() => compile(source))
+      expect(error.code).toBe('CHAT_TEMPLATE_SYNTAX')
+      expect(error.message).toMatch(/^own\.jinja: [^\n]+$/)
+    }
+  })
+
+  it('that is made to harm is refused in time', () => {
+    const [blanks, deep, large] = [' '.repeat(200_000), `{{ ${'('.repeat(100_000)} }}`, 'x'.repeat(300_000)]
+    expect(errorOf(() => compile(blanks)).message).toContain('blanks in a row')
+    expect(errorOf(() => compile(deep)).message).toContain('nested too deeply')
+    expect(errorOf(() => compile(large)).message).toContain('262144 bytes')
+  })
+
+  it.each([
+    [
+      'CHAT_TEMPLATE_REFUSED',
+      "{{ raise_exception('roles must alternate\\u202e') }}",
+      /refuses .*alternate\\u\{202e\}/,
+    ],
+    ['CHAT_TEMPLATE_FAILED', '{{ range(1000000000) }}', /at most 100000 numbers/],
+    ['CHAT_TEMPLATE_FAILED', '{{ range(0, 5, 0) }}', /step must not be zero/],
+    ['CHAT_TEMPLATE_FAILED', '{{ messages.nothing() }}', /not a function/],
+    ['CHAT_TEMPLATE_FAILED', '{{ strftime_now("%Q") }}', /does not know %Q/],
+    ['CHAT_TEMPLATE_FAILED', '{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}', /cannot be rendered/],
+    ['CHAT_TEMPLATE_FAILED', '{{ messages.strip() }}', /strip is for text, received a list/],
+    ['CHAT_TEMPLATE_OUTPUT', doubled(27), /more than 67108864 characters/],
+    ['CHAT_TEMPLATE_OUTPUT', doubled(40), /more than 67108864 characters/],
+  ])('that fails is named: %s %s', (code, source, message) => {
+    const error = errorOf(() => renderPrompt(compile(source), { messages }, {}))
+    expect(error.code).toBe(code)
+    expect(error.exitCode).toBe(3)
+    expect(error.message).toMatch(/^own\.jinja: [^\n]+$/)
+    expect(error.message).toMatch(message)
+  })
+
+  it('reaches nothing but its variables', () => {
+    const names = ['process', 'require', 'globalThis', 'constructor', '__proto__', 'messages.constructor']
+    const source = names.map((name) => `{{ 'reached' if ${name} is defined }}`).join('')
+    expect(renderPrompt(compile(source), { messages }, {})).toBe('')
+    expect(
+      renderPrompt(
+        compile("{{ messages[0]['__proto__'] is defined or ''.constructor is defined }}"),
+        { messages },
+        {},
+      ),
+    ).toBe('false')
+  })
+
+  it('says the same date on every day', () => {
+    expect(renderPrompt(compile("{{ strftime_now('%d %b %Y') }}"), { messages }, {})).toBe('26 Jul 2024')
+  })
+
+  it('knows special tokens only where the tokenizer has them', () => {
+    const template = compile("{{ bos_token }}{{ eos_token | default('none') }}")
+    expect(renderPrompt(template, { messages }, { bos_token: '<s>', eos_token: undefined })).toBe('<s>none')
+  })
+
+  it('treats line ends of Windows as Python does', () => {
+    expect(renderPrompt(compile('{% if true %}\r\na\r\n{% endif %}\r\nb\r\n'), { messages }, {})).toBe('a\nb')
+  })
+})
+
+function doubled(times: number): string {
+  return `{% set n = namespace(t='xx') %}{% for i in range(${times}) %}{% set n.t = n.t ~ n.t %}{% endfor %}{{ n.t }}`
+}

@@ -6,7 +6,8 @@
 
 First every program of this folder that checks stored cases runs. Then each architecture of `tiny_models.py` gets new random
 weights: transformers and PEFT write folders, the project computes from them and writes them again (`live/run-jobs.mjs`), and
-transformers and PEFT compute from what the project wrote. Prints a table of the largest differences and exits with 1 when one
+transformers and PEFT compute from what the project wrote. Last, `adapt train`, `generate` and `merge` run on the shipped data,
+and transformers and PEFT open what they left. Prints a table of the largest differences and exits with 1 when one
 is above its limit. `--seed` repeats a run.
 """
 import argparse
@@ -25,6 +26,7 @@ from live.bench import Bench
 from live.generation_checks import check_generation
 from live.lora_checks import check_bfloat16_base, check_new_adapter, check_peft_adapter
 from live.model_checks import check_model, check_older_configs, check_shards
+from live.run_checks import check_runs
 
 PROGRAMS = (
     ("write_goldens.py", "--check"), ("write_model_goldens.py", "--check"), ("write_schedules.py", "--check"),
@@ -69,7 +71,8 @@ def fresh_models_agree(seed, node):
             check_bfloat16_base(bench, name, settings)
         for name, settings in NEW_ADAPTERS.items():
             check_new_adapter(bench, name, settings)
-        return bench.run(node)
+        agree = bench.run(node)
+        return check_runs(bench.folder / "runs", node) and agree
 
 
 def main():

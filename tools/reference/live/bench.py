@@ -54,7 +54,7 @@ class Bench:
 
 def print_table(kind, rows):
     """Subjects down, figures across, the limits in the last line; a figure above its limit has a `!`."""
-    columns = list(next(iter(rows.values())))
+    columns = list(next(iter(rows.values())))  # the first subject has every column
     limits = {what: limit for row in rows.values() for what, (_, limit) in row.items()}
 
     def line(head, cells):
@@ -65,7 +65,7 @@ def print_table(kind, rows):
 
     print(f"\n{line(kind, columns)}")
     for name, row in rows.items():
-        print(line(name, [shown(*row[what]) for what in columns]))
+        print(line(name, [shown(*row[what]) if what in row else "" for what in columns]))
     print(line("limit", [f"{limits[what]:.0e}" if limits[what] else "0" for what in columns]))
 
 

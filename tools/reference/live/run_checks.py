@@ -1,0 +1,84 @@
+"""What the command leaves behind: a run with LoRA and one of the whole model, opened by PEFT and transformers."""
+import json
+import subprocess
+
+import torch
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from case_generate import generate
+from golden import REPOSITORY, relative_difference
+from live.bench import print_table
+
+EXAMPLES = REPOSITORY / "examples"
+PROMPTS = ("SELECT name FROM", "In the beginning", "The function returns", "import os")
+NEW_TOKENS = 16
+MARGIN = 1e-3
+LIMIT = 1e-5
+LORA = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.05, "target_modules": "all-linear"}
+
+
+def adapt(node, *arguments):
+    """Runs the command and returns what it printed."""
+    command = [node, str(REPOSITORY / "packages/adapt/bin/adapt.mjs"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"adapt {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def train(node, folder, lora):
+    """Four steps from the shipped base model; JSON is YAML."""
+    config = {
+        "model": {"path": str(EXAMPLES / "base" / "model"), **({"lora": LORA} if lora else {})},
+        "tokenizer": str(EXAMPLES / "tokenizer"),
+        "data": {"train": [{"path": str(EXAMPLES / "corpus" / "sql-commands.jsonl.gz")}], "max_length": 128, "packing": True},
+        "method": "uniform",
+        "training": {"max_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 5e-3 if lora else 1e-3},
+        "output_dir": str(folder / "run"),
+    }
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(json.dumps(config))
+    adapt(node, "train", folder / "config.yaml")
+    return folder / "run"
+
+
+def different_ids(node, run, model, tokenizer):
+    """Over the prompts: greedy ids that `adapt generate` and transformers choose otherwise, text and start token included."""
+    different, compared = 0, 0
+    for prompt in PROMPTS:
+        ids = [tokenizer.bos_token_id, *tokenizer(prompt).input_ids]
+        theirs, margin = generate(model, ids, eos_id=-1, count=NEW_TOKENS)
+        if margin < MARGIN or tokenizer.eos_token_id in theirs:
+            continue
+        arguments = ("--prompt", prompt, "--max-new-tokens", NEW_TOKENS, "--dtype", "float32", "--json")
+        ours = json.loads(adapt(node, "generate", "--model", run, *arguments))
+        different += len(ours["token_ids"]) != NEW_TOKENS or ours["token_ids"] != theirs
+        different += ours["text"] != tokenizer.decode(theirs)
+        compared += 1
+    return different if compared else float("inf")
+
+
+def logits_of(model, tokenizer):
+    ids = torch.tensor([tokenizer(" ".join(PROMPTS)).input_ids])
+    with torch.no_grad():
+        return model(ids).logits
+
+
+def check_runs(folder, node):
+    """Trains, opens, generates, merges; prints the table, true when all is within its limits."""
+    rows = {}
+    run = train(node, folder / "lora", lora=True)
+    tuned = AutoPeftModelForCausalLM.from_pretrained(run / "model", dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(run / "model")
+    adapt(node, "merge", run, "--out", folder / "merged", "--dtype", "float32")
+    rows["lora"] = {"ids that differ": (different_ids(node, run, tuned, tokenizer), 0)}
+    merged = AutoModelForCausalLM.from_pretrained(folder / "merged").eval()
+    difference = relative_difference(logits_of(merged, tokenizer), logits_of(tuned.merge_and_unload(), tokenizer))
+    rows["lora"]["merged: logits"] = (difference, LIMIT)
+
+    run = train(node, folder / "full", lora=False)
+    whole = AutoModelForCausalLM.from_pretrained(run / "model").eval()
+    rows["full"] = {"ids that differ": (different_ids(node, run, whole, AutoTokenizer.from_pretrained(run / "model")), 0)}
+    print_table("run", rows)
+    return all(figure <= limit for row in rows.values() for figure, limit in row.values())

@@ -19,6 +19,7 @@ export const adaptFolders = [
   'eval',
   'report',
   'config',
+  'estimate',
   'experiment',
   'compare',
   'cli',
@@ -36,6 +37,7 @@ export const engineFreeFolders = [
   'record',
   'report',
   'config',
+  'estimate',
 ]
 
 /** Files above this many lines are listed; splitting them is a matter of judgement. */

@@ -18,6 +18,7 @@ const VERBS = [
   'data',
   'anchors',
   'validate',
+  'estimate',
   'setup',
   'doctor',
   'schema',

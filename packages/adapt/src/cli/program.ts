@@ -4,6 +4,7 @@ import type { AnchorsOptions } from './anchors-command.js'
 import type { CliIo } from './cli-io.js'
 import type { CompareOptions } from './compare-command.js'
 import type { DataOptions } from './data-command.js'
+import type { EstimateCommandOptions } from './estimate-command.js'
 import type { EvalOptions } from './eval-command.js'
 import type { GenerateCommandOptions } from './generate-command.js'
 import type { MergeOptions } from './merge-command.js'
@@ -47,6 +48,7 @@ export function createProgram(io: CliIo, onExitCode: (code: number) => void): Co
       `
 Examples:
   adapt validate run.yaml               check a config and its files
+  adapt estimate run.yaml               see what it will take
   adapt data run.yaml                   see what the model will be trained on
   adapt anchors run.yaml                see what the anchors are worth
   adapt train run.yaml                  train
@@ -311,6 +313,32 @@ Examples:
         await validateCommand(path, options, io)
       },
     )
+
+  program
+    .command('estimate')
+    .description('tell what a run would take: parameters, memory, FLOPs and time, from config.json alone')
+    .argument('<config>', 'YAML config')
+    .option('--samples <n>', 'samples of an epoch, each taken for a full row', wholeNumberOption(1))
+    .option('--device <name>', 'cpu, or a part of a name in the table (repeatable)', collectOption)
+    .option('--tflops <n>', 'peak of another device', numberOption(Number.MIN_VALUE))
+    .option('--memory <gigabytes>', 'memory of the device of --tflops', numberOption(0))
+    .option('--mfu <share>', 'share of the peak that training reaches', numberOption(0.001, 1), 0.4)
+    .option('--set <key=value>', SET_HELP, collectOption)
+    .option('--json', 'print JSON instead of tables')
+    .addHelpText(
+      'after',
+      `
+Needs no weights and loads no engine. docs/estimate.md derives the figures.
+
+Examples:
+  adapt estimate run.yaml
+  adapt estimate run.yaml --samples 270679 --device h100 --mfu 0.5
+  adapt estimate run.yaml --tflops 500 --memory 96 --set training.gradient_checkpointing=true --json`,
+    )
+    .action(async (path: string, options: EstimateCommandOptions) => {
+      const { estimateCommand } = await import('./estimate-command.js')
+      await estimateCommand(path, options, io)
+    })
 
   program
     .command('setup')

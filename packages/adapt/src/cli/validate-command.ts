@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dataSources, loadConfig, type RunConfig, renderResolvedConfig } from '../config/index.js'
 import { printable, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
 import { AdaptError, ConfigError, DataError } from '../errors.js'
@@ -36,7 +36,7 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     check(key, () => requireDocuments(list, baseDir, maxBadRecords))
 
   const model = await check('model.path', () => describeModel(config, baseDir, warn))
-  const tokenizer = await check('tokenizer', () => describeTokenizer(config, baseDir))
+  const tokenizer = await check('tokenizer', () => describeTokenizer(config, baseDir, warn))
   const train = await entries('data.train', config.data.train, config.data.max_bad_records)
   const anchors = await entries('anchors', config.anchors)
   const sets = await entries('evaluation.sets', config.evaluation.sets)
@@ -101,12 +101,25 @@ async function describeModel(
   return `${printable(model.path)}, ${formatCount(total)} parameters`
 }
 
-/** @throws what reading a tokenizer throws. @throws {ConfigError} HUB_OFFLINE */
-function describeTokenizer({ tokenizer }: RunConfig, baseDir: string): string {
+/**
+ * A model folder whose weights have not come yet may be without its tokenizer too.
+ * @throws what reading a tokenizer throws. @throws {ConfigError} HUB_OFFLINE
+ */
+function describeTokenizer(
+  { model, tokenizer }: RunConfig,
+  baseDir: string,
+  warn: (text: string) => void,
+): string {
   const place = findModelPlace(baseDir, tokenizer)
   const { folder, hubId } = place
   if (folder === undefined || (hubId !== undefined && !isComplete(folder, 'tokenizer')))
     return describeFetch(place, tokenizer)
+  const isPart = 'path' in model && findModelPlace(baseDir, model.path).folder === folder
+  const lacks = (ending: string) => !readdirSync(folder).some((name) => name.endsWith(ending))
+  if (isPart && existsSync(folder) && lacks('tokenizer.json') && lacks('.safetensors')) {
+    warn(`tokenizer: ${printable(folder)}: tokenizer.json is missing as the weights are`)
+    return `${printable(tokenizer)}, not there yet`
+  }
   return `${printable(tokenizer)}, ${formatCount(loadTokenizer(folder).vocabSize)} tokens`
 }
 

@@ -1,42 +1,10 @@
 import { type DType, setNumThreads } from '@adapt-ts/torch'
-import type { RunConfig } from '../config/index.js'
-import { ConfigError, DataError } from '../errors.js'
+import type { RunConfig, StepPlan } from '../config/index.js'
+import { ConfigError } from '../errors.js'
 import { createMethod, type Method } from '../method/index.js'
 import { Trainer } from '../train/index.js'
 import { autocastDtype, buildModel } from './build-model.js'
 import type { PreparedData } from './prepare-data.js'
-
-/** Number of optimiser steps and how they fall on epochs. */
-export interface StepPlan {
-  readonly totalSteps: number
-  readonly stepsPerEpoch: number
-  readonly globalRows: number
-  /** Steps may take rows of two epochs; otherwise the last step of an epoch is shorter. */
-  readonly crossEpochs: boolean
-}
-
-/**
- * The number of optimiser steps of a run, from `max_steps` or from epochs.
- * @throws {DataError} TOO_LITTLE_DATA when an epoch has no whole step and the rest is dropped.
- */
-export function planSteps(config: RunConfig, data: PreparedData): StepPlan {
-  const { training } = config
-  const globalRows = training.per_device_train_batch_size * training.gradient_accumulation_steps
-  const numRows = data.rows.numRowsPerEpoch(0)
-  const drop = training.dataloader_drop_last
-  const stepsPerEpoch = drop ? Math.floor(numRows / globalRows) : Math.ceil(numRows / globalRows)
-  if (stepsPerEpoch === 0) {
-    throw new DataError(
-      'TOO_LITTLE_DATA',
-      `data.train: one epoch has ${numRows} rows, fewer than one optimiser step of ${globalRows}; with dataloader_drop_last nothing would be trained`,
-    )
-  }
-  if (training.max_steps !== undefined) {
-    return { totalSteps: training.max_steps, stepsPerEpoch, globalRows, crossEpochs: true }
-  }
-  const totalSteps = Math.max(1, Math.ceil((training.num_train_epochs ?? 1) * stepsPerEpoch))
-  return { totalSteps, stepsPerEpoch, globalRows, crossEpochs: false }
-}
 
 /** What a run trains with. */
 export interface BuiltTrainer {

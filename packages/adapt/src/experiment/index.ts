@@ -1,5 +1,5 @@
 export { autocastDtype, buildModel } from './build-model.js'
-export { buildTrainer, planSteps, type StepPlan } from './build-trainer.js'
+export { buildTrainer } from './build-trainer.js'
 export { describeMethod, toReportRun } from './describe-run.js'
 export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
 export { findContamination, type OverlapTable } from './find-contamination.js'

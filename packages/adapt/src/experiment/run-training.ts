@@ -1,12 +1,12 @@
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { loadTrainingState } from '../checkpoint/index.js'
-import type { RunConfig } from '../config/index.js'
+import { planSteps, type RunConfig, type StepPlan } from '../config/index.js'
 import { AdaptError } from '../errors.js'
 import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
 import { needsAnchors } from '../method/index.js'
 import type { StepRecord } from '../record/index.js'
-import { type BuiltTrainer, buildTrainer, planSteps, type StepPlan } from './build-trainer.js'
+import { type BuiltTrainer, buildTrainer } from './build-trainer.js'
 import { type PreparedData, prepareData } from './prepare-data.js'
 import { checkpointBytes, requireRoom } from './require-room.js'
 import { inspectRunFolder, openRunFolder } from './run-folder.js'
@@ -78,7 +78,7 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
     checkStop: () => stop.throwIfRequested(`before the first step; ${runFolder} can go on`),
   })
   try {
-    const plan = planSteps(config, data)
+    const plan = planSteps(config, data.rows.numRowsPerEpoch(0))
     if (start) requireSameData(start, data.fingerprints, plan)
     stop.throwIfRequested(`before the first step; ${runFolder} can go on`)
     stop.watchNatively()

@@ -1,7 +1,7 @@
-import { ConfigError } from '../errors.js'
 import { CausalLM } from './causal-lm.js'
 import { initialiseModel } from './initialise.js'
-import { assertModelConfig, LLAMA_PRESETS, type LlamaPreset, type ModelConfig } from './model-config.js'
+import type { LlamaPreset, ModelConfig } from './model-config.js'
+import { resolveDimensions } from './resolve-dimensions.js'
 
 /** Dimensions that differ from the preset's, and the seed of the initial weights. */
 export interface CreateModelOptions extends Partial<ModelConfig> {
@@ -21,27 +21,7 @@ export interface CreateModelOptions extends Partial<ModelConfig> {
  */
 export function createModel(shape: LlamaPreset | ModelConfig, options: CreateModelOptions = {}): CausalLM {
   const { seed = 0, ...overrides } = options
-  const base: ModelConfig | undefined = typeof shape === 'string' ? LLAMA_PRESETS[shape] : shape
-  if (base === undefined) {
-    throw new ConfigError(
-      'UNKNOWN_PRESET',
-      `expected one of ${Object.keys(LLAMA_PRESETS).join(', ')}, received "${shape}"`,
-    )
-  }
-  const merged = { ...base, ...overrides }
-  const { hiddenSize, numAttentionHeads } = merged
-  const isResized = overrides.hiddenSize !== undefined || overrides.numAttentionHeads !== undefined
-  const headDim =
-    isResized && overrides.headDim === undefined ? hiddenSize / numAttentionHeads : merged.headDim
-  if (isResized && !Number.isInteger(headDim)) {
-    throw new ConfigError(
-      'BAD_MODEL_CONFIG',
-      `model: hidden_size (${hiddenSize}) must be a multiple of num_attention_heads (${numAttentionHeads})`,
-    )
-  }
-  const config = { ...merged, headDim }
-  assertModelConfig(config, 'model')
-  const model = new CausalLM(config)
+  const model = new CausalLM(resolveDimensions(shape, overrides))
   initialiseModel(model, seed)
   return model
 }

@@ -1,0 +1,130 @@
+import type { ModelConfig } from '../model/model-config.js'
+import { projectionShapes } from '../model/projection-shapes.js'
+import { type AdapterSpec, adaptedLayers, estimateParameters } from './estimate-parameters.js'
+
+/** What memory depends on besides the model's dimensions. */
+export interface MemorySetting {
+  /** Rows of one forward, and positions of a row. */
+  readonly rows: number
+  readonly length: number
+  /** Bytes of a frozen weight: 2 in bfloat16, else 4. Trained weights are float32. */
+  readonly baseBytes: 2 | 4
+  /** Bytes of an operand of a matrix product: 2 under bfloat16 autocast, else 4. */
+  readonly computeBytes: 2 | 4
+  readonly checkpointing: boolean
+  /** Positions whose logits exist at once. */
+  readonly lossChunkSize: number
+  readonly lora?: AdapterSpec & { readonly dropout: number }
+  /** Whether attention keeps its scores [H, T, T] for backward: without a fused kernel (LibTorch before 2.0). Default false. */
+  readonly keepsScores?: boolean
+}
+
+/** Bytes by part at the peak of a training step. */
+export interface MemoryEstimate {
+  readonly weights: number
+  readonly adapters: number
+  readonly gradients: number
+  /** Both moments of AdamW. */
+  readonly moments: number
+  /** What forward keeps for backward; under bfloat16 also the rounded copies of float32 weights. */
+  readonly activations: number
+  /** Logits of one chunk and what the loss makes of them. */
+  readonly logits: number
+  readonly total: number
+}
+
+const FLOAT32 = 4
+
+/**
+ * Bytes that a training step needs at its peak, from dimensions alone. The sum of the parts is an upper bound:
+ * gradients grow while activations are freed. docs/estimate.md derives the figures.
+ */
+export function estimateMemory(config: ModelConfig, setting: MemorySetting): MemoryEstimate {
+  const { rows, length, baseBytes, lora } = setting
+  const counts = estimateParameters(config, lora)
+  const numAdapter = lora === undefined ? 0 : counts.trainable
+  const base = counts.total - numAdapter
+  const parts = {
+    weights: base * (lora === undefined ? FLOAT32 : baseBytes),
+    adapters: numAdapter * FLOAT32,
+    gradients: counts.trainable * FLOAT32,
+    moments: 2 * counts.trainable * FLOAT32,
+    activations:
+      rows * length * activationBytesPerToken(config, setting) + roundedWeightBytes(config, setting),
+    logits: logitBytes(config, setting),
+  }
+  return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
+}
+
+/** Of the whole model: blocks, final norm, and the hidden states with their gradient that the loss works on. */
+function activationBytesPerToken(config: ModelConfig, setting: MemorySetting): number {
+  const { hiddenSize: d, numHiddenLayers } = config
+  const { checkpointing, baseBytes, computeBytes, lora } = setting
+  const blocks = blockBytesPerToken(config, setting)
+  // The residual stream has the dtype of the embedding.
+  const stream = d * (lora === undefined ? FLOAT32 : Math.max(baseBytes, computeBytes === 2 ? 2 : FLOAT32))
+  // The recomputed block stands whole while its gradients come.
+  const blockGradients = 2 * config.intermediateSize * computeBytes + 2 * d * FLOAT32
+  const kept = checkpointing
+    ? numHiddenLayers * stream + Math.max(...blocks) + blockGradients
+    : blocks.reduce((sum, bytes) => sum + bytes, 0)
+  return kept + 5 * d * FLOAT32
+}
+
+/** What each block keeps for backward, bytes a token. A linear layer keeps its input only where a weight beside it is trained. */
+function blockBytesPerToken(config: ModelConfig, setting: MemorySetting): readonly number[] {
+  const { hiddenSize: d, intermediateSize: f, headDim: e, numHiddenLayers: layers } = config
+  const { length, computeBytes: c, lora, keepsScores = false } = setting
+  const [q, kv] = [config.numAttentionHeads * e, config.numKeyValueHeads * e]
+  const adapted = lora && adaptedLayers(config, lora)
+  return Array.from({ length: layers }, (_, layer) => {
+    const learns = (name: string) => adapted === undefined || adapted.has(`model.layers.${layer}.${name}`)
+    // In float32 layers share their input; autocast rounds it for each of them anew.
+    const input = (width: number, names: readonly string[]) => {
+      const learning = names.filter(learns)
+      const inputs = c === 2 ? learning.length : Math.min(1, learning.length)
+      const dropped = lora !== undefined && lora.dropout > 0 ? 2 * learning.length : 0
+      const low = lora === undefined ? 0 : learning.length * lora.r
+      return (inputs + dropped) * width * c + low * c
+    }
+    const norms = 2 * d * FLOAT32 + (keepsScores && lora === undefined ? 2 * d * FLOAT32 : 0)
+    const heads = 2 * q + 2 * kv
+    const headNorms = config.qkNorm ? (q + kv) * FLOAT32 : 0
+    const scores = keepsScores ? config.numAttentionHeads * length * c + (q + 2 * kv) * c : 0
+    return (
+      norms +
+      input(d, ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj']) +
+      headNorms +
+      heads * c +
+      scores +
+      input(q, ['self_attn.o_proj']) +
+      input(d, ['mlp.gate_proj', 'mlp.up_proj']) +
+      3 * f * c +
+      input(f, ['mlp.down_proj'])
+    )
+  })
+}
+
+/** Copies in bfloat16 of float32 matrices, which backward needs: of one block at a time where it recomputes. */
+function roundedWeightBytes(
+  config: ModelConfig,
+  { computeBytes, baseBytes, lora, checkpointing }: MemorySetting,
+): number {
+  if (computeBytes === 4 || (lora !== undefined && baseBytes === 2)) return 0
+  const matrices = projectionShapes(config).reduce(
+    (sum, shape) => sum + shape.inFeatures * shape.outFeatures,
+    0,
+  )
+  return (2 * matrices) / (checkpointing ? config.numHiddenLayers : 1)
+}
+
+/** Log-probabilities in float32, logits and residual in the dtype of products; the head in that dtype and transposed. */
+function logitBytes(
+  config: ModelConfig,
+  { rows, length, computeBytes: c, lossChunkSize }: MemorySetting,
+): number {
+  const positions = Math.min(lossChunkSize, rows * length)
+  const perPosition = FLOAT32 + c + (c === 2 ? 2 : 0)
+  const head = config.vocabSize * config.hiddenSize * c
+  return positions * config.vocabSize * perPosition + head
+}

@@ -1,0 +1,210 @@
+import { join } from 'node:path'
+import { dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
+import { printable, readDocuments, resolveSources } from '../dataset/index.js'
+import { ConfigError } from '../errors.js'
+import { CONFIG_FILE, findModelPlace } from '../hub/index.js'
+import { needsAnchors } from '../method/method-config.js'
+import { toCamelCase } from '../method/option-names.js'
+import { parseAdapterConfig } from '../model/lora/adapter-config.js'
+import { LORA_DEFAULTS } from '../model/lora/lora-config.js'
+import type { ModelConfig } from '../model/model-config.js'
+import { parseModelConfig } from '../model/parse-model-config.js'
+import { readModelJson } from '../model/read-model-json.js'
+import { describeMissingModel, refuseForeignConfig } from '../model/refuse-model.js'
+import { resolveDimensions } from '../model/resolve-dimensions.js'
+import { loadTokenizer } from '../tokenize/index.js'
+import { cpuHasBfloat16, type Device } from './devices.js'
+import { type AnchorCount, estimateFlops, type FlopsEstimate, type RunLength } from './estimate-flops.js'
+import { estimateMemory, type MemoryEstimate, type MemorySetting } from './estimate-memory.js'
+import { type AdapterSpec, estimateParameters, type ParameterEstimate } from './estimate-parameters.js'
+
+/** What is assumed of the machine, and what the config does not say. */
+export interface EstimateOptions {
+  readonly devices: readonly Device[]
+  /** Share of a device's peak that training reaches. */
+  readonly mfu: number
+  /** Samples of one epoch; each is taken for a whole row. Default: from `max_steps`. */
+  readonly samples?: number
+}
+
+/** A run on one device. */
+export interface DeviceEstimate {
+  readonly device: Device
+  readonly memory: MemoryEstimate
+  readonly fits: boolean
+  readonly tokensPerSecond: number
+  /** Absent when the length of the run is unknown. */
+  readonly seconds?: number
+}
+
+/** What a run would take, from its config and the dimensions of its model. */
+export interface RunEstimate {
+  /** Where the dimensions are from. */
+  readonly model: string
+  readonly config: ModelConfig
+  readonly parameters: ParameterEstimate
+  /** Memory under bfloat16 products (unless the config says otherwise), as configured and with the other setting of gradient_checkpointing. */
+  readonly setting: MemorySetting
+  readonly memory: MemoryEstimate
+  readonly memoryOtherwise: MemoryEstimate
+  /** Absent when neither `max_steps` nor the number of samples is known. */
+  readonly length?: RunLength
+  readonly anchors: AnchorCount
+  readonly flops: FlopsEstimate
+  readonly devices: readonly DeviceEstimate[]
+}
+
+/** Share of a device's memory that a step may fill: the rest goes to the driver, kernels and gaps between tensors. */
+const USABLE = 0.92
+
+/**
+ * Parameters, memory, FLOPs and time of a run. Reads config.json, the tokenizer of a new model and the anchors; neither
+ * weights nor training data, and nothing is fetched.
+ *
+ * @throws {ConfigError} MODEL_NOT_FOUND, UNSUPPORTED_MODEL, BAD_LORA and others for what cannot be estimated.
+ */
+export async function estimateRun(
+  config: RunConfig,
+  baseDir: string,
+  { devices, mfu, samples }: EstimateOptions,
+): Promise<RunEstimate> {
+  const dimensions = readDimensions(config, baseDir)
+  const lora = readAdapter(config, baseDir)
+  const parameters = estimateParameters(dimensions.config, lora)
+  const settingOf = (hasBfloat16: boolean) => memorySetting(config, lora, dimensions.storedBytes, hasBfloat16)
+  const setting = settingOf(true)
+  const otherwise = { ...setting, checkpointing: !setting.checkpointing }
+  const length = runLength(config, samples)
+  const anchors = await countAnchors(config, baseDir)
+  const unknown: RunLength = { steps: 0, stepsPerEpoch: 1, tokens: 0, basis: 'upper bound' }
+  const flops = estimateFlops(config, parameters, length ?? unknown, anchors)
+  return {
+    model: dimensions.model,
+    config: dimensions.config,
+    parameters,
+    setting,
+    memory: estimateMemory(dimensions.config, setting),
+    memoryOtherwise: estimateMemory(dimensions.config, otherwise),
+    ...(length === undefined ? {} : { length }),
+    anchors,
+    flops,
+    devices: devices.map((device) => {
+      const hasBfloat16 = device.kind === 'accelerator' || cpuHasBfloat16()
+      const memory = estimateMemory(dimensions.config, settingOf(hasBfloat16))
+      const perSecond = device.tflops * 1e12 * mfu
+      return {
+        device,
+        memory,
+        fits: memory.total <= USABLE * device.memory,
+        tokensPerSecond: perSecond / flops.perToken,
+        ...(length === undefined ? {} : { seconds: flops.total / perSecond }),
+      }
+    }),
+  }
+}
+
+interface Dimensions {
+  readonly model: string
+  readonly config: ModelConfig
+  /** Bytes of a weight as the model is stored, when config.json says so. */
+  readonly storedBytes: 2 | 4
+}
+
+function readDimensions({ model, tokenizer }: RunConfig, baseDir: string): Dimensions {
+  if ('init' in model) {
+    const vocabulary =
+      model.config?.vocab_size ?? loadTokenizer(requireFolder(baseDir, tokenizer, 'tokenizer')).vocabSize
+    const changes = Object.entries({ vocab_size: vocabulary, ...model.config })
+    const overrides = Object.fromEntries(changes.map(([key, value]) => [toCamelCase(key), value]))
+    return {
+      model: `scratch, ${model.preset}`,
+      config: resolveDimensions(model.preset, overrides),
+      storedBytes: 4,
+    }
+  }
+  const folder = requireFolder(baseDir, model.path, 'model.path')
+  const path = join(folder, CONFIG_FILE)
+  const json = readModelJson(path)
+  if (json === undefined) throw new ConfigError('MODEL_NOT_FOUND', describeMissingModel(folder))
+  refuseForeignConfig(json, printable(path))
+  const dtype = json.dtype ?? json.torch_dtype
+  return {
+    model: printable(model.path),
+    config: parseModelConfig(json, printable(path)),
+    storedBytes: dtype === 'bfloat16' || dtype === 'float16' ? 2 : 4,
+  }
+}
+
+/** The folder of a path or of a cached hub id: nothing is fetched for an estimate. @throws {ConfigError} MODEL_NOT_FOUND */
+function requireFolder(baseDir: string, text: string, key: string): string {
+  const { folder } = findModelPlace(baseDir, text)
+  if (folder !== undefined) return folder
+  throw new ConfigError(
+    'MODEL_NOT_FOUND',
+    `${key}: ${printable(text)} is not in the cache of hub models, and an estimate fetches nothing; give a folder with its config.json`,
+  )
+}
+
+type Adapter = AdapterSpec & { readonly dropout: number }
+
+function readAdapter({ model }: RunConfig, baseDir: string): Adapter | undefined {
+  if ('init' in model) return undefined
+  const { lora, adapter } = model
+  if (lora !== undefined) {
+    return {
+      r: lora.r,
+      targetModules: lora.target_modules ?? LORA_DEFAULTS.targetModules,
+      dropout: lora.lora_dropout,
+    }
+  }
+  if (adapter === undefined) return undefined
+  const path = join(requireFolder(baseDir, adapter, 'model.adapter'), 'adapter_config.json')
+  const json = readModelJson(path)
+  if (json === undefined) throw new ConfigError('ADAPTER_NOT_FOUND', `${printable(path)}: no such file`)
+  const { r, targetModules, loraDropout } = parseAdapterConfig(json, printable(path))
+  return { r, targetModules, dropout: loraDropout }
+}
+
+function memorySetting(
+  { model, training, data }: RunConfig,
+  lora: Adapter | undefined,
+  storedBytes: 2 | 4,
+  hasBfloat16: boolean,
+): MemorySetting {
+  const isBfloat16 = training.bf16 === true || (training.bf16 === 'auto' && hasBfloat16)
+  const dtype = 'path' in model ? model.dtype : undefined
+  const halves =
+    dtype === undefined ? isBfloat16 : dtype === 'bfloat16' || (dtype === 'auto' && storedBytes === 2)
+  return {
+    rows: training.per_device_train_batch_size,
+    length: data.max_length,
+    baseBytes: halves ? 2 : 4,
+    computeBytes: isBfloat16 ? 2 : 4,
+    checkpointing: training.gradient_checkpointing,
+    lossChunkSize: training.loss_chunk_size,
+    ...(lora === undefined ? {} : { lora }),
+  }
+}
+
+/** Every sample is taken for a whole row of `max_length`. */
+function runLength(config: RunConfig, samples: number | undefined): RunLength | undefined {
+  const { training, data } = config
+  const rows = rowsPerStep(config)
+  if (samples === undefined) {
+    const { max_steps: steps } = training
+    if (steps === undefined) return undefined
+    return { steps, stepsPerEpoch: steps, tokens: steps * rows * data.max_length, basis: 'upper bound' }
+  }
+  const { totalSteps, stepsPerEpoch } = planSteps(config, samples)
+  const tokens = Math.min(totalSteps * rows, (samples * totalSteps) / stepsPerEpoch) * data.max_length
+  return { steps: totalSteps, stepsPerEpoch, tokens, basis: 'upper bound' }
+}
+
+/** Anchors that the method embeds, each at most `max_length` long. */
+async function countAnchors(config: RunConfig, baseDir: string): Promise<AnchorCount> {
+  const tokensEach = config.data.max_length
+  if (!needsAnchors(config.method)) return { count: 0, tokensEach }
+  let count = 0
+  for await (const _ of readDocuments(await resolveSources(dataSources(config.anchors), baseDir))) count += 1
+  return { count, tokensEach }
+}

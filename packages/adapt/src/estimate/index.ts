@@ -1,0 +1,10 @@
+export { ACCELERATORS, type Device, thisCpu } from './devices.js'
+export type { AnchorCount, FlopsEstimate, RunLength } from './estimate-flops.js'
+export { estimateMemory, type MemoryEstimate, type MemorySetting } from './estimate-memory.js'
+export {
+  type AdapterCount,
+  type AdapterSpec,
+  estimateParameters,
+  type ParameterEstimate,
+} from './estimate-parameters.js'
+export { type DeviceEstimate, type EstimateOptions, estimateRun, type RunEstimate } from './estimate-run.js'

@@ -20,7 +20,8 @@ export function prefixSpans(
   const spans: Span[] = []
   for (let k = numPromptMessages; k < messages.length; k++) {
     if (messages[k]!.role !== 'assistant') continue
-    const end = lengthOf(messages.slice(0, k + 1), [false], text, render)
+    const isLast = k + 1 === messages.length
+    const end = isLast ? text.length : lengthOf(messages.slice(0, k + 1), [false], text, render)
     const start = lengthOf(messages.slice(0, k), [true, false], text, render)
     if (typeof start !== 'number' || typeof end !== 'number' || start > end) {
       throw cannotTell(template, k, typeof start === 'number' ? end : start)

@@ -51,7 +51,9 @@ export function compileChatTemplate(source: string, where: string): ChatTemplate
     followPython(program)
     return { source, where, marksGeneration: marks.starts > 0, program }
   } catch (error) {
-    return fail(`not a Jinja template that can be read: ${reasonOf(error)}`, error)
+    // The library's parser steps over the end of the text where a tag or a block is missing.
+    const reason = error instanceof TypeError ? 'it ends inside a tag or a block' : reasonOf(error)
+    return fail(`not a Jinja template that can be read: ${reason}`, error)
   }
 }
 

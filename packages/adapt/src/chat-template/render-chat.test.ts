@@ -126,6 +126,14 @@ describe('a template', () => {
     }
   })
 
+  it('that ends too early is said to', () => {
+    for (const source of ['{% if x %}', '{% for m in messages %}{{ m }}', '{{ x', '{% if']) {
+      expect(errorOf(() => compile(source)).message, source).toMatch(
+        /ends inside a tag or a block|end of input/,
+      )
+    }
+  })
+
   it('that is made to harm is refused in time', () => {
     const [blanks, deep, large] = [' '.repeat(200_000), `{{ ${'('.repeat(100_000)} }}`, 'x'.repeat(300_000)]
     expect(errorOf(() => compile(blanks)).message).toContain('blanks in a row')
@@ -145,6 +153,8 @@ describe('a template', () => {
     ['CHAT_TEMPLATE_FAILED', '{{ strftime_now("%Q") }}', /does not know %Q/],
     ['CHAT_TEMPLATE_FAILED', '{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}', /cannot be rendered/],
     ['CHAT_TEMPLATE_FAILED', '{{ messages.strip() }}', /strip is for text, received a list/],
+    ['CHAT_TEMPLATE_FAILED', "{{ 'call ' + messages[0] }}", /joins a mapping to a text/],
+    ['CHAT_TEMPLATE_FAILED', "{{ 'call ' ~ messages[0] }}", /joins a mapping to a text/],
     ['CHAT_TEMPLATE_OUTPUT', doubled(27), /more than 67108864 characters/],
     ['CHAT_TEMPLATE_OUTPUT', doubled(40), /more than 67108864 characters/],
   ])('that fails is named: %s %s', (code, source, message) => {
@@ -153,6 +163,11 @@ describe('a template', () => {
     expect(error.exitCode).toBe(3)
     expect(error.message).toMatch(/^own\.jinja: [^\n]+$/)
     expect(error.message).toMatch(message)
+  })
+
+  it('may write what looks like a mapping in JavaScript where a message does', () => {
+    const odd = chat('u:[object Map]')
+    expect(renderPrompt(compile('{{ messages[0].content }}'), { messages: odd }, {})).toBe('[object Map]')
   })
 
   it('reaches nothing but its variables', () => {

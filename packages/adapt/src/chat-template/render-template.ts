@@ -52,8 +52,16 @@ export function renderTemplate(
     throw renderError(template.where, error)
   }
   if (text.length > MAX_RENDERED_LENGTH) throw tooLong(template.where)
+  const written = WRITTEN_OBJECT.exec(text)?.[0]
+  if (written !== undefined && !`${template.source}${JSON.stringify([messages, tools])}`.includes(written)) {
+    const said = `${template.where}: the template joins a mapping to a text; it has to write it with tojson`
+    throw new DataError('CHAT_TEMPLATE_FAILED', said, { where: template.where })
+  }
   return text
 }
+
+/** What the library makes of a mapping that is joined to a text with `+` or `~`; Python refuses the first. */
+const WRITTEN_OBJECT = /\[object (?:Map|Object)\]/
 
 function renderError(where: string, error: unknown): AdaptError {
   if (error instanceof AdaptError) return error

@@ -143,7 +143,7 @@ function renderMemory(config: RunConfig, { setting, memory, memoryOtherwise }: R
 function renderFlops(config: RunConfig, { length, flops, anchors }: RunEstimate): string {
   const perToken = `FLOPs per token: ${flops.perToken.toExponential(3)}\n`
   if (length === undefined) {
-    return `${perToken}length of the run: unknown; --samples says how many an epoch has\n`
+    return `${perToken}length of the run: unknown; give --samples, or run adapt data once\n`
   }
   const rows = [
     ['training', flops.train],
@@ -152,11 +152,12 @@ function renderFlops(config: RunConfig, { length, flops, anchors }: RunEstimate)
     ['protocol 6N', flops.plain6N],
     ...(flops.paper8N === undefined ? [] : [['protocol paper-8N', flops.paper8N] as const]),
   ].map(([name, value]) => [String(name), Number(value).toExponential(4)])
+  const basis = length.basis === 'token cache' ? 'as tokenised' : 'at most: full rows'
   const note = anchors.count > 0 ? `, ${formatCount(anchors.count)} anchors` : ''
   const steps = `${formatCount(length.steps)} steps of ${formatCount(rowsPerStep(config))} rows`
   return (
     perToken +
-    `length of the run: ${steps}, ${formatCount(length.tokens)} tokens (full rows: at most)${note}\n\n` +
+    `length of the run: ${steps}, ${formatCount(length.tokens)} tokens (${basis})${note}\n\n` +
     renderTable([{ heading: 'FLOPs of the run' }, number('count')], rows)
   )
 }
@@ -178,8 +179,7 @@ function renderDevices({ devices, length }: RunEstimate, mfu: number): string {
     number('tokens/s'),
     number('time'),
   ]
-  const bound = length === undefined ? '' : '; time is for full rows'
-  return `${renderTable(columns, rows)}Assumed, not measured: the peak of each device, of which training reaches ${Math.round(100 * mfu)} % (--mfu)${bound}.\n`
+  return `${renderTable(columns, rows)}Assumed, not measured: the peak of each device, of which training reaches ${Math.round(100 * mfu)} % (--mfu).\n`
 }
 
 function formatTflops(tflops: number): string {

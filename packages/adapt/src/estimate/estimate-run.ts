@@ -13,6 +13,7 @@ import { readModelJson } from '../model/read-model-json.js'
 import { describeMissingModel, refuseForeignConfig } from '../model/refuse-model.js'
 import { resolveDimensions } from '../model/resolve-dimensions.js'
 import { loadTokenizer } from '../tokenize/index.js'
+import { cachedLength } from './cached-length.js'
 import { cpuHasBfloat16, type Device } from './devices.js'
 import { type AnchorCount, estimateFlops, type FlopsEstimate, type RunLength } from './estimate-flops.js'
 import { estimateMemory, type MemoryEstimate, type MemorySetting } from './estimate-memory.js'
@@ -23,7 +24,7 @@ export interface EstimateOptions {
   readonly devices: readonly Device[]
   /** Share of a device's peak that training reaches. */
   readonly mfu: number
-  /** Samples of one epoch; each is taken for a whole row. Default: from `max_steps`. */
+  /** Samples of one epoch; each is taken for a whole row. Default: what the token cache holds, else full rows for `max_steps`. */
   readonly samples?: number
 }
 
@@ -47,7 +48,7 @@ export interface RunEstimate {
   readonly setting: MemorySetting
   readonly memory: MemoryEstimate
   readonly memoryOtherwise: MemoryEstimate
-  /** Absent when neither `max_steps` nor the number of samples is known. */
+  /** Absent when neither `max_steps` nor the number of samples is known, and there is no token cache. */
   readonly length?: RunLength
   readonly anchors: AnchorCount
   readonly flops: FlopsEstimate
@@ -58,8 +59,8 @@ export interface RunEstimate {
 const USABLE = 0.92
 
 /**
- * Parameters, memory, FLOPs and time of a run. Reads config.json, the tokenizer of a new model and the anchors; neither
- * weights nor training data, and nothing is fetched.
+ * Parameters, memory, FLOPs and time of a run. Reads config.json, the tokenizer, the anchors and, when the
+ * training data was tokenised before, its cache; no weights, and nothing is fetched.
  *
  * @throws {ConfigError} MODEL_NOT_FOUND, UNSUPPORTED_MODEL, BAD_LORA and others for what cannot be estimated.
  */
@@ -74,7 +75,10 @@ export async function estimateRun(
   const settingOf = (hasBfloat16: boolean) => memorySetting(config, lora, dimensions.storedBytes, hasBfloat16)
   const setting = settingOf(true)
   const otherwise = { ...setting, checkpointing: !setting.checkpointing }
-  const length = runLength(config, samples)
+  const length =
+    samples === undefined
+      ? ((await cachedLength(config, baseDir)) ?? boundedLength(config))
+      : boundedLength(config, samples)
   const anchors = await countAnchors(config, baseDir)
   const unknown: RunLength = { steps: 0, stepsPerEpoch: 1, tokens: 0, basis: 'upper bound' }
   const flops = estimateFlops(config, parameters, length ?? unknown, anchors)
@@ -187,7 +191,7 @@ function memorySetting(
 }
 
 /** Every sample is taken for a whole row of `max_length`. */
-function runLength(config: RunConfig, samples: number | undefined): RunLength | undefined {
+function boundedLength(config: RunConfig, samples?: number): RunLength | undefined {
   const { training, data } = config
   const rows = rowsPerStep(config)
   if (samples === undefined) {

@@ -1,10 +1,16 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type DType, hasOperator, memoryStats, resetPeakMemoryStats } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
-import { type AdapterSpec, estimateMemory, estimateParameters } from '../estimate/index.js'
+import { loadConfig, planSteps } from '../config/index.js'
+import { type AdapterSpec, estimateMemory, estimateParameters, estimateRun } from '../estimate/index.js'
 import { createMethod, resolveMethod } from '../method/index.js'
 import { addLora, CausalLM, LORA_DEFAULTS, type ModelConfig } from '../model/index.js'
 import { batchOf, createTokens, TINY_CONFIG } from '../model/tiny-llama.test.fixture.js'
 import { Trainer } from '../train/index.js'
+import { prepareData } from './prepare-data.js'
 
 const keepsScores = !hasOperator('aten::scaled_dot_product_attention')
 
@@ -108,6 +114,30 @@ function measuredPeak(setting: {
   trainer.runStep([batch])
   return memoryStats().peakBytes - before
 }
+
+describe('the estimated length of a run', () => {
+  it('is that of the run once the data was tokenised', async () => {
+    const cacheDir = mkdtempSync(join(tmpdir(), 'adapt-estimate-'))
+    try {
+      const example = fileURLToPath(new URL('../../../../examples/instruct.yaml', import.meta.url))
+      const set = [`data.cache_dir=${cacheDir}`, 'data.train=[instruct/train/python-code.jsonl.gz]']
+      const { config, baseDir } = await loadConfig(example, { set: [...set, 'data.val_set_size=20'] })
+      const lengthOf = async () => (await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })).length
+      expect(await lengthOf()).toBeUndefined()
+      const { rows, train } = await prepareData(config, baseDir, { needsAnchors: false, onLine: () => {} })
+      const { totalSteps, stepsPerEpoch } = planSteps(config, rows.numRowsPerEpoch(0))
+      expect(await lengthOf()).toEqual({
+        steps: totalSteps,
+        stepsPerEpoch,
+        tokens: 2 * train.numTokens,
+        basis: 'token cache',
+      })
+      train.close()
+    } finally {
+      rmSync(cacheDir, { recursive: true, force: true })
+    }
+  })
+})
 
 describe('estimated memory', () => {
   it.each([

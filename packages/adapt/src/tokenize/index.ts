@@ -4,7 +4,12 @@ export { type BadRecords, type DataNotes, noteLines, truncationLines } from './d
 export { createDocumentEncoder, type DocumentEncoder } from './document-encoder.js'
 export { idOfToken, isLabel } from './marked-token.js'
 export { selectDocuments } from './select-documents.js'
-export { openTokenCache, type TokenCacheOptions, type TokenCacheProgress } from './token-cache.js'
+export {
+  findTokenCache,
+  openTokenCache,
+  type TokenCacheOptions,
+  type TokenCacheProgress,
+} from './token-cache.js'
 export type { SampleOrigin, TokenDataset, TokenizedSample } from './token-dataset.js'
 export { tokenizeDocuments } from './tokenize-documents.js'
 export {

@@ -92,6 +92,15 @@ export async function openTokenCache(options: TokenCacheOptions): Promise<TokenD
   return await requireLabels(built, options.tokenizer)
 }
 
+/**
+ * The token cache of the files when there is one; builds nothing. Reads the files for their hash.
+ * @throws {ConfigError} AMBIGUOUS_WEIGHT
+ */
+export async function findTokenCache(options: TokenCacheOptions): Promise<TokenDataset | undefined> {
+  const key = await cacheKey(options)
+  return openCacheFiles(path.join(options.cacheDir, key), key, weightsByFile(options.files))
+}
+
 /** Weights of data entries by file name. A sample knows its file, not its entry. */
 function weightsByFile(files: readonly ResolvedFile[]): ReadonlyMap<string, number> {
   const weights = new Map<string, number>()

@@ -1,0 +1,61 @@
+import { statSync } from 'node:fs'
+import { createRowStream, holdOut } from '../batch/index.js'
+import {
+  chatOptions,
+  dataSources,
+  planSteps,
+  type RunConfig,
+  resolveCacheDir,
+  rowsPerStep,
+} from '../config/index.js'
+import { resolveSources } from '../dataset/index.js'
+import { AdaptError } from '../errors.js'
+import { findModelPlace } from '../hub/index.js'
+import { findTokenCache, loadTokenizer } from '../tokenize/index.js'
+import type { RunLength } from './estimate-flops.js'
+
+/** Data beyond this is not read for the hash that its cache is named by: an estimate answers at once. */
+const MAX_HASHED_BYTES = 256e6
+
+/**
+ * Steps and tokens of a run whose data was tokenised before (`adapt data`, `adapt train`); undefined when it was not, when files are
+ * missing or too large to be hashed at once.
+ */
+export async function cachedLength(config: RunConfig, baseDir: string): Promise<RunLength | undefined> {
+  const { data, training } = config
+  const { folder } = findModelPlace(baseDir, config.tokenizer)
+  if (folder === undefined) return undefined
+  try {
+    const files = await resolveSources(dataSources(data.train), baseDir)
+    if (files.reduce((sum, { path }) => sum + statSync(path).size, 0) > MAX_HASHED_BYTES) return undefined
+    const whole = await findTokenCache({
+      files,
+      tokenizer: loadTokenizer(folder, chatOptions(config, baseDir)),
+      maxLength: data.max_length,
+      cacheDir: resolveCacheDir(config, baseDir),
+      maxBadRecords: data.max_bad_records,
+    })
+    if (whole === undefined) return undefined
+    try {
+      const dataset = holdOut(whole, data.val_set_size, training.seed).train
+      const rows = createRowStream({
+        dataset,
+        seed: training.seed,
+        maxLength: data.max_length,
+        packing: data.packing,
+        windowSize: Math.min(data.packing_window, 65_536),
+        mixing: data.mixing,
+      }).numRowsPerEpoch(0)
+      const { totalSteps: steps, stepsPerEpoch } = planSteps(config, rows)
+      const epochs =
+        training.max_steps === undefined ? steps / stepsPerEpoch : (steps * rowsPerStep(config)) / rows
+      return { steps, stepsPerEpoch, tokens: Math.round(epochs * dataset.numTokens), basis: 'token cache' }
+    } finally {
+      whole.close()
+    }
+  } catch (error) {
+    // What is wrong with the data is told where the data is needed.
+    if (error instanceof AdaptError) return undefined
+    throw error
+  }
+}

@@ -155,8 +155,8 @@ describe('a template', () => {
     ['CHAT_TEMPLATE_FAILED', '{{ messages.strip() }}', /strip is for text, received a list/],
     ['CHAT_TEMPLATE_FAILED', "{{ 'call ' + messages[0] }}", /joins a mapping to a text/],
     ['CHAT_TEMPLATE_FAILED', "{{ 'call ' ~ messages[0] }}", /joins a mapping to a text/],
-    ['CHAT_TEMPLATE_OUTPUT', doubled(27), /more than 67108864 characters/],
-    ['CHAT_TEMPLATE_OUTPUT', doubled(40), /more than 67108864 characters/],
+    ['CHAT_TEMPLATE_BUDGET', doubled(27), /more than 67108864 characters/],
+    ['CHAT_TEMPLATE_BUDGET', doubled(40), /more than 67108864 characters/],
   ])('that fails is named: %s %s', (code, source, message) => {
     const error = errorOf(() => renderPrompt(compile(source), { messages }, {}))
     expect(error.code).toBe(code)

@@ -64,9 +64,16 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
   }
   const ids = chat
     ? await chat.encode([...system, { role: 'user', content: prompt }])
-    : [tokenizer.startId, ...(await tokenizer.encodeBatch([prompt]))[0]!]
+    : await encodeText(tokenizer, prompt)
   const result = await answer(ids)
   io.stdout.write(options.json === true ? `${JSON.stringify({ prompt, ...result }, null, 2)}\n` : '\n')
+}
+
+/** Plain text as transformers would give it to the model: behind bos, where the tokenizer has one. */
+async function encodeText(tokenizer: Tokenizer, prompt: string): Promise<readonly number[]> {
+  const [ids] = await tokenizer.encodeBatch([prompt])
+  const startsWithBos = tokenizer.startId === tokenizer.bosId
+  return startsWithBos || ids!.length === 0 ? [tokenizer.startId, ...ids!] : [...ids!]
 }
 
 /** A conversation by the rules of a tokenizer's template. */

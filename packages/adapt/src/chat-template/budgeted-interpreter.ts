@@ -34,20 +34,21 @@ export class BudgetedInterpreter extends Base {
   /** @throws {HostileFileError} CHAT_TEMPLATE_BUDGET */
   override evaluate(statement: unknown, environment: unknown): { readonly value: unknown } {
     this.#numSteps += 1
-    if (this.#numSteps > MAX_STEPS) throw this.#overBudget(`takes more than ${MAX_STEPS} steps`)
+    if (this.#numSteps > MAX_STEPS) throw overBudget(this.where, `takes more than ${MAX_STEPS} steps`)
     const result = super.evaluate(statement, environment)
     const { value } = result
     if (typeof value === 'string' && value.length > MAX_TEXT) {
-      throw this.#overBudget(`makes a text of more than ${MAX_TEXT} characters`)
+      throw overBudget(this.where, `makes a text of more than ${MAX_TEXT} characters`)
     }
     if (Array.isArray(value) && value.length > MAX_LIST) {
-      throw this.#overBudget(`makes a list of more than ${MAX_LIST} items`)
+      throw overBudget(this.where, `makes a list of more than ${MAX_LIST} items`)
     }
     return result
   }
+}
 
-  #overBudget(what: string): HostileFileError {
-    const said = `${this.where}: rendering one conversation ${what}; set data.chat_template to another template`
-    return new HostileFileError('CHAT_TEMPLATE_BUDGET', said, { where: this.where })
-  }
+/** What a template gets that computes or writes without end. */
+export function overBudget(where: string, what: string): HostileFileError {
+  const said = `${where}: rendering one conversation ${what}; set data.chat_template to another template`
+  return new HostileFileError('CHAT_TEMPLATE_BUDGET', said, { where })
 }

@@ -51,7 +51,8 @@ class PythonRules {
     const id = this.numLoops++
     const body = loop.body as Node[]
     const before: Node[] = []
-    const atTurn: Node[] = []
+    // So that a turn of an empty loop counts as a step of the budget, too.
+    const atTurn: Node[] = [{ type: 'Comment', value: '' }]
     const own = namesOf(loop.loopvar as Node)
     for (const name of new Set(body.flatMap(namesSetIn))) {
       if (own.includes(name)) continue

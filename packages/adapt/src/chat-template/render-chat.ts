@@ -29,7 +29,7 @@ export interface RenderedChat {
  * of the text. Messages below `numPromptMessages` are never trained.
  *
  * @throws {DataError} CHAT_TEMPLATE_MASK when the template does not show what belongs to a message;
- * CHAT_TEMPLATE_REFUSED, CHAT_TEMPLATE_FAILED, CHAT_TEMPLATE_OUTPUT as `renderTemplate`.
+ * CHAT_TEMPLATE_REFUSED, CHAT_TEMPLATE_FAILED, and CHAT_TEMPLATE_BUDGET as `renderTemplate`.
  */
 export function renderChat(
   template: ChatTemplate,

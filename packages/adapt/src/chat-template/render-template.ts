@@ -1,12 +1,9 @@
 import { Environment } from '@huggingface/jinja'
 import { type ChatMessage, printable } from '../dataset/index.js'
 import { AdaptError, DataError } from '../errors.js'
-import { BudgetedInterpreter } from './budgeted-interpreter.js'
+import { BudgetedInterpreter, overBudget } from './budgeted-interpreter.js'
 import { type ChatTemplate, GENERATION_END, GENERATION_START, reasonOf } from './compile-chat-template.js'
 import { TEMPLATE_FUNCTIONS, TemplateRefusal } from './template-functions.js'
-
-/** Longest text that one rendering may have, in UTF-16 units. */
-export const MAX_RENDERED_LENGTH = 64 * 1024 * 1024
 
 /** Names and texts of the special tokens that a tokenizer has: bos_token, eos_token, pad_token, unk_token ... */
 export type SpecialTokens = Readonly<Record<string, string | undefined>>
@@ -23,7 +20,7 @@ export interface TemplateInput {
  * Renders a template with the variables that transformers gives it.
  *
  * @throws {DataError} CHAT_TEMPLATE_REFUSED where the template raises an exception, CHAT_TEMPLATE_FAILED where it
- * does what it cannot do, CHAT_TEMPLATE_OUTPUT above `MAX_RENDERED_LENGTH`.
+ * does what it cannot do.
  * @throws {HostileFileError} CHAT_TEMPLATE_BUDGET for one that computes without end.
  */
 export function renderTemplate(
@@ -51,8 +48,7 @@ export function renderTemplate(
   } catch (error) {
     throw renderError(template.where, error)
   }
-  if (text.length > MAX_RENDERED_LENGTH) throw tooLong(template.where)
-  const written = WRITTEN_OBJECT.exec(text)?.[0]
+  const written = text.includes('[object ') ? WRITTEN_OBJECT.exec(text)?.[0] : undefined
   if (written !== undefined && !`${template.source}${JSON.stringify([messages, tools])}`.includes(written)) {
     const said = `${template.where}: the template joins a mapping to a text; it has to write it with tojson`
     throw new DataError('CHAT_TEMPLATE_FAILED', said, { where: template.where })
@@ -70,12 +66,9 @@ function renderError(where: string, error: unknown): AdaptError {
     const said = `${where}: the template refuses this conversation: ${printable(error.message)}`
     return new DataError('CHAT_TEMPLATE_REFUSED', said, { where }, options)
   }
-  if (error instanceof RangeError && /string length/i.test(error.message)) return tooLong(where)
+  if (error instanceof RangeError && /string length/i.test(error.message)) {
+    return overBudget(where, 'makes a text that is longer than any can be')
+  }
   const said = `${where}: the template cannot be rendered for this conversation: ${reasonOf(error)}`
   return new DataError('CHAT_TEMPLATE_FAILED', said, { where }, options)
-}
-
-function tooLong(where: string): DataError {
-  const said = `${where}: the template renders more than ${MAX_RENDERED_LENGTH} characters for this conversation`
-  return new DataError('CHAT_TEMPLATE_OUTPUT', said, { where })
 }

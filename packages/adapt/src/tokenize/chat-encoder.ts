@@ -7,7 +7,6 @@ import type { MarkedText } from './mark-tokens.js'
 /** A conversation as text with its trained spans, or why it cannot be rendered. */
 export type RenderedChat = MarkedText | DataError
 
-const OUTPUT = 'CHAT_TEMPLATE_OUTPUT'
 const BUDGET = 'CHAT_TEMPLATE_BUDGET'
 
 /**
@@ -33,7 +32,7 @@ export function createChatRenderer(
         assistantOnly: settings.assistantOnlyLoss,
       })
     } catch (error) {
-      const isEndless = error instanceof AdaptError && (error.code === OUTPUT || error.code === BUDGET)
+      const isEndless = error instanceof AdaptError && error.code === BUDGET
       if (isEndless) throw new HostileFileError(BUDGET, error.message, { document }, { cause: error })
       if (error instanceof DataError) return error
       throw error

@@ -135,6 +135,10 @@ describe('samples of conversations', () => {
       '1 of 3 (33.3 %) samples have no trained token',
     ])
     expect(truncationLines(await tokenizeDocuments([documentOf(chat('q w'))], tokenizer, 16))).toEqual([])
+    // The answer of "qq ww" begins at the ninth token.
+    const lost = async (maxLength: number) =>
+      (await tokenizeDocuments([documentOf(chat('qq ww'))], tokenizer, maxLength)).numLostResponses
+    expect([await lost(8), await lost(9)]).toEqual([1, 0])
   })
 
   it('need a template, and the error says where it was looked for', async () => {

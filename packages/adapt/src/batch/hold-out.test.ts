@@ -14,12 +14,12 @@ let dataset: TokenDataset
 beforeAll(async () => {
   root = mkdtempSync(path.join(os.tmpdir(), 'adapt-hold-out-'))
   const tokenizer = loadTokenizer(writeTinyTokenizer(root))
-  // Documents of one to five pieces, from three sources; the last source has one document.
+  // Documents of one to five pieces, from three sources; the first source has one document.
   const documents = Array.from(
     { length: 100 },
     (_, i): Document => ({
       id: `d${i}`,
-      source: i === 99 ? 'rare' : `s${i % 2}`,
+      source: i === 0 ? 'rare' : `s${i % 2}`,
       path: 'p.jsonl',
       line: i + 1,
       byteOffset: 0,
@@ -99,6 +99,9 @@ describe('holdOut', () => {
     )!
     const { train } = holdOut(dataset, 5, seed)
     expect([...train.sources].sort()).toEqual(['s0', 's1'])
+    for (let i = 0; i < train.numSamples; i++) {
+      expect(train.sources[train.sourceIndex(i)]).toBe(train.sample(i).source)
+    }
     const rows = createRowStream({
       dataset: train,
       seed: 0,

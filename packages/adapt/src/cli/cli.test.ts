@@ -68,6 +68,11 @@ beforeAll(async () => {
   await writeFile(join(folder, 'conf/anchors.jsonl'), '{"text": "the user"}\n')
   await writeFile(join(folder, 'conf/bad.jsonl'), '{"text": 5}\n')
   await writeFile(join(folder, 'conf/empty.jsonl'), '\n')
+  const messages = [
+    { role: 'user', content: 'what shapes it?' },
+    { role: 'assistant', content: 'the data' },
+  ]
+  await writeFile(join(folder, 'conf/talk.jsonl'), `${JSON.stringify({ messages })}\n`.repeat(2))
   await writeFile(
     join(folder, 'conf/run.yaml'),
     `model: { init: scratch, preset: llama-1m }
@@ -230,6 +235,29 @@ describe('data', () => {
     expect(stdout).toMatch(/^qa +2 +/m)
     expect(stdout).toMatch(/^documents: 3\nsamples: 3\n/m)
     expect(stdout).toMatch(/^samples without trained tokens: 1$/m)
+  })
+
+  it('marks what is trained of conversations, and counts what is held out', async () => {
+    const set = ['--set', 'data.train=[talk.jsonl]', '--set', 'data.chat_template=chatml']
+    const { exitCode, stdout, stderr } = await adapt([
+      ...['data', 'conf/run.yaml', ...set, '--set', 'data.val_set_size=1', '--set', 'data.max_length=90'],
+    ])
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
+    expect(stdout).toContain('<|im_start|>assistant\n[[the data<|im_end|>\n]]')
+    expect(stdout).toMatch(/^documents held out \(val_set_size\): 1$/m)
+    expect(stdout).toMatch(/^responses: 2\nresponses cut off: 0$/m)
+  })
+
+  it('needs a template for conversations, and validate says so too', async () => {
+    for (const verb of ['data', 'validate']) {
+      const { exitCode, stderr } = await adapt([verb, 'conf/run.yaml', '--set', 'data.train=[talk.jsonl]'])
+      expect([exitCode, stderr.match(/\n/g)]).toEqual([2, ['\n']])
+      expect(stderr).toContain('set data.chat_template to one of chatml')
+    }
+    const set = ['--set', 'data.train=[talk.jsonl]', '--set', 'data.chat_template=chatmlx']
+    const { exitCode, stderr } = await adapt(['validate', 'conf/run.yaml', ...set])
+    expect(exitCode).toBe(2)
+    expect(stderr).toContain('there is no file')
   })
 
   it('shows the same samples for the same seed', async () => {

@@ -1,6 +1,14 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { compileChatTemplate, findChatTemplate } from '../chat-template/index.js'
 import { dataSources, loadConfig, type RunConfig, renderResolvedConfig } from '../config/index.js'
-import { printable, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
+import {
+  type Document,
+  printable,
+  type ResolvedFile,
+  readDocuments,
+  resolveSources,
+} from '../dataset/index.js'
 import { AdaptError, ConfigError, DataError } from '../errors.js'
 import { findModelPlace, foreignWeights, hubSettings, isComplete, type ModelPlace } from '../hub/index.js'
 import { loadTokenizer } from '../tokenize/index.js'
@@ -32,14 +40,20 @@ export async function validateCommand(path: string, options: ValidateOptions, io
       return undefined
     }
   }
+  let hasChat = false
   const entries = (key: string, list: Entries, maxBadRecords = 0) =>
-    check(key, () => requireDocuments(list, baseDir, maxBadRecords))
+    check(key, () =>
+      requireDocuments(list, baseDir, maxBadRecords, ({ content }) => (hasChat ||= content.kind === 'chat')),
+    )
 
   const model = await check('model.path', () => describeModel(config, baseDir, warn))
   const tokenizer = await check('tokenizer', () => describeTokenizer(config, baseDir, warn))
   const train = await entries('data.train', config.data.train, config.data.max_bad_records)
   const anchors = await entries('anchors', config.anchors)
   const sets = await entries('evaluation.sets', config.evaluation.sets)
+  if (hasChat && tokenizer !== undefined) {
+    await check('data.chat_template', () => requireChatTemplate(config, baseDir))
+  }
   const first = problems[0]
   if (first !== undefined) {
     const message = problems.map((problem) => problem.message).join('\n')
@@ -132,12 +146,16 @@ async function requireDocuments(
   list: Entries,
   baseDir: string,
   maxBadRecords: number,
+  onDocument: (document: Document) => void,
 ): Promise<readonly ResolvedFile[]> {
   const files = await resolveSources(dataSources(list), baseDir)
   let numRead = 0
   for (const file of files) {
     try {
-      for await (const _ of readDocuments([{ ...file, limit: 1 }], { maxBadRecords })) numRead++
+      for await (const document of readDocuments([{ ...file, limit: 1 }], { maxBadRecords })) {
+        numRead++
+        onDocument(document)
+      }
     } catch (error) {
       // One empty file among others is no problem.
       if (!(error instanceof DataError && error.code === 'EMPTY_DATA')) throw error
@@ -147,6 +165,23 @@ async function requireDocuments(
     throw new DataError('EMPTY_DATA', `expected at least one record in ${files.length} files, found none`)
   }
   return files
+}
+
+/**
+ * Where there are conversations there must be a template that can be read. A tokenizer that has not come yet may bring it.
+ * @throws {ConfigError} CHAT_TEMPLATE_MISSING, CHAT_TEMPLATE_SYNTAX, FILE_NOT_FOUND.
+ */
+function requireChatTemplate(config: RunConfig, baseDir: string): void {
+  const { folder } = findModelPlace(baseDir, config.tokenizer)
+  const { chat_template } = config.data
+  const isThere = folder !== undefined && existsSync(join(folder, 'tokenizer.json'))
+  if (!isThere && chat_template === undefined) return
+  const { source, where } = findChatTemplate({
+    baseDir,
+    tokenizerFolder: folder ?? config.tokenizer,
+    ...(chat_template === undefined ? {} : { configured: chat_template }),
+  })
+  compileChatTemplate(source, where)
 }
 
 function describeFiles(files: readonly ResolvedFile[]): string {

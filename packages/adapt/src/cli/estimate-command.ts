@@ -162,7 +162,7 @@ function renderFlops(config: RunConfig, { length, flops, anchors }: RunEstimate)
   )
 }
 
-function renderDevices({ devices, length }: RunEstimate, mfu: number): string {
+function renderDevices({ devices }: RunEstimate, mfu: number): string {
   const rows = devices.map(({ device, memory, fits, tokensPerSecond, seconds }) => [
     device.name,
     formatTflops(device.tflops),

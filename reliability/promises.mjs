@@ -191,7 +191,11 @@ export const GROUPS = [
         title: 'tokenizer.json cannot hang us or point outside the embedding',
         tests: adapt('tokenize/tokenizer'),
       },
-      { id: '45', title: 'A chat template can only make text', open: 'chat templates are not read yet' },
+      {
+        id: '45',
+        title: 'A chat template can only make text',
+        tests: adapt('tokenize/chat-samples', 'chat-template/render-chat'),
+      },
       {
         id: '46',
         title: 'config.json selects from what we ship and nothing else',
@@ -203,8 +207,12 @@ export const GROUPS = [
         tests: adapt('config/parse-yaml', 'config/load-config'),
       },
       { id: '48', title: 'JSONL cannot blow up memory or the terminal', tests: adapt('dataset/dataset') },
-      { id: '49', title: 'Malformed Parquet is refused', open: 'Parquet is not read as training data yet' },
-      { id: '50', title: 'Compression bombs stop early', tests: adapt('dataset/dataset') },
+      { id: '49', title: 'Malformed Parquet is refused', tests: adapt('dataset/packed-files') },
+      {
+        id: '50',
+        title: 'Compression bombs stop early',
+        tests: adapt('dataset/dataset', 'dataset/packed-files'),
+      },
       {
         id: '51',
         title: 'Paths from inputs stay inside, and pickles are never opened',

@@ -106,6 +106,27 @@ describe('Parquet files', () => {
     expect(error.message).toMatch(/^zstd\.parquet: expected a whole Parquet file, found [^\n]+$/)
   })
 
+  it('with any wrong bytes give records or one error, never anything else', async () => {
+    let state = 1
+    const random = (below: number): number => {
+      state = (Math.imul(state, 1103515245) + 12345) >>> 0
+      return Math.floor((state / 2 ** 32) * below)
+    }
+    for (let i = 0; i < 300; i++) {
+      const name = edited(i % 2 === 0 ? 'snappy.parquet' : 'zstd.parquet', (bytes) => {
+        // Half of them in the footer, where the counts and addresses are.
+        const at = i % 4 < 2 ? random(bytes.length) : bytes.length - 1 - random(1500)
+        bytes[at] = random(256)
+        return bytes
+      })
+      const outcome = await read(name, {}, folder).catch((e: unknown) => e)
+      if (!Array.isArray(outcome)) {
+        expect(outcome).toBeInstanceOf(AdaptError)
+        expect((outcome as AdaptError).message).not.toContain('\n')
+      }
+    }
+  })
+
   it('that are packed once more are refused', async () => {
     copyFileSync(path.join(golden, 'none.parquet'), path.join(folder, 'a.parquet.gz'))
     const error = await errorOf(read('a.parquet.gz', {}, folder))

@@ -199,7 +199,7 @@ export const GROUPS = [
       {
         id: '46',
         title: 'config.json selects from what we ship and nothing else',
-        tests: adapt('model/llama-config', 'model/model-folder'),
+        tests: adapt('model/model-config', 'model/load-model'),
       },
       {
         id: '47',
@@ -216,7 +216,7 @@ export const GROUPS = [
       {
         id: '51',
         title: 'Paths from inputs stay inside, and pickles are never opened',
-        tests: adapt('dataset/dataset', 'model/model-folder'),
+        tests: adapt('dataset/dataset', 'model/load-model'),
       },
     ],
   },

@@ -48,7 +48,13 @@ class Attention extends Module<[Tensor, ForwardContext], Tensor> {
     const [keys, values] = cache
       ? cache.append(this.layer, key, v_BTKE, isSliding ? this.config.slidingWindow : undefined)
       : [key, v_BTKE]
-    const attended = attend(query, keys, values, isSliding ? context.slidingMask : context.mask)
+    const attended = attend(
+      query,
+      keys,
+      values,
+      isSliding ? context.slidingMask : context.mask,
+      context.lengths,
+    )
     return this.o_proj.forward(attended, context)
   }
 }

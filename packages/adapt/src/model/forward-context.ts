@@ -18,6 +18,8 @@ export interface ForwardContext {
   readonly mask: AttentionMask
   /** For layers with a sliding window; the same object where the window is longer than every sample. */
   readonly slidingMask: AttentionMask
+  /** Lengths of the samples that stand one after another in the one row; undefined where each row is a sample. */
+  readonly lengths?: readonly number[] | undefined
   /** Keys and values of earlier positions: generation only. */
   readonly cache?: KeyValueCache | undefined
   /** Which inputs of LoRA adapters are dropped: training with `lora_dropout` only. */

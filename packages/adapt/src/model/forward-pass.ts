@@ -112,7 +112,7 @@ export function embedTokens(
   try {
     return noGrad(() =>
       autocast(model.device, autocastDtype, () => {
-        const context = prepare(model, inputs)
+        const context = { ...prepare(model, inputs), computeDtype: autocastDtype }
         let x_BTD = model.model.run(inputs.tokens_BT)
         for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
         return spread(replace(x_BTD, model.model.norm.run(x_BTD)), inputs)
@@ -157,7 +157,7 @@ export function forwardCached(model: CausalLM, batch: Batch, cache: KeyValueCach
 export function runForward(model: CausalLM, inputs: ModelInputs, options: ForwardOptions = {}): ForwardPass {
   const inAutocast = <T>(fn: () => T): T => autocast(model.device, options.autocastDtype, fn)
   const dropout = new AdapterDropout(inputs.batch, options.dropoutSeed ?? 0, inputs.dense !== undefined)
-  const context = { ...noGrad(() => prepare(model, inputs)), dropout }
+  const context = { ...noGrad(() => prepare(model, inputs)), dropout, computeDtype: options.autocastDtype }
   if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, context)
   const output_BTD = enableGrad(() =>
     inAutocast(() => {

@@ -41,7 +41,7 @@ export const SFT_MODEL = {
 } as const satisfies Partial<ModelConfig>
 
 const LORA = { r: 16, lora_alpha: 32, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj'] } as const
-const LENGTHS = { least: 64, most: 448 } as const
+const LENGTHS = { least: 64, most: 448, equal: 256 } as const
 
 /** Numbers in [0, 1) from a linear congruential generator. */
 export function uniforms(seed: number): () => number {
@@ -53,7 +53,11 @@ export function uniforms(seed: number): () => number {
 }
 
 /** Passages of the examples' corpus, 64 to 448 tokens (log-uniform), the first 20 to 50 % of each a prompt. */
-async function writeRows(path: string, count: number): Promise<{ rows: SftRow[]; padId: number }> {
+async function writeRows(
+  path: string,
+  count: number,
+  equalLengths: boolean,
+): Promise<{ rows: SftRow[]; padId: number }> {
   const examples = join(benchFolder, '..', 'examples')
   const tokenizer = loadTokenizer(join(examples, 'tokenizer'))
   const lines = gunzipSync(readFileSync(join(examples, 'corpus', 'sqlite-manual.jsonl.gz'))).toString('utf8')
@@ -65,7 +69,8 @@ async function writeRows(path: string, count: number): Promise<{ rows: SftRow[];
   const uniform = uniforms(7)
   let at = 0
   const rows = Array.from({ length: count }, (): SftRow => {
-    const length = Math.round(LENGTHS.least * (LENGTHS.most / LENGTHS.least) ** uniform())
+    const drawn = Math.round(LENGTHS.least * (LENGTHS.most / LENGTHS.least) ** uniform())
+    const length = equalLengths ? LENGTHS.equal : drawn
     const numPrompt = Math.round(length * (0.2 + 0.3 * uniform()))
     if (at + length > ids.length) at = 0
     const passage = ids.slice(at, at + length - 1)
@@ -123,7 +128,11 @@ function writeAdapter(folder: string, modelFolder: string): void {
 export async function writeSftCase(
   folder: string,
   dtype: 'float32' | 'bfloat16',
-  { rows, batches }: { readonly rows: number; readonly batches: number },
+  {
+    rows,
+    batches,
+    equalLengths = false,
+  }: { readonly rows: number; readonly batches: number; readonly equalLengths?: boolean },
 ): Promise<{ readonly rows: readonly SftRow[]; readonly options: Omit<SftOptions, 'threads'> }> {
   const paths = {
     model: join(folder, 'model'),
@@ -132,7 +141,7 @@ export async function writeSftCase(
   }
   mkdirSync(folder)
   const model = createModel('llama-10m', { ...SFT_MODEL, seed: 3 })
-  const data = await writeRows(paths.data, rows * batches)
+  const data = await writeRows(paths.data, rows * batches, equalLengths)
   const tokenizerFolder = join(benchFolder, '..', 'examples', 'tokenizer')
   saveModelFolder(model, paths.model, { dtype, tokenizerFolder, padId: data.padId })
   model.dispose()

@@ -4,6 +4,7 @@
  * memory. First the losses and the adapter's gradients of both sides are compared.
  *
  *   npm run bench:sft -- [--blocks 8] [--steps 2] [--dtypes bfloat16,float32] [--threads 2] [--quick]
+ *     [--equal-lengths]
  *
  * The first dtype gives the figures at the top of the JSON object, which is the last line of the output.
  */
@@ -26,6 +27,7 @@ const { values: args } = parseArgs({
     dtypes: { type: 'string' },
     threads: { type: 'string', default: '2' },
     quick: { type: 'boolean', default: false },
+    'equal-lengths': { type: 'boolean', default: false },
   },
 })
 delete process.env.OPENBLAS_CORETYPE
@@ -36,7 +38,7 @@ const dtypes = (args.dtypes ?? (info.hasBf16 ? 'bfloat16,float32' : 'float32,bfl
 const numBlocks = args.quick ? 2 : Number(args.blocks)
 const stepsPerBlock = args.quick ? 1 : Number(args.steps)
 const numCheckSteps = 3
-const shape = { rows: 8, batches: 16 } as const
+const shape = { rows: 8, batches: 16, equalLengths: args['equal-lengths'] } as const
 /** Largest relative difference of losses, gradient norms and of all the adapter's gradients as one vector. */
 const LIMITS = {
   float32: { loss: 1e-4, norm: 1e-3, gradient: 1e-3 },
@@ -170,7 +172,7 @@ async function measure(
 }
 
 console.log(
-  `LibTorch ${info.libtorchVersion} (${info.libtorchKind}), ${args.threads} threads, ${info.cpuCapability}${info.hasBf16 ? ' with bf16' : ''}; LoRA r 16 on q, k, v, o; ${shape.rows} rows of 64 to 448 tokens a step, padded to the longest of the batch`,
+  `LibTorch ${info.libtorchVersion} (${info.libtorchKind}), ${args.threads} threads, ${info.cpuCapability}${info.hasBf16 ? ' with bf16' : ''}; LoRA r 16 on q, k, v, o; ${shape.rows} rows ${shape.equalLengths ? 'of 256 tokens a step' : 'of 64 to 448 tokens a step, padded to the longest of the batch'}`,
 )
 try {
   const byDtype: Record<string, { plain: Figures; checkpointed: Figures }> = {}

@@ -3,14 +3,20 @@ import {
   add_,
   bind,
   bmm,
+  cat,
   contiguous,
   expand,
   full,
   hasOperator,
+  narrow,
   permute,
   reshape,
+  scope,
   softmax,
+  split,
   type Tensor,
+  tensor,
+  toDevice,
   transpose,
   triu,
   unsqueeze,
@@ -20,7 +26,7 @@ import {
 /** What attention may look at: plain causal order by the kernel's own flag, else an additive mask, else everything. */
 export interface AttentionMask {
   readonly isCausal: boolean
-  /** float32 [B or 1, 1, 1, T, T], 0 where position t may look at u, -inf elsewhere. */
+  /** float32 [T, T], 0 where position t may look at u, -inf elsewhere. Shorter samples use its upper left part. */
   readonly additive: Tensor | undefined
 }
 
@@ -41,30 +47,59 @@ const sdpa = bind('aten::scaled_dot_product_attention')
 const sharesHeads = () => sdpa.schema.includes('enable_gqa')
 
 /**
- * The mask that layers of one forward share.
- * @param block_BTT  What `ModelInputs` says; undefined where causal order is all that is needed.
+ * The mask that layers of one forward share: 0 where t - window < u <= t.
+ * @param length  Of the longest sample.
+ * @param window  Undefined, or not below `length`, for causal order alone.
  */
-export function attentionMask(block_BTT: Tensor | undefined, length: number, device: string): AttentionMask {
-  if (block_BTT) return { isCausal: false, additive: block_BTT }
-  if (hasFusedAttention()) return { isCausal: true, additive: undefined }
-  const causal = triu(full([length, length], Number.NEGATIVE_INFINITY, { device }), 1)
-  return { isCausal: false, additive: view(causal, [1, 1, 1, length, length]) }
+export function attentionMask(length: number, device: string, window = length): AttentionMask {
+  const isCausal = window >= length
+  if (isCausal && hasFusedAttention()) return { isCausal, additive: undefined }
+  if (isCausal) {
+    return {
+      isCausal: false,
+      additive: triu(full([length, length], Number.NEGATIVE_INFINITY, { device }), 1),
+    }
+  }
+  const mask = new Float32Array(length * length).fill(Number.NEGATIVE_INFINITY)
+  for (let t = 0; t < length; t++) mask.fill(0, t * length + Math.max(0, t - window + 1), t * length + t + 1)
+  return { isCausal, additive: scope(() => toDevice(tensor(mask, [length, length]), device)) }
 }
 
 /**
- * softmax(q k^T + mask) v with grouped query heads. The scale 1 / sqrt(E) is already in q.
+ * Attention within each sample: samples of `lengths` stand one after another in one row, or each row is a sample.
  * @param q_BTHE float, rotated and scaled. @param k_BUKE rotated, of U >= T positions. @param v_BUKE
  * @returns [B, T, H * E]
  */
-export function attend(q_BTHE: Tensor, k_BUKE: Tensor, v_BUKE: Tensor, mask: AttentionMask): Tensor {
+export function attend(
+  q_BTHE: Tensor,
+  k_BUKE: Tensor,
+  v_BUKE: Tensor,
+  mask: AttentionMask,
+  lengths?: readonly number[],
+): Tensor {
+  if (lengths === undefined) return attendRows(q_BTHE, k_BUKE, v_BUKE, mask)
+  const [queries, keys, values] = [q_BTHE, k_BUKE, v_BUKE].map((x) => split(x, lengths, 1)) as [
+    Tensor[],
+    Tensor[],
+    Tensor[],
+  ]
+  return cat(
+    queries.map((query, i) => attendRows(query, keys[i]!, values[i]!, mask)),
+    1,
+  )
+}
+
+/** softmax(q k^T + mask) v with grouped query heads, row by row. The scale 1 / sqrt(E) is already in q. */
+function attendRows(q_BTHE: Tensor, k_BUKE: Tensor, v_BUKE: Tensor, mask: AttentionMask): Tensor {
   const [B, T, H, E] = q_BTHE.shape as [number, number, number, number]
   const [, U, K] = k_BUKE.shape as [number, number, number, number]
   const q_BHTE = transpose(q_BTHE, 1, 2)
   const k_BKUE = transpose(k_BUKE, 1, 2)
   const v_BKUE = transpose(v_BUKE, 1, 2)
+  const additive = mask.additive && narrow(narrow(mask.additive, 0, 0, T), 1, 0, U)
   if (hasFusedAttention()) {
     const options = {
-      attn_mask: mask.additive ? reshape(mask.additive, [-1, 1, T, U]) : null,
+      attn_mask: additive ?? null,
       is_causal: mask.isCausal,
       scale: 1,
     }
@@ -81,7 +116,7 @@ export function attend(q_BTHE: Tensor, k_BUKE: Tensor, v_BUKE: Tensor, mask: Att
   const k = reshape(transpose(k_BKUE, 2, 3), [B * K, E, U])
   const v = reshape(v_BKUE, [B * K, U, E])
   const scores = view(bmm(q, k), [B, K, G, T, U])
-  const attention = softmax(mask.additive ? add_(scores, mask.additive) : scores, -1)
+  const attention = softmax(additive ? add_(scores, additive) : scores, -1)
   const attended = view(bmm(view(attention, [B * K, G * T, U]), v), [B, H, T, E])
   return reshape(permute(attended, [0, 2, 1, 3]), [B, T, H * E])
 }

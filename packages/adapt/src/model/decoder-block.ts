@@ -1,5 +1,5 @@
 /** B rows, T positions, D width, H heads, K key/value heads, E head size. */
-import { add, mul, nn, silu, type Tensor, toDType, view } from '@adapt-ts/torch'
+import { add, mul, nn, scope, silu, type Tensor, toDType, view } from '@adapt-ts/torch'
 import { attend } from './attention.js'
 import type { ForwardContext } from './forward-context.js'
 import { isSlidingLayer, type ModelConfig } from './model-config.js'
@@ -48,7 +48,13 @@ class Attention extends Module<[Tensor, ForwardContext], Tensor> {
     const [keys, values] = cache
       ? cache.append(this.layer, key, v_BTKE, isSliding ? this.config.slidingWindow : undefined)
       : [key, v_BTKE]
-    const attended = attend(query, keys, values, isSliding ? context.slidingMask : context.mask)
+    const attended = attend(
+      query,
+      keys,
+      values,
+      isSliding ? context.slidingMask : context.mask,
+      context.lengths,
+    )
     return this.o_proj.forward(attended, context)
   }
 }
@@ -88,7 +94,15 @@ export class DecoderBlock extends Module<[Tensor, ForwardContext], Tensor> {
 
   /** [B, T, D] -> [B, T, D], in the dtype of the region; the residual stream stays in that of the embedding. */
   forward(x_BTD: Tensor, context: ForwardContext): Tensor {
-    const attended = add(x_BTD, this.self_attn.run(this.input_layernorm.run(x_BTD), context))
-    return add(attended, this.mlp.run(this.post_attention_layernorm.run(attended), context))
+    const attended = add(x_BTD, this.self_attn.run(this.input(this.input_layernorm, x_BTD, context), context))
+    return add(attended, this.mlp.run(this.input(this.post_attention_layernorm, attended, context), context))
+  }
+
+  /** One conversion for all projections that read the norm: each would make its own, and one more for its gradient. */
+  private input(norm: nn.RMSNorm, x_BTD: Tensor, { computeDtype }: ForwardContext): Tensor {
+    return scope(() => {
+      const normed_BTD = norm.forward(x_BTD)
+      return computeDtype === undefined ? normed_BTD : toDType(normed_BTD, computeDtype)
+    })
   }
 }

@@ -1,4 +1,4 @@
-import type { Tensor } from '@adapt-ts/torch'
+import type { DType, Tensor } from '@adapt-ts/torch'
 import type { AttentionMask } from './attention.js'
 import type { KeyValueCache } from './key-value-cache.js'
 import type { AdapterDropout } from './lora/adapter-dropout.js'
@@ -18,6 +18,10 @@ export interface ForwardContext {
   readonly mask: AttentionMask
   /** For layers with a sliding window; the same object where the window is longer than every sample. */
   readonly slidingMask: AttentionMask
+  /** Lengths of the samples that stand one after another in the one row; undefined where each row is a sample. */
+  readonly lengths?: readonly number[] | undefined
+  /** Where matrix products run in another dtype than the residual stream: what they read is converted once. */
+  readonly computeDtype?: DType | undefined
   /** Keys and values of earlier positions: generation only. */
   readonly cache?: KeyValueCache | undefined
   /** Which inputs of LoRA adapters are dropped: training with `lora_dropout` only. */

@@ -146,15 +146,32 @@ it('uses the fused attention exactly where LibTorch has it', () => {
 })
 
 describe('toModelInputs', () => {
-  it('leaves out positions and mask where causal order is enough', () => {
+  it('leaves out positions where every row is one sample without padding', () => {
     scope(() => {
-      const plain = toModelInputs(batchOf([[A], [B]]))
-      expect([plain.position_BT, plain.mask_BTT]).toEqual([undefined, undefined])
-      const left = toModelInputs(batchOf([[A], [B]], { paddingSide: 'left' }))
-      expect([left.position_BT?.shape, left.mask_BTT?.shape]).toEqual([
-        [2, 5],
-        [2, 1, 1, 5, 5],
-      ])
+      const plain = toModelInputs(batchOf([[A], [{ tokens: draw(5) }]]))
+      expect(plain.tokens_BT.shape).toEqual([2, 5])
+      expect([plain.position_BT, plain.dense]).toEqual([undefined, undefined])
     })
+  })
+
+  it('puts samples one after another without their padding, on whichever side that is', () => {
+    scope(() => {
+      const { tokens_BT, position_BT, dense } = toModelInputs(batchOf([[A], [B]], { paddingSide: 'left' }))
+      expect([...tokens_BT.toInt32Array()]).toEqual([...A.tokens, ...B.tokens])
+      expect([...position_BT!.toInt32Array()]).toEqual([0, 1, 2, 3, 4, 0, 1, 2])
+      expect(dense!.lengths).toEqual([5, 3])
+      expect([...dense!.place_N.toInt32Array()]).toEqual([0, 1, 2, 3, 4, 7, 8, 9])
+      const packed = toModelInputs(batchOf([[A, B], [C]], { packing: true, maxLength: 9 }))
+      expect(packed.dense!.lengths).toEqual([5, 3, 7])
+      expect([...packed.dense!.place_N.toInt32Array()].slice(-2)).toEqual([14, 15])
+    })
+  })
+})
+
+it('hidden states of padding are zero', () => {
+  scope(() => {
+    const hidden = embedTokens(model, toModelInputs(batchOf([[A], [B]])))
+    const padding = hidden.toFloat32Array().subarray(8 * hidden.shape[2]!)
+    expect(padding).toEqual(new Float32Array(padding.length))
   })
 })

@@ -2,13 +2,19 @@
 import {
   autocast,
   backward,
+  bind,
   type DType,
   detach,
   enableGrad,
+  indexSelect,
   nn,
   noGrad,
+  reshape,
+  scope,
   type Tensor,
   tensor,
+  unsqueeze,
+  zeros,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
@@ -17,7 +23,9 @@ import type { CausalLM } from './causal-lm.js'
 import type { ForwardContext } from './forward-context.js'
 import type { KeyValueCache } from './key-value-cache.js'
 import { AdapterDropout } from './lora/adapter-dropout.js'
-import { type ModelInputs, slidingMask, toModelInputs } from './model-inputs.js'
+import { type ModelInputs, toModelInputs } from './model-inputs.js'
+
+const indexCopy_ = bind('aten::index_copy_')
 
 /** Precision and memory of a forward. */
 export interface ForwardOptions {
@@ -31,7 +39,7 @@ export interface ForwardOptions {
 
 /** One forward that can be taken back once. Belongs to the scope in which it was made. */
 export interface ForwardPass {
-  /** float32 [B, T, D] after the final norm, cut off from the graph: a leaf for what is built on top. */
+  /** float32 [B, T, D] after the final norm, zero on padding, cut off from the graph: a leaf for what is built on top. */
   readonly hidden_BTD: Tensor
   /** Accumulates the body's parameter gradients from d loss / d hidden. */
   backward(gradient_BTD: Tensor): void
@@ -51,18 +59,47 @@ function prepare(model: CausalLM, inputs: ModelInputs): ForwardContext {
       `max_length: the batch has ${length} positions, the model was made for ${model.config.maxPositionEmbeddings} (max_position_embeddings)`,
     )
   }
-  const mask = attentionMask(inputs.mask_BTT, length, model.device)
-  const window_BTT = slidingMask(model.config, inputs.batch, model.device)
+  const { config, device } = model
+  const lengths = inputs.dense?.lengths
+  const longest = lengths ? Math.max(...lengths) : length
+  const mask = attentionMask(longest, device)
+  const slides = config.slidingWindow !== undefined && config.slidingWindow < longest
   return {
     rotation: model.rotation(inputs.position_BT, length),
     mask,
-    slidingMask: window_BTT ? attentionMask(window_BTT, length, model.device) : mask,
+    slidingMask: slides ? attentionMask(longest, device, config.slidingWindow) : mask,
+    lengths,
   }
+}
+
+/** [1, N, D] -> [B, T, D], zero on padding. Without a graph. */
+function spread(hidden_BTD: Tensor, { dense, batch }: ModelInputs): Tensor {
+  if (!dense) return detach(hidden_BTD)
+  const { device } = hidden_BTD
+  return noGrad(() =>
+    scope(() => {
+      const width = hidden_BTD.shape[2]!
+      const flat = zeros([batch.rows * batch.length, width], { device, dtype: hidden_BTD.dtype })
+      const hidden_ND = reshape(hidden_BTD, [dense.place_N.shape[0]!, width])
+      return reshape(indexCopy_(flat, 0, dense.place_N, hidden_ND) as Tensor, [
+        batch.rows,
+        batch.length,
+        width,
+      ])
+    }),
+  )
+}
+
+/** [B, T, D] -> [1, N, D]. */
+function gather(gradient_BTD: Tensor, { dense }: ModelInputs): Tensor {
+  if (!dense) return gradient_BTD
+  const width = gradient_BTD.shape[2]!
+  return noGrad(() => unsqueeze(indexSelect(reshape(gradient_BTD, [-1, width]), 0, dense.place_N), 0))
 }
 
 /**
  * Hidden states without a graph, in evaluation mode: for anchors, scoring and evaluation.
- * @returns [B, T, D] after the final norm, float32. Belongs to the current scope.
+ * @returns [B, T, D] after the final norm, float32, zero on padding. Belongs to the current scope.
  * @throws {ConfigError} SEQUENCE_TOO_LONG when T is more than the model was made for.
  */
 export function embedTokens(
@@ -75,10 +112,10 @@ export function embedTokens(
   try {
     return noGrad(() =>
       autocast(model.device, autocastDtype, () => {
-        const context = prepare(model, inputs)
+        const context = { ...prepare(model, inputs), computeDtype: autocastDtype }
         let x_BTD = model.model.run(inputs.tokens_BT)
         for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
-        return replace(x_BTD, model.model.norm.run(x_BTD))
+        return spread(replace(x_BTD, model.model.norm.run(x_BTD)), inputs)
       }),
     )
   } finally {
@@ -119,8 +156,8 @@ export function forwardCached(model: CausalLM, batch: Batch, cache: KeyValueCach
  */
 export function runForward(model: CausalLM, inputs: ModelInputs, options: ForwardOptions = {}): ForwardPass {
   const inAutocast = <T>(fn: () => T): T => autocast(model.device, options.autocastDtype, fn)
-  const dropout = new AdapterDropout(inputs.batch, options.dropoutSeed ?? 0)
-  const context = { ...noGrad(() => prepare(model, inputs)), dropout }
+  const dropout = new AdapterDropout(inputs.batch, options.dropoutSeed ?? 0, inputs.dense !== undefined)
+  const context = { ...noGrad(() => prepare(model, inputs)), dropout, computeDtype: options.autocastDtype }
   if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, context)
   const output_BTD = enableGrad(() =>
     inAutocast(() => {
@@ -130,8 +167,8 @@ export function runForward(model: CausalLM, inputs: ModelInputs, options: Forwar
     }),
   )
   return {
-    hidden_BTD: detach(output_BTD),
-    backward: (gradient_BTD) => backward([output_BTD], [gradient_BTD]),
+    hidden_BTD: spread(output_BTD, inputs),
+    backward: (gradient_BTD) => backward([output_BTD], [gather(gradient_BTD, inputs)]),
   }
 }
 
@@ -147,9 +184,9 @@ function runCheckpointedForward(
   segments.push((x_BTD) => norm.run(x_BTD))
   const pass = nn.runCheckpointed(segments, embedded_BTD, inAutocast)
   return {
-    hidden_BTD: pass.output,
+    hidden_BTD: spread(pass.output, inputs),
     backward(gradient_BTD) {
-      const embeddedGradient_BTD = pass.backward(gradient_BTD)
+      const embeddedGradient_BTD = pass.backward(gather(gradient_BTD, inputs))
       if (embeddedGradient_BTD) backward([embedded_BTD], [embeddedGradient_BTD])
     },
   }

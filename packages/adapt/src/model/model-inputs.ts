@@ -1,86 +1,79 @@
-/** B rows, T positions, S samples. */
+/** B rows, T positions, N positions that are no padding. */
 import { type Device, scope, type Tensor, tensor, toDevice } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
-import { isSlidingLayer, type ModelConfig } from './model-config.js'
 
 /** What a forward needs of a batch, on the device. The caller's scope owns the tensors. */
 export interface ModelInputs {
   readonly batch: Batch
-  /** int64 [B, T] */
+  /** int64 [B, T]; where `dense` is there [1, N]. */
   readonly tokens_BT: Tensor
-  /** int64 [B, T], or undefined when every row counts 0 .. T-1. */
+  /** int64 [1, N], or undefined when every row counts 0 .. T-1. */
   readonly position_BT: Tensor | undefined
-  /** float32 [B or 1, 1, 1, T, T], 0 where position t may look at u, -inf elsewhere; undefined when causal is enough. */
-  readonly mask_BTT: Tensor | undefined
+  /** Undefined when every row is one sample without padding. */
+  readonly dense: DenseLayout | undefined
 }
 
-/**
- * Causal order is all that right-padded single-sample rows need (padding looks back, nothing looks at it). Rows
- * with several samples, or with padding on the left, need a block-diagonal mask.
- */
-function needsBlockMask({ rows, length, segment_BT }: Batch): boolean {
-  for (let b = 0; b < rows; b++) {
-    const first = segment_BT[b * length]
-    for (let t = 1; t < length; t++) {
-      const segment = segment_BT[b * length + t]
-      if (segment !== first && !(segment === -1 && first !== -1)) return true
+/** The samples of a batch one after another without padding: no position is computed that nobody looks at. */
+export interface DenseLayout {
+  /** Lengths of the samples in the N positions, row by row. */
+  readonly lengths: readonly number[]
+  /** int64 [N]: where each position stands among the B * T. */
+  readonly place_N: Tensor
+}
+
+/** A sample within its row. */
+export interface Stretch {
+  readonly row: number
+  readonly start: number
+  readonly length: number
+  /** Index into the batch's samples. */
+  readonly segment: number
+}
+
+/** Samples in the order of the rows. */
+export function stretchesOf({ rows, length, segment_BT }: Batch): Stretch[] {
+  const stretches: Stretch[] = []
+  for (let row = 0; row < rows; row++) {
+    for (let start = 0, end = 0; start < length; start = end) {
+      const segment = segment_BT[row * length + start]!
+      while (end < length && segment_BT[row * length + end] === segment) end++
+      if (segment !== -1) stretches.push({ row, start, length: end - start, segment })
     }
   }
-  return false
+  return stretches
 }
 
-/**
- * 0 where t - window < u <= t and both belong to one sample. A padding position looks at itself: a row of -inf alone
- * is NaN.
- */
-function blockMask({ rows, length, segment_BT }: Batch, window = length): Float32Array {
-  const mask = new Float32Array(rows * length * length).fill(Number.NEGATIVE_INFINITY)
-  for (let b = 0; b < rows; b++) {
-    let start = 0
-    for (let t = 0; t < length; t++) {
-      const segment = segment_BT[b * length + t]
-      if (t > 0 && segment !== segment_BT[b * length + t - 1]) start = t
-      const from = segment === -1 ? t : Math.max(start, t - window + 1)
-      const row = (b * length + t) * length
-      mask.fill(0, row + from, row + t + 1)
-    }
-  }
-  return mask
-}
-
-function isPlainOrder({ rows, length, segment_BT, position_BT }: Batch): boolean {
-  for (let i = 0; i < rows * length; i++) {
-    if (segment_BT[i] !== -1 && position_BT[i] !== i % length) return false
-  }
-  return true
+function isPlain({ rows, length, position_BT }: Batch, stretches: readonly Stretch[]): boolean {
+  if (stretches.length === 0) return true
+  if (stretches.length !== rows || stretches.some((stretch) => stretch.length !== length)) return false
+  return position_BT.every((position, i) => position === i % length)
 }
 
 /** Copies a batch to the device. */
 export function toModelInputs(batch: Batch, device: Device = 'cpu'): ModelInputs {
-  const { rows, length } = batch
-  const ids = (array: Int32Array) =>
-    scope(() => toDevice(tensor(array, [rows, length], { dtype: 'int64' }), device))
+  const { rows, length, tokens_BT, position_BT } = batch
+  const ids = (array: Int32Array, shape: number[]) =>
+    scope(() => toDevice(tensor(array, shape, { dtype: 'int64' }), device))
+  const stretches = stretchesOf(batch)
+  if (isPlain(batch, stretches)) {
+    return { batch, tokens_BT: ids(tokens_BT, [rows, length]), position_BT: undefined, dense: undefined }
+  }
+  const place = Int32Array.from(
+    stretches.flatMap(({ row, start, length: count }) =>
+      Array.from({ length: count }, (_, t) => row * length + start + t),
+    ),
+  )
+  const N = place.length
   return {
     batch,
-    tokens_BT: ids(batch.tokens_BT),
-    position_BT: isPlainOrder(batch) ? undefined : ids(batch.position_BT),
-    mask_BTT: needsBlockMask(batch) ? maskTensor(blockMask(batch), batch, device) : undefined,
+    tokens_BT: ids(
+      place.map((i) => tokens_BT[i]!),
+      [1, N],
+    ),
+    position_BT: ids(
+      place.map((i) => position_BT[i]!),
+      [1, N],
+    ),
+    dense: { lengths: stretches.map((stretch) => stretch.length), place_N: ids(place, [N]) },
   }
-}
-
-function maskTensor(mask: Float32Array, { rows, length }: Batch, device: Device): Tensor {
-  return scope(() => toDevice(tensor(mask, [rows, 1, 1, length, length]), device))
-}
-
-/**
- * The mask of layers with a sliding window: float32 [B, 1, 1, T, T]. Undefined where no layer slides or no sample is
- * longer than the window. Belongs to the current scope.
- */
-export function slidingMask(config: ModelConfig, batch: Batch, device: Device): Tensor | undefined {
-  const { slidingWindow, numHiddenLayers } = config
-  if (slidingWindow === undefined || batch.samples.every(({ numTokens }) => numTokens <= slidingWindow)) {
-    return undefined
-  }
-  const slides = Array.from({ length: numHiddenLayers }, (_, layer) => isSlidingLayer(config, layer))
-  return slides.includes(true) ? maskTensor(blockMask(batch, slidingWindow), batch, device) : undefined
 }

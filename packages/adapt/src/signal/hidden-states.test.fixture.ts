@@ -35,7 +35,7 @@ export class GivenStates {
         batch,
         tokens_BT: tensor([5], [1], { dtype: 'int64' }),
         position_BT: undefined,
-        mask_BTT: undefined,
+        dense: undefined,
       },
       hidden_BTD: tensor(Float32Array.from(vectors.flat()), [vectors.length, 1, vectors[0]!.length]),
       sampleLoss_S: () => tensor(new Float32Array(vectors.length), [vectors.length]),

@@ -1,4 +1,14 @@
-import { backward, bind, enableGrad, optim, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
+import {
+  backward,
+  bind,
+  enableGrad,
+  indexSelect,
+  optim,
+  reshape,
+  scope,
+  type Tensor,
+  tensor,
+} from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
 import type { Gate } from '../gate/index.js'
@@ -21,15 +31,17 @@ const MEAN = 1
 /** The mean loss over all labels and its gradients, by autograd through the logits of the whole batch. */
 function plainBackward(model: CausalLM, batch: Batch): number {
   return scope(() => {
-    const inputs = toModelInputs(batch)
-    const rotation = model.rotation(inputs.position_BT, batch.length)
-    const mask = attentionMask(inputs.mask_BTT, batch.length, 'cpu')
+    const { tokens_BT, position_BT, dense } = toModelInputs(batch)
+    const lengths = dense?.lengths
+    const mask = attentionMask(batch.length, 'cpu')
+    const context = { rotation: model.rotation(position_BT, batch.length), mask, slidingMask: mask, lengths }
     return enableGrad(() => {
-      let x_BTD = model.model.run(inputs.tokens_BT)
-      for (const layer of model.model.layers) x_BTD = layer.run(x_BTD, { rotation, mask, slidingMask: mask })
+      let x_BTD = model.model.run(tokens_BT)
+      for (const layer of model.model.layers) x_BTD = layer.run(x_BTD, context)
       const logits_BTV = model.run(model.model.norm.run(x_BTD))
-      const labels = tensor(batch.labels_BT, [batch.rows * batch.length], { dtype: 'int64' })
-      const logits = reshape(logits_BTV, [batch.rows * batch.length, model.config.vocabSize])
+      const all = tensor(batch.labels_BT, [batch.rows * batch.length], { dtype: 'int64' })
+      const labels = dense ? indexSelect(all, 0, dense.place_N) : all
+      const logits = reshape(logits_BTV, [labels.numel, model.config.vocabSize])
       const loss = crossEntropy(logits, labels, null, MEAN, -100) as Tensor
       backward([loss])
       return loss.item()

@@ -1,28 +1,23 @@
 /** B rows, T positions, D width. */
 import { bernoulli_, Generator, mul, mul_, narrow, scope, select, type Tensor, zeros } from '@adapt-ts/torch'
 import type { Batch } from '../../batch/index.js'
+import { type Stretch, stretchesOf } from '../model-inputs.js'
 
 /** One generator per device, seeded anew for every sample: what it holds means nothing between two uses. */
 const generators = new Map<string, Generator>()
-
-interface Segment {
-  readonly row: number
-  readonly start: number
-  readonly length: number
-  /** Index of the sample in the dataset. */
-  readonly sample: number
-}
 
 /**
  * Dropout whose choices depend on (seed of the step, sample, module) alone: not on the row a sample stands in, its
  * neighbours, micro-batches or ranks. A recomputed forward drops the same inputs.
  */
 export class AdapterDropout {
-  private segments: readonly Segment[] | undefined
+  private stretches: readonly Stretch[] | undefined
 
+  /** @param isDense  Whether the samples stand one after another in one row without padding. */
   constructor(
     private readonly batch: Batch,
     private readonly seed: number,
+    private readonly isDense: boolean,
   ) {}
 
   /**
@@ -36,9 +31,9 @@ export class AdapterDropout {
     generators.set(device, generator)
     const keep_BTD = scope(() => {
       const mask = zeros(x_BTD.shape, { dtype: x_BTD.dtype, device })
-      this.segments ??= segmentsOf(this.batch)
-      for (const { row, start, length, sample } of this.segments) {
-        generator.seed(mixSeeds(this.seed, sample, module))
+      this.stretches ??= this.isDense ? inOneRow(stretchesOf(this.batch)) : stretchesOf(this.batch)
+      for (const { row, start, length, segment } of this.stretches) {
+        generator.seed(mixSeeds(this.seed, this.batch.samples[segment]!.index, module))
         scope(() => void bernoulli_(narrow(select(mask, 0, row), 0, start, length), 1 - share, generator))
       }
       return mul_(mask, 1 / (1 - share))
@@ -47,16 +42,13 @@ export class AdapterDropout {
   }
 }
 
-function segmentsOf({ rows, length, segment_BT, samples }: Batch): Segment[] {
-  const segments: Segment[] = []
-  for (let row = 0; row < rows; row++) {
-    for (let start = 0, end = 0; start < length; start = end) {
-      const segment = segment_BT[row * length + start]!
-      while (end < length && segment_BT[row * length + end] === segment) end++
-      if (segment >= 0) segments.push({ row, start, length: end - start, sample: samples[segment]!.index })
-    }
-  }
-  return segments
+function inOneRow(stretches: readonly Stretch[]): Stretch[] {
+  let end = 0
+  return stretches.map((stretch) => {
+    const start = end
+    end += stretch.length
+    return { ...stretch, row: 0, start }
+  })
 }
 
 /** One unsigned 32-bit number from several: the finaliser of MurmurHash3 over a running sum. */

@@ -210,6 +210,18 @@ describe('validate', () => {
     ).toBe(0)
   })
 
+  it.each([
+    ['paper-instruct.yaml', ['model.path', 'tokenizer']],
+    ['instruct.yaml', []],
+  ])('accepts the example %s and warns of what is not there yet', async (name, missing) => {
+    const example = fileURLToPath(new URL(`../../../../examples/${name}`, import.meta.url))
+    const { exitCode, stdout, stderr } = await adapt(['validate', example])
+    expect({ exitCode, isOk: stdout.startsWith('OK\n') }).toEqual({ exitCode: 0, isOk: true })
+    const warnings = [...stderr.matchAll(/^warning: ([\w.]+): .* missing/gm)]
+    expect(warnings.map(([, key]) => key)).toEqual(missing)
+    expect(stderr.split('\n')).toHaveLength(missing.length + 1)
+  })
+
   it('warns of settings without effect and goes on', async () => {
     const { exitCode, stderr } = await adapt(['validate', 'conf/run.yaml', '--set', 'method=uniform'])
     expect({ exitCode, stderr }).toEqual({

@@ -200,6 +200,10 @@ const checks: Readonly<Record<string, readonly Check[]>> = {
   fill_: [[() => torch.fill_(row(1, 2), 7), [7, 7]]],
   normal_: [[() => torch.normal_(row(1, 2), 3, 0, new Generator(0)), [3, 3]]],
   uniform_: [[() => torch.uniform_(row(1, 2), 5, 5.000001, new Generator(0)), [5, 5]]],
+  bernoulli_: [
+    [() => torch.bernoulli_(row(5, 6), 1, new Generator(0)), [1, 1]],
+    [() => torch.bernoulli_(row(5, 6), 0), [0, 0]],
+  ],
 }
 
 describe('ops', () => {

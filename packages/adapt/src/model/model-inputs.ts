@@ -48,6 +48,20 @@ function blockMask({ rows, length, segment_BT }: Batch, window = length): Float3
   return mask
 }
 
+/** Positions of the longest sample. Read from the rows: an evaluation lists no samples. */
+function longestSegment({ rows, length, segment_BT }: Batch): number {
+  let longest = 0
+  for (let b = 0; b < rows; b++) {
+    let start = 0
+    for (let t = 0; t < length; t++) {
+      const segment = segment_BT[b * length + t]
+      if (t > 0 && segment !== segment_BT[b * length + t - 1]) start = t
+      if (segment !== -1) longest = Math.max(longest, t - start + 1)
+    }
+  }
+  return longest
+}
+
 function isPlainOrder({ rows, length, segment_BT, position_BT }: Batch): boolean {
   for (let i = 0; i < rows * length; i++) {
     if (segment_BT[i] !== -1 && position_BT[i] !== i % length) return false
@@ -78,9 +92,7 @@ function maskTensor(mask: Float32Array, { rows, length }: Batch, device: Device)
  */
 export function slidingMask(config: ModelConfig, batch: Batch, device: Device): Tensor | undefined {
   const { slidingWindow, numHiddenLayers } = config
-  if (slidingWindow === undefined || batch.samples.every(({ numTokens }) => numTokens <= slidingWindow)) {
-    return undefined
-  }
+  if (slidingWindow === undefined || longestSegment(batch) <= slidingWindow) return undefined
   const slides = Array.from({ length: numHiddenLayers }, (_, layer) => isSlidingLayer(config, layer))
   return slides.includes(true) ? maskTensor(blockMask(batch, slidingWindow), batch, device) : undefined
 }

@@ -196,6 +196,32 @@ describe('validate', () => {
     ])
   })
 
+  it.each([
+    ['a path of no adapter', 'model={ path: shape, adapter: nowhere }', 'nowhere: expected a PEFT adapter'],
+    [
+      'layers that are not there',
+      'model={ path: shape, lora: { target_modules: [c_attn] } }',
+      '"c_attn" matches',
+    ],
+    ['rows that are too long', 'data.max_length=100', 'data.max_length: 100 is more than the model'],
+  ])('refuses %s as a run would', async (_, set, said) => {
+    const config = {
+      architectures: ['LlamaForCausalLM'],
+      vocab_size: 100_000,
+      hidden_size: 16,
+      intermediate_size: 24,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      max_position_embeddings: 64,
+    }
+    await mkdir(join(folder, 'conf/shape'), { recursive: true })
+    await writeFile(join(folder, 'conf/shape/config.json'), JSON.stringify(config))
+    const sets = ['--set', 'model={ path: shape }', '--set', set]
+    const { exitCode, stderr } = await adapt(['validate', 'conf/run.yaml', ...sets])
+    expect(stderr).toContain(said)
+    expect(exitCode).toBe(2)
+  })
+
   it('ends with the exit code of bad data for records that cannot be read', async () => {
     const bad = await adapt(['validate', 'conf/run.yaml', '--set', 'anchors=[bad.jsonl]'])
     expect(bad).toMatchObject({ exitCode: 3, stdout: '' })

@@ -115,18 +115,28 @@ async function converse(
   terminal.on('SIGINT', () => terminal.close())
   terminal.setPrompt('> ')
   terminal.prompt()
+  // Ctrl-C and the end of the input may come during an answer; a prompt after them would wait for ever.
+  let isOver = false
+  terminal.on('close', () => {
+    isOver = true
+  })
   let messages = [...system]
-  for await (const line of terminal) {
-    if (line.trim() === '/exit') break
-    if (line.trim() === '/new') messages = [...system]
-    else if (line.trim() !== '') {
-      messages.push({ role: 'user', content: line })
-      messages.push({ role: 'assistant', content: await answer(messages) })
-      io.stdout.write('\n')
+  try {
+    for await (const line of terminal) {
+      if (line.trim() === '/exit') break
+      if (line.trim() === '/new') messages = [...system]
+      else if (line.trim() !== '') {
+        messages.push({ role: 'user', content: line })
+        messages.push({ role: 'assistant', content: await answer(messages) })
+        io.stdout.write('\n')
+      }
+      if (isOver) break
+      terminal.prompt()
     }
-    terminal.prompt()
+  } finally {
+    // Left open it keeps the process alive behind an error, such as a conversation that has become too long.
+    terminal.close()
   }
-  terminal.close()
 }
 
 async function writeAnswer(

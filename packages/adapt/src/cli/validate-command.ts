@@ -10,7 +10,16 @@ import {
   resolveSources,
 } from '../dataset/index.js'
 import { AdaptError, ConfigError, DataError } from '../errors.js'
-import { findModelPlace, foreignWeights, hubSettings, isComplete, type ModelPlace } from '../hub/index.js'
+import { estimateParameters } from '../estimate/index.js'
+import {
+  CONFIG_FILE,
+  findModelPlace,
+  foreignWeights,
+  hubSettings,
+  isComplete,
+  type ModelPlace,
+} from '../hub/index.js'
+import { LORA_DEFAULTS } from '../model/lora/lora-config.js'
 import { loadTokenizer } from '../tokenize/index.js'
 import type { CliIo } from './cli-io.js'
 import { formatCount } from './render-table.js'
@@ -47,6 +56,7 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     )
 
   const model = await check('model.path', () => describeModel(config, baseDir, warn))
+  await check('model', () => (model === undefined ? undefined : requireFitting(config, baseDir)))
   const tokenizer = await check('tokenizer', () => describeTokenizer(config, baseDir, warn))
   const train = await entries('data.train', config.data.train, config.data.max_bad_records)
   const anchors = await entries('anchors', config.anchors)
@@ -113,6 +123,31 @@ async function describeModel(
     warn(`model.path: ${missing}`)
   }
   return `${printable(model.path)}, ${formatCount(total)} parameters`
+}
+
+/**
+ * Refuses what a model of these dimensions cannot do: longer rows, adapters on layers that it has not.
+ * @throws {ConfigError} SEQUENCE_TOO_LONG, BAD_LORA, ADAPTER_NOT_FOUND, UNSUPPORTED_ADAPTER.
+ */
+async function requireFitting({ model, data }: RunConfig, baseDir: string): Promise<void> {
+  if (!('path' in model)) return
+  const { readAdapterConfig, readModelConfig } = await import('../model/index.js')
+  if (model.adapter !== undefined) {
+    const { folder, hubId } = findModelPlace(baseDir, model.adapter)
+    if (hubId === undefined) readAdapterConfig(folder!)
+  }
+  const { folder } = findModelPlace(baseDir, model.path)
+  if (folder === undefined || !existsSync(join(folder, CONFIG_FILE))) return
+  const { config } = readModelConfig(folder)
+  if (model.lora !== undefined) {
+    const { r, target_modules } = model.lora
+    estimateParameters(config, { r, targetModules: target_modules ?? LORA_DEFAULTS.targetModules })
+  }
+  if (data.max_length <= config.maxPositionEmbeddings) return
+  throw new ConfigError(
+    'SEQUENCE_TOO_LONG',
+    `data.max_length: ${data.max_length} is more than the model's max_position_embeddings (${config.maxPositionEmbeddings})`,
+  )
 }
 
 /**

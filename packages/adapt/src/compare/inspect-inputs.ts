@@ -54,6 +54,9 @@ async function inspectInputs(
         evaluation: await fingerprintFiles(data.evaluationFiles),
         model:
           'path' in config.model ? await hashModelFolder(resolveModelPath(baseDir, config.model.path)) : '',
+        ...('path' in config.model && config.model.adapter !== undefined
+          ? { adapter: await hashModelFolder(resolveModelPath(baseDir, config.model.adapter)) }
+          : {}),
       },
       shareBySource: labelShares(data.train),
       evaluationSources: [...evaluationSources],
@@ -87,7 +90,9 @@ function hashModelFolder(folder: string): Promise<string> {
       { cause },
     )
   }
-  const names = entries.filter((name) => name === 'config.json' || name.endsWith('.safetensors'))
+  const names = entries.filter(
+    (name) => name === 'config.json' || name === 'adapter_config.json' || name.endsWith('.safetensors'),
+  )
   return hashFiles(names.sort().map((name) => join(folder, name)))
 }
 

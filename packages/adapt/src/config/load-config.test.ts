@@ -290,7 +290,7 @@ describe('loadConfig', () => {
     })
     expect(warnings).toEqual([
       'anchors: not used, because method.signal.kind is "constant"',
-      'evaluation.every_steps: no effect, because evaluation.sets is empty',
+      'evaluation.every_steps: no effect, because evaluation.sets is empty and data.val_set_size not set',
     ])
   })
 })

@@ -21,7 +21,7 @@ export function validateConfig(config: RunConfig): readonly CrossFieldIssue[] {
 /** Settings that are valid but most likely not meant. */
 export function configWarnings(config: RunConfig): readonly string[] {
   const warnings: string[] = []
-  const { method, evaluation, training } = config
+  const { method, evaluation, training, data } = config
   if (!needsAnchors(method) && config.anchors.length > 0) {
     warnings.push(`anchors: not used, because method.signal.kind is "${method.signal.kind}"`)
   }
@@ -29,8 +29,11 @@ export function configWarnings(config: RunConfig): readonly string[] {
     warnings.push(`method.gate: a constant signal gives every sample the same weight, whatever the gate`)
   }
   warnings.push(...signalWarnings(config))
-  if (evaluation.every_steps !== undefined && evaluation.sets.length === 0) {
-    warnings.push('evaluation.every_steps: no effect, because evaluation.sets is empty')
+  const isMeasured = evaluation.sets.length > 0 || data.val_set_size !== undefined
+  if (evaluation.every_steps !== undefined && !isMeasured) {
+    warnings.push(
+      'evaluation.every_steps: no effect, because evaluation.sets is empty and data.val_set_size not set',
+    )
   }
   if (training.lr_scheduler_type === 'constant' && training.min_lr_ratio > 0) {
     warnings.push('training.min_lr_ratio: no effect on a constant schedule')

@@ -26,7 +26,7 @@ export interface MemoryEstimate {
   readonly gradients: number
   /** Both moments of AdamW. */
   readonly moments: number
-  /** What forward keeps for backward; under bfloat16 also the rounded copies of float32 weights. */
+  /** What forward keeps for backward; also copies of weights stored in another dtype than products are made in. */
   readonly activations: number
   /** Logits of one chunk and what the loss makes of them. */
   readonly logits: number
@@ -105,17 +105,18 @@ function blockBytesPerToken(config: ModelConfig, setting: MemorySetting): readon
   })
 }
 
-/** Copies in bfloat16 of float32 matrices, which backward needs: of one block at a time where it recomputes. */
+/** Copies of matrices stored in another dtype than products are made in, which backward needs: of one block at a time where it recomputes. */
 function roundedWeightBytes(
   config: ModelConfig,
   { computeBytes, baseBytes, lora, checkpointing }: MemorySetting,
 ): number {
-  if (computeBytes === 4 || (lora !== undefined && baseBytes === 2)) return 0
+  const storedBytes = lora === undefined ? FLOAT32 : baseBytes
+  if (storedBytes === computeBytes) return 0
   const matrices = projectionShapes(config).reduce(
     (sum, shape) => sum + shape.inFeatures * shape.outFeatures,
     0,
   )
-  return (2 * matrices) / (checkpointing ? config.numHiddenLayers : 1)
+  return (computeBytes * matrices) / (checkpointing ? config.numHiddenLayers : 1)
 }
 
 /** Log-probabilities in float32, logits and residual in the dtype of products; the head in that dtype and transposed. */

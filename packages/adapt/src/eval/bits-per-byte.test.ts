@@ -4,13 +4,14 @@ import path from 'node:path'
 import { noGrad, scope } from '@adapt-ts/torch'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Document } from '../dataset/index.js'
+import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import { batchOf, createTinyLlama } from '../model/tiny-llama.test.fixture.js'
 import { loadTokenizer, type Tokenizer, tokenizeDocuments } from '../tokenize/index.js'
 import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
 import { evaluateText } from './bits-per-byte.js'
 import { evaluateHeldOut } from './held-out-loss.js'
-import type { EvaluationOptions } from './score-windows.js'
+import { type EvaluationOptions, type Sums, scoreWindows } from './score-windows.js'
 
 let root = ''
 let tokenizer: Tokenizer
@@ -172,6 +173,31 @@ const chat = (...contents: string[]) =>
     kind: 'chat',
     messages: contents.map((content, i) => ({ role: i % 2 === 0 ? 'user' : 'assistant', content })),
   })
+
+describe('bits per byte of a model with a sliding window', () => {
+  it('are those of the window: a window longer than the text gives others', async () => {
+    const shape = { vocabSize: tokenizer.vocabSize, initializerRange: 0.2 }
+    using sliding = createTinyLlama({ ...shape, slidingWindow: 2 })
+    using open = createTinyLlama(shape)
+    const ids = (await tokenizer.encodeBatch(['the data of the model']))[0]!
+    const batch = batchOf([[{ tokens: [tokenizer.startId, ...ids] }]])
+    const window = { source: 's', tokens: batch.tokens_BT, labels: batch.labels_BT }
+    const natsOf = (model: CausalLM) => {
+      const sums = new Map<string, Sums>()
+      scoreWindows(model, [window], {}, sums)
+      return sums.get('s')!.nats
+    }
+    // What training computes of the same rows.
+    const expected = scope(() => {
+      const hidden_BTD = embedTokens(sliding, toModelInputs(batch))
+      const labelled = labelledPositions(batch, 'cpu')
+      const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), sliding.headWeight, labelled.labels_N)
+      return loss_N.toFloat32Array().reduce((sum, nats) => sum + nats, 0)
+    })
+    expect(natsOf(sliding)).toBeCloseTo(expected, 4)
+    expect(Math.abs(natsOf(sliding) - natsOf(open))).toBeGreaterThan(1e-3)
+  })
+})
 
 describe('bits per byte of conversations', () => {
   it('count the trained tokens, and the bytes of text that they hold', async () => {

@@ -1,11 +1,13 @@
 import { buildInfo, type DType } from '@adapt-ts/torch'
 import type { RunConfig } from '../config/index.js'
-import { findModelPlace, resolveModelPath } from '../hub/index.js'
+import { ConfigError } from '../errors.js'
+import { findModelPlace, formatHubId, resolveModelPath } from '../hub/index.js'
 import { toCamelCase } from '../method/index.js'
 import {
   addLora,
   type CausalLM,
   createModel,
+  hasLora,
   isAdapterFolder,
   LORA_DEFAULTS,
   type LoraConfig,
@@ -22,7 +24,7 @@ export function autocastDtype(bf16: boolean | 'auto'): DType | undefined {
 /**
  * The model a config names, ready to train: float32 parameters, or a frozen base with float32 adapters.
  * @param checkpoint  Folder of the weights trained so far: a model, or an adapter for the model of the config.
- * @throws {ConfigError} TOKENIZER_TOO_LARGE, BAD_LORA, ADAPTER_NOT_FOUND, and what loading a model folder throws.
+ * @throws {ConfigError} TOKENIZER_TOO_LARGE, BAD_LORA, ADAPTER_NOT_FOUND, CHECKPOINT_DIFFERS, and what loading a model folder throws.
  */
 export function buildModel(
   config: RunConfig,
@@ -30,12 +32,21 @@ export function buildModel(
   tokenizer: Tokenizer,
   checkpoint?: string,
 ): CausalLM {
-  if (checkpoint !== undefined && !isAdapterFolder(checkpoint)) return loadModelFolder(checkpoint)
+  const spec = config.model
+  const wantsAdapter = 'path' in spec && (spec.lora !== undefined || spec.adapter !== undefined)
+  const hasAdapter = checkpoint !== undefined && isAdapterFolder(checkpoint)
+  if (checkpoint !== undefined && hasAdapter !== wantsAdapter) {
+    const [holds, trains] = hasAdapter ? ['an adapter', 'a whole model'] : ['a whole model', 'an adapter']
+    throw checkpointDiffers(`checkpoint ${checkpoint} holds ${holds}, but the config trains ${trains}`)
+  }
+  if (checkpoint !== undefined && !hasAdapter) return loadModelFolder(checkpoint)
   const model = buildBase(config, baseDir, tokenizer)
   try {
-    const spec = config.model
-    if (checkpoint !== undefined) loadAdapterFolder(model, checkpoint)
-    else if ('path' in spec && spec.adapter !== undefined)
+    if (checkpoint !== undefined) {
+      loadAdapterFolder(model, checkpoint)
+      if ('path' in spec && spec.lora !== undefined && !hasLora(model, loraConfig(spec.lora)))
+        throw checkpointDiffers(`checkpoint ${checkpoint} was made with another lora`)
+    } else if ('path' in spec && spec.adapter !== undefined)
       loadAdapterFolder(model, resolveModelPath(baseDir, spec.adapter))
     else if ('path' in spec && spec.lora !== undefined)
       addLora(model, loraConfig(spec.lora), config.training.seed)
@@ -44,6 +55,14 @@ export function buildModel(
     model.dispose()
     throw error
   }
+}
+
+/** A checkpoint decides nothing silently: what it holds must be what the config says. */
+function checkpointDiffers(problem: string): ConfigError {
+  return new ConfigError(
+    'CHECKPOINT_DIFFERS',
+    `model: ${problem}; set model as it was there, or start without training.resume_from_checkpoint`,
+  )
 }
 
 function buildBase(config: RunConfig, baseDir: string, tokenizer: Tokenizer): CausalLM {
@@ -84,5 +103,5 @@ function loraConfig(lora: NonNullable<FolderModel['lora']>): LoraConfig {
 export function baseModelName({ model }: RunConfig, baseDir: string): string | undefined {
   if (!('path' in model)) return undefined
   const { hubId, path } = findModelPlace(baseDir, model.path)
-  return hubId?.name ?? path
+  return hubId ? formatHubId(hubId) : path
 }

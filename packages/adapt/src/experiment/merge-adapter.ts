@@ -1,7 +1,9 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import { sep } from 'node:path'
 import { publishModel } from '../checkpoint/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
+import { CONFIG_FILE, GENERATION_FILE, INDEX_FILE, TOKENIZER_FILES } from '../hub/index.js'
 import { mergeLora, parseShardSize } from '../model/index.js'
 import { locateModel, openModel } from './open-model.js'
 
@@ -50,6 +52,7 @@ export async function mergeAdapter({
       `${printable(folder)}: is a model without an adapter; give the adapter's folder, or one as --adapter`,
     )
   }
+  requireReplaceable(out, [places.model, places.adapter])
   const model = openModel(places, { dtype })
   try {
     mergeLora(model)
@@ -61,6 +64,24 @@ export async function mergeAdapter({
   } finally {
     model.dispose()
   }
+}
+
+/**
+ * What is replaced is removed: it must be a model folder and nothing that the merge reads.
+ * @throws {ConfigError} OUTPUT_EXISTS
+ */
+function requireReplaceable(out: string, inputs: readonly string[]): void {
+  if (!existsSync(out)) return
+  const refuse = (why: string): never => {
+    throw new ConfigError('OUTPUT_EXISTS', `${printable(out)}: ${why}; choose another folder`)
+  }
+  const place = realpathSync(out)
+  const used = inputs.find((input) => `${realpathSync(input)}${sep}`.startsWith(`${place}${sep}`))
+  if (used !== undefined) refuse(`holds what is merged (${printable(used)})`)
+  if (!statSync(out).isDirectory()) refuse('is a file')
+  const known: readonly string[] = [CONFIG_FILE, GENERATION_FILE, INDEX_FILE, ...TOKENIZER_FILES]
+  const other = readdirSync(out).find((name) => !known.includes(name) && !name.endsWith('.safetensors'))
+  if (other !== undefined) refuse(`holds files that are no model (${printable(other)})`)
 }
 
 function storedDtype(dtype: string): 'float32' | 'bfloat16' {

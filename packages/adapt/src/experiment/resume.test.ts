@@ -269,6 +269,27 @@ describe('a branch', () => {
     expect(await branch('other-anchors', 'anchors=[{ path: anchors.jsonl, limit: 5 }]')).toEqual([4])
   })
 
+  it('is refused when its adapter is not that of the checkpoint, or only one of them has one', async () => {
+    const model = (lora: string) =>
+      `model={ path: "${path.join(workshop.runFolder('control'), 'model')}"${lora} }`
+    const lora = (settings: string) => model(`, lora: ${settings}`)
+    await workshop.train('lora-trunk', [...SETTINGS, lora('{ r: 2 }')], { stopAfterStep: 2 })
+    const start = `training.resume_from_checkpoint=${workshop.runFolder('lora-trunk')}/checkpoints/step-2`
+    const whole = `training.resume_from_checkpoint=${workshop.runFolder('trunk')}/checkpoints/step-16`
+    for (const set of [
+      [start, lora('{ r: 4 }')],
+      [start, lora('{ r: 2, target_modules: [o_proj] }')],
+      [start, model('')],
+      [start],
+      [whole, lora('{ r: 2 }')],
+    ]) {
+      const error = await workshop.failure('other-adapter', [...SETTINGS, ...set])
+      expect(error).toMatchObject({ code: 'CHECKPOINT_DIFFERS', exitCode: 2 })
+    }
+    const { outcome } = await workshop.train('same-adapter', [...SETTINGS, lora('{ r: 2 }'), start])
+    expect(outcome.steps[0]!.step).toBe(3)
+  })
+
   it('is refused from a checkpoint that a new run in its folder would remove', async () => {
     const own = `training.resume_from_checkpoint=${workshop.runFolder('trunk')}/checkpoints/step-16`
     const error = await workshop.failure('trunk', [...SETTINGS, own], { overwrite: true })

@@ -1,4 +1,5 @@
 import { ConfigError } from '../../errors.js'
+import { parseHubId } from '../../hub/index.js'
 import { assertLoraConfig, LORA_DEFAULTS, type LoraConfig } from './lora-config.js'
 
 type Json = Readonly<Record<string, unknown>>
@@ -64,6 +65,13 @@ export function parseAdapterConfig(json: Json, where: string): LoraConfig {
   return config
 }
 
+/** Folder or hub id of the model underneath, with the revision that PEFT keeps beside it: `org/name@revision`. */
+export function readBaseModel({ base_model_name_or_path: base, revision }: Json): string | undefined {
+  if (typeof base !== 'string' || base === '') return undefined
+  const isPinned = typeof revision === 'string' && revision !== '' && revision !== 'main'
+  return isPinned && parseHubId(`${base}@${revision}`) ? `${base}@${revision}` : base
+}
+
 /**
  * adapter_config.json as PEFT reads it.
  * @param adapted  Full names of the layers that have an adapter.
@@ -75,9 +83,10 @@ export function toAdapterConfig(
   baseModel: string | undefined,
 ): Record<string, unknown> {
   const { targetModules } = config
+  const hubId = baseModel === undefined ? undefined : parseHubId(baseModel)
   const lastParts = [...new Set(adapted.map((name) => name.split('.').at(-1)!))]
   return {
-    base_model_name_or_path: baseModel ?? null,
+    base_model_name_or_path: hubId?.name ?? baseModel ?? null,
     bias: 'none',
     fan_in_fan_out: false,
     inference_mode: true,
@@ -87,7 +96,7 @@ export function toAdapterConfig(
     modules_to_save: null,
     peft_type: 'LORA',
     r: config.r,
-    revision: null,
+    revision: hubId === undefined || hubId.revision === 'main' ? null : hubId.revision,
     // PEFT takes the word in its own configs only: what it stores are names.
     target_modules: targetModules === 'all-linear' ? lastParts : targetModules,
     task_type: 'CAUSAL_LM',

@@ -5,7 +5,7 @@ import { ConfigError } from '../../errors.js'
 import type { CausalLM } from '../causal-lm.js'
 import { namedProjections } from '../named-projections.js'
 import { readModelJson } from '../read-model-json.js'
-import { parseAdapterConfig, toAdapterConfig } from './adapter-config.js'
+import { parseAdapterConfig, readBaseModel, toAdapterConfig } from './adapter-config.js'
 import { attachAdapters, choosesLayers } from './add-lora.js'
 import type { LoraConfig } from './lora-config.js'
 
@@ -38,11 +38,7 @@ export function readAdapterConfig(folder: string): {
       `${folder}: expected a PEFT adapter folder, found no ${CONFIG} in it`,
     )
   }
-  const base = json.base_model_name_or_path
-  return {
-    config: parseAdapterConfig(json, path),
-    baseModel: typeof base === 'string' && base !== '' ? base : undefined,
-  }
+  return { config: parseAdapterConfig(json, path), baseModel: readBaseModel(json) }
 }
 
 /**

@@ -53,6 +53,18 @@ export function choosesLayers(
   }
 }
 
+/** Whether the adapters of a model are those that a config asks for; their weights are not looked at. */
+export function hasLora(model: CausalLM, config: LoraConfig): boolean {
+  const { lora } = model
+  const isSame = (['r', 'loraAlpha', 'loraDropout', 'useRslora'] as const).every(
+    (key) => lora?.[key] === config[key],
+  )
+  const layers = [...namedProjections(model)]
+    .filter(([, projection]) => projection.lora)
+    .map(([name]) => name)
+  return isSame && choosesLayers(model, config.targetModules, new Set(layers))
+}
+
 /** Full names of the layers that a `target_modules` chooses. @throws {ConfigError} BAD_LORA */
 function targetsOf(model: CausalLM, targetModules: LoraConfig['targetModules']): ReadonlySet<string> {
   const projections = [...namedProjections(model)].map(([name]) => name)

@@ -1,6 +1,6 @@
 export { mixSeeds } from './adapter-dropout.js'
 export { isAdapterFolder, loadAdapterFolder, readAdapterConfig, saveAdapterFolder } from './adapter-folder.js'
-export { addLora } from './add-lora.js'
+export { addLora, hasLora } from './add-lora.js'
 export { LoraAdapter } from './lora-adapter.js'
 export { assertLoraConfig, LORA_DEFAULTS, type LoraConfig, loraScaling } from './lora-config.js'
 export { mergeLora } from './merge-lora.js'

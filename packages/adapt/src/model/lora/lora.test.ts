@@ -17,7 +17,7 @@ import {
   relativeDistance,
   worstDistance,
 } from '../tiny-llama.test.fixture.js'
-import { loadAdapterFolder, saveAdapterFolder } from './adapter-folder.js'
+import { loadAdapterFolder, readAdapterConfig, saveAdapterFolder } from './adapter-folder.js'
 import { addLora } from './add-lora.js'
 import { LORA_DEFAULTS, type LoraConfig } from './lora-config.js'
 import { mergeLora } from './merge-lora.js'
@@ -186,6 +186,18 @@ describe('an adapter folder', () => {
     expect(other.lora).toEqual(model.lora)
     const json = JSON.parse(readFileSync(join(folder, 'again', 'adapter_config.json'), 'utf8'))
     expect(json).toMatchObject({ peft_type: 'LORA', base_model_name_or_path: 'org/base', use_rslora: true })
+  })
+
+  it.each([
+    ['org/base@v1.0', { base_model_name_or_path: 'org/base', revision: 'v1.0' }],
+    ['org/base', { base_model_name_or_path: 'org/base', revision: null }],
+    ['/models/base@v1.0', { base_model_name_or_path: '/models/base@v1.0', revision: null }],
+  ])('keeps the revision of its base %s where PEFT looks for it', (baseModel, written) => {
+    adapt()
+    saveAdapterFolder(model, join(folder, 'pinned'), { baseModel })
+    const json = JSON.parse(readFileSync(join(folder, 'pinned', 'adapter_config.json'), 'utf8'))
+    expect(json).toMatchObject(written)
+    expect(readAdapterConfig(join(folder, 'pinned')).baseModel).toBe(baseModel)
   })
 
   it('names the layers where all of them are adapted', () => {

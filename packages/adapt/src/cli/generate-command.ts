@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises'
 import { buildInfo } from '@adapt-ts/torch'
 import { compileChatTemplate, renderPrompt, turnEnd } from '../chat-template/index.js'
 import type { ChatMessage } from '../dataset/index.js'
+import { AdaptError } from '../errors.js'
 import { locateModel, openModel } from '../experiment/index.js'
 import { type FinishReason, type GenerateOptions, generateTokens, streamText } from '../generate/index.js'
 import { readStopTokens } from '../model/index.js'
@@ -54,12 +55,16 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
     autocastDtype: isBf16 ? 'bfloat16' : undefined,
   }
   const write = (piece: string) => (options.json === true ? undefined : io.stdout.write(piece))
-  const answer = async (ids: ArrayLike<number>): Promise<Answer> =>
-    await writeAnswer(generateTokens(model, ids, generation), tokenizer, chat?.end, write)
+  const answer = async (ids: ArrayLike<number>, isOver = () => false): Promise<Answer> =>
+    await writeAnswer(until(isOver, generateTokens(model, ids, generation)), tokenizer, chat?.end, write)
   const system: ChatMessage[] =
     options.system === undefined ? [] : [{ role: 'system', content: options.system }]
   if (converses) {
-    await converse(system, async (messages) => (await answer(await chat.encode(messages))).text, io)
+    await converse(
+      system,
+      async (messages, isOver) => (await answer(await chat.encode(messages), isOver)).text,
+      io,
+    )
     return
   }
   const ids = chat
@@ -107,7 +112,7 @@ async function endToken(tokenizer: Tokenizer, end: string | undefined): Promise<
 /** Reads a turn, writes the answer, until the end of the input or `/exit`. */
 async function converse(
   system: readonly ChatMessage[],
-  answer: (messages: readonly ChatMessage[]) => Promise<string>,
+  answer: (messages: readonly ChatMessage[], isOver: () => boolean) => Promise<string>,
   io: CliIo,
 ): Promise<void> {
   io.stderr.write('a line is a turn; /new begins a new conversation, /exit or Ctrl-D ends\n')
@@ -127,7 +132,13 @@ async function converse(
       if (line.trim() === '/new') messages = [...system]
       else if (line.trim() !== '') {
         messages.push({ role: 'user', content: line })
-        messages.push({ role: 'assistant', content: await answer(messages) })
+        try {
+          messages.push({ role: 'assistant', content: await answer(messages, () => isOver) })
+        } catch (error) {
+          if (!(error instanceof AdaptError && error.code === 'PROMPT_TOO_LONG')) throw error
+          io.stderr.write(`${error.message}; /new begins a new conversation`)
+          messages.pop()
+        }
         io.stdout.write('\n')
       }
       if (isOver) break
@@ -139,17 +150,34 @@ async function converse(
   }
 }
 
-async function writeAnswer(
+/** The tokens up to the moment in which nobody waits for them any more. */
+function* until(
+  isOver: () => boolean,
   tokens: ReturnType<typeof generateTokens>,
+): Generator<number, FinishReason, undefined> {
+  for (;;) {
+    const next = tokens.next()
+    if (next.done) return next.value
+    if (isOver()) {
+      tokens.return('stop')
+      return 'stop'
+    }
+    yield next.value
+  }
+}
+
+async function writeAnswer(
+  tokens: Generator<number, FinishReason, undefined>,
   tokenizer: Tokenizer,
   end: string | undefined,
   onPiece: (piece: string) => void,
 ): Promise<Answer> {
-  let text = ''
   const stream = streamText(tokens, tokenizer, end)
   for (let next = await stream.next(); ; next = await stream.next()) {
-    if (next.done) return { text, token_ids: next.value.ids, finish_reason: next.value.reason }
-    text += next.value
+    if (next.done) {
+      const { text, ids, reason } = next.value
+      return { text, token_ids: ids, finish_reason: reason }
+    }
     onPiece(next.value)
   }
 }

@@ -22,6 +22,7 @@ import {
 } from '../tokenize/index.js'
 import { checkAnchorOverlap } from './check-anchor-overlap.js'
 import { fetchModels } from './fetch-models.js'
+import { fingerprintBase } from './fingerprint-base.js'
 import { prepareAnchors } from './prepare-anchors.js'
 
 /** Everything of a run that comes from files, checked before the model is built. */
@@ -123,6 +124,7 @@ export async function prepareData(
       data: train.fingerprint,
       tokenizer: tokenizer.hash,
       anchors: prepared?.fingerprint ?? '',
+      base: fingerprintBase(config, baseDir),
       order: describeOrder(config),
     },
     ...(anchorOverlap ? { anchorOverlap } : {}),

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { currentEvents, type RunEvent, readEvents, readLedger } from '../record/index.js'
@@ -92,6 +92,19 @@ describe('a run that was stopped', () => {
     for (const stopAfterStep of [2, 9, 10]) await workshop.train('lora-stopped', settings, { stopAfterStep })
     await workshop.train('lora-stopped', settings)
     expect(await digest('lora-stopped')).toBe(expected)
+  })
+
+  it('while it trained adapters goes on with the same model underneath only', async () => {
+    const base = path.join(path.dirname(workshop.runFolder('control')), 'base')
+    cpSync(path.join(workshop.runFolder('control'), 'model'), base, { recursive: true })
+    const settings = [...SETTINGS, `model={ path: "${base}", lora: { r: 2 } }`]
+    await workshop.train('other-base', settings, { stopAfterStep: 2 })
+    const weights = path.join(base, 'model.safetensors')
+    const bytes = readFileSync(weights)
+    bytes[bytes.length - 1]! ^= 1
+    writeFileSync(weights, bytes)
+    const error = await workshop.failure('other-base', settings)
+    expect([error.code, error.message]).toEqual(['DATA_CHANGED', expect.stringContaining('\n  base: ')])
   })
 
   it('many times ends as if it had not been', async () => {

@@ -95,6 +95,8 @@ export function requireSameData(
 ): void {
   // Another method may need anchors that the other run did without.
   const compared = ['data', 'tokenizer', 'order', ...(isOwn ? ['anchors'] : [])]
+  // Where only one of them has an adapter, loading says so.
+  if (state.fingerprints.base && fingerprints.base) compared.push('base')
   const changed = compared.filter((name) => state.fingerprints[name] !== fingerprints[name])
   if (changed.length > 0) {
     const lines = changed.map(
@@ -102,7 +104,7 @@ export function requireSameData(
     )
     throw new ConfigError(
       'DATA_CHANGED',
-      `checkpoint ${folder} was made from other data, or from the same in another order; bring files and keys back, or start a new run\n` +
+      `checkpoint ${folder} was made from other files, or from the same data in another order; bring files and keys back, or start a new run\n` +
         lines.join('\n'),
       { changed },
     )

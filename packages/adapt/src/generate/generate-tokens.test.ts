@@ -102,7 +102,7 @@ describe('streamText', () => {
       return 'length'
     }
     const { pieces, end } = await collect(streamText(tokens(), tokenizer))
-    expect(end).toEqual({ ids: bytes, reason: 'length' })
+    expect(end).toEqual({ text: pieces.join(''), ids: bytes, reason: 'length' })
     expect(pieces).toEqual(['a', '\u00e9', '\u{1f600}', 'b'])
   })
 
@@ -117,7 +117,7 @@ describe('streamText', () => {
     }
     const { pieces, end } = await collect(streamText(tokens(), tokenizer, '<end>'))
     expect(pieces.join('|')).toBe('y|e|s|<b')
-    expect(end).toEqual({ ids: bytes.slice(0, 10), reason: 'stop' })
+    expect(end).toEqual({ text: 'yes<b', ids: bytes.slice(0, 10), reason: 'stop' })
     const unfinished = await collect(streamText(tokens(), tokenizer, '<never>'))
     expect(unfinished.pieces.join('')).toBe('yes<b<end>no')
   })

@@ -2,6 +2,8 @@ import type { Tokenizer } from '../tokenize/index.js'
 
 /** A text that was generated, and why it ended. */
 export interface StreamedText<Reason> {
+  /** All of it, as its tokens read together. */
+  readonly text: string
   /** Token ids, up to the one that completed a stop text. */
   readonly ids: readonly number[]
   readonly reason: Reason | 'stop'
@@ -32,8 +34,8 @@ export async function* streamText<Reason>(
       yield safe.slice(shown.length)
       shown = safe
     }
-    if (next.done) return { ids, reason: next.value }
-    if (stop >= 0) return { ids, reason: 'stop' }
+    if (next.done) return { text, ids, reason: next.value }
+    if (stop >= 0) return { text, ids, reason: 'stop' }
     // Ctrl-C and the terminal get their turn between two tokens.
     await new Promise(setImmediate)
   }

@@ -47,7 +47,7 @@ const sdpa = bind('aten::scaled_dot_product_attention')
 const sharesHeads = () => sdpa.schema.includes('enable_gqa')
 
 /**
- * The mask that layers of one forward share: 0 where t - window < u <= t.
+ * The mask of one sample: 0 where t - window < u <= t.
  * @param length  Of the longest sample.
  * @param window  Undefined, or not below `length`, for causal order alone.
  */
@@ -60,37 +60,114 @@ export function attentionMask(length: number, device: string, window = length): 
       additive: triu(full([length, length], Number.NEGATIVE_INFINITY, { device }), 1),
     }
   }
-  const mask = new Float32Array(length * length).fill(Number.NEGATIVE_INFINITY)
-  for (let t = 0; t < length; t++) mask.fill(0, t * length + Math.max(0, t - window + 1), t * length + t + 1)
-  return { isCausal, additive: scope(() => toDevice(tensor(mask, [length, length]), device)) }
+  return blockMask([length], device, window)
+}
+
+/** The mask of several samples one after another: none looks at another, or further back than the window. */
+function blockMask(lengths: readonly number[], device: string, window: number): AttentionMask {
+  const total = sumOf(lengths)
+  const mask = new Float32Array(total * total).fill(Number.NEGATIVE_INFINITY)
+  let start = 0
+  for (const length of lengths) {
+    for (let t = start; t < start + length; t++)
+      mask.fill(0, t * total + Math.max(start, t - window + 1), t * total + t + 1)
+    start += length
+  }
+  const additive = scope(() => toDevice(tensor(mask, [total, total]), device))
+  return { isCausal: false, additive }
+}
+
+/** Samples that stand one after another and attend in one product. */
+export interface AttentionGroup {
+  /** Positions of all of them. */
+  readonly length: number
+  readonly mask: AttentionMask
+  /** For layers with a sliding window. */
+  readonly slidingMask: AttentionMask
 }
 
 /**
- * Attention within each sample: samples of `lengths` stand one after another in one row, or each row is a sample.
- * @param q_BTHE float, rotated and scaled. @param k_BUKE rotated, of U >= T positions. @param v_BUKE
- * @returns [B, T, H * E]
+ * Short samples share a product under a mask, because a call of its own costs more than what the mask wastes: that is
+ * so up to about this many positions.
  */
-export function attend(
+const GROUP_POSITIONS = 256
+
+/**
+ * Neighbouring samples in groups of at most `GROUP_POSITIONS` positions; a longer sample is alone and needs no mask of
+ * its own. Masks belong to the current scope.
+ */
+export function attentionGroups(
+  lengths: readonly number[],
+  device: string,
+  slidingWindow?: number,
+): AttentionGroup[] {
+  const longest = Math.max(...lengths)
+  const alone = masksOf(longest, slidingWindow, (window) => attentionMask(longest, device, window))
+  const groups: number[][] = []
+  let numPositions = 0
+  for (const length of lengths) {
+    const last = groups.at(-1)
+    if (last !== undefined && numPositions + length <= GROUP_POSITIONS) last.push(length)
+    else {
+      groups.push([length])
+      numPositions = 0
+    }
+    numPositions += length
+  }
+  return groups.map((group) => {
+    const length = sumOf(group)
+    if (group.length === 1) return { length, ...alone }
+    const shared = (window = length) => blockMask(group, device, window)
+    return { length, ...masksOf(Math.max(...group), slidingWindow, shared) }
+  })
+}
+
+/** Both masks; one for both where no sample is longer than the window. */
+function masksOf(
+  longest: number,
+  slidingWindow: number | undefined,
+  make: (window?: number) => AttentionMask,
+): Pick<AttentionGroup, 'mask' | 'slidingMask'> {
+  const mask = make()
+  const slides = slidingWindow !== undefined && slidingWindow < longest
+  return { mask, slidingMask: slides ? make(slidingWindow) : mask }
+}
+
+const sumOf = (lengths: readonly number[]) => lengths.reduce((sum, length) => sum + length, 0)
+
+/**
+ * Attention of groups that stand one after another in one row.
+ * @param q_BTHE float [1, T, H, E], rotated and scaled. @param k_BTKE rotated. @param v_BTKE
+ * @param isSliding  Whether the layer looks back no further than the sliding window.
+ * @returns [1, T, H * E]
+ */
+export function attendGroups(
   q_BTHE: Tensor,
-  k_BUKE: Tensor,
-  v_BUKE: Tensor,
-  mask: AttentionMask,
-  lengths?: readonly number[],
+  k_BTKE: Tensor,
+  v_BTKE: Tensor,
+  groups: readonly AttentionGroup[],
+  isSliding: boolean,
 ): Tensor {
-  if (lengths === undefined) return attendRows(q_BTHE, k_BUKE, v_BUKE, mask)
-  const [queries, keys, values] = [q_BTHE, k_BUKE, v_BUKE].map((x) => split(x, lengths, 1)) as [
+  const lengths = groups.map(({ length }) => length)
+  const [queries, keys, values] = [q_BTHE, k_BTKE, v_BTKE].map((x) => split(x, lengths, 1)) as [
     Tensor[],
     Tensor[],
     Tensor[],
   ]
   return cat(
-    queries.map((query, i) => attendRows(query, keys[i]!, values[i]!, mask)),
+    groups.map(({ mask, slidingMask }, i) =>
+      attend(queries[i]!, keys[i]!, values[i]!, isSliding ? slidingMask : mask),
+    ),
     1,
   )
 }
 
-/** softmax(q k^T + mask) v with grouped query heads, row by row. The scale 1 / sqrt(E) is already in q. */
-function attendRows(q_BTHE: Tensor, k_BUKE: Tensor, v_BUKE: Tensor, mask: AttentionMask): Tensor {
+/**
+ * softmax(q k^T + mask) v with grouped query heads, row by row. The scale 1 / sqrt(E) is already in q.
+ * @param q_BTHE float, rotated and scaled. @param k_BUKE rotated, of U >= T positions. @param v_BUKE
+ * @returns [B, T, H * E]
+ */
+export function attend(q_BTHE: Tensor, k_BUKE: Tensor, v_BUKE: Tensor, mask: AttentionMask): Tensor {
   const [B, T, H, E] = q_BTHE.shape as [number, number, number, number]
   const [, U, K] = k_BUKE.shape as [number, number, number, number]
   const q_BHTE = transpose(q_BTHE, 1, 2)

@@ -1,6 +1,6 @@
 /** B rows, T positions, D width, H heads, K key/value heads, E head size. */
 import { add, mul, nn, scope, silu, type Tensor, toDType, view } from '@adapt-ts/torch'
-import { attend } from './attention.js'
+import { attend, attendGroups } from './attention.js'
 import type { ForwardContext } from './forward-context.js'
 import { isSlidingLayer, type ModelConfig } from './model-config.js'
 import { Projection } from './projection.js'
@@ -48,13 +48,9 @@ class Attention extends Module<[Tensor, ForwardContext], Tensor> {
     const [keys, values] = cache
       ? cache.append(this.layer, key, v_BTKE, isSliding ? this.config.slidingWindow : undefined)
       : [key, v_BTKE]
-    const attended = attend(
-      query,
-      keys,
-      values,
-      isSliding ? context.slidingMask : context.mask,
-      context.lengths,
-    )
+    const attended = context.groups
+      ? attendGroups(query, keys, values, context.groups, isSliding)
+      : attend(query, keys, values, isSliding ? context.slidingMask : context.mask)
     return this.o_proj.forward(attended, context)
   }
 }

@@ -1,5 +1,5 @@
 import type { DType, Tensor } from '@adapt-ts/torch'
-import type { AttentionMask } from './attention.js'
+import type { AttentionGroup, AttentionMask } from './attention.js'
 import type { KeyValueCache } from './key-value-cache.js'
 import type { AdapterDropout } from './lora/adapter-dropout.js'
 
@@ -18,8 +18,8 @@ export interface ForwardContext {
   readonly mask: AttentionMask
   /** For layers with a sliding window; the same object where the window is longer than every sample. */
   readonly slidingMask: AttentionMask
-  /** Lengths of the samples that stand one after another in the one row; undefined where each row is a sample. */
-  readonly lengths?: readonly number[] | undefined
+  /** Samples that stand one after another in the one row, with masks of their own; undefined where each row is one. */
+  readonly groups?: readonly AttentionGroup[] | undefined
   /** Where matrix products run in another dtype than the residual stream: what they read is converted once. */
   readonly computeDtype?: DType | undefined
   /** Keys and values of earlier positions: generation only. */

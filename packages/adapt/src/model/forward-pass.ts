@@ -18,7 +18,7 @@ import {
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
-import { attentionMask, OPEN_MASK } from './attention.js'
+import { attentionGroups, attentionMask, OPEN_MASK } from './attention.js'
 import type { CausalLM } from './causal-lm.js'
 import type { ForwardContext } from './forward-context.js'
 import type { KeyValueCache } from './key-value-cache.js'
@@ -60,16 +60,15 @@ function prepare(model: CausalLM, inputs: ModelInputs): ForwardContext {
     )
   }
   const { config, device } = model
-  const lengths = inputs.dense?.lengths
-  const longest = lengths ? Math.max(...lengths) : length
-  const mask = attentionMask(longest, device)
-  const slides = config.slidingWindow !== undefined && config.slidingWindow < longest
-  return {
-    rotation: model.rotation(inputs.position_BT, length),
-    mask,
-    slidingMask: slides ? attentionMask(longest, device, config.slidingWindow) : mask,
-    lengths,
+  const rotation = model.rotation(inputs.position_BT, length)
+  const window = config.slidingWindow
+  if (inputs.dense) {
+    const groups = attentionGroups(inputs.dense.lengths, device, window)
+    return { rotation, mask: OPEN_MASK, slidingMask: OPEN_MASK, groups }
   }
+  const mask = attentionMask(length, device)
+  const slides = window !== undefined && window < length
+  return { rotation, mask, slidingMask: slides ? attentionMask(length, device, window) : mask }
 }
 
 /** [1, N, D] -> [B, T, D], zero on padding. Without a graph. */

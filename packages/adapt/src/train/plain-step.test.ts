@@ -13,7 +13,7 @@ import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
 import type { Gate } from '../gate/index.js'
 import { type Method, NORMALIZERS, type Normalizer } from '../method/index.js'
-import { attentionMask, type CausalLM, toModelInputs } from '../model/index.js'
+import { attentionGroups, attentionMask, type CausalLM, toModelInputs } from '../model/index.js'
 import {
   batchOf,
   createTinyLlama,
@@ -32,9 +32,9 @@ const MEAN = 1
 function plainBackward(model: CausalLM, batch: Batch): number {
   return scope(() => {
     const { tokens_BT, position_BT, dense } = toModelInputs(batch)
-    const lengths = dense?.lengths
+    const groups = dense && attentionGroups(dense.lengths, 'cpu')
     const mask = attentionMask(batch.length, 'cpu')
-    const context = { rotation: model.rotation(position_BT, batch.length), mask, slidingMask: mask, lengths }
+    const context = { rotation: model.rotation(position_BT, batch.length), mask, slidingMask: mask, groups }
     return enableGrad(() => {
       let x_BTD = model.model.run(tokens_BT)
       for (const layer of model.model.layers) x_BTD = layer.run(x_BTD, context)

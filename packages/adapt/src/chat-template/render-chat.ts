@@ -30,16 +30,19 @@ export interface RenderedChat {
  *
  * @throws {DataError} CHAT_TEMPLATE_MASK when the template does not show what belongs to a message;
  * CHAT_TEMPLATE_REFUSED, CHAT_TEMPLATE_FAILED, and CHAT_TEMPLATE_BUDGET as `renderTemplate`.
+ * @param options.onRender  Called before each rendering; a conversation of n answers takes 2 n of them.
  */
 export function renderChat(
   template: ChatTemplate,
   conversation: Conversation,
   specialTokens: SpecialTokens,
-  { assistantOnly }: { readonly assistantOnly: boolean },
+  { assistantOnly, onRender }: { readonly assistantOnly: boolean; readonly onRender?: () => void },
 ): RenderedChat {
   const { messages, tools } = conversation
-  const render: Render = (some, addGenerationPrompt, marks = ['', '']) =>
-    renderTemplate(template, { messages: some, tools, addGenerationPrompt, marks }, specialTokens)
+  const render: Render = (some, addGenerationPrompt, marks = ['', '']) => {
+    onRender?.()
+    return renderTemplate(template, { messages: some, tools, addGenerationPrompt, marks }, specialTokens)
+  }
   const text = render(messages, false)
   const find = !assistantOnly ? spansAfterPrompt : template.marksGeneration ? generationSpans : prefixSpans
   return { text, trained: joined(find(template, conversation, text, render)) }

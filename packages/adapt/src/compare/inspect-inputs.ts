@@ -25,7 +25,9 @@ export class InputInspector {
   inspect(config: RunConfig, baseDir: string): Promise<RunInputs> {
     const { model, tokenizer, data, anchors, evaluation } = config
     const withAnchors = needsAnchors(config.method)
-    const key = JSON.stringify([model, tokenizer, data, evaluation.sets, withAnchors ? anchors : null])
+    // The seed chooses what is held out.
+    const seed = data.val_set_size === undefined ? null : config.training.seed
+    const key = JSON.stringify([model, tokenizer, data, evaluation.sets, withAnchors ? anchors : null, seed])
     const found = this.known.get(key) ?? inspectInputs(config, baseDir, this.onLine)
     this.known.set(key, found)
     return found

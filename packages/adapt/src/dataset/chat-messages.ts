@@ -70,7 +70,8 @@ function readMessage(message: unknown, place: string, fail: Fail): ChatMessage {
     fail('BAD_MESSAGES', `${place}: expected {role, content} or {from, value}, received ${show(message)}`)
   }
   const record = message as JsonRecord
-  const isShareGpt = !Object.hasOwn(record, 'role') && Object.hasOwn(record, 'from')
+  // Tables of several collections have the keys of both forms, those of one of them null.
+  const isShareGpt = (fieldOf(record, 'role') ?? null) === null && Object.hasOwn(record, 'from')
   const [roleKey, contentKey] = isShareGpt ? ['from', 'value'] : ['role', 'content']
   const written = fieldOf(record, roleKey!)
   const role = typeof written === 'string' ? ROLE_OF.get(written) : undefined
@@ -79,7 +80,7 @@ function readMessage(message: unknown, place: string, fail: Fail): ChatMessage {
     const keys = written === undefined ? ` (its keys are ${keyList(Object.keys(record))})` : ''
     fail('BAD_MESSAGES', `${place}.${roleKey}: expected one of ${known}, received ${show(written)}${keys}`)
   }
-  const { [roleKey!]: _role, [contentKey!]: _content, ...others } = record
+  const { [roleKey!]: _role, [contentKey!]: _content, role: _other, content: _null, ...others } = record
   const content = readContent(record, contentKey!, place, fail)
   return { role: role as string, content, ...others }
 }

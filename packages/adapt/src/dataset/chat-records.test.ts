@@ -50,6 +50,17 @@ describe('records of conversations', () => {
     })
   })
 
+  it('may have the keys of the other form beside their own, as tables of several collections do', async () => {
+    const conversations = [
+      { from: 'human', value: 'hi', role: null, content: null },
+      { from: 'gpt', value: 'yo', content: null },
+      { role: 'user', content: 'q', from: null, value: null },
+      { from: 'gpt', value: 'a', content: 'another' },
+    ]
+    const { messages } = (await contentOf({ conversations })) as { readonly messages: readonly unknown[] }
+    expect(messages).toMatchObject([user('hi'), assistant('yo'), user('q'), assistant('a')])
+  })
+
   it('join text parts, and take tools as JSON text', async () => {
     const parts = [
       { type: 'text', text: 'a' },

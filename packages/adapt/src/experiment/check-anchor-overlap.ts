@@ -26,6 +26,7 @@ export async function checkAnchorOverlap(
     trainFiles: data.trainFiles,
     trainFingerprint: data.train.fingerprint,
     cacheDir: resolveCacheDir(config, baseDir),
+    read: { maxBadRecords: config.data.max_bad_records },
   })
   if (isRefused(found) && !config.data.allow_anchor_overlap) {
     throw new ConfigError(

@@ -1,7 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { loadConfig } from '../config/index.js'
 import { currentSteps, readEvents, readLedger, readSamples } from '../record/index.js'
+import { inspectAnchors } from './inspect-anchors.js'
 import { Workshop } from './workshop.test.fixture.js'
 
 const workshop = new Workshop()
@@ -49,6 +51,15 @@ describe('bad records', () => {
         ({ lossWeighted }) => lossWeighted,
       )
     expect(await losses('stopped')).toEqual(await losses('whole'))
+  })
+
+  it('within the budget are no obstacle to a method with anchors, nor to a look at the anchors', async () => {
+    putLines('apart.jsonl', [JSON.stringify({ text: 'an anchor of its own' })])
+    const set = [...worn, 'data.max_bad_records=2', 'method=adapt', 'anchors=[apart.jsonl]']
+    await workshop.train('anchored', set)
+    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), { set })
+    const { numSamples } = await inspectAnchors({ config, baseDir, samples: 8, onProgress: () => {} })
+    expect(numSamples).toBe(8)
   })
 })
 

@@ -19,8 +19,10 @@ export async function findContamination(
   baseDir: string,
   onProgress: (text: string) => void,
 ): Promise<OverlapTable[]> {
-  const read = async (entries: Parameters<typeof dataSources>[0]) =>
-    entries.length === 0 ? [] : readDocuments(await resolveSources(dataSources(entries), baseDir))
+  const read = async (entries: Parameters<typeof dataSources>[0], maxBadRecords = 0) =>
+    entries.length === 0
+      ? []
+      : readDocuments(await resolveSources(dataSources(entries), baseDir), { maxBadRecords })
   const withTraining = new OverlapIndex()
   const withAnchors = new OverlapIndex()
   const anchors: Document[] = []
@@ -34,7 +36,7 @@ export async function findContamination(
     }
   }
   let documents = 0
-  for await (const document of await read(config.data.train)) {
+  for await (const document of await read(config.data.train, config.data.max_bad_records)) {
     withTraining.match(placed(document))
     documents += 1
     if (documents % 256 === 0)

@@ -100,6 +100,7 @@ export async function inspectAnchors(request: AnchorInspectionRequest): Promise<
     maxLength: config.data.max_length,
     cacheDir: resolveCacheDir(config, baseDir),
     numWorkers: config.data.num_workers,
+    maxBadRecords: config.data.max_bad_records,
     onProgress: ({ numDocuments, fileNumber, numFiles }) =>
       onProgress(`tokenizing file ${fileNumber}/${numFiles}: ${numDocuments.toLocaleString('en')} documents`),
   })

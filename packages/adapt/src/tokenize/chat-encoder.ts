@@ -12,11 +12,13 @@ const BUDGET = 'CHAT_TEMPLATE_BUDGET'
 /**
  * Renders conversations. A template is a program of others: call it in a thread that can be ended.
  *
+ * @param onRender  Called before each rendering of a conversation or of its beginning.
  * @throws {ConfigError} for a template that is missing or wrong.
  * @throws {HostileFileError} CHAT_TEMPLATE_BUDGET for one that writes or computes without end.
  */
 export function createChatRenderer(
   settings: ChatSettings,
+  onRender: () => void = () => {},
 ): (chat: ChatContent, document: number) => RenderedChat {
   const { source, where } = requireTemplate(settings)
   const template = compileChatTemplate(source, where)
@@ -30,6 +32,7 @@ export function createChatRenderer(
     try {
       return renderChat(template, conversation, settings.specialTokens, {
         assistantOnly: settings.assistantOnlyLoss,
+        onRender,
       })
     } catch (error) {
       const isEndless = error instanceof AdaptError && error.code === BUDGET

@@ -233,6 +233,22 @@ describe('a hostile template', () => {
   })
 })
 
+describe('a long conversation', () => {
+  it('may take longer than one rendering may', async () => {
+    const pool = createEncoderPool(load(), 1, { renderMs: 300, heapMb: 64 })
+    try {
+      const words = Array.from({ length: 500 }, () => 'q').join(' ')
+      const start = performance.now()
+      const { refused, lengths } = await pool.encode([chat(words)])
+      expect(performance.now() - start).toBeGreaterThan(400)
+      expect(refused).toEqual([])
+      expect(lengths[0]).toBeGreaterThan(1000)
+    } finally {
+      await pool.close()
+    }
+  })
+})
+
 describe('the golden masks of transformers', () => {
   const read = (name: string) =>
     JSON.parse(readFileSync(path.resolve(import.meta.dirname, '../../golden', name), 'utf8'))

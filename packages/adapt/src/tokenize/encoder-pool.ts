@@ -11,7 +11,7 @@ export interface WorkerData {
   readonly folder: string
   readonly hash: string
   readonly chat: ChatSettings
-  /** Shared: a count that is odd while a conversation is rendered, its place in the chunk, and 1 when it is to end. */
+  /** Shared: a count that is odd while a conversation is rendered and moves at each rendering, its place in the chunk, and 1 when it is to end. */
   readonly watch: Int32Array
 }
 
@@ -45,13 +45,15 @@ export interface EncoderPool {
 
 /** Limits of what one chat template may take. */
 export interface RenderBudget {
-  /** For one conversation; a usual one takes less than a millisecond. */
+  /** For one rendering; a usual one takes less than a millisecond. */
   readonly renderMs: number
   /** Heap of a thread; below what one list may take, because a list beyond that ends the whole process. */
   readonly heapMb: number
 }
 
 const YOUNG_GENERATION_MB = 3
+/** Looks of the watchdog in the time of one rendering. */
+const LOOKS = 20
 const RENDER_BUDGET: RenderBudget = { renderMs: 20_000, heapMb: 768 }
 
 interface Waiting {
@@ -61,7 +63,7 @@ interface Waiting {
 
 /**
  * Threads that tokenise; each loads the tokenizer from its folder. Chunks go to the threads in turn. A thread that
- * renders one conversation for longer than the budget is ended.
+ * is at one rendering for longer than the budget is ended.
  *
  * A promise rejects with ResourceError TOKENIZER_THREAD_FAILED when its thread fails, HostileFileError CHAT_TEMPLATE_BUDGET
  * when a chat template takes too long or too much memory, ConfigError for a template that is wrong.
@@ -158,20 +160,23 @@ function startMember({ folder, hash, chat }: Tokenizer, budget: RenderBudget) {
   }
 }
 
-/** Calls `onStuck` once when one render lasts longer than `renderMs`. */
+/**
+ * Calls `onStuck` once when one rendering lasts longer than `renderMs`. Looks are counted, not the clock: a process
+ * that was stopped for a while is not stuck.
+ */
 function watchRenders(watch: Int32Array, renderMs: number, onStuck: () => void): () => void {
   let seen = 0
-  let since = performance.now()
+  let numLooks = 0
   const timer = setInterval(() => {
     const count = Atomics.load(watch, 0)
     if (count % 2 === 0 || count !== seen) {
       seen = count
-      since = performance.now()
-    } else if (performance.now() - since > renderMs) {
+      numLooks = 0
+    } else if (++numLooks > LOOKS) {
       clearInterval(timer)
       onStuck()
     }
-  }, renderMs / 20)
+  }, renderMs / LOOKS)
   timer.unref()
   return () => clearInterval(timer)
 }

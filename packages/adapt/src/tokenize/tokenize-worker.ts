@@ -22,7 +22,8 @@ function render(content: ChatContent, document: number): RenderedChat {
   watch[1] = document
   Atomics.store(watch, 0, watch[0]! + 1)
   try {
-    renderer ??= createChatRenderer(chat)
+    // Many short renderings of a long conversation are no endless one.
+    renderer ??= createChatRenderer(chat, () => Atomics.store(watch, 0, watch[0]! + 2))
     return renderer(content, document)
   } finally {
     Atomics.store(watch, 0, watch[0]! + 1)

@@ -22,11 +22,15 @@ import {
   unsqueeze,
   view,
 } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
 
 /** What attention may look at: plain causal order by the kernel's own flag, else an additive mask, else everything. */
 export interface AttentionMask {
   readonly isCausal: boolean
-  /** float32 [T, T], 0 where position t may look at u, -inf elsewhere. Shorter samples use its upper left part. */
+  /**
+   * float32, 0 where position t may look at u, -inf elsewhere: [T, T], of which shorter samples use the upper left part,
+   * or [B, 1, 1, T, T] when rows differ.
+   */
   readonly additive: Tensor | undefined
 }
 
@@ -74,6 +78,30 @@ function blockMask(lengths: readonly number[], device: string, window: number): 
     start += length
   }
   const additive = scope(() => toDevice(tensor(mask, [total, total]), device))
+  return { isCausal: false, additive }
+}
+
+/**
+ * The mask of rows that hold several samples each: those of a row do not see each other, and padding sees itself (a row
+ * of -inf alone is NaN). Belongs to the current scope.
+ */
+export function packedMask(
+  { rows, length, segment_BT }: Batch,
+  device: string,
+  window = length,
+): AttentionMask {
+  const mask = new Float32Array(rows * length * length).fill(Number.NEGATIVE_INFINITY)
+  for (let b = 0; b < rows; b++) {
+    let start = 0
+    for (let t = 0; t < length; t++) {
+      const segment = segment_BT[b * length + t]
+      if (t > 0 && segment !== segment_BT[b * length + t - 1]) start = t
+      const from = segment === -1 ? t : Math.max(start, t - window + 1)
+      const row = (b * length + t) * length
+      mask.fill(0, row + from, row + t + 1)
+    }
+  }
+  const additive = scope(() => toDevice(tensor(mask, [rows, 1, 1, length, length]), device))
   return { isCausal: false, additive }
 }
 
@@ -173,10 +201,10 @@ export function attend(q_BTHE: Tensor, k_BUKE: Tensor, v_BUKE: Tensor, mask: Att
   const q_BHTE = transpose(q_BTHE, 1, 2)
   const k_BKUE = transpose(k_BUKE, 1, 2)
   const v_BKUE = transpose(v_BUKE, 1, 2)
-  const additive = mask.additive && narrow(narrow(mask.additive, 0, 0, T), 1, 0, U)
+  const additive = mask.additive && fitMask(mask.additive, T, U)
   if (hasFusedAttention()) {
     const options = {
-      attn_mask: additive ?? null,
+      attn_mask: additive && additive.shape.length > 2 ? reshape(additive, [B, 1, T, U]) : (additive ?? null),
       is_causal: mask.isCausal,
       scale: 1,
     }
@@ -196,6 +224,10 @@ export function attend(q_BTHE: Tensor, k_BUKE: Tensor, v_BUKE: Tensor, mask: Att
   const attention = softmax(additive ? add_(scores, additive) : scores, -1)
   const attended = view(bmm(view(attention, [B * K, G * T, U]), v), [B, H, T, E])
   return reshape(permute(attended, [0, 2, 1, 3]), [B, T, H * E])
+}
+
+function fitMask(additive: Tensor, T: number, U: number): Tensor {
+  return additive.shape.length > 2 ? additive : narrow(narrow(additive, 0, 0, T), 1, 0, U)
 }
 
 /** Each key/value head for all query heads of its group: [B, K, T, E] -> [B, H, T, E]. */

@@ -161,14 +161,24 @@ describe('toModelInputs', () => {
       expect([...position_BT!.toInt32Array()]).toEqual([0, 1, 2, 3, 4, 0, 1, 2])
       expect(dense!.lengths).toEqual([5, 3])
       expect([...dense!.place_N.toInt32Array()]).toEqual([0, 1, 2, 3, 4, 7, 8, 9])
-      const packed = toModelInputs(batchOf([[A, B], [C]], { packing: true, maxLength: 9 }))
-      expect(packed.dense!.lengths).toEqual([5, 3, 7])
-      expect([...packed.dense!.place_N.toInt32Array()].slice(-2)).toEqual([14, 15])
+      const loose = toModelInputs(batchOf([[A, B], [C]], { packing: true, maxLength: 12 }))
+      expect(loose.dense!.lengths).toEqual([5, 3, 7])
+      expect([...loose.dense!.place_N.toInt32Array()].slice(-2)).toEqual([17, 18])
+      expect(loose.isPacked).toBe(false)
     })
   })
 })
 
-it('hidden states of padding are zero', () => {
+it('leaves rows that are packed full as they are, for one masked product', () => {
+  scope(() => {
+    const full = toModelInputs(batchOf([[A, B], [C]], { packing: true, maxLength: 9 }))
+    expect(full.tokens_BT.shape).toEqual([2, 9])
+    expect([full.isPacked, full.dense]).toEqual([true, undefined])
+    expect(toModelInputs(batchOf([[A], [{ tokens: draw(5) }]])).isPacked).toBe(false)
+  })
+})
+
+it('hidden states of padding are zero where it is left out', () => {
   scope(() => {
     const hidden = embedTokens(model, toModelInputs(batchOf([[A], [B]])))
     const padding = hidden.toFloat32Array().subarray(8 * hidden.shape[2]!)

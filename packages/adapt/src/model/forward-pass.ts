@@ -18,7 +18,7 @@ import {
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
-import { attentionGroups, attentionMask, OPEN_MASK } from './attention.js'
+import { attentionGroups, attentionMask, OPEN_MASK, packedMask } from './attention.js'
 import type { CausalLM } from './causal-lm.js'
 import type { ForwardContext } from './forward-context.js'
 import type { KeyValueCache } from './key-value-cache.js'
@@ -39,7 +39,7 @@ export interface ForwardOptions {
 
 /** One forward that can be taken back once. Belongs to the scope in which it was made. */
 export interface ForwardPass {
-  /** float32 [B, T, D] after the final norm, zero on padding, cut off from the graph: a leaf for what is built on top. */
+  /** float32 [B, T, D] after the final norm, of no meaning on padding, cut off from the graph: a leaf for what is built on top. */
   readonly hidden_BTD: Tensor
   /** Accumulates the body's parameter gradients from d loss / d hidden. */
   backward(gradient_BTD: Tensor): void
@@ -66,9 +66,11 @@ function prepare(model: CausalLM, inputs: ModelInputs): ForwardContext {
     const groups = attentionGroups(inputs.dense.lengths, device, window)
     return { rotation, mask: OPEN_MASK, slidingMask: OPEN_MASK, groups }
   }
-  const mask = attentionMask(length, device)
+  const maskOf = (reach?: number) =>
+    inputs.isPacked ? packedMask(inputs.batch, device, reach) : attentionMask(length, device, reach)
+  const mask = maskOf()
   const slides = window !== undefined && window < length
-  return { rotation, mask, slidingMask: slides ? attentionMask(length, device, window) : mask }
+  return { rotation, mask, slidingMask: slides ? maskOf(window) : mask }
 }
 
 /** [1, N, D] -> [B, T, D], zero on padding. Without a graph. */
@@ -98,7 +100,7 @@ function gather(gradient_BTD: Tensor, { dense }: ModelInputs): Tensor {
 
 /**
  * Hidden states without a graph, in evaluation mode: for anchors, scoring and evaluation.
- * @returns [B, T, D] after the final norm, float32, zero on padding. Belongs to the current scope.
+ * @returns [B, T, D] after the final norm, float32, of no meaning on padding. Belongs to the current scope.
  * @throws {ConfigError} SEQUENCE_TOO_LONG when T is more than the model was made for.
  */
 export function embedTokens(

@@ -1,4 +1,10 @@
-export { type AttentionGroup, type AttentionMask, attentionGroups, attentionMask } from './attention.js'
+export {
+  type AttentionGroup,
+  type AttentionMask,
+  attentionGroups,
+  attentionMask,
+  packedMask,
+} from './attention.js'
 export { CausalLM } from './causal-lm.js'
 export { type CreateModelOptions, createModel } from './create-model.js'
 export { DecoderBlock } from './decoder-block.js'

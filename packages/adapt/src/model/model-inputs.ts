@@ -7,10 +7,12 @@ export interface ModelInputs {
   readonly batch: Batch
   /** int64 [B, T]; where `dense` is there [1, N]. */
   readonly tokens_BT: Tensor
-  /** int64 [1, N], or undefined when every row counts 0 .. T-1. */
+  /** int64 [B, T] or [1, N], or undefined when every row counts 0 .. T-1. */
   readonly position_BT: Tensor | undefined
-  /** Undefined when every row is one sample without padding. */
+  /** Undefined when rows stay as they are. */
   readonly dense: DenseLayout | undefined
+  /** Rows stay as they are and hold several samples: attention needs a mask. */
+  readonly isPacked: boolean
 }
 
 /** The samples of a batch one after another without padding: no position is computed that nobody looks at. */
@@ -49,6 +51,18 @@ function isPlain({ rows, length, position_BT }: Batch, stretches: readonly Stret
   return position_BT.every((position, i) => position === i % length)
 }
 
+/**
+ * Packed rows whose padding is not worth leaving out: one masked product for all rows is faster than one for each group
+ * of samples.
+ */
+function isFullyPacked({ rows, length }: Batch, stretches: readonly Stretch[]): boolean {
+  const numPositions = stretches.reduce((sum, stretch) => sum + stretch.length, 0)
+  return stretches.length > rows && numPositions > 0.8 * rows * length && length <= MAX_MASKED_LENGTH
+}
+
+/** Longest rows that are masked: a mask grows with the square of it. */
+const MAX_MASKED_LENGTH = 512
+
 /** Copies a batch to the device. */
 export function toModelInputs(batch: Batch, device: Device = 'cpu'): ModelInputs {
   const { rows, length, tokens_BT, position_BT } = batch
@@ -56,7 +70,17 @@ export function toModelInputs(batch: Batch, device: Device = 'cpu'): ModelInputs
     scope(() => toDevice(tensor(array, shape, { dtype: 'int64' }), device))
   const stretches = stretchesOf(batch)
   if (isPlain(batch, stretches)) {
-    return { batch, tokens_BT: ids(tokens_BT, [rows, length]), position_BT: undefined, dense: undefined }
+    const tokens = ids(tokens_BT, [rows, length])
+    return { batch, tokens_BT: tokens, position_BT: undefined, dense: undefined, isPacked: false }
+  }
+  if (isFullyPacked(batch, stretches)) {
+    return {
+      batch,
+      tokens_BT: ids(tokens_BT, [rows, length]),
+      position_BT: ids(position_BT, [rows, length]),
+      dense: undefined,
+      isPacked: true,
+    }
   }
   const place = Int32Array.from(
     stretches.flatMap(({ row, start, length: count }) =>
@@ -75,5 +99,6 @@ export function toModelInputs(batch: Batch, device: Device = 'cpu'): ModelInputs
       [1, N],
     ),
     dense: { lengths: stretches.map((stretch) => stretch.length), place_N: ids(place, [N]) },
+    isPacked: false,
   }
 }

@@ -36,6 +36,7 @@ export class GivenStates {
         tokens_BT: tensor([5], [1], { dtype: 'int64' }),
         position_BT: undefined,
         dense: undefined,
+        isPacked: false,
       },
       hidden_BTD: tensor(Float32Array.from(vectors.flat()), [vectors.length, 1, vectors[0]!.length]),
       sampleLoss_S: () => tensor(new Float32Array(vectors.length), [vectors.length]),

@@ -13,7 +13,7 @@ import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
 import type { Gate } from '../gate/index.js'
 import { type Method, NORMALIZERS, type Normalizer } from '../method/index.js'
-import { attentionGroups, attentionMask, type CausalLM, toModelInputs } from '../model/index.js'
+import { attentionGroups, attentionMask, type CausalLM, packedMask, toModelInputs } from '../model/index.js'
 import {
   batchOf,
   createTinyLlama,
@@ -31,9 +31,9 @@ const MEAN = 1
 /** The mean loss over all labels and its gradients, by autograd through the logits of the whole batch. */
 function plainBackward(model: CausalLM, batch: Batch): number {
   return scope(() => {
-    const { tokens_BT, position_BT, dense } = toModelInputs(batch)
+    const { tokens_BT, position_BT, dense, isPacked } = toModelInputs(batch)
     const groups = dense && attentionGroups(dense.lengths, 'cpu')
-    const mask = attentionMask(batch.length, 'cpu')
+    const mask = isPacked ? packedMask(batch, 'cpu') : attentionMask(batch.length, 'cpu')
     const context = { rotation: model.rotation(position_BT, batch.length), mask, slidingMask: mask, groups }
     return enableGrad(() => {
       let x_BTD = model.model.run(tokens_BT)

@@ -1,4 +1,3 @@
-import type { Encoding } from 'tokenizers'
 import { markedToken } from './marked-token.js'
 
 /** A text and the spans of it that are trained: [start, end) in UTF-16 units, in order, without overlap. */
@@ -15,9 +14,16 @@ export interface EncodedText {
   readonly trainedBytes: number
 }
 
+/** What is read of an encoding of the tokenizers library, whose own type declarations do not compile. */
+interface TokenOffsets {
+  getIds(): ArrayLike<number>
+  /** Start and end of each token, in characters. */
+  getOffsets(): readonly (readonly number[])[]
+}
+
 /** @param addedIds  Ids of added tokens, which are no text of the document. */
 export function markTokens(
-  encoding: Encoding,
+  encoding: TokenOffsets,
   { text, trained }: MarkedText,
   addedIds: ReadonlySet<number>,
 ): EncodedText {

@@ -23,6 +23,7 @@ import {
   view,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
+import { stretchesOf } from './model-inputs.js'
 
 /** What attention may look at: plain causal order by the kernel's own flag, else an additive mask, else everything. */
 export interface AttentionMask {
@@ -73,8 +74,7 @@ function blockMask(lengths: readonly number[], device: string, window: number): 
   const mask = new Float32Array(total * total).fill(Number.NEGATIVE_INFINITY)
   let start = 0
   for (const length of lengths) {
-    for (let t = start; t < start + length; t++)
-      mask.fill(0, t * total + Math.max(start, t - window + 1), t * total + t + 1)
+    openSample(mask, 0, total, { start, length, window })
     start += length
   }
   const additive = scope(() => toDevice(tensor(mask, [total, total]), device))
@@ -85,24 +85,27 @@ function blockMask(lengths: readonly number[], device: string, window: number): 
  * The mask of rows that hold several samples each: those of a row do not see each other, and padding sees itself (a row
  * of -inf alone is NaN). Belongs to the current scope.
  */
-export function packedMask(
-  { rows, length, segment_BT }: Batch,
-  device: string,
-  window = length,
-): AttentionMask {
-  const mask = new Float32Array(rows * length * length).fill(Number.NEGATIVE_INFINITY)
-  for (let b = 0; b < rows; b++) {
-    let start = 0
-    for (let t = 0; t < length; t++) {
-      const segment = segment_BT[b * length + t]
-      if (t > 0 && segment !== segment_BT[b * length + t - 1]) start = t
-      const from = segment === -1 ? t : Math.max(start, t - window + 1)
-      const row = (b * length + t) * length
-      mask.fill(0, row + from, row + t + 1)
-    }
-  }
-  const additive = scope(() => toDevice(tensor(mask, [rows, 1, 1, length, length]), device))
+export function packedMask(batch: Batch, device: string, window = batch.length): AttentionMask {
+  const { rows, length: T } = batch
+  const mask = new Float32Array(rows * T * T).fill(Number.NEGATIVE_INFINITY)
+  for (let i = 0; i < rows * T; i++) mask[i * T + (i % T)] = 0
+  for (const { row, start, length } of stretchesOf(batch))
+    openSample(mask, row * T * T, T, { start, length, window })
+  const additive = scope(() => toDevice(tensor(mask, [rows, 1, 1, T, T]), device))
   return { isCausal: false, additive }
+}
+
+/** Zeros where the positions of one sample look back within it, in a square mask that begins at `offset`. */
+function openSample(
+  mask: Float32Array,
+  offset: number,
+  width: number,
+  { start, length, window }: { readonly start: number; readonly length: number; readonly window: number },
+): void {
+  for (let t = start; t < start + length; t++) {
+    const row = offset + t * width
+    mask.fill(0, row + Math.max(start, t - window + 1), row + t + 1)
+  }
 }
 
 /** Samples that stand one after another and attend in one product. */
@@ -150,8 +153,8 @@ export function attentionGroups(
   })
 }
 
-/** Both masks; one for both where no sample is longer than the window. */
-function masksOf(
+/** Both masks of a forward or group; one for both where no sample is longer than the window. */
+export function masksOf(
   longest: number,
   slidingWindow: number | undefined,
   make: (window?: number) => AttentionMask,

@@ -18,7 +18,7 @@ import {
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
-import { attentionGroups, attentionMask, OPEN_MASK, packedMask } from './attention.js'
+import { attentionGroups, attentionMask, masksOf, OPEN_MASK, packedMask } from './attention.js'
 import type { CausalLM } from './causal-lm.js'
 import type { ForwardContext } from './forward-context.js'
 import type { KeyValueCache } from './key-value-cache.js'
@@ -68,9 +68,7 @@ function prepare(model: CausalLM, inputs: ModelInputs): ForwardContext {
   }
   const maskOf = (reach?: number) =>
     inputs.isPacked ? packedMask(inputs.batch, device, reach) : attentionMask(length, device, reach)
-  const mask = maskOf()
-  const slides = window !== undefined && window < length
-  return { rotation, mask, slidingMask: slides ? maskOf(window) : mask }
+  return { rotation, ...masksOf(length, window, maskOf) }
 }
 
 /** [1, N, D] -> [B, T, D], zero on padding. Without a graph. */

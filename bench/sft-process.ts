@@ -103,7 +103,7 @@ const parameters = trainer.model.parameters()
 emit({
   ready: true,
   parameters: parameters.reduce((sum, { numel }) => sum + numel, 0),
-  trained_parameters: trainer.model.trainableParameters().reduce((sum, { numel }) => sum + numel, 0),
+  trained_parameters: trainer.model.numTrainableParameters,
   dtypes: [...new Set(parameters.map((p) => `${p.requiresGrad ? 'adapter' : 'base'} ${p.dtype}`))].sort(),
 })
 try {

@@ -7,7 +7,7 @@ export function checkpointBytes(trainer: Trainer): number {
   const { optimizer, method } = trainer.state()
   const sum = (tensors: ReadonlyMap<string, { readonly numel: number }>) =>
     [...tensors.values()].reduce((total, { numel }) => total + 4 * numel, 0)
-  const trained = trainer.model.trainableParameters().reduce((total, { numel }) => total + numel, 0)
+  const trained = trainer.model.numTrainableParameters
   return 4 * trained + sum(optimizer) + sum(method)
 }
 

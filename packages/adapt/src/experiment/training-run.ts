@@ -82,7 +82,7 @@ export class TrainingRun {
     const { numSamples, numTokens } = data.train
     const { trainer, method, dtype } = built
     const { numParameters, lora } = trainer.model
-    const numTrained = trainer.model.trainableParameters().reduce((total, { numel }) => total + numel, 0)
+    const numTrained = trainer.model.numTrainableParameters
     const adapter = lora && `, LoRA r ${lora.r} trains ${(numTrained / 1e6).toFixed(2)}M`
     return (
       `model ${(numParameters / 1e6).toFixed(2)}M parameters${adapter ?? ''}, ${dtype ?? 'float32'}; ` +

@@ -107,7 +107,7 @@ export class Trainer {
     this.method = method
     this.options = options
     this.numParameters = model.numParameters
-    this.numTrainable = model.trainableParameters().reduce((total, { numel }) => total + numel, 0)
+    this.numTrainable = model.numTrainableParameters
     this.optimizer = new optim.AdamW(
       optim.decayGroups(model.trainableParameters(), options.weightDecay ?? 0),
       {

@@ -64,6 +64,11 @@ describe('parameters', () => {
     expect(Array.from(model.namedParameters('model.'), ([name]) => name)[1]).toBe('model.embed.weight')
     expect(model.parameters()).toHaveLength(8)
     expect(model.numParameters).toBe(1 + 15 + 2 * (3 + 9) + 3 + 15)
+    // The scale is frozen.
+    expect(model.numTrainableParameters).toBe(model.numParameters - 1)
+    const [first] = model.trainableParameters()
+    first!.setRequiresGrad(false)
+    expect(model.numTrainableParameters).toBe(model.numParameters - 1 - first!.numel)
     model.dispose()
   })
 

@@ -66,6 +66,11 @@ export abstract class Module<Args extends unknown[] = [Tensor], Out = Tensor> {
     return this.parameters().filter((parameter) => parameter.requiresGrad)
   }
 
+  /** Number of elements of the parameters that receive gradients. */
+  get numTrainableParameters(): number {
+    return this.trainableParameters().reduce((total, parameter) => total + parameter.numel, 0)
+  }
+
   /** Switches this module and all below it to training, or to evaluation. Returns this. */
   train(training = true): this {
     this.training = training

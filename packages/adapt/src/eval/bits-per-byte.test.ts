@@ -226,7 +226,11 @@ describe('bits per byte of conversations', () => {
   it('stand beside texts, which are measured as without them', async () => {
     const alone = await evaluate([text('the data')])
     const both = await evaluateText(model, withTemplate(), streamOf([chat('q', 'a'), text('the data')]))
-    expect(both.sources.web).toEqual(alone.sources.web)
+    // Equal but for the last bits: some BLAS kernels round a batch of two rows differently from a batch of one.
+    const { bits_per_byte, nats_per_token, ...counts } = alone.sources.web!
+    expect(both.sources.web).toMatchObject(counts)
+    expect(both.sources.web!.bits_per_byte).toBeCloseTo(bits_per_byte!, 5)
+    expect(both.sources.web!.nats_per_token).toBeCloseTo(nats_per_token!, 5)
   })
 
   it('need a template', async () => {

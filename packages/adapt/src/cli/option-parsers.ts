@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 
 /** Parser of an option that takes a whole number of at least `min`. */
 export function wholeNumberOption(min: number): (text: string) => number {
@@ -26,4 +26,14 @@ export function numberOption(min: number, max = Number.POSITIVE_INFINITY): (text
 /** Parser of an option that may be given several times. */
 export function collectOption(text: string, earlier: readonly string[] | undefined): readonly string[] {
   return [...(earlier ?? []), text]
+}
+
+/** Of `--set`. */
+export const SET_HELP = 'set a config key, e.g. training.seed=3 (value as YAML; repeatable)'
+
+/** `--dtype`, of the weights of a model. */
+export function dtypeOption(fallback: string): Option {
+  return new Option('--dtype <dtype>', 'of the weights; auto: as they are stored')
+    .choices(['auto', 'float32', 'bfloat16'])
+    .default(fallback)
 }

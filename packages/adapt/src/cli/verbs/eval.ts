@@ -1,0 +1,28 @@
+import type { EvalOptions } from '../eval-command.js'
+import { collectOption, wholeNumberOption } from '../option-parsers.js'
+import type { CommandLine } from './command-line.js'
+
+/** Declares `adapt eval`. */
+export function declareEval({ program, io }: CommandLine): void {
+  program
+    .command('eval')
+    .description('measure a model on held-out text, in bits per byte')
+    .requiredOption('--model <dir>', 'model folder, adapter folder, run or checkpoint')
+    .option('--adapter <dir>', 'PEFT adapter folder on top of --model')
+    .requiredOption('--text <glob>', 'text to measure on (repeatable)', collectOption)
+    .option('--max-length <n>', 'window in tokens', wholeNumberOption(2))
+    .option('--batch-size <n>', 'windows per pass', wholeNumberOption(1))
+    .option('--limit <n>', 'documents read per --text', wholeNumberOption(1))
+    .option('--json', 'print JSON instead of a table')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  adapt eval --model runs/first/model --text 'heldout/*.jsonl'
+  adapt eval --model ./Llama-2-7b-hf --text a.jsonl --text b.jsonl --json > bpb.json`,
+    )
+    .action(async (options: EvalOptions) => {
+      const { evalCommand } = await import('../eval-command.js')
+      await evalCommand(options, io)
+    })
+}

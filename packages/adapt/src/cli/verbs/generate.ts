@@ -1,0 +1,46 @@
+import type { GenerateCommandOptions } from '../generate-command.js'
+import { dtypeOption, numberOption, wholeNumberOption } from '../option-parsers.js'
+import type { CommandLine } from './command-line.js'
+
+/** Declares `adapt generate`. */
+export function declareGenerate({ program, io }: CommandLine): void {
+  program
+    .command('generate')
+    .description('answer or continue a prompt with a model, alone or turn by turn')
+    .requiredOption('--model <dir>', 'model folder, adapter folder, run or checkpoint')
+    .option('--adapter <dir>', 'PEFT adapter folder on top of --model')
+    .option(
+      '--prompt <text>',
+      'what is asked or continued; without it, standard input, turn by turn in a terminal',
+    )
+    .option('--system <text>', 'system message before the prompt')
+    .option('--chat-template <template>', "name, file or text, instead of the tokenizer's own")
+    .option('--raw', 'continue the prompt as it is, without a chat template')
+    .option('--max-new-tokens <n>', 'most tokens that are added', wholeNumberOption(1), 128)
+    .option('--temperature <t>', '0 takes the most likely token each time', numberOption(0), 0)
+    .option(
+      '--top-p <p>',
+      'draw from the most likely tokens of this total probability',
+      numberOption(0, 1),
+      1,
+    )
+    .option('--top-k <k>', 'draw from this many of the most likely tokens; 0: all', wholeNumberOption(0), 0)
+    .option('--seed <n>', 'equal seeds give equal texts', wholeNumberOption(0), 0)
+    .addOption(dtypeOption('auto'))
+    .option('--json', 'print JSON with prompt, text, token ids and finish reason')
+    .addHelpText(
+      'after',
+      `
+A tokenizer with a chat template makes the prompt a turn of a conversation; without one, or with --raw, the model
+continues it as text.
+
+Examples:
+  adapt generate --model runs/first --prompt 'SELECT'
+  adapt generate --model runs/chat                     a conversation in the terminal
+  adapt generate --model ./Llama-2-7b-hf --adapter runs/lora/model --prompt 'Once' --temperature 0.8 --top-p 0.95`,
+    )
+    .action(async (options: GenerateCommandOptions) => {
+      const { generateCommand } = await import('../generate-command.js')
+      await generateCommand(options, io)
+    })
+}

@@ -1,0 +1,31 @@
+import { collectOption, SET_HELP } from '../option-parsers.js'
+import type { TrainOptions } from '../train-command.js'
+import type { CommandLine } from './command-line.js'
+
+/** Declares `adapt train`. */
+export function declareTrain({ program, io }: CommandLine): void {
+  program
+    .command('train')
+    .description('train a model from a config file')
+    .argument('<config>', 'YAML config')
+    .option('--set <key=value>', SET_HELP, collectOption)
+    .option(
+      '--output-dir <dir>',
+      'folder of the run, instead of output_dir (relative to the working directory)',
+    )
+    .option('--overwrite', 'replace the run that the output folder holds')
+    .option('--quiet', 'print only the result')
+    .addHelpText(
+      'after',
+      `
+Paths in the config are relative to the config file; output_dir is relative to the working directory.
+
+Examples:
+  adapt train run.yaml
+  adapt train run.yaml --set method=uniform --set training.seed=1 --output-dir runs/uniform-1`,
+    )
+    .action(async (path: string, options: TrainOptions) => {
+      const { trainCommand } = await import('../train-command.js')
+      await trainCommand(path, options, io)
+    })
+}

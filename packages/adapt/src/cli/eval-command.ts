@@ -6,6 +6,7 @@ import { formatCount, renderTable } from './render-table.js'
 export interface EvalOptions {
   readonly model: string
   readonly adapter?: string
+  readonly tokenizer?: string
   readonly text: readonly string[]
   readonly maxLength?: number
   readonly batchSize?: number
@@ -13,28 +14,28 @@ export interface EvalOptions {
   readonly json?: boolean
 }
 
-/** `adapt eval --model DIR --text GLOB` */
+/** `adapt eval --model DIR --text GLOB`. */
 export async function evalCommand(options: EvalOptions, io: CliIo): Promise<void> {
   const { evaluateModelFolder } = await import('../experiment/index.js')
-  const { model, adapter, text, maxLength, batchSize, limit } = options
+  const { text, json, ...request } = options
   const outcome = await evaluateModelFolder({
-    model,
+    ...request,
     texts: text,
     onLine: (line) => io.stderr.write(`${line}\n`),
-    ...(adapter === undefined ? {} : { adapter }),
-    ...(maxLength === undefined ? {} : { maxLength }),
-    ...(batchSize === undefined ? {} : { batchSize }),
-    ...(limit === undefined ? {} : { limit }),
   })
-  io.stdout.write(options.json === true ? `${JSON.stringify(outcome, null, 2)}\n` : renderEvaluation(outcome))
+  const { max_length, sources, all } = outcome
+  io.stdout.write(
+    json === true ? `${JSON.stringify({ max_length, sources, all }, null, 2)}\n` : renderEvaluation(outcome),
+  )
 }
 
-/** The outcome as a table: a row per source, then all of them together. */
+/** The outcome as a table: a row per source, then all of them together; `-` where nothing was measured. */
 export function renderEvaluation(outcome: Evaluation): string {
+  const figure = (value: number | null) => (value === null ? '-' : value.toFixed(4))
   const row = (name: string, result: SourceEvaluation) => [
     name,
-    result.bits_per_byte.toFixed(4),
-    result.nats_per_token.toFixed(4),
+    figure(result.bits_per_byte),
+    figure(result.nats_per_token),
     formatCount(result.tokens),
     formatCount(result.bytes),
     formatCount(result.documents),

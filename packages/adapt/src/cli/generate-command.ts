@@ -3,7 +3,7 @@ import { buildInfo } from '@adapt-ts/torch'
 import { compileChatTemplate, renderPrompt, turnEnd } from '../chat-template/index.js'
 import type { ChatMessage } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
-import { locateModel, openModel } from '../experiment/index.js'
+import { locateModel, openModel, withTokenizer } from '../experiment/index.js'
 import { type FinishReason, type GenerateOptions, generateTokens, streamText } from '../generate/index.js'
 import { readStopTokens } from '../model/index.js'
 import { assertTokenizerFits, loadTokenizer, type Tokenizer } from '../tokenize/index.js'
@@ -12,6 +12,7 @@ import type { CliIo } from './cli-io.js'
 export interface GenerateCommandOptions {
   readonly model: string
   readonly adapter?: string
+  readonly tokenizer?: string
   readonly prompt?: string
   readonly system?: string
   readonly chatTemplate?: string
@@ -37,9 +38,9 @@ interface Answer {
  * turn of a conversation after the other.
  */
 export async function generateCommand(options: GenerateCommandOptions, io: CliIo): Promise<void> {
-  const places = await locateModel(options.model, options.adapter, {
-    onLine: (line) => io.stderr.write(`${line}\n`),
-  })
+  const onLine = (line: string) => io.stderr.write(`${line}\n`)
+  const found = await locateModel(options.model, options.adapter, { onLine })
+  const places = await withTokenizer(found, options.tokenizer, { onLine })
   const configured = options.chatTemplate
   const tokenizer = loadTokenizer(places.tokenizer, configured === undefined ? {} : { configured })
   const chat = options.raw === true ? undefined : openChat(tokenizer)

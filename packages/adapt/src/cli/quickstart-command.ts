@@ -74,7 +74,7 @@ export async function quickstartCommand(options: QuickstartOptions, io: CliIo): 
 /** Bits per byte averaged over sources, each source counting the same. */
 function meanBitsPerByte(evaluation: Evaluation | undefined, includes: (source: string) => boolean): number {
   const values = Object.entries(evaluation?.sources ?? {}).flatMap(([name, { bits_per_byte }]) =>
-    includes(name) ? [bits_per_byte] : [],
+    includes(name) && bits_per_byte !== null ? [bits_per_byte] : [],
   )
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }

@@ -13,8 +13,8 @@ import {
 
 /** Loss on samples that were held out of training, by source and over all. */
 export interface HeldOutEvaluation extends Evaluation {
-  /** Mean nats per trained token over all sources: `all.nats_per_token`. */
-  readonly eval_loss: number
+  /** Mean nats per trained token over all sources: `all.nats_per_token`; null without one. */
+  readonly eval_loss: number | null
 }
 
 /** Samples held in memory at once. */

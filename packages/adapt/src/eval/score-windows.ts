@@ -52,7 +52,12 @@ export function toEvaluation(sums: ReadonlyMap<string, Sums>): Evaluation {
 }
 
 function summarise({ nats, tokens, bytes, documents }: Sums): SourceEvaluation {
-  return { bits_per_byte: nats / (Math.LN2 * bytes), nats_per_token: nats / tokens, bytes, tokens, documents }
+  // Without a predicted token the nats are an empty sum, which is no measurement: 0 bits would be the best model.
+  return {
+    bits_per_byte: tokens > 0 && bytes > 0 ? nats / (Math.LN2 * bytes) : null,
+    nats_per_token: tokens > 0 ? nats / tokens : null,
+    ...{ bytes, tokens, documents },
+  }
 }
 
 /** The sums of a source, made when they are not there. */

@@ -137,7 +137,7 @@ describe('data.val_set_size', () => {
     expect(Object.keys(last.validation.sources).sort()).toEqual(['code', 'web'])
     expect(outcome.validation!.eval_loss).toBe(last.validation.eval_loss)
     expect(outcome.validation!.all.documents).toBe(20)
-    expect(outcome.validation!.eval_loss).toBeLessThan(evaluations[0]!.validation!.eval_loss)
+    expect(outcome.validation!.eval_loss).toBeLessThan(evaluations[0]!.validation!.eval_loss!)
     expect(
       lines.filter((line) => /^step \d: eval_loss \d\.\d{4} {2}\(code .* web .*\)$/.test(line)),
     ).toHaveLength(3)

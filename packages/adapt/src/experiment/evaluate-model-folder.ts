@@ -1,7 +1,11 @@
-import { readDocuments, resolveSources } from '../dataset/index.js'
+import { existsSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { loadConfig } from '../config/index.js'
+import { printable, readDocuments, resolveSources } from '../dataset/index.js'
+import { AdaptError, DataError, NumericError } from '../errors.js'
 import { type Evaluation, evaluateText } from '../eval/index.js'
 import { assertTokenizerFits, loadTokenizer } from '../tokenize/index.js'
-import { locateModel, openModel } from './open-model.js'
+import { locateModel, type ModelPlaces, openModel, withTokenizer } from './open-model.js'
 
 /** Which model is measured on which files. */
 export interface EvaluationRequest {
@@ -9,38 +13,109 @@ export interface EvaluationRequest {
   readonly model: string
   /** PEFT folder on top of the model. */
   readonly adapter?: string
+  /** Folder or hub id of the tokenizer. Default: that of the model. */
+  readonly tokenizer?: string
   /** Files or globs, relative to the working directory. */
   readonly texts: readonly string[]
+  /** Positions of a window. Default: `data.max_length` of the run that the model is of, else all positions of the model. */
   readonly maxLength?: number
   readonly batchSize?: number
   /** Documents read per file. */
   readonly limit?: number
-  /** Gets what is fetched of a hub id. */
+  /** Gets the window, sources in which there is nothing to measure, and what is fetched of a hub id. */
   readonly onLine?: (line: string) => void
 }
 
-/** Bits per byte of text files under a model folder; matrix products in float32. */
+/** An evaluation and the window that it was made with, in positions. */
+export interface FolderEvaluation extends Evaluation {
+  readonly max_length: number
+}
+
+/**
+ * Bits per byte of text files under a model folder; matrix products in float32.
+ * @throws {DataError} NOTHING_TO_MEASURE when no token of the texts is predicted.
+ * @throws {NumericError} NOT_FINITE when the model gives no numbers, such as one with a NaN among its weights.
+ */
 export async function evaluateModelFolder({
   model: folder,
   adapter,
+  tokenizer: tokenizerName,
   texts,
   maxLength,
   batchSize,
   limit,
   onLine = () => {},
-}: EvaluationRequest): Promise<Evaluation> {
+}: EvaluationRequest): Promise<FolderEvaluation> {
   const sources = texts.map((path) => ({ path, ...(limit === undefined ? {} : { limit }) }))
   const files = await resolveSources(sources, process.cwd())
-  const places = await locateModel(folder, adapter, { onLine })
+  const found = await locateModel(folder, adapter, { onLine })
+  const places = await withTokenizer(found, tokenizerName, { onLine })
   const tokenizer = loadTokenizer(places.tokenizer)
   const model = openModel(places)
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)
-    return await evaluateText(model, tokenizer, readDocuments(files), {
-      ...(maxLength === undefined ? {} : { maxLength }),
+    const positions = model.config.maxPositionEmbeddings
+    const wanted =
+      maxLength === undefined ? await windowOfRun(places) : { length: maxLength, of: '--max-length' }
+    const isCut = wanted === undefined || wanted.length > positions
+    const length = isCut ? positions : wanted.length
+    onLine(`window ${length} tokens (${isCut ? 'all positions of the model' : wanted.of})`)
+    const evaluation = await evaluateText(model, tokenizer, readDocuments(files), {
+      maxLength: length,
       ...(batchSize === undefined ? {} : { batchSize }),
     })
+    requireMeasured(evaluation, texts, places, onLine)
+    return { max_length: length, ...evaluation }
   } finally {
     model.dispose()
+  }
+}
+
+/** The window that a run trained with: bits per byte with another one are not those of its own evaluations. */
+async function windowOfRun({
+  model,
+  adapter,
+}: ModelPlaces): Promise<{ readonly length: number; readonly of: string } | undefined> {
+  const place = adapter ?? model
+  // <run>/model and <run>/checkpoints/step-N.
+  const run = [dirname(place), dirname(dirname(place))].find(
+    (candidate) => existsSync(join(candidate, 'config.yaml')) && existsSync(join(candidate, 'run.json')),
+  )
+  if (run === undefined) return undefined
+  try {
+    const { config } = await loadConfig(join(run, 'config.yaml'))
+    const shown = printable(relative(process.cwd(), run) || '.')
+    return { length: config.data.max_length, of: `data.max_length of ${shown}` }
+  } catch (error) {
+    // The config of another version: the window is printed, so that nobody takes it for the run's.
+    if (error instanceof AdaptError) return undefined
+    throw error
+  }
+}
+
+function requireMeasured(
+  { sources, all }: Evaluation,
+  texts: readonly string[],
+  places: ModelPlaces,
+  onLine: (line: string) => void,
+): void {
+  const shownTexts = printable(texts.join(', '))
+  if (all.tokens === 0) {
+    throw new DataError(
+      'NOTHING_TO_MEASURE',
+      `${shownTexts}: expected text to predict, received ${all.documents} documents without any`,
+    )
+  }
+  if (!Number.isFinite(all.nats_per_token)) {
+    throw new NumericError(
+      'NOT_FINITE',
+      `${printable(places.adapter ?? places.model)}: expected finite losses on ${shownTexts}, received ${all.nats_per_token} nats per token; are its weights finite?`,
+    )
+  }
+  for (const [name, { tokens, documents }] of Object.entries(sources)) {
+    if (tokens > 0) continue
+    onLine(
+      `warning: nothing to predict in the ${documents} documents of ${printable(JSON.stringify(name))}, shown as -`,
+    )
   }
 }

@@ -11,7 +11,7 @@ export {
   type SourceScores,
 } from './inspect-anchors.js'
 export { type MergeRequest, mergeAdapter } from './merge-adapter.js'
-export { locateModel, type ModelPlaces, openModel } from './open-model.js'
+export { locateModel, type ModelPlaces, openModel, withTokenizer } from './open-model.js'
 export { type PreparedData, prepareData } from './prepare-data.js'
 export { type ReadRunOptions, readReportRun } from './read-report-run.js'
 export { writeRunReport } from './run-report.js'

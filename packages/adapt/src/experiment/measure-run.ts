@@ -39,15 +39,32 @@ export function describeMeasures({ evaluation, validation }: RunMeasures): reado
   const lines: string[] = []
   if (validation) {
     const parts = Object.entries(validation.sources).map(
-      ([name, { nats_per_token }]) => `${name} ${nats_per_token.toFixed(4)}`,
+      ([name, { nats_per_token }]) => `${name} ${formatFigure(nats_per_token)}`,
     )
-    lines.push(`eval_loss ${validation.eval_loss.toFixed(4)}  (${parts.join('  ')})`)
+    lines.push(`eval_loss ${formatFigure(validation.eval_loss)}  (${parts.join('  ')})`)
   }
   if (evaluation) {
     const parts = Object.entries(evaluation.sources).map(
-      ([name, { bits_per_byte }]) => `${name} ${bits_per_byte.toFixed(4)}`,
+      ([name, { bits_per_byte }]) => `${name} ${formatFigure(bits_per_byte)}`,
     )
-    lines.push(`bits per byte ${parts.join('  ')}  all ${evaluation.all.bits_per_byte.toFixed(4)}`)
+    lines.push(`bits per byte ${parts.join('  ')}  all ${formatFigure(evaluation.all.bits_per_byte)}`)
   }
   return lines
+}
+
+/** A line for each source in which nothing is predicted, so that it has no figures. */
+export function unmeasuredSources({ evaluation, validation }: RunMeasures): readonly string[] {
+  return [
+    ...Object.entries(evaluation?.sources ?? {}).map((entry) => ['evaluation.sets', ...entry] as const),
+    ...Object.entries(validation?.sources ?? {}).map((entry) => ['data.val_set_size', ...entry] as const),
+  ]
+    .filter(([, , { tokens }]) => tokens === 0)
+    .map(
+      ([key, source, { documents }]) =>
+        `${key}: nothing to predict in the ${documents} documents of ${JSON.stringify(source)}, which has no figures`,
+    )
+}
+
+function formatFigure(value: number | null): string {
+  return value === null ? '-' : value.toFixed(4)
 }

@@ -55,7 +55,7 @@ export async function locateModel(
   }
   if (!isAdapterFolder(place)) {
     if (adapter !== undefined && !isAdapterFolder(adapter)) readAdapterConfig(adapter)
-    return { model: place, adapter, tokenizer: withTokenizer(adapter, place) }
+    return { model: place, adapter, tokenizer: tokenizerOf(adapter, place) }
   }
   if (adapter !== undefined) {
     throw new ConfigError(
@@ -75,7 +75,17 @@ export async function locateModel(
       `${printable(place)}: the adapter ${named}; give the model as --model and this folder as --adapter`,
     )
   }
-  return { model: base, adapter: place, tokenizer: withTokenizer(place, base) }
+  return { model: base, adapter: place, tokenizer: tokenizerOf(place, base) }
+}
+
+/** The places with the tokenizer of another folder or hub id, where one is named. @throws what fetching throws. */
+export async function withTokenizer(
+  places: ModelPlaces,
+  name: string | undefined,
+  report: FetchReport,
+): Promise<ModelPlaces> {
+  if (name === undefined) return places
+  return { ...places, tokenizer: await fetchModel(process.cwd(), name, { content: 'tokenizer', ...report }) }
 }
 
 /**
@@ -94,7 +104,7 @@ export function openModel({ model: folder, adapter }: ModelPlaces, options: Load
   }
 }
 
-function withTokenizer(adapter: string | undefined, model: string): string {
+function tokenizerOf(adapter: string | undefined, model: string): string {
   return adapter !== undefined && existsSync(join(adapter, 'tokenizer.json')) ? adapter : model
 }
 

@@ -93,7 +93,7 @@ describe('a training run', () => {
       texts: [workshop.file('held-out.jsonl')],
       maxLength: 48,
     })
-    expect(evaluated.all.bits_per_byte).toBeCloseTo(outcome.evaluation!.all.bits_per_byte, 5)
+    expect(evaluated.all.bits_per_byte).toBeCloseTo(outcome.evaluation!.all.bits_per_byte!, 5)
     const second = await train('second', [
       `model={ path: ${model} }`,
       'training.max_steps=3',
@@ -102,7 +102,7 @@ describe('a training run', () => {
     const before = JSON.parse(
       readFileSync(path.join(second.outcome.outputDir, 'eval/step-0.json'), 'utf8'),
     ) as { all: { bits_per_byte: number } }
-    expect(before.all.bits_per_byte).toBeCloseTo(evaluated.all.bits_per_byte, 5)
+    expect(before.all.bits_per_byte).toBeCloseTo(evaluated.all.bits_per_byte!, 5)
   })
 
   it('is the same to the bit when it is repeated, and another with another seed', async () => {

@@ -9,7 +9,7 @@ import type { StepEvents } from '../train/index.js'
 import { baseModelName } from './build-model.js'
 import type { BuiltTrainer } from './build-trainer.js'
 import { describeAnchorOverlap } from './check-anchor-overlap.js'
-import { describeMeasures, measureRun } from './measure-run.js'
+import { describeMeasures, measureRun, unmeasuredSources } from './measure-run.js'
 import type { PreparedData } from './prepare-data.js'
 import { recordProvenance } from './provenance.js'
 import type { RunFolder } from './run-folder.js'
@@ -278,9 +278,13 @@ export class TrainingRun {
       `eval/step-${step}.json`,
       `${JSON.stringify({ ...evaluation, ...(validation ? { validation } : {}) }, null, 2)}\n`,
     )
+    // Once: the data of an evaluation is the same each time.
+    const isFirst = this.lastEvaluation === undefined && this.lastValidation === undefined
     this.lastEvaluation = evaluation
     this.lastValidation = validation
     this.evaluated.add(step)
+    for (const message of isFirst ? unmeasuredSources(found) : [])
+      this.alert(step, 'NOTHING_TO_MEASURE', message)
     this.log.event({
       type: 'evaluation',
       step,

@@ -2,9 +2,10 @@ import type { StepRecord } from './step-record.js'
 
 /** Bits per byte and its parts for one evaluation set. */
 export interface SourceEvaluation {
-  /** Nats of every token divided by (ln 2 x UTF-8 bytes of the raw text). */
-  readonly bits_per_byte: number
-  readonly nats_per_token: number
+  /** Nats of every token divided by (ln 2 x UTF-8 bytes of the raw text); null where no text is predicted. */
+  readonly bits_per_byte: number | null
+  /** Null where no token is predicted. */
+  readonly nats_per_token: number | null
   readonly bytes: number
   readonly tokens: number
   readonly documents: number
@@ -12,7 +13,8 @@ export interface SourceEvaluation {
 
 /** Loss on the held-out part of the training data, in mean nats per trained token over all and by source. */
 export interface ValidationFigures {
-  readonly eval_loss: number
+  /** Null where no token is trained. */
+  readonly eval_loss: number | null
   readonly sources: Readonly<Record<string, SourceEvaluation>>
 }
 

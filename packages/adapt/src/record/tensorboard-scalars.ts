@@ -13,8 +13,8 @@ export function tensorboardScalars(event: RunEvent): Scalar[] {
       return stepScalars(event)
     case 'evaluation':
       return [
-        ...Object.entries(event.sources).map(
-          ([set, result]): Scalar => [`eval/${set}/bits_per_byte`, result.bits_per_byte],
+        ...Object.entries(event.sources).flatMap(([set, { bits_per_byte }]) =>
+          scalars(`eval/${set}/bits_per_byte`, bits_per_byte),
         ),
         ...(event.validation ? validationScalars(event.validation) : []),
       ]
@@ -33,10 +33,15 @@ export function tensorboardScalars(event: RunEvent): Scalar[] {
 }
 
 function validationScalars({ eval_loss, sources }: ValidationFigures): Scalar[] {
-  const bySource = Object.entries(sources).map(
-    ([source, result]): Scalar => [`eval_loss/${source}`, result.nats_per_token],
+  const bySource = Object.entries(sources).flatMap(([source, { nats_per_token }]) =>
+    scalars(`eval_loss/${source}`, nats_per_token),
   )
-  return [['eval/loss', eval_loss], ...bySource]
+  return [...scalars('eval/loss', eval_loss), ...bySource]
+}
+
+/** Nothing where nothing was measured. */
+function scalars(tag: string, value: number | null): Scalar[] {
+  return value === null ? [] : [[tag, value]]
 }
 
 function stepScalars(step: StepRecord): Scalar[] {

@@ -98,7 +98,7 @@ describe('renderReport', () => {
   })
 
   it('shows the last evaluation and its difference to the first run, better ones marked', () => {
-    const bits = (run: ReportRun): number => run.evaluations.at(-1)!.sources['gsm8k-train']!.bits_per_byte
+    const bits = (run: ReportRun): number => run.evaluations.at(-1)!.sources['gsm8k-train']!.bits_per_byte!
     const cells = cellsOf(page, 'gsm8k-train')
     expect(cells).toHaveLength(5)
     expect([cells[0], cells[1], cells[3]]).toEqual(
@@ -145,7 +145,7 @@ describe('renderReport', () => {
     ])
     const compared = renderReport({ title: 'seeds', runs: many })
     expect(compared.includes('One seed proves nothing')).toBe(false)
-    const bits = (i: number): number => many[i]!.evaluations.at(-1)!.sources['gsm8k-train']!.bits_per_byte
+    const bits = (i: number): number => many[i]!.evaluations.at(-1)!.sources['gsm8k-train']!.bits_per_byte!
     const differences = seeds.map((seed) => bits(2 * seed + 1) - bits(2 * seed))
     const mean = differences.reduce((a, b) => a + b, 0) / 3
     const std = Math.sqrt(differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / 2)

@@ -52,7 +52,9 @@ export function computeRunFigures(run: ReportRun): RunFigures {
   const samples = sum(taken.map((step) => step.numSamples))
   return {
     bitsPerByte: new Map(
-      Object.entries(evaluation?.sources ?? {}).map(([name, e]) => [name, e.bits_per_byte]),
+      Object.entries(evaluation?.sources ?? {}).flatMap(([name, { bits_per_byte: bits }]) =>
+        bits === null ? [] : [[name, bits] as const],
+      ),
     ),
     evaluationStep: evaluation?.step ?? Number.NaN,
     evalLoss: lossesOf(evaluation?.validation),
@@ -77,8 +79,12 @@ export function computeRunFigures(run: ReportRun): RunFigures {
 
 function lossesOf(validation: ValidationFigures | undefined): Map<string, number> {
   if (validation === undefined) return new Map()
-  const bySource = Object.entries(validation.sources).map(([name, e]) => [name, e.nats_per_token] as const)
-  return new Map([[HELD_OUT_ALL, validation.eval_loss], ...bySource])
+  const losses = [
+    [HELD_OUT_ALL, validation.eval_loss] as const,
+    ...Object.entries(validation.sources).map(([name, e]) => [name, e.nats_per_token] as const),
+  ]
+  // A source without a trained token has no loss.
+  return new Map(losses.flatMap(([name, loss]) => (loss === null ? [] : [[name, loss] as const])))
 }
 
 function meanMass(steps: readonly StepRecord[]): Map<string, number> {

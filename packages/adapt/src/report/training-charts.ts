@@ -164,7 +164,7 @@ export class TrainingCharts {
               label: visibleText(this.#runs[i]!.name),
               color: i,
               points: true,
-              values: curve.map(({ validation }) => finite(validation!.eval_loss)),
+              values: curve.map(({ validation }) => finite(validation!.eval_loss ?? Number.NaN)),
             },
           ],
         })),

@@ -9,8 +9,13 @@ export function declareEval({ program, io }: CommandLine): void {
     .description('measure a model on held-out text, in bits per byte')
     .requiredOption('--model <dir>', 'model folder, adapter folder, run or checkpoint')
     .option('--adapter <dir>', 'PEFT adapter folder on top of --model')
+    .option('--tokenizer <dir>', "tokenizer folder, instead of the model's own")
     .requiredOption('--text <glob>', 'text to measure on (repeatable)', collectOption)
-    .option('--max-length <n>', 'window in tokens', wholeNumberOption(2))
+    .option(
+      '--max-length <n>',
+      "window in tokens; default: the run's max_length, else all positions of the model",
+      wholeNumberOption(2),
+    )
     .option('--batch-size <n>', 'windows per pass', wholeNumberOption(1))
     .option('--limit <n>', 'documents read per --text', wholeNumberOption(1))
     .option('--json', 'print JSON instead of a table')

@@ -9,6 +9,7 @@ export function declareGenerate({ program, io }: CommandLine): void {
     .description('answer or continue a prompt with a model, alone or turn by turn')
     .requiredOption('--model <dir>', 'model folder, adapter folder, run or checkpoint')
     .option('--adapter <dir>', 'PEFT adapter folder on top of --model')
+    .option('--tokenizer <dir>', "tokenizer folder, instead of the model's own")
     .option(
       '--prompt <text>',
       'what is asked or continued; without it, standard input, turn by turn in a terminal',

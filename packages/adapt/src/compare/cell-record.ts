@@ -20,7 +20,6 @@ export type RunCost = z.output<typeof costSchema>
 const versionsSchema = z.record(z.string(), z.string())
 
 const shared = {
-  schema_version: z.literal(1),
   seed: z.number(),
   /** SHA-256 (hex) of everything that the result is a function of. */
   hash: z.string(),
@@ -31,6 +30,8 @@ const shared = {
 }
 
 const cellSchema = z.strictObject({
+  /** 1 took `target_share` from the labels of the data, also where the loss counts samples. */
+  schema_version: z.literal(2),
   ...shared,
   arm: z.string(),
   method: z.looseObject({ preset: z.string() }),
@@ -38,9 +39,12 @@ const cellSchema = z.strictObject({
   /** Mean gate weight over samples, and mean ESS ratio over steps; of the branch alone. */
   edr: figure,
   ess_ratio: figure,
+  /** Mean share of the objective over the steps of the branch, by source of the training data. */
   mass_by_source: z.record(z.string(), z.number()),
+  /** The same with every weight 1. */
+  uniform_mass_by_source: z.record(z.string(), z.number()),
   target_mass: figure,
-  /** Share of the labels of the training data. */
+  /** What `target_mass` would be with every weight 1. */
   target_share: figure,
   /** target_mass / target_share. */
   target_lift: figure,
@@ -51,6 +55,7 @@ const cellSchema = z.strictObject({
 export type CellRecord = z.output<typeof cellSchema>
 
 const trunkSchema = z.strictObject({
+  schema_version: z.literal(1),
   ...shared,
   /** SHA-256 (hex) of the checkpoint's model and optimiser. */
   digest: z.string(),

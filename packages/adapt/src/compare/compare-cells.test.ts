@@ -29,7 +29,7 @@ function cell(
 ): CellRecord {
   const cost = { flops_train: 60, flops_signal: 4, tokens: 10, seconds: 1 }
   return {
-    schema_version: 1,
+    schema_version: 2,
     arm,
     seed,
     hash: 'h',
@@ -38,7 +38,8 @@ function cell(
     bits_per_byte: Object.fromEntries(SOURCES.map((source, i) => [source, values[i]!])),
     edr: 1,
     ess_ratio: 1,
-    mass_by_source: { sql: 0.2 },
+    mass_by_source: { sql: 0.2, web: 0.8 },
+    uniform_mass_by_source: { sql: 0.1, web: 0.9 },
     target_mass: 0.2,
     target_share: 0.1,
     target_lift: 2,

@@ -42,6 +42,8 @@ export interface ComparedArm {
   readonly measures: readonly ArmMeasure[]
   readonly edr: number
   readonly essRatio: number
+  /** Share of the objective against that with every weight 1, by source of the training data. */
+  readonly relativeWeights: Readonly<Record<string, number>>
   readonly targetMass: number
   readonly targetLift: number
   readonly flopsTrain: number
@@ -130,6 +132,7 @@ export function compareCells(
         measures: measures.map((measure) => measureArm(arm, measure)),
         edr: over(({ edr }) => edr),
         essRatio: over(({ ess_ratio }) => ess_ratio),
+        relativeWeights: relativeWeights(own),
         targetMass: over(({ target_mass }) => target_mass),
         targetLift: over(({ target_lift }) => target_lift),
         flopsTrain: over(({ cost }) => cost.flops_train),
@@ -151,6 +154,19 @@ export function compareCells(
     missing,
     cautions: cautionsOf(study, { arms, measures, missing, cells, twin }),
   }
+}
+
+/** Ratios of sums over an arm's cells, so that a cell in which a source hardly occurs weighs little. */
+function relativeWeights(cells: readonly CellRecord[]): Record<string, number> {
+  const sources = [...new Set(cells.flatMap((cell) => Object.keys(cell.uniform_mass_by_source)))].sort()
+  const total = (source: string, key: 'mass_by_source' | 'uniform_mass_by_source') =>
+    cells.reduce((sum, cell) => sum + (Object.hasOwn(cell[key], source) ? cell[key][source]! : 0), 0)
+  return Object.fromEntries(
+    sources.map((source) => [
+      source,
+      total(source, 'mass_by_source') / total(source, 'uniform_mass_by_source'),
+    ]),
+  )
 }
 
 /** Groups, then every source by itself; `rest` is what no other group names. */

@@ -103,7 +103,7 @@ function costTable({ arms, targets }: Comparison): TextTable {
     about:
       'Means over seeds, of the steps after the trunk; in brackets with the trunk.' +
       (withTargets
-        ? ` Mass: share of the weight on ${targets.join(', ')}; lift: mass by share of the data.`
+        ? ` Mass: share of the weight on ${targets.join(', ')}; lift: mass by what it is with every weight 1.`
         : ''),
     columns: [
       { heading: 'arm' },

@@ -11,8 +11,8 @@ import { resolveModelPath } from '../hub/index.js'
 export interface RunInputs {
   /** SHA-256 (hex) of everything that is read, by name. */
   readonly fingerprints: Readonly<Record<string, string>>
-  /** Share of the labels by source of the training data. */
-  readonly shareBySource: Readonly<Record<string, number>>
+  /** Sources of the training data. */
+  readonly trainingSources: readonly string[]
   readonly evaluationSources: readonly string[]
 }
 
@@ -60,24 +60,12 @@ async function inspectInputs(
           ? { adapter: await hashModelFolder(resolveModelPath(baseDir, config.model.adapter)) }
           : {}),
       },
-      shareBySource: labelShares(data.train),
+      trainingSources: data.train.sources,
       evaluationSources: [...evaluationSources],
     }
   } finally {
     data.train.close()
   }
-}
-
-function labelShares(train: {
-  readonly numSamples: number
-  readonly numLabels: number
-  readonly sources: readonly string[]
-  labelCount(index: number): number
-  sourceIndex(index: number): number
-}): Record<string, number> {
-  const counts = new Float64Array(train.sources.length)
-  for (let i = 0; i < train.numSamples; i++) counts[train.sourceIndex(i)]! += train.labelCount(i)
-  return Object.fromEntries(train.sources.map((source, g) => [source, counts[g]! / train.numLabels]))
 }
 
 function hashModelFolder(folder: string): Promise<string> {

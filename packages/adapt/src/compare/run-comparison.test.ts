@@ -51,10 +51,10 @@ const SETTING = ['training.max_steps=10', 'evaluation.every_steps=50']
 
 async function compare(
   name: string,
-  options: Partial<ComparisonRequest> & { readonly set?: readonly string[] } = {},
+  options: Partial<ComparisonRequest> & { readonly set?: readonly string[]; readonly file?: string } = {},
 ) {
-  const { set = [], ...request } = options
-  const study = await loadStudy(workshop.file('study.yaml'), {
+  const { set = [], file = 'study.yaml', ...request } = options
+  const study = await loadStudy(workshop.file(file), {
     set: [
       `output_dir=${workshop.file(`studies/${name}`)}`,
       ...SETTING.map((assignment) => `base.${assignment}`),
@@ -120,6 +120,40 @@ describe('runComparison', () => {
     expect(shuffled!.ess_ratio).toBeLessThan(1)
     expect(shuffled!.target_share).toBeGreaterThan(0)
     expect(shuffled!.target_lift).toBeCloseTo(shuffled!.target_mass! / shuffled!.target_share!, 12)
+  })
+
+  it('gives every source of uniform arms the relative weight 1, whatever the loss counts and however rows are cut', async () => {
+    const uneven = ['a', 'b'].flatMap((kind, k) =>
+      Array.from({ length: 20 }, (_, i) => ({
+        source: kind,
+        prompt: `sample ${i}`,
+        completion: ' close to text'.repeat(1 + k * 4),
+      })),
+    )
+    writeFileSync(workshop.file('uneven.jsonl'), uneven.map((each) => `${JSON.stringify(each)}\n`).join(''))
+    const arm = (normalizer: string, packing: boolean) =>
+      `{ method: { preset: uniform, normalizer: ${normalizer} }, set: { data.packing: ${packing} } }`
+    const study = `base: run.yaml
+seeds: [1]
+baseline: uniform
+arms:
+  uniform: ${arm('token.mean', false)}
+  by-sample: ${arm('sample.wmean', false)}
+  packed-by-sample: ${arm('sample.mean', true)}
+  packed-by-token: ${arm('token.wmean', true)}
+targets: [b]
+output_dir: replaced
+`
+    writeFileSync(workshop.file('ratios.yaml'), study)
+    const set = ['base.training.max_steps=4', 'base.data.train=[uneven.jsonl]']
+    const { cells, comparison } = await compare('ratios', { file: 'ratios.yaml', set })
+    expect(cells.map(({ target_lift }) => target_lift)).toEqual([1, 1, 1, 1])
+    for (const { mass_by_source, uniform_mass_by_source } of cells)
+      expect(mass_by_source).toEqual(uniform_mass_by_source)
+    const [byToken, bySample] = cells
+    expect(byToken!.target_share).toBeGreaterThan(bySample!.target_share! + 0.1)
+    for (const { relativeWeights, edr, essRatio } of comparison.arms)
+      expect([...new Set(Object.values(relativeWeights)), edr, essRatio]).toEqual([1, 1, 1])
   })
 
   it('goes on with an interrupted trunk and an interrupted cell as if nothing had happened', async () => {

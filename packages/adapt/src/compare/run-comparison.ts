@@ -174,7 +174,7 @@ class ComparisonRun implements Disposable {
     const { study } = this.request
     const { groups, targets } = study.config
     const cells = this.plan.seeds[0]!.cells
-    const { shareBySource, evaluationSources } = await this.inputs(cells[0]!)
+    const { trainingSources, evaluationSources } = await this.inputs(cells[0]!)
     const unknown = (path: readonly PropertyKey[], name: string, known: readonly string[], what: string) =>
       known.includes(name)
         ? []
@@ -184,9 +184,8 @@ class ComparisonRun implements Disposable {
               `expected a source of ${what} (${known.join(', ')}), received "${name}"${suggestName(name, known)}`,
             ),
           ]
-    const trained = Object.keys(shareBySource)
     const issues = [
-      ...targets.flatMap((name, i) => unknown(['targets', i], name, trained, 'data.train')),
+      ...targets.flatMap((name, i) => unknown(['targets', i], name, trainingSources, 'data.train')),
       ...Object.entries(groups).flatMap(([group, sources]) =>
         sources === 'rest'
           ? []
@@ -197,7 +196,7 @@ class ComparisonRun implements Disposable {
       ...cells.flatMap(({ arm, config: { method } }) =>
         method.signal.kind === 'source'
           ? Object.keys(method.signal.table).flatMap((name) =>
-              unknown(['arms', arm, 'method', 'signal', 'table', name], name, trained, 'data.train'),
+              unknown(['arms', arm, 'method', 'signal', 'table', name], name, trainingSources, 'data.train'),
             )
           : [],
       ),
@@ -265,9 +264,8 @@ class ComparisonRun implements Disposable {
     trunk: TrunkRecord | undefined,
   ): Promise<CellRecord> {
     const { targets } = this.request.study.config
-    const { shareBySource } = await this.inputs(cell)
     const { versions } = this
-    const context = { ...cell, hash, versions, targets, shareBySource, ...(trunk ? { trunk } : {}) }
+    const context = { ...cell, hash, versions, targets, ...(trunk ? { trunk } : {}) }
     try {
       return summarizeCell(context)
     } catch (error) {

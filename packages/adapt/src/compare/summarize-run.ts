@@ -42,11 +42,10 @@ export function summarizeCell(
     readonly arm: string
     readonly seed: number
     readonly targets: readonly string[]
-    readonly shareBySource: Readonly<Record<string, number>>
     readonly trunk?: TrunkRecord
   },
 ): CellRecord {
-  const { arm, seed, hash, config, versions, targets, shareBySource, trunk, folder } = context
+  const { arm, seed, hash, config, versions, targets, trunk, folder } = context
   const { steps, cost, figures } = summarize(context, trunk?.cost)
   if (figures.bitsPerByte.size === 0) {
     throw new HostileFileError(
@@ -54,13 +53,16 @@ export function summarizeCell(
       `${folder}: expected an evaluation in events.jsonl, found none`,
     )
   }
-  const massBySource = Object.fromEntries(figures.massBySource)
-  const total = (bySource: Readonly<Record<string, number>>) =>
-    targets.length === 0 ? null : targets.reduce((sum, target) => sum + (bySource[target] ?? 0), 0)
-  const targetMass = total(massBySource)
-  const targetShare = total(shareBySource)
+  const total = (share: 'mass' | 'uniform') =>
+    targets.length === 0
+      ? null
+      : targets.reduce((sum, target) => sum + (figures.shares.get(target)?.[share] ?? 0), 0)
+  const targetMass = total('mass')
+  const targetShare = total('uniform')
+  const bySource = (share: 'mass' | 'uniform') =>
+    Object.fromEntries([...figures.shares].map(([source, shares]) => [source, shares[share]]))
   return {
-    schema_version: 1,
+    schema_version: 2,
     arm,
     seed,
     hash,
@@ -69,7 +71,8 @@ export function summarizeCell(
     bits_per_byte: Object.fromEntries(figures.bitsPerByte),
     edr: finite(figures.edr),
     ess_ratio: finite(figures.essRatio),
-    mass_by_source: massBySource,
+    mass_by_source: bySource('mass'),
+    uniform_mass_by_source: bySource('uniform'),
     target_mass: targetMass,
     target_share: targetShare,
     target_lift: targetMass === null || !targetShare ? null : targetMass / targetShare,

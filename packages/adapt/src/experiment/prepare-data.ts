@@ -39,10 +39,13 @@ export interface PreparedData {
   readonly isPlainText: boolean
   readonly anchors: readonly Batch[]
   readonly numAnchors: number
+  /** Sources that the anchors name, in order of name. */
+  readonly anchorSources: readonly string[]
   /** What the course of training is a function of, by name: SHA-256 (hex) of what was read, and the order as JSON. */
   readonly fingerprints: Readonly<Record<string, string>>
   /** What of the anchors stands in the training data; absent for a method without anchors. */
   readonly anchorOverlap?: AnchorOverlap
+  readonly trainFiles: readonly ResolvedFile[]
   readonly evaluationFiles: readonly ResolvedFile[]
   /** What a user should know of the training data: skipped records, files that may be incomplete, unread sources. */
   readonly warnings: readonly string[]
@@ -120,6 +123,7 @@ export async function prepareData(
     isPlainText,
     anchors: prepared?.batches ?? [],
     numAnchors: prepared?.documents.length ?? 0,
+    anchorSources: [...new Set(prepared?.documents.map(({ source }) => source))].sort(),
     fingerprints: {
       data: train.fingerprint,
       tokenizer: tokenizer.hash,
@@ -128,6 +132,7 @@ export async function prepareData(
       order: describeOrder(config),
     },
     ...(anchorOverlap ? { anchorOverlap } : {}),
+    trainFiles,
     evaluationFiles,
     warnings: [
       ...noteLines(train.notes),

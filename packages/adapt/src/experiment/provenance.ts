@@ -17,6 +17,7 @@ export function recordProvenance({
   request,
   folder,
   data,
+  built,
   startStep,
   start,
 }: TrainingRunParts): RunStartEvent {
@@ -35,6 +36,16 @@ export function recordProvenance({
       ? { anchor_overlap: { ...data.anchorOverlap, allowed: config.data.allow_anchor_overlap } }
       : {}),
     data_notes: data.train.notes,
+    inputs: {
+      parameters: built.trainer.model.numParameters,
+      trained_parameters: built.trainer.model.numTrainableParameters,
+      files: data.trainFiles.length,
+      samples: data.train.numSamples,
+      tokens: data.train.numTokens,
+      sources: data.train.sources.length,
+      anchors: data.numAnchors,
+      anchor_sources: data.anchorSources,
+    },
     base_dir: request.baseDir,
     config_sha256: createHash('sha256').update(resolved).digest('hex'),
     seed: config.training.seed,

@@ -111,6 +111,7 @@ export const NUMERIC_PATHS: Readonly<Record<string, readonly string[]>> = {
       'scoreQuantiles.*',
       'weightMeanBySource.*',
       'massBySource.*',
+      'uniformMassBySource.*',
       'tokensPerSecond',
       'stepMs',
       'signalMs',

@@ -49,6 +49,11 @@ export interface StepRecord {
   readonly weightMeanBySource: Readonly<Record<string, number>>
   /** Share of the weighted objective per source; sums to 1. */
   readonly massBySource: Readonly<Record<string, number>>
+  /**
+   * The same share with every gate weight 1, so that mass / uniform mass is the relative weight of a source: 1 where
+   * nothing is weighted, whatever the batch held. Logs of versions before this field lack it.
+   */
+  readonly uniformMassBySource?: Readonly<Record<string, number>>
   readonly tokensPerSecond: number
   readonly stepMs: number
   /** The part of `stepMs` spent on the signal and the gate. */

@@ -58,6 +58,7 @@ function stepScalars(step: StepRecord): Scalar[] {
     ['scores/std', step.scoreStd],
     ...quantileScalars('scores', step.scoreQuantiles ?? []),
     ...sourceScalars('mass', step.massBySource),
+    ...sourceScalars('relative_weight', relativeWeights(step)),
     ...sourceScalars('weight', step.weightMeanBySource),
     ['perf/tokens_per_second', step.tokensPerSecond],
     ['perf/step_ms', step.stepMs],
@@ -65,6 +66,13 @@ function stepScalars(step: StepRecord): Scalar[] {
     ['perf/flops_train', step.flopsTrain],
     ['perf/flops_signal', step.flopsSignal],
   ]
+}
+
+/** Mass against what it would be with every weight 1; none for steps without any weight. */
+function relativeWeights({ massBySource, uniformMassBySource = {} }: StepRecord): Record<string, number> {
+  const isWeighted = Object.values(massBySource).some((mass) => mass > 0)
+  const known = Object.entries(uniformMassBySource).filter(([, uniform]) => isWeighted && uniform > 0)
+  return Object.fromEntries(known.map(([source, uniform]) => [source, massBySource[source]! / uniform]))
 }
 
 /** `q00` to `q100`. */

@@ -93,6 +93,18 @@ describe('summarizeSamples', () => {
     expect(massBySource.book).toBeCloseTo(2 / 2.2, 12)
   })
 
+  it('gives every source the same mass as without weights where every weight is 1', () => {
+    for (const unit of ['token', 'sample'] as const) {
+      const stats = summarizeSamples(
+        samples.map((each) => ({ ...each, weight: 1 })),
+        { unit },
+      )
+      expect(stats.massBySource).toEqual(stats.uniformMassBySource)
+    }
+    const { uniformMassBySource } = summarizeSamples(samples, { unit: 'token' })
+    expect(uniformMassBySource).toEqual({ book: 40 / 70, web: 30 / 70 })
+  })
+
   it('keeps the static sample weight out of the means, and label-free samples out of everything', () => {
     const stats = summarizeSamples(samples, { unit: 'token' })
     expect(stats.numSamples).toBe(3)

@@ -98,13 +98,15 @@ export type StepSampleStats = Pick<
   | 'scoreQuantiles'
   | 'weightMeanBySource'
   | 'massBySource'
+  | 'uniformMassBySource'
 >
 
 /**
  * Summary of one optimiser step over the samples of all ranks and micro-batches.
  *
  * @param options.unit  What the normaliser counts. A source's mass is its share of sum w_i v_i n_i ("token") or of
- *   sum w_i v_i ("sample"), with v the static sample weight. Shares are all 0 when no sample has any weight.
+ *   sum w_i v_i ("sample"), with v the static sample weight; its uniform mass is the share with every w_i 1. Shares are
+ *   all 0 when no sample has any weight.
  */
 export function summarizeSamples(
   samples: readonly SampleRecord[],
@@ -118,15 +120,19 @@ export function summarizeSamples(
   )
   const scores = Float64Array.from(used, (sample) => sample.score)
   const { mean: scoreMean, std: scoreStd } = moments(scores)
-  const sources = new Map<string, { count: number; weight: number; mass: number }>()
+  const sources = new Map<string, { count: number; weight: number; mass: number; uniform: number }>()
   let total = 0
+  let uniformTotal = 0
   for (const sample of used) {
-    const mass = sample.weight * sample.sampleWeight * (options.unit === 'token' ? sample.tokens : 1)
-    const entry = sources.get(sample.source) ?? { count: 0, weight: 0, mass: 0 }
+    const uniform = sample.sampleWeight * (options.unit === 'token' ? sample.tokens : 1)
+    const mass = sample.weight * uniform
+    const entry = sources.get(sample.source) ?? { count: 0, weight: 0, mass: 0, uniform: 0 }
     entry.count++
     entry.weight += sample.weight
     entry.mass += mass
+    entry.uniform += uniform
     total += mass
+    uniformTotal += uniform
     sources.set(sample.source, entry)
   }
   // Sorted, so that a record does not depend on the order of the samples; fromEntries keeps a source `__proto__`.
@@ -142,6 +148,9 @@ export function summarizeSamples(
     scoreQuantiles: quantiles(scores),
     weightMeanBySource: Object.fromEntries(bySource.map(([name, s]) => [name, s.weight / s.count])),
     massBySource: Object.fromEntries(bySource.map(([name, s]) => [name, ratio(s.mass, total)])),
+    uniformMassBySource: Object.fromEntries(
+      bySource.map(([name, s]) => [name, ratio(s.uniform, uniformTotal)]),
+    ),
   }
 }
 

@@ -26,8 +26,24 @@ const ledger: LedgerSummary = {
   lastStep: 40,
   numSamples: 1234,
   sources: [
-    { source: 'web', rows: 30, weight: 0.5, relativeWeight: 1.25, relativeStd: 0.1, score: 0.2, loss: 3 },
-    { source: HOSTILE, rows: 10, weight: 0.1, relativeWeight: 0.25, relativeStd: 0.1, score: 0, loss: 4 },
+    {
+      source: 'web',
+      rows: 30,
+      weight: 0.5,
+      share: { mass: 0.9, uniform: 0.72 },
+      relativeStd: 0.1,
+      score: 0.2,
+      loss: 3,
+    },
+    {
+      source: HOSTILE,
+      rows: 10,
+      weight: 0.1,
+      share: { mass: 0.1, uniform: 0.28 },
+      relativeStd: 0.1,
+      score: 0,
+      loss: 4,
+    },
   ],
   betweenSources: 0.62,
   upWeighted: [],
@@ -146,10 +162,11 @@ describe('what the ledger says', () => {
 
   it('is a table of the sources with their share of the variance', () => {
     expect(cellsOf(page, 'web')).toEqual([
-      '75.0\u2009%',
-      '93.8\u2009%',
+      '72.0\u2009%',
+      '90.0\u2009%',
+      '1.250',
       '0.500',
-      '1.250 \u00b1 0.100',
+      '0.100',
       '0.200',
       '3.000',
     ])

@@ -1,5 +1,6 @@
-import type { StepRecord, ValidationFigures } from '../record/index.js'
+import type { ValidationFigures } from '../record/index.js'
 import type { ReportRun } from './report-run.js'
+import { ShareSums, type SourceShare } from './source-shares.js'
 
 /** The row of all sources together. */
 const HELD_OUT_ALL = 'eval_loss'
@@ -25,8 +26,8 @@ export interface RunFigures {
   readonly restarts: number
   /** Warnings and errors; NaN when unknown. */
   readonly warnings: number
-  /** Mean share of the weighted objective over the steps, by source. */
-  readonly massBySource: ReadonlyMap<string, number>
+  /** Mean shares of the objective over the steps, by source in order of name. */
+  readonly shares: ReadonlyMap<string, SourceShare>
   /** Positions processed, prompts included. */
   readonly tokens: number
   readonly flopsTrain: number
@@ -50,6 +51,8 @@ export function computeRunFigures(run: ReportRun): RunFigures {
     undefined,
   )
   const samples = sum(taken.map((step) => step.numSamples))
+  const shares = new ShareSums()
+  for (const step of taken) shares.add(step)
   return {
     bitsPerByte: new Map(
       Object.entries(evaluation?.sources ?? {}).flatMap(([name, { bits_per_byte: bits }]) =>
@@ -67,7 +70,7 @@ export function computeRunFigures(run: ReportRun): RunFigures {
       .length,
     restarts: run.restarts ?? Number.NaN,
     warnings: run.alerts?.filter((alert) => alert.severity !== 'info').length ?? Number.NaN,
-    massBySource: meanMass(taken),
+    shares: shares.means(),
     tokens,
     flopsTrain: last?.flopsTrain ?? Number.NaN,
     flopsSignal: last?.flopsSignal ?? Number.NaN,
@@ -85,15 +88,6 @@ function lossesOf(validation: ValidationFigures | undefined): Map<string, number
   ]
   // A source without a trained token has no loss.
   return new Map(losses.flatMap(([name, loss]) => (loss === null ? [] : [[name, loss] as const])))
-}
-
-function meanMass(steps: readonly StepRecord[]): Map<string, number> {
-  const total = new Map<string, number>()
-  for (const step of steps) {
-    for (const [source, share] of Object.entries(step.massBySource))
-      total.set(source, (total.get(source) ?? 0) + share)
-  }
-  return new Map([...total].map(([source, shares]) => [source, shares / steps.length]))
 }
 
 /** Evaluation sets of all runs, in the order of their first appearance. */

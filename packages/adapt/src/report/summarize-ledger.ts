@@ -2,6 +2,7 @@ import type { StepRecord } from '../record/index.js'
 import type { HeatMap } from './chart-spec.js'
 import { SampleSums } from './sample-sums.js'
 import { ScoreDensity } from './score-density.js'
+import { ShareSums, type SourceShare } from './source-shares.js'
 
 /** The columns of a part of the ledger that a report reads; one row per sample and step, steps ascending. */
 export interface LedgerRows {
@@ -34,8 +35,9 @@ export interface SourceWeight {
   /** Rows: a sample counts each time it is seen. */
   readonly rows: number
   readonly weight: number
-  /** Mean and standard deviation of the weight divided by the mean weight of its step. */
-  readonly relativeWeight: number
+  /** Of the objective, mean over the steps. */
+  readonly share: SourceShare
+  /** Standard deviation over its samples of the weight divided by the mean weight of the step. */
   readonly relativeStd: number
   readonly score: number
   readonly loss: number
@@ -114,12 +116,15 @@ export async function summarizeLedger(
   const varies = total > 1e-12
   const [upWeighted, downWeighted] = varies ? samples.extremes(top) : [[], []]
   const heat = density?.finish()
+  const shares = new ShareSums()
+  for (const step of steps) if (step.step >= firstStep) shares.add(step)
+  const means = shares.means()
   return {
     firstStep,
     lastStep,
     numSamples: samples.numSamples,
     sources: [...sources]
-      .map(([name, sums]) => sums.finish(name))
+      .map(([name, sums]) => sums.finish(name, means.get(name)))
       .sort((a, b) => b.rows - a.rows || (a.source < b.source ? -1 : 1)),
     betweenSources: varies ? between / total : Number.NaN,
     upWeighted,
@@ -154,12 +159,12 @@ class SourceSums {
     this.#loss += loss
   }
 
-  finish(source: string): SourceWeight {
+  finish(source: string, share: SourceShare = { mass: Number.NaN, uniform: Number.NaN }): SourceWeight {
     return {
       source,
       rows: this.rows,
       weight: this.#weight / this.rows,
-      relativeWeight: this.mean,
+      share,
       relativeStd: Math.sqrt(this.squares / this.rows),
       score: this.#score / this.rows,
       loss: this.#loss / this.rows,

@@ -82,7 +82,7 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
         ].filter(({ values }) => !values.every(Number.isNaN)),
       ],
     },
-    { label: 'Share of the weighted objective, mean over the steps', rows: massRows(figures) },
+    { label: 'Relative weight by source, over all steps', rows: relativeRows(figures) },
     {
       label: 'Cost',
       rows: [
@@ -107,18 +107,24 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
   ]
 }
 
-/** The sources with most of the weight. */
-function massRows(figures: readonly RunFigures[]): Row[] {
-  const most = (name: string): number => Math.max(...figures.map((run) => run.massBySource.get(name) ?? 0))
-  const names = [...new Set(figures.flatMap((run) => [...run.massBySource.keys()]))]
+/** The sources that the weights moved most; where all runs are uniform there is nothing to say. */
+function relativeRows(figures: readonly RunFigures[]): Row[] {
+  const of = (run: RunFigures, name: string): number => {
+    const { mass = Number.NaN, uniform = Number.NaN } = run.shares.get(name) ?? {}
+    return mass / uniform
+  }
+  const moved = (name: string): number =>
+    Math.max(...figures.map((run) => Math.abs(Math.log(of(run, name)))).map((x) => (x > 0 ? x : 0)))
+  const names = [...new Set(figures.flatMap((run) => [...run.shares.keys()]))]
   return names
-    .sort((a, b) => most(b) - most(a) || (a < b ? -1 : 1))
+    .sort((a, b) => moved(b) - moved(a) || (a < b ? -1 : 1))
     .slice(0, MAX_SOURCES)
+    .sort()
     .map((name) => ({
       label: visibleText(name),
       unit: '',
-      format: 'percent',
-      values: figures.map((run) => run.massBySource.get(name) ?? null),
+      format: 'ratio',
+      values: figures.map((run) => of(run, name)),
     }))
 }
 

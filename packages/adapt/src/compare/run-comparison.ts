@@ -128,6 +128,7 @@ class ComparisonRun implements Disposable {
   async run(): Promise<ComparisonOutcome> {
     const { study, only = [], dryRun = false } = this.request
     requireStudyFolder(this.plan.folder)
+    if (!dryRun && this.stop.warning !== undefined) this.onLine(`warning: ${this.stop.warning}`)
     const wanted = (arm: string) => only.length === 0 || only.includes(arm)
     await this.checkSources()
     const states: CellState[] = []

@@ -11,6 +11,7 @@ import {
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { ConfigError, ResourceError } from '../errors.js'
+import { readProcessStat } from './process-stat.js'
 
 const LOCK_NAME = 'run.lock'
 
@@ -44,7 +45,7 @@ export class RunLock implements Disposable {
       pid: process.pid,
       host: hostname(),
       boot_id: readText('/proc/sys/kernel/random/boot_id').trim(),
-      start_time: startTimeOf(process.pid),
+      start_time: readProcessStat(process.pid)?.startTime ?? '',
     }
     const text = `${JSON.stringify(owner)}\n`
     const path = join(folder, LOCK_NAME)
@@ -133,7 +134,7 @@ function isHeld(text: string, self: LockOwner): boolean {
   if (owner.host !== self.host) return true
   if (owner.boot_id !== self.boot_id) return false
   if (!Number.isSafeInteger(owner.pid) || !isAlive(owner.pid!)) return false
-  return owner.start_time === startTimeOf(owner.pid!)
+  return owner.start_time === (readProcessStat(owner.pid!)?.startTime ?? '')
 }
 
 function active(folder: string, text: string): ConfigError {
@@ -159,12 +160,6 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
-}
-
-/** Field 22 of /proc/<pid>/stat; the second field, a name in brackets, may hold anything. */
-function startTimeOf(pid: number): string {
-  const stat = readText(`/proc/${pid}/stat`)
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
 }
 
 function readText(path: string): string {

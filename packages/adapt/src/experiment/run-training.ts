@@ -66,6 +66,7 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   using _lock = RunLock.acquire(runFolder)
   using ownStop = request.stop ? undefined : new StopRequest()
   const stop = request.stop ?? ownStop!
+  if (ownStop?.warning !== undefined) onLine(`warning: ${ownStop.warning}`)
   const kind = inspectRunFolder(runFolder, request.overwrite)
   const start =
     (kind === 'continue'

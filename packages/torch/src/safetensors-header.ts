@@ -1,4 +1,5 @@
 export type SafetensorsErrorCode =
+  | 'SAFETENSORS_NOT_A_FILE'
   | 'SAFETENSORS_LENGTH'
   | 'SAFETENSORS_HEADER'
   | 'SAFETENSORS_UTF8'

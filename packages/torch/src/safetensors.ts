@@ -1,9 +1,14 @@
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { noGrad } from './autograd.js'
 import { type DType, isFloating, itemBytes } from './dtype.js'
 import { TorchError } from './errors.js'
 import { copy_, empty, narrow, reshape, toDType, view } from './ops.js'
-import { buildSafetensorsHeader, parseSafetensorsHeader, readHeaderLength } from './safetensors-header.js'
+import {
+  buildSafetensorsHeader,
+  parseSafetensorsHeader,
+  readHeaderLength,
+  SafetensorsError,
+} from './safetensors-header.js'
 import { scope } from './scope.js'
 import type { Tensor } from './tensor.js'
 
@@ -41,9 +46,13 @@ export class SafetensorsFile {
 
   /** @throws SafetensorsError with a code that begins with SAFETENSORS_ when the file is damaged or hostile. */
   constructor(readonly path: string) {
-    this.fd = openSync(path, 'r')
+    // Without O_NONBLOCK a pipe would keep the process waiting for someone who writes to it.
+    this.fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
-      const fileBytes = fstatSync(this.fd).size
+      const stats = fstatSync(this.fd)
+      if (!stats.isFile())
+        throw new SafetensorsError('SAFETENSORS_NOT_A_FILE', `${path}: expected a regular file`)
+      const fileBytes = stats.size
       const prefix = new Uint8Array(8)
       const got = readSync(this.fd, prefix, 0, 8, 0)
       const headerBytes = readHeaderLength(prefix.subarray(0, got), fileBytes)
@@ -139,6 +148,24 @@ export class SafetensorsFile {
         const part = narrow(chunk, 0, 0, length)
         part.readFromFile(this.fd, start + at * itemBytes(dtype))
         copy_(narrow(flat, 0, at, length), part)
+      })
+    }
+  }
+
+  /**
+   * Values of a floating-point tensor as float32, in order, at most 4M of them at a time.
+   * @throws {TorchError} NO_SUCH_TENSOR, UNSUPPORTED_DTYPE, FILE_IO
+   */
+  *readPieces(name: string): Generator<Float32Array, undefined> {
+    const found = this.entries.get(name)
+    if (!found) throw new TorchError('NO_SUCH_TENSOR', `${this.path}: no tensor "${name}"`)
+    const dtype = this.dtypeOf(name, found.dtype)
+    const numel = found.shape.reduce((product, size) => product * size, 1)
+    for (let at = 0; at < numel; at += CHUNK) {
+      yield scope(() => {
+        const part = empty([Math.min(CHUNK, numel - at)], { dtype })
+        part.readFromFile(this.fd, this.dataStart + found.begin + at * itemBytes(dtype))
+        return part.toFloat32Array()
       })
     }
   }

@@ -82,11 +82,27 @@ def older_configs(model, config):
     return {"old": old, "sparse": {key: value for key, value in old.items() if key in kept or plain.get(key) != value}}
 
 
+def same_meaning(config):
+    """Spellings that say the same in another place; `tied` claims a tied head of a model that stores its own."""
+    spelled = {"architectures absent": {key: value for key, value in config.items() if key != "architectures"}}
+    rope = dict(config["rope_parameters"])
+    if "original_max_position_embeddings" in rope:
+        original = {"original_max_position_embeddings": rope.pop("original_max_position_embeddings")}
+        spelled["original beside"] = {**config, **original, "rope_parameters": rope}
+        theta = rope.pop("rope_theta")
+        spelled["older place"] = {**config, **original, "rope_theta": theta, "rope_scaling": rope, "rope_parameters": {}}
+    if not config["tie_word_embeddings"]:
+        spelled["tied"] = {**config, "tie_word_embeddings": True}
+    if config["model_type"] == "mistral":
+        spelled["layer types"] = {**config, "layer_types": ["sliding_attention"] * config["num_hidden_layers"]}
+    return spelled
+
+
 def check_older_configs(bench, name):
     """Other spellings of the same config.json. transformers, which reads them too, says what they give."""
     model, inputs, folder = bench.write_model(name)
     config = json.loads((folder / "config.json").read_text())
-    for spelling, content in older_configs(model, config).items():
+    for spelling, content in {**older_configs(model, config), **same_meaning(config)}.items():
         spelled = bench.folder / f"{name}-{spelling}"
         shutil.copytree(folder, spelled)
         (spelled / "config.json").write_text(json.dumps(content))

@@ -27,6 +27,7 @@ describe('reportError', () => {
     ['TorchError', 'LIBTORCH_NOT_FOUND', 5],
     ['TorchError', 'ADDON_NOT_BUILT', 5],
     ['TorchError', 'SAFETENSORS_HEADER', 7],
+    ['SafetensorsError', 'SAFETENSORS_LENGTH', 7],
     ['TorchError', 'SHAPE_MISMATCH', 1],
     ['Error', 'ENOSPC', 5],
     ['Error', 'ERR_INVALID_ARG_TYPE', 1],

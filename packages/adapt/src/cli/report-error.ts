@@ -42,6 +42,7 @@ function exitCodeOf(error: unknown): number {
   const code = (error as { readonly code?: unknown }).code
   if (typeof code !== 'string') return EXIT.bug
   // The engine is not imported to tell its errors: most commands never load it.
+  if (error.name === 'SafetensorsError') return EXIT.hostile
   if (error.name === 'TorchError') {
     if (code === 'OUT_OF_MEMORY' || code === 'LIBTORCH_NOT_FOUND' || code === 'ADDON_NOT_BUILT')
       return EXIT.resource

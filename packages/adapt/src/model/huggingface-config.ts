@@ -1,6 +1,7 @@
 import type { Architecture, ModelConfig, RopeScaling } from './model-config.js'
 
-const MODEL_TYPES: Readonly<Record<Architecture, string>> = {
+/** `model_type` of an architecture. */
+export const MODEL_TYPES: Readonly<Record<Architecture, string>> = {
   LlamaForCausalLM: 'llama',
   MistralForCausalLM: 'mistral',
   Qwen2ForCausalLM: 'qwen2',
@@ -22,22 +23,22 @@ function ropeScalingJson(scaling: RopeScaling | undefined): Record<string, unkno
 /** The keys of one architecture that the others do not have. */
 function ownKeys(config: ModelConfig, architecture: Architecture): Record<string, unknown> {
   const { slidingWindow, slidingLayers, numHiddenLayers } = config
+  const layerTypes = Array.from({ length: numHiddenLayers }, (_, layer) =>
+    (slidingLayers?.[layer] ?? true) ? 'sliding_attention' : 'full_attention',
+  )
   const qwenWindow = {
     use_sliding_window: slidingWindow !== undefined,
     sliding_window: slidingWindow ?? null,
-    ...(slidingWindow === undefined
-      ? {}
-      : {
-          layer_types: Array.from({ length: numHiddenLayers }, (_, layer) =>
-            (slidingLayers?.[layer] ?? true) ? 'sliding_attention' : 'full_attention',
-          ),
-        }),
+    ...(slidingWindow === undefined ? {} : { layer_types: layerTypes }),
   }
   switch (architecture) {
     case 'LlamaForCausalLM':
       return { attention_bias: config.attentionBias ?? false, mlp_bias: config.mlpBias ?? false }
     case 'MistralForCausalLM':
-      return { sliding_window: slidingWindow ?? null }
+      return {
+        sliding_window: slidingWindow ?? null,
+        ...(slidingLayers === undefined ? {} : { layer_types: layerTypes }),
+      }
     case 'Qwen2ForCausalLM':
       return qwenWindow
     case 'Qwen3ForCausalLM':

@@ -9,6 +9,7 @@ import {
   ones,
   scope,
   type Tensor,
+  tensor,
   toDType,
   writeSafetensors,
 } from '@adapt-ts/torch'
@@ -107,10 +108,42 @@ describe('a model folder', () => {
   })
 
   it('may hold the rotary buffers of old checkpoints', () => {
-    const before = saveTiny((tensors) =>
-      tensors.set('model.layers.0.self_attn.rotary_emb.inv_freq', ones([2])),
-    )
+    // theta^(-2i/E) for theta 10,000 and E 4, in 16 bits as Llama 1 was stored.
+    const frequencies = (values: number[]) => (tensors: Map<string, Tensor>) =>
+      tensors.set('model.layers.0.self_attn.rotary_emb.inv_freq', toDType(tensor(values, [2]), 'float16'))
+    const before = saveTiny(frequencies([1, 0.01]))
     expect(loadParameters()).toEqual(before)
+    saveTiny(frequencies([1, 0.05]))
+    expect(loadError()).toMatchObject({
+      code: 'UNSUPPORTED_MODEL',
+      message: expect.stringContaining('rotary_emb.inv_freq holds other frequencies than rope_theta 10000'),
+    })
+  })
+
+  it('keeps a head of its own that config.json calls tied, and says so when it is saved', () => {
+    const other = Float32Array.from({ length: 53 * 16 }, (_, i) => Math.sin(i))
+    const before = saveTiny((tensors) => tensors.set('lm_head.weight', tensor(other, [53, 16])), true)
+    using model = loadModelFolder(folder)
+    expect(parameterValues(model)).toEqual(new Map([...before, ['lm_head.weight', other]]))
+    saveModelFolder(model, folder)
+    expect(readConfig().tie_word_embeddings).toBe(false)
+    expect(loadParameters()).toEqual(parameterValues(model))
+  })
+
+  it('reads a tied table that is stored under the name of the head', () => {
+    const before = saveTiny((tensors) => {
+      tensors.set('lm_head.weight', tensors.get('model.embed_tokens.weight')!)
+      tensors.delete('model.embed_tokens.weight')
+    }, true)
+    expect(loadParameters()).toEqual(before)
+  })
+
+  it('refuses a tied head of another shape than the embedding', () => {
+    saveTiny((tensors) => tensors.set('lm_head.weight', ones([54, 16])), true)
+    expect(loadError()).toMatchObject({
+      code: 'SHAPES_DIFFER',
+      message: expect.stringContaining('lm_head.weight is [54, 16]'),
+    })
   })
 
   it('writes the special ids and the file header that transformers looks for', () => {

@@ -10,6 +10,7 @@ import { rememberSource } from './model-source.js'
 import { parseModelConfig } from './parse-model-config.js'
 import { type JsonObject, readModelJson } from './read-model-json.js'
 import { describeMissingModel, refuseForeignConfig } from './refuse-model.js'
+import { inverseFrequencies } from './rope-scaling.js'
 import { WeightFiles } from './weight-files.js'
 
 /** dtypes of parameters that a model can be loaded in. */
@@ -50,10 +51,12 @@ export function readModelConfig(folder: string): { readonly config: ModelConfig;
  * using model = loadModelFolder('SmolLM-135M', { dtype: 'bfloat16', requiresGrad: false })
  */
 export function loadModelFolder(folder: string, options: LoadModelOptions = {}): CausalLM {
-  const { config, json } = readModelConfig(folder)
+  const read = readModelConfig(folder)
+  const { json } = read
   using weights = WeightFiles.open(folder)
   const entries = new Map(weights.names.map((name) => [name, weights.entry(name)] as const))
-  requireRoomFor(config, entries, weights.path)
+  requireRoomFor(read.config, entries, weights.path)
+  const { config, storedName } = resolveHead(read.config, weights)
   const { dtype = 'float32', device = 'cpu', requiresGrad = true } = options
   const model = nn.withParameterDefaults(
     // Nothing is filled: the comparison below makes sure that the files hold every parameter.
@@ -61,9 +64,10 @@ export function loadModelFolder(folder: string, options: LoadModelOptions = {}):
     () => new CausalLM(config),
   )
   try {
-    requireSameTensors(model, entries, json, weights.path)
+    const found = withoutDerived(entries, config, storedName, weights)
+    requireSameTensors(model, found, json, weights.path)
     noGrad(() => {
-      for (const [name, parameter] of model.namedParameters()) weights.readInto(name, parameter)
+      for (const [name, parameter] of model.namedParameters()) weights.readInto(storedName(name), parameter)
     })
     const generationConfig = readModelJson(join(folder, GENERATION_FILE))
     rememberSource(model, { folder: resolve(folder), config: json, generationConfig })
@@ -98,16 +102,71 @@ function storedDType(entries: Entries): ModelDType {
   return counts.bfloat16 > counts.float32 ? 'bfloat16' : 'float32'
 }
 
-/** Tensors that some writers add and that hold nothing of their own. */
-function isHarmless(name: string, { tieWordEmbeddings }: ModelConfig): boolean {
-  return (tieWordEmbeddings && name === 'lm_head.weight') || name.endsWith('.rotary_emb.inv_freq')
+const EMBEDDING = 'model.embed_tokens.weight'
+const HEAD = 'lm_head.weight'
+
+/**
+ * What the weights say of a tied head, by the rule of transformers: one that is stored too and differs is a head of its own,
+ * and a table that is stored under the head's name only is the embedding as well.
+ */
+function resolveHead(
+  config: ModelConfig,
+  weights: WeightFiles,
+): { readonly config: ModelConfig; readonly storedName: (name: string) => string } {
+  const storedName = (name: string) => name
+  const names = new Set(weights.names)
+  if (!config.tieWordEmbeddings || !names.has(HEAD)) return { config, storedName }
+  if (!names.has(EMBEDDING)) return { config, storedName: (name) => (name === EMBEDDING ? HEAD : name) }
+  if (weights.isSame(HEAD, EMBEDDING)) return { config, storedName }
+  return { config: { ...config, tieWordEmbeddings: false }, storedName }
+}
+
+/**
+ * Shapes of the stored tensors by the name of their parameter, without those that hold nothing of their own: the copy of a tied
+ * head, and rotary frequencies, which old programs stored.
+ * @throws {ConfigError} UNSUPPORTED_MODEL when such frequencies are not those that config.json means.
+ */
+function withoutDerived(
+  entries: Entries,
+  config: ModelConfig,
+  storedName: (name: string) => string,
+  weights: WeightFiles,
+): Entries {
+  const found = new Map(entries)
+  if (config.tieWordEmbeddings && found.has(HEAD)) {
+    found.set(EMBEDDING, found.get(storedName(EMBEDDING))!)
+    found.delete(HEAD)
+  }
+  for (const name of entries.keys()) {
+    if (!/(^|\.)rotary_emb\.inv_freq$/.test(name)) continue
+    const stored = weights.floats(name)
+    const { ropeScaling: _, ...plain } = config
+    // Old programs stored them unscaled, at times in 16 bits.
+    const isOurs = [config, plain].some((meant) => isNear(stored, inverseFrequencies(meant)))
+    if (!isOurs) {
+      throw new ConfigError(
+        'UNSUPPORTED_MODEL',
+        `${printable(weights.path)}: ${printable(name)} holds other frequencies than rope_theta ${config.ropeTheta} of ` +
+          'config.json gives; correct config.json, or remove the tensor if config.json is right',
+      )
+    }
+    found.delete(name)
+  }
+  return found
+}
+
+/** Equal but for the rounding of 16 bits. */
+function isNear(stored: Float32Array, computed: Float32Array): boolean {
+  return (
+    stored.length === computed.length &&
+    computed.every((value, i) => Math.abs(value - stored[i]!) <= 0.01 * value + 1e-6)
+  )
 }
 
 /** @throws {ConfigError} KEYS_DIFFER, SHAPES_DIFFER, UNSUPPORTED_MODEL */
 function requireSameTensors(model: CausalLM, entries: Entries, json: JsonObject, path: string): void {
   const expected: Shapes = new Map(Array.from(model.namedParameters(), ([name, { shape }]) => [name, shape]))
-  const found = new Map<string, readonly number[]>()
-  for (const [name, { shape }] of entries) if (!isHarmless(name, model.config)) found.set(name, shape)
+  const found: Shapes = new Map(Array.from(entries, ([name, { shape }]) => [name, shape]))
   const mismatch = describeMismatch(expected, found, json)
   if (mismatch) {
     throw new ConfigError(

@@ -62,11 +62,25 @@ describe('parseModelConfig', () => {
 
   it.each([
     ['auto_map', { auto_map: { AutoModel: 'evil.Model' } }],
-    ['partial_rotary_factor', { rope_parameters: { partial_rotary_factor: 0.5 } }],
+    ['rope_parameters.partial_rotary_factor', { rope_parameters: { partial_rotary_factor: 0.5 } }],
     ['rope_scaling.rope_type', { rope_scaling: { type: 'dynamic', factor: 8 } }],
     ['rope_parameters.rope_type', { rope_parameters: { rope_type: 'yarn' } }],
     ['quantization_config', { quantization_config: { bits: 4 } }],
     ['hidden_act', { hidden_act: 'gelu' }],
+    ['hidden_activation', { hidden_activation: 'gelu' }],
+    ['attention_multiplier', { attention_multiplier: 0.01 }],
+    ['residual_multiplier', { residual_multiplier: 0.2 }],
+    ['logits_scaling', { logits_scaling: 8 }],
+    ['final_logit_softcapping', { final_logit_softcapping: 30 }],
+    ['scale_emb', { scale_emb: 12 }],
+    ['num_local_experts', { num_local_experts: 8 }],
+    ['no_rope_layers', { no_rope_layers: [0, 1] }],
+    ['dual_chunk_attention_config', { dual_chunk_attention_config: { chunk_size: 4 } }],
+    ['sliding_window', { sliding_window: 4096 }],
+    ['partial_rotary_factor', { partial_rotary_factor: 0.5, rope_parameters: { partial_rotary_factor: 1 } }],
+    ['rope_parameters.full_attention', { rope_parameters: { full_attention: { rope_theta: 500 } } }],
+    ['rope_scaling.mrope_section', { rope_scaling: { type: 'default', mrope_section: [1, 1] } }],
+    ['rope_scaling: factor', { rope_scaling: { factor: 8 } }],
   ])('refuses %s by name', (key, change) => {
     const error = refusal(change)
     expect(error.code).toBe('UNSUPPORTED_MODEL')
@@ -79,7 +93,8 @@ describe('parseModelConfig', () => {
     expect(error.message).toContain('GPT2LMHeadModel')
     expect(error.message).toContain('Qwen3ForCausalLM')
     expect(refusal({ architectures: 'LlamaForCausalLM' }).code).toBe('UNSUPPORTED_ARCHITECTURE')
-    expect(refusal({ architectures: undefined }).code).toBe('UNSUPPORTED_ARCHITECTURE')
+    expect(refusal({ architectures: undefined, model_type: 'phi3' }).code).toBe('UNSUPPORTED_ARCHITECTURE')
+    expect(refusal({ architectures: undefined, model_type: undefined }).code).toBe('UNSUPPORTED_ARCHITECTURE')
   })
 
   it.each([
@@ -96,10 +111,81 @@ describe('parseModelConfig', () => {
     ['rms_norm_eps', 0],
     ['rope_theta', -1],
     ['initializer_range', 'x'],
+    ['tie_word_embeddings', 'true'],
+    ['attention_bias', 1],
   ])('refuses %s %o', (key, value) => {
     const error = refusal({ [key]: value })
     expect(error.code).toBe('BAD_MODEL_CONFIG')
     expect(error.message).toContain(key)
+  })
+})
+
+describe('keys of config.json that disagree', () => {
+  const llama3 = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 }
+
+  it.each([
+    [
+      { rope_theta: 500, rope_parameters: { rope_theta: 77 } },
+      'rope_theta 500 and rope_parameters.rope_theta 77',
+    ],
+    [
+      { rope_scaling: { rope_type: 'linear', type: 'llama3' } },
+      'rope_type "linear" and rope_scaling.type "llama3"',
+    ],
+    [
+      { rope_scaling: { type: 'linear', factor: 2 }, rope_parameters: { rope_type: 'linear', factor: 4 } },
+      'rope_scaling {"type":"linear","factor":2} and rope_parameters {"rope_type":"linear","factor":4}',
+    ],
+    [
+      {
+        original_max_position_embeddings: 16,
+        rope_scaling: { ...llama3, original_max_position_embeddings: 8 },
+      },
+      'original_max_position_embeddings 16 and rope_scaling.original_max_position_embeddings 8',
+    ],
+    [{ model_type: 'mistral' }, 'architectures ["LlamaForCausalLM"] and model_type "mistral"'],
+    [{ dtype: 'bfloat16' }, 'dtype "bfloat16" and torch_dtype "float32"'],
+    [{ layer_norm_eps: 0.1 }, 'rms_norm_eps 0.00001 and layer_norm_eps 0.1'],
+    [{ tie_embeddings: true }, 'tie_word_embeddings false and tie_embeddings true'],
+    [{ use_qk_norm: true }, 'qk_norm false and use_qk_norm true'],
+  ])('%o is an error with both values', (change, text) => {
+    expect(refusal(change)).toMatchObject({
+      code: 'BAD_MODEL_CONFIG',
+      message: expect.stringMatching(/^here\/config\.json: .* disagree/),
+    })
+    expect(refusal(change).message).toContain(text)
+  })
+
+  it.each([
+    [
+      { architectures: ['MistralForCausalLM'], sliding_window: 4, use_sliding_window: false },
+      'use_sliding_window',
+    ],
+    [
+      { architectures: ['Qwen2ForCausalLM'], layer_types: ['full_attention', 'sliding_attention'] },
+      'layer_types',
+    ],
+    [
+      { architectures: ['Qwen2ForCausalLM'], use_sliding_window: true, sliding_window: null },
+      'sliding_window',
+    ],
+    [{ architectures: ['Qwen2ForCausalLM'], layer_types: ['full_attention'] }, 'num_hidden_layers'],
+  ])('windows: %o is an error', (change, text) => {
+    const error = refusal({ model_type: undefined, ...change })
+    expect(error.code).toBe('BAD_MODEL_CONFIG')
+    expect(error.message).toContain(text)
+  })
+
+  it.each([
+    { rope_theta: 10_000, rope_parameters: { rope_theta: 10_000, rope_type: 'default' } },
+    { rope_scaling: {}, rope_parameters: { rope_type: 'default', factor: 1 } },
+    { dtype: 'torch.float32', layer_norm_eps: 1e-5, qk_norm: false },
+    { attention_multiplier: 1, logits_scaling: null, final_logit_softcapping: 0, use_mrope: false },
+    { num_local_experts: 0, hidden_dropout: 0, is_encoder_decoder: false, per_layer_config: {} },
+    { hidden_act: 'swish', hidden_activation: 'silu', pretraining_tp: 2, rope_interleaved: false },
+  ])('%o agrees', (change) => {
+    const expected = parseModelConfig(JSON.parse(JSON.stringify(written)), 'x')
+    expect(parseModelConfig({ ...written, ...change }, 'x')).toEqual(expected)
   })
 })
 
@@ -112,23 +198,31 @@ describe('the architectures', () => {
       outputBias: true,
       mlpBias: true,
     })
-    const qwen2 = parse({ architectures: ['Qwen2ForCausalLM'] })
+    const qwen2 = parse({ architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2' })
     expect(qwen2.attentionBias).toBe(true)
     expect(qwen2.outputBias).toBeUndefined()
-    expect(parse({ architectures: ['Qwen3ForCausalLM'], head_dim: undefined })).toMatchObject({
+    expect(
+      parse({ architectures: ['Qwen3ForCausalLM'], model_type: 'qwen3', head_dim: undefined }),
+    ).toMatchObject({
       qkNorm: true,
       headDim: 128,
     })
   })
 
   it('slides in all layers of Mistral, and in the upper ones of Qwen when it is told to', () => {
-    const { sliding_window: _, ...mistral } = { ...written, architectures: ['MistralForCausalLM'] } as Record<
-      string,
-      unknown
-    >
+    const { sliding_window: _, ...mistral } = {
+      ...written,
+      architectures: ['MistralForCausalLM'],
+      model_type: 'mistral',
+    } as Record<string, unknown>
     expect(parseModelConfig(mistral, 'x').slidingWindow).toBe(4096)
     expect(parseModelConfig({ ...mistral, sliding_window: null }, 'x').slidingWindow).toBeUndefined()
-    const qwen = { architectures: ['Qwen2ForCausalLM'], sliding_window: 8, max_window_layers: 1 }
+    const qwen = {
+      architectures: ['Qwen2ForCausalLM'],
+      model_type: 'qwen2',
+      sliding_window: 8,
+      max_window_layers: 1,
+    }
     expect(parse(qwen).slidingWindow).toBeUndefined()
     expect(parse({ ...qwen, use_sliding_window: true })).toMatchObject({
       slidingWindow: 8,
@@ -155,8 +249,17 @@ describe('the architectures', () => {
       originalMaxPositionEmbeddings: 16,
     }
     expect(parse({ rope_scaling: { type: 'llama3', ...llama3 } }).ropeScaling).toEqual(expected)
+    const { original_max_position_embeddings, ...scaling } = { ...llama3, rope_type: 'llama3' }
+    expect(parse({ rope_scaling: scaling, original_max_position_embeddings }).ropeScaling).toEqual(expected)
+    expect(parse({ rope_parameters: {}, rope_scaling: scaling }).ropeScaling).toEqual({
+      ...expected,
+      originalMaxPositionEmbeddings: 32,
+    })
     const parameters = { rope_type: 'llama3', rope_theta: 77, ...llama3 }
-    expect(parse({ rope_parameters: parameters })).toMatchObject({ ropeTheta: 77, ropeScaling: expected })
+    expect(parse({ rope_theta: undefined, rope_parameters: parameters })).toMatchObject({
+      ropeTheta: 77,
+      ropeScaling: expected,
+    })
     expect(parse({ rope_scaling: { rope_type: 'linear', factor: 2 } }).ropeScaling).toEqual({
       kind: 'linear',
       factor: 2,

@@ -1,14 +1,11 @@
+import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import {
-  ARCHITECTURES,
-  type Architecture,
-  assertModelConfig,
-  MAX_SIZE,
-  type ModelConfig,
-  type RopeScaling,
-} from './model-config.js'
-
-type Json = Readonly<Record<string, unknown>>
+import { isSet, type Json, readFlag, readPositive, readSize } from './config-values.js'
+import { MODEL_TYPES } from './huggingface-config.js'
+import { ARCHITECTURES, type Architecture, assertModelConfig, type ModelConfig } from './model-config.js'
+import { readRope } from './read-rope.js'
+import { readSlidingWindow } from './read-sliding-window.js'
+import { refuseForeignKeys, requireOneMeaning } from './refuse-config-keys.js'
 
 /** What config.json leaves out, by architecture: the defaults of transformers' config classes. */
 const DEFAULTS: Readonly<
@@ -20,42 +17,6 @@ const DEFAULTS: Readonly<
   Qwen3ForCausalLM: { numKeyValueHeads: 32, headDim: 128, maxPositionEmbeddings: 32_768 },
 }
 
-const isSet = (value: unknown) => value !== undefined && value !== null
-
-/** Keys of config.json that change the computation in ways this model does not have. */
-const UNSUPPORTED: Readonly<Record<string, (value: unknown) => boolean>> = {
-  auto_map: isSet,
-  quantization_config: isSet,
-  hidden_act: (value) => value !== undefined && value !== 'silu',
-  attention_dropout: (value) => isSet(value) && value !== 0,
-}
-
-function refuse(where: string, key: string, value: unknown): never {
-  throw new ConfigError('UNSUPPORTED_MODEL', `${where}: ${key} ${JSON.stringify(value)} is not supported`)
-}
-
-function readSize(json: Json, key: string, where: string, fallback?: number): number {
-  const value = json[key] ?? fallback
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MAX_SIZE) {
-    throw new ConfigError(
-      'BAD_MODEL_CONFIG',
-      `${where}: ${key}: expected an integer from 1 to ${MAX_SIZE}, received ${JSON.stringify(value)}`,
-    )
-  }
-  return value
-}
-
-function readPositive(json: Json, key: string, where: string, fallback?: number): number {
-  const value = json[key] ?? fallback
-  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
-    throw new ConfigError(
-      'BAD_MODEL_CONFIG',
-      `${where}: ${key}: expected a number > 0, received ${JSON.stringify(value)}`,
-    )
-  }
-  return value
-}
-
 /**
  * Reads Hugging Face's config.json of a supported architecture, as transformers 4 or 5 writes it; what is not
  * computed here is refused by name.
@@ -64,9 +25,7 @@ function readPositive(json: Json, key: string, where: string, fallback?: number)
  */
 export function parseModelConfig(json: Json, where: string): ModelConfig {
   const architecture = readArchitecture(json, where)
-  for (const [key, isUnsupported] of Object.entries(UNSUPPORTED)) {
-    if (isUnsupported(json[key])) refuse(where, key, json[key])
-  }
+  refuseForeignKeys(json, where)
   const defaults = DEFAULTS[architecture]
   const hiddenSize = readSize(json, 'hidden_size', where)
   const numAttentionHeads = readSize(json, 'num_attention_heads', where)
@@ -93,22 +52,36 @@ export function parseModelConfig(json: Json, where: string): ModelConfig {
     maxPositionEmbeddings,
     rmsNormEps: readPositive(json, 'rms_norm_eps', where, 1e-6),
     ...rope,
-    tieWordEmbeddings: json.tie_word_embeddings === true,
+    tieWordEmbeddings: readFlag(json, 'tie_word_embeddings', where),
     initializerRange: readPositive(json, 'initializer_range', where, 0.02),
-    ...readBiases(json, architecture),
+    ...readBiases(json, architecture, where),
     ...readSlidingWindow(json, architecture, where),
   }
+  requireOneMeaning(json, config, where)
   assertModelConfig(config, where)
   return config
 }
 
+/** From `architectures`, else from `model_type`, which is what transformers goes by: they must not contradict each other. */
 function readArchitecture(json: Json, where: string): Architecture {
-  const named = Array.isArray(json.architectures) ? json.architectures[0] : undefined
-  const architecture = ARCHITECTURES.find((known) => known === named)
+  const { architectures, model_type: modelType } = json
+  const named = isSet(architectures)
+    ? architectures
+    : ARCHITECTURES.filter((a) => MODEL_TYPES[a] === modelType)
+  const architecture =
+    Array.isArray(named) && named.length === 1 ? ARCHITECTURES.find((known) => known === named[0]) : undefined
   if (architecture === undefined) {
     throw new ConfigError(
       'UNSUPPORTED_ARCHITECTURE',
-      `${where}: expected architectures to name one of ${ARCHITECTURES.join(', ')}, received ${JSON.stringify(json.architectures)}`,
+      `${where}: expected architectures to name one of ${ARCHITECTURES.join(', ')}, received ` +
+        printable(JSON.stringify(architectures) ?? 'undefined', 120),
+    )
+  }
+  if (isSet(modelType) && modelType !== MODEL_TYPES[architecture]) {
+    throw new ConfigError(
+      'BAD_MODEL_CONFIG',
+      `${where}: architectures ["${architecture}"] and model_type ${printable(JSON.stringify(modelType) ?? '', 80)} ` +
+        `disagree; ${architecture} goes with "${MODEL_TYPES[architecture]}"`,
     )
   }
   return architecture
@@ -117,74 +90,11 @@ function readArchitecture(json: Json, where: string): Architecture {
 function readBiases(
   json: Json,
   architecture: Architecture,
+  where: string,
 ): Pick<ModelConfig, 'attentionBias' | 'outputBias' | 'mlpBias' | 'qkNorm'> {
   if (architecture === 'MistralForCausalLM') return {}
   if (architecture === 'Qwen2ForCausalLM') return { attentionBias: true }
-  const all = json.attention_bias === true ? { attentionBias: true, outputBias: true } : {}
+  const all = readFlag(json, 'attention_bias', where) ? { attentionBias: true, outputBias: true } : {}
   if (architecture === 'Qwen3ForCausalLM') return { ...all, qkNorm: true }
-  return { ...all, ...(json.mlp_bias === true ? { mlpBias: true } : {}) }
-}
-
-/** Mistral slides in every layer when a window is set; Qwen only with `use_sliding_window`, from `max_window_layers` on. */
-function readSlidingWindow(
-  json: Json,
-  architecture: Architecture,
-  where: string,
-): Pick<ModelConfig, 'slidingWindow' | 'slidingLayers'> {
-  if (architecture === 'LlamaForCausalLM' || json.sliding_window === null) return {}
-  const isQwen = architecture !== 'MistralForCausalLM'
-  if (isQwen && json.use_sliding_window !== true) return {}
-  const slidingWindow = readSize(json, 'sliding_window', where, 4096)
-  if (!isQwen) return { slidingWindow }
-  const numLayers = readSize(json, 'num_hidden_layers', where)
-  const types = json.layer_types
-  if (types !== undefined && types !== null && !Array.isArray(types)) refuse(where, 'layer_types', types)
-  const first = typeof json.max_window_layers === 'number' ? json.max_window_layers : 28
-  const slidingLayers = Array.isArray(types)
-    ? types.map((type) => {
-        if (type !== 'full_attention' && type !== 'sliding_attention') refuse(where, 'layer_types', type)
-        return type === 'sliding_attention'
-      })
-    : Array.from({ length: numLayers }, (_, layer) => layer >= first)
-  return slidingLayers.includes(true) ? { slidingWindow, slidingLayers } : {}
-}
-
-/** `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling` with `rope_type` or the older `type`. */
-function readRope(
-  json: Json,
-  where: string,
-  maxPositionEmbeddings: number,
-): Pick<ModelConfig, 'ropeTheta' | 'ropeScaling'> {
-  const key = isSet(json.rope_parameters) ? 'rope_parameters' : 'rope_scaling'
-  const given = json[key] ?? {}
-  if (typeof given !== 'object' || Array.isArray(given)) refuse(where, key, given)
-  const scaling = given as Json
-  const ropeTheta = readPositive(isSet(scaling.rope_theta) ? scaling : json, 'rope_theta', where, 10_000)
-  const kind = scaling.rope_type ?? scaling.type ?? 'default'
-  const partial = scaling.partial_rotary_factor ?? json.partial_rotary_factor
-  if (isSet(partial) && partial !== 1) refuse(where, 'partial_rotary_factor', partial)
-  const at = `${where}: ${key}`
-  if (kind === 'default') return { ropeTheta }
-  if (kind === 'linear')
-    return { ropeTheta, ropeScaling: { kind, factor: readPositive(scaling, 'factor', at) } }
-  if (kind !== 'llama3') refuse(where, `${key}.rope_type`, kind)
-  const ropeScaling: RopeScaling = {
-    kind: 'llama3',
-    factor: readPositive(scaling, 'factor', at),
-    lowFreqFactor: readPositive(scaling, 'low_freq_factor', at),
-    highFreqFactor: readPositive(scaling, 'high_freq_factor', at),
-    originalMaxPositionEmbeddings: readSize(
-      scaling,
-      'original_max_position_embeddings',
-      at,
-      maxPositionEmbeddings,
-    ),
-  }
-  if (ropeScaling.highFreqFactor <= ropeScaling.lowFreqFactor) {
-    throw new ConfigError(
-      'BAD_MODEL_CONFIG',
-      `${at}: expected high_freq_factor (${ropeScaling.highFreqFactor}) above low_freq_factor (${ropeScaling.lowFreqFactor})`,
-    )
-  }
-  return { ropeTheta, ropeScaling }
+  return { ...all, ...(readFlag(json, 'mlp_bias', where) ? { mlpBias: true } : {}) }
 }

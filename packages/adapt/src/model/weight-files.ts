@@ -83,6 +83,28 @@ export class WeightFiles {
     this.fileOf.get(name)!.readInto(name, target, { convert: true })
   }
 
+  /** Values of a floating-point tensor as float32. */
+  floats(name: string): Float32Array {
+    const values = new Float32Array(this.entry(name).shape.reduce((product, size) => product * size, 1))
+    let at = 0
+    for (const piece of this.fileOf.get(name)!.readPieces(name)) {
+      values.set(piece, at)
+      at += piece.length
+    }
+    return values
+  }
+
+  /** Whether two tensors have the same shape and values, whatever they are stored in; reads them piece by piece. */
+  isSame(one: string, other: string): boolean {
+    if (`${this.entry(one).shape}` !== `${this.entry(other).shape}`) return false
+    const pieces = this.fileOf.get(other)!.readPieces(other)
+    for (const piece of this.fileOf.get(one)!.readPieces(one)) {
+      const values = pieces.next().value!
+      if (!piece.every((value, i) => value === values[i])) return false
+    }
+    return true
+  }
+
   [Symbol.dispose](): void {
     for (const file of this.files) file.close()
   }

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -61,5 +61,52 @@ describe.each(MODELS)('%s as transformers wrote it', (name) => {
     copyFileSync(join(golden.modelFolder, 'model.safetensors'), join(folder, 'model.safetensors'))
     using model = loadModelFolder(folder)
     expectReference(model, 'left')
+  })
+})
+
+/** Other spellings of a stored config.json that transformers reads to the same figures; `npm run reference` shows it. */
+const SPELLINGS: readonly (readonly [string, string, (config: Json) => Json])[] = [
+  [
+    'llama3 with the original context beside the rotary settings',
+    'model-llama3',
+    ({ rope_parameters, ...config }) => {
+      const { original_max_position_embeddings, ...rest } = rope_parameters as Json
+      return { ...config, original_max_position_embeddings, rope_parameters: rest }
+    },
+  ],
+  [
+    'llama3 with settings in the older place, and an empty newer one',
+    'model-llama3',
+    ({ rope_parameters, ...config }) => {
+      const { rope_theta, rope_type, ...rest } = rope_parameters as Json
+      return { ...config, rope_theta, rope_scaling: { ...rest, type: rope_type }, rope_parameters: {} }
+    },
+  ],
+  [
+    'a head that is called tied and is stored with other values',
+    'model-llama',
+    (config) => ({ ...config, tie_word_embeddings: true }),
+  ],
+  ['a model without architectures', 'model-qwen3', ({ architectures: _, ...config }) => config],
+  [
+    'Mistral with layer_types',
+    'model-mistral',
+    (config) => ({ ...config, layer_types: ['sliding_attention', 'sliding_attention'] }),
+  ],
+]
+
+type Json = Readonly<Record<string, unknown>>
+
+describe('another spelling of config.json', () => {
+  it.each(SPELLINGS)('%s gives what transformers gives', (_, name, spell) => {
+    const golden = openGolden<{ loss: number }>(name)
+    const folder = mkdtempSync(join(scratch, 'spelled-'))
+    const config = JSON.parse(readFileSync(join(golden.modelFolder, 'config.json'), 'utf8')) as Json
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(spell(config)))
+    copyFileSync(join(golden.modelFolder, 'model.safetensors'), join(folder, 'model.safetensors'))
+    using model = loadModelFolder(folder)
+    const { loss, logits_NV } = runMeanLoss(model, layoutBatch(golden, 'packed'))
+    expect(relativeDistance(logits_NV, golden.floats('logits_BTV'))).toBeLessThan(golden.tolerance)
+    expect(Math.abs(loss / golden.values.loss - 1)).toBeLessThan(golden.tolerance)
   })
 })

@@ -79,6 +79,11 @@ nobody
 {{ 'same' if [message.role, 1] == ['user', 1] else 'not' }} {{ 'n' if '1' == 1 else 's' }} {{ 'c' if message.nothing is none else 'd' }}
 {%- endfor %}
 {%- if not system %} without{% endif %} {{ strftime_now('%d %b %Y, %A %B %-d %H:%M') }} {{ pad_token ~ unk_token }}""",
+    "nothing": """{{ none }}{{ tools is none }}{{ messages[0].missing }}{{ none ~ '-' ~ true ~ '-' ~ missing ~ '-' ~ (none or false) }}
+{%- for message in messages %}
+{{ message.content }}|{{ message.content or '' }}|{{ 'none' if message.content is none }}{{ 'absent' if message.content is not defined }}
+{%- set text = message.content %}{{ text if text is string else 'no text' }}|{{ message.tool_calls ~ '' if not message.tool_calls }}
+{%- endfor %}""",
     "thoughts": """{%- set ns = namespace(question=-1) %}
 {%- for message in messages %}
   {%- if message.role == 'user' %}{% set ns.question = loop.index0 %}{% endif %}
@@ -107,8 +112,6 @@ assistant:
 }
 
 DIFFERENT = {
-    "true and false are written in small letters": "{{ messages | length == 2 }}",
-    "none is written as nothing": "{{ none }}",
     "lists and mappings are written as JSON": "{{ messages }}",
     "what is undefined equals none": "{{ 'equal' if missing == none else 'unequal' }}",
     "an index counts UTF-16 units": "{{ '🙂!'[1] }}",

@@ -1,5 +1,6 @@
 import { type Environment, Interpreter } from '@huggingface/jinja'
 import { HostileFileError } from '../errors.js'
+import { WRITTEN } from './follow-python.js'
 
 /** Parts of a template that one rendering may evaluate; one of a thousand messages needs some 50,000. */
 const MAX_STEPS = 2_000_000
@@ -12,7 +13,11 @@ const MAX_TEXT = 64 * 1024 * 1024
 interface LibraryInterpreter {
   run(program: unknown): { readonly value: unknown }
   /** Called for every part of a template, by itself too. */
-  evaluate(statement: unknown, environment: unknown): { readonly value: unknown }
+  evaluate(statement: unknown, environment: unknown): RuntimeValue
+}
+interface RuntimeValue {
+  readonly type: string
+  readonly value: unknown
 }
 const Base = Interpreter as unknown as new (environment: Environment) => LibraryInterpreter
 
@@ -32,7 +37,9 @@ export class BudgetedInterpreter extends Base {
   }
 
   /** @throws {HostileFileError} CHAT_TEMPLATE_BUDGET */
-  override evaluate(statement: unknown, environment: unknown): { readonly value: unknown } {
+  override evaluate(statement: unknown, environment: unknown): RuntimeValue {
+    const node = statement as { readonly type: string; readonly expression?: unknown } | null | undefined
+    if (node?.type === WRITTEN) return this.#write(this.evaluate(node.expression, environment), environment)
     this.#numSteps += 1
     if (this.#numSteps > MAX_STEPS) throw overBudget(this.where, `takes more than ${MAX_STEPS} steps`)
     const result = super.evaluate(statement, environment)
@@ -45,7 +52,16 @@ export class BudgetedInterpreter extends Base {
     }
     return result
   }
+
+  /** What Python's Jinja writes of a value: none, true and false by name, nothing of what is undefined. */
+  #write(result: RuntimeValue, environment: unknown): RuntimeValue {
+    const { type, value } = result
+    const text = type === 'BooleanValue' ? (value ? 'True' : 'False') : TEXT_OF[type]
+    return text === undefined ? result : super.evaluate({ type: 'StringLiteral', value: text }, environment)
+  }
 }
+
+const TEXT_OF: Readonly<Record<string, string>> = { NullValue: 'None', UndefinedValue: '' }
 
 /** What a template gets that computes or writes without end. */
 export function overBudget(where: string, what: string): HostileFileError {

@@ -11,9 +11,28 @@ export const LENGTH = 'adapt_length__'
 
 const STRIPS = ['strip', 'lstrip', 'rstrip']
 
+/** A node around an expression that becomes text; the interpreter writes none, true and false of it as Python does. */
+export const WRITTEN = 'AdaptWritten'
+
+/** Keys of nodes whose statements are written one after the other. */
+const BLOCKS = ['body', 'alternate', 'defaultBlock']
+/** Statements that write what they evaluate to. */
+const EXPRESSIONS = [
+  'Identifier',
+  'MemberExpression',
+  'CallExpression',
+  'FilterExpression',
+  'BinaryExpression',
+  'UnaryExpression',
+  'SelectExpression',
+  'TestExpression',
+  'Ternary',
+]
+
 /**
  * Rewrites a syntax tree, in place, where the library would silently render another text than Python's Jinja:
  *
+ * - None, true and false are written `None`, `True` and `False`, by themselves and joined with `~`.
  * - A variable set in a loop is forgotten at its next turn; the library keeps it.
  * - `break` and `continue` keep what the turn has written so far; the library drops it.
  * - `strip`, `lstrip`, `rstrip` and `trim` take characters to strip; the library ignores them.
@@ -40,6 +59,11 @@ class PythonRules {
         this.rewrite(child)
         if (Array.isArray(child) && child.some((item) => isNode(item) && item.type === 'For')) {
           value[key] = child.flatMap((item: Node) => (item.type === 'For' ? this.rewriteLoop(item) : [item]))
+        }
+        if (Array.isArray(child) && BLOCKS.includes(key)) {
+          value[key] = (value[key] as Node[]).map((item) =>
+            EXPRESSIONS.includes(item.type) ? written(item) : item,
+          )
         }
       }
       rewriteExpression(value)
@@ -125,6 +149,9 @@ function rewriteExpression(node: Node): void {
     const operator = (node.operator as { value: string }).value
     if (operator === '==' || operator === '!=') {
       becomeCall(node, EQUALS, [text(operator), node.left as Node, node.right as Node])
+    } else if (operator === '~') {
+      node.left = written(node.left as Node)
+      node.right = written(node.right as Node)
     }
   }
 }
@@ -140,6 +167,8 @@ function isNode(value: unknown): value is Node {
 const identifier = (value: string): Node => ({ type: 'Identifier', value })
 const integer = (value: number): Node => ({ type: 'IntegerLiteral', value })
 const text = (value: string): Node => ({ type: 'StringLiteral', value })
+const written = (expression: Node): Node =>
+  expression.type === 'StringLiteral' ? expression : { type: WRITTEN, expression }
 const set = (name: string, value: Node): Node => ({
   type: 'Set',
   assignee: identifier(name),

@@ -3,9 +3,13 @@ import { DataError } from '../errors.js'
 import type { ChatTemplate } from './compile-chat-template.js'
 import type { Conversation, Render, Span } from './render-chat.js'
 
+/** A text that no template and no message holds. */
+const PROBE = '\ue0f5\ue0f6\ue0f7'
+
 /**
  * What each message of the assistant adds to the text, from the end of the generation prompt on, found by rendering
- * the messages before it and those up to it.
+ * the messages before it and those up to it. Of a message that begins the conversation only the words count: what
+ * stands before them answers nothing.
  *
  * @param text  The whole conversation as the template renders it.
  * @throws {DataError} CHAT_TEMPLATE_MASK where the template renders the beginning of a conversation in another way
@@ -21,8 +25,8 @@ export function prefixSpans(
   for (let k = numPromptMessages; k < messages.length; k++) {
     if (messages[k]!.role !== 'assistant') continue
     const isLast = k + 1 === messages.length
-    const end = isLast ? text.length : lengthOf(messages.slice(0, k + 1), [false], text, render)
-    const start = lengthOf(messages.slice(0, k), [true, false], text, render)
+    const end = isLast ? text.length : lengthOf(messages.slice(0, k + 1), text, render)
+    const start = startOf(messages, k, text, render)
     if (typeof start !== 'number' || typeof end !== 'number' || start > end) {
       throw cannotTell(template, k, typeof start === 'number' ? end : start)
     }
@@ -40,31 +44,77 @@ export function spansAfterPrompt(
 ): Span[] {
   if (numPromptMessages === 0) return [[0, text.length]]
   const isAnswered = messages[numPromptMessages]?.role === 'assistant'
-  const tries = isAnswered ? [true, false] : [false]
-  const start = lengthOf(messages.slice(0, numPromptMessages), tries, text, render)
+  const start = isAnswered
+    ? startOf(messages, numPromptMessages, text, render)
+    : lengthOf(messages.slice(0, numPromptMessages), text, render)
   if (typeof start !== 'number') throw cannotTell(template, numPromptMessages, start)
   return [[start, text.length]]
 }
 
-/** Length of the first rendering that `text` starts with, else why there is none. */
-function lengthOf(
+/** Where that which the assistant has to write of message k begins, else why it cannot be told. */
+function startOf(messages: readonly ChatMessage[], k: number, text: string, render: Render): number | string {
+  const before = messages.slice(0, k)
+  const asked = beginning(before, true, render)
+  // Without messages before, a template may have no generation prompt, or not yet what it puts before the first one.
+  if (k > 0 && 'text' in asked && text.startsWith(asked.text)) return asked.text.length
+  const bare = lengthOf(before, text, render)
+  if (k > 0 && typeof bare === 'string') return 'reason' in asked ? asked.reason : bare
+  const shared = 'text' in asked ? commonLength(asked.text, text) : 0
+  const first = typeof bare === 'number' ? bare : 0
+  if (k === 0 && 'text' in asked && shared === asked.text.length && shared > first) return shared
+  const words = wordsOf(messages, k, text, render)
+  if (k === 0) return words ?? 'its words cannot be found in the text'
+  return Math.max(first, Math.min(shared, words ?? shared))
+}
+
+/** Where the words of message k begin: up to there the text is the same with other words. */
+function wordsOf(
   messages: readonly ChatMessage[],
-  generationPrompts: readonly boolean[],
+  k: number,
   text: string,
   render: Render,
-): number | string {
-  let reason = 'it renders the messages before in another way when no others follow'
-  for (const addGenerationPrompt of generationPrompts) {
-    try {
-      const prefix = render(messages, addGenerationPrompt)
-      if (text.startsWith(prefix)) return prefix.length
-    } catch (error) {
-      // Templates may refuse a conversation that is cut off.
-      if (!(error instanceof DataError)) throw error
-      reason = `it cannot render the messages before alone (${printable(error.message, 400)})`
-    }
+): number | undefined {
+  const { tool_calls, ...message } = messages[k]!
+  const others: ChatMessage[] = [{ ...message, content: PROBE }]
+  if (tool_calls !== undefined) others.push({ ...message, tool_calls, content: PROBE })
+  for (const [key, value] of Object.entries(message)) {
+    if (typeof value !== 'string' || !/^content$|reason|think/.test(key)) continue
+    others.push({ ...messages[k]!, [key]: `${PROBE}${value}` })
   }
-  return reason
+  const starts = others.flatMap((other) => {
+    const changed = beginning(messages.with(k, other), false, render)
+    return 'text' in changed && changed.text !== text ? commonLength(changed.text, text) : []
+  })
+  return starts.length > 0 ? Math.min(...starts) : undefined
+}
+
+function commonLength(a: string, b: string): number {
+  let length = 0
+  while (length < a.length && a[length] === b[length]) length++
+  return length
+}
+
+/** Length of the rendering of a beginning when `text` starts with it, else why there is none. */
+function lengthOf(messages: readonly ChatMessage[], text: string, render: Render): number | string {
+  const found = beginning(messages, false, render)
+  if ('reason' in found) return found.reason
+  return text.startsWith(found.text)
+    ? found.text.length
+    : 'it renders the messages before in another way when no others follow'
+}
+
+function beginning(
+  messages: readonly ChatMessage[],
+  addGenerationPrompt: boolean,
+  render: Render,
+): { readonly text: string } | { readonly reason: string } {
+  try {
+    return { text: render(messages, addGenerationPrompt) }
+  } catch (error) {
+    // Templates may refuse a conversation that is cut off.
+    if (!(error instanceof DataError)) throw error
+    return { reason: `it cannot render the messages before alone (${printable(error.message, 400)})` }
+  }
 }
 
 function cannotTell({ where }: ChatTemplate, k: number, reason: number | string): DataError {

@@ -111,6 +111,68 @@ describe('what is trained', () => {
   })
 })
 
+describe('an assistant that speaks first', () => {
+  const first = chat('a:Welcome!', 'u:Tea?', 'a:Yes.')
+  const turn = "<{{ m.role }}>{{ m.content }}</>{% endfor %}{{ '<assistant>' if add_generation_prompt }}"
+  const preamble = `{% if loop.first and m.role != 'system' %}<system>Be kind.</>{% endif %}`
+
+  it.each([
+    ['puts a preamble before the first message', `{% for m in messages %}${preamble}${turn}`],
+    ['puts a preamble and bos there', `<s>{% for m in messages %}${preamble}${turn}`],
+    [
+      'reads the first message outside of its loop',
+      `{{ '<system>Be kind.</>' if messages[0].role != 'system' }}{{ messages[0].content[:0] }}{% for m in messages %}${turn}`,
+    ],
+    [
+      'refuses an empty conversation',
+      `{% if not messages %}{{ raise_exception('none') }}{% endif %}<s>{% for m in messages %}${preamble}${turn}`,
+    ],
+    ['writes nothing before', `{% for m in messages %}${turn}`],
+    [
+      'takes the blanks off',
+      `<s>{% for m in messages %}${preamble}${turn.replace('m.content', 'm.content | trim')}`,
+    ],
+    [
+      'has a prompt that begins in another way',
+      `{% for m in messages %}${preamble}${turn.replace("'<assistant>'", "'<assistant><think>'")}`,
+    ],
+    [
+      'has no generation prompt',
+      `{% for m in messages %}${preamble}<{{ m.role }}>{{ m.content }}</>{% endfor %}`,
+    ],
+  ])('is trained with its words alone where the template %s', (why, source) => {
+    const header = why.startsWith('has no') ? '<assistant>' : ''
+    expect(trainedOf(source, { messages: first })).toEqual(['Welcome!</>', `${header}Yes.</>`])
+  })
+
+  it('is trained with its thoughts and its calls', () => {
+    const words =
+      "{% for m in messages %}{% if loop.first %}<s>{% endif %}<{{ m.role }}>{{ '(' ~ m.reasoning_content ~ ')' if m.reasoning_content }}" +
+      '{% if m.tool_calls %}{{ m.tool_calls[0].name }}{% else %}{{ m.content }}{% endif %};{% endfor %}'
+    const thoughts = { role: 'assistant', content: 'Hi', reasoning_content: 'hm' }
+    const call = { role: 'assistant', content: null, tool_calls: [{ name: 'look' }] }
+    expect(trainedOf(words, { messages: [thoughts] })).toEqual(['hm)Hi;'])
+    expect(trainedOf(words, { messages: [call] })).toEqual(['look;'])
+  })
+
+  it('is refused where its words do not show', () => {
+    const error = errorOf(() => trainedOf('<s>{{ messages | length }}', { messages: first }))
+    expect(error.code).toBe('CHAT_TEMPLATE_MASK')
+    expect(error.message).toContain('message 1: its words cannot be found')
+  })
+})
+
+describe('a turn that begins in another way than the generation prompt', () => {
+  it('is trained from where the two part', () => {
+    const source =
+      "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{{ '<assistant><think>' if add_generation_prompt }}"
+    expect(trainedOf(source, { messages: chat('u:?', 'a:<thanks>') })).toEqual(['<thanks></>'])
+    const again = { messages: chat('u:?', 'a:one', 'a:two'), numPromptMessages: 2 }
+    expect(trainedOf(source, again)).toEqual(['two</>'])
+    expect(trainedOf(source, again, false)).toEqual(['two</>'])
+  })
+})
+
 describe('a template', () => {
   it('that cannot be compiled is named with the reason', () => {
     for (const source of [
@@ -197,7 +259,7 @@ describe('a template', () => {
         { messages },
         {},
       ),
-    ).toBe('false')
+    ).toBe('False')
   })
 
   it('says the same date on every day', () => {

@@ -30,7 +30,7 @@ export interface RenderedChat {
  *
  * @throws {DataError} CHAT_TEMPLATE_MASK when the template does not show what belongs to a message;
  * CHAT_TEMPLATE_REFUSED, CHAT_TEMPLATE_FAILED, and CHAT_TEMPLATE_BUDGET as `renderTemplate`.
- * @param options.onRender  Called before each rendering; a conversation of n answers takes 2 n of them.
+ * @param options.onRender  Called before each rendering; a conversation of n answers takes 2 n of them or a few more.
  */
 export function renderChat(
   template: ChatTemplate,

@@ -21,7 +21,7 @@ const ROLE_OF: ReadonlyMap<string, string> = new Map([
 
 /**
  * A list of messages, `{role, content}` or `{from, value}`; other keys are kept. Content is text, or a list of text
- * parts, which are joined; it may be null beside `tool_calls`.
+ * parts, which are joined. Beside calls of tools or thoughts it may be null or absent, and stays so: templates ask for it.
  *
  * @param name  Key of the list, for errors.
  * @throws BAD_MESSAGES for anything else, an unknown role or an empty list.
@@ -61,8 +61,8 @@ export function readTools(value: unknown, fail: Fail): readonly unknown[] | unde
   if (!Array.isArray(tools)) {
     fail('BAD_FIELD', `"tools": expected a list, received ${show(tools)}`)
   }
-  const list = tools as readonly unknown[]
-  return list.length === 0 ? undefined : list
+  // An empty list is not none: templates may tell them apart.
+  return tools as readonly unknown[]
 }
 
 function readMessage(message: unknown, place: string, fail: Fail): ChatMessage {
@@ -82,16 +82,20 @@ function readMessage(message: unknown, place: string, fail: Fail): ChatMessage {
   }
   const { [roleKey!]: _role, [contentKey!]: _content, role: _other, content: _null, ...others } = record
   const content = readContent(record, contentKey!, place, fail)
-  return { role: role as string, content, ...others }
+  return { role: role as string, ...(content === undefined ? {} : { content }), ...others }
 }
 
-function readContent(record: JsonRecord, key: string, place: string, fail: Fail): string {
+/** Keys of what an assistant may say without content. */
+const INSTEAD_OF_CONTENT = ['tool_calls', 'function_call', 'reasoning_content', 'reasoning', 'thinking']
+
+function readContent(record: JsonRecord, key: string, place: string, fail: Fail): string | null | undefined {
   const content = fieldOf(record, key)
   if (typeof content === 'string') {
     return content
   }
-  if ((content ?? null) === null && (record.tool_calls ?? record.function_call ?? null) !== null) {
-    return ''
+  const isSaidOtherwise = INSTEAD_OF_CONTENT.some((other) => (record[other] ?? null) !== null)
+  if ((content === null || content === undefined) && isSaidOtherwise) {
+    return content
   }
   if (!Array.isArray(content)) {
     fail('BAD_MESSAGES', `${place}.${key}: expected text or a list of text parts, received ${show(content)}`)

@@ -37,16 +37,23 @@ describe('records of conversations', () => {
       assistant('four'),
     ]
     const tools = [{ type: 'function', function: { name: 'f' } }]
-    expect(await contentOf({ messages, tools, other: 1 })).toEqual({
+    expect(await contentOf({ messages, tools, other: 1 })).toEqual({ kind: 'chat', messages, tools })
+  })
+
+  it('keep null where the record has null, and nothing where it has nothing', async () => {
+    const call = [{ type: 'function', function: { name: 'f', arguments: {} } }]
+    const messages = [
+      { ...user('hi'), name: null, tool_calls: null },
+      { role: 'assistant', content: null, reasoning_content: 'hm', tool_calls: call },
+      { role: 'assistant', tool_calls: call },
+      { role: 'assistant', reasoning_content: 'hm' },
+      { ...assistant('yo'), reasoning_content: null, tool_calls: [] },
+    ]
+    expect(await contentOf({ messages, tools: [] })).toStrictEqual({ kind: 'chat', messages, tools: [] })
+    const conversations = [{ from: 'gpt', value: null, function_call: call[0]!.function }]
+    expect(await contentOf({ conversations })).toStrictEqual({
       kind: 'chat',
-      messages: [
-        messages[0],
-        messages[1],
-        { role: 'assistant', content: '', tool_calls: call },
-        messages[3],
-        messages[4],
-      ],
-      tools,
+      messages: [{ role: 'assistant', content: null, function_call: call[0]!.function }],
     })
   })
 

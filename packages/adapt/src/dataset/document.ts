@@ -63,6 +63,7 @@ export interface ChatContent {
 /** One message; keys besides role and content (`name`, `tool_calls` ...) are for the template. */
 export interface ChatMessage {
   readonly role: string
-  readonly content: string
+  /** Null or absent, as the record has it, where calls of tools or thoughts stand in its place. */
+  readonly content?: string | null
   readonly [key: string]: unknown
 }

@@ -92,5 +92,8 @@ function raise(_: Document, error: DataError): never {
 function charactersOf(content: DocumentContent): number {
   if (content.kind === 'text') return content.text.length
   if (content.kind === 'completion') return content.prompt.length + content.completion.length
-  return content.messages.reduce((sum, message) => sum + message.content.length + MESSAGE_CHARACTERS, 0)
+  return content.messages.reduce(
+    (sum, message) => sum + (message.content?.length ?? 0) + MESSAGE_CHARACTERS,
+    0,
+  )
 }

@@ -2,10 +2,10 @@
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { quickstartCommand, reportError } from '../packages/adapt/dist/cli/index.js'
+import { quickstartCommand, reportError, safeIo } from '../packages/adapt/dist/cli/index.js'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const io = { stdout: process.stdout, stderr: process.stderr, env: process.env }
+const io = safeIo(process)
 
 /** Reads the command line, or ends the process with one line and exit code 2. */
 function readOptions() {

@@ -3,6 +3,7 @@ import { printable } from '../dataset/index.js'
 import type { AnchorInspection, OverlapTable } from '../experiment/index.js'
 import { judgeAnchors } from './anchor-verdicts.js'
 import type { CliIo } from './cli-io.js'
+import { renderJson } from './render-json.js'
 import { formatCount, renderTable } from './render-table.js'
 
 export interface AnchorsOptions {
@@ -21,7 +22,7 @@ export async function anchorsCommand(path: string, options: AnchorsOptions, io: 
     env: io.env,
     ...(options.set === undefined ? {} : { set: options.set }),
   })
-  for (const warning of warnings) io.stderr.write(`warning: ${warning}\n`)
+  for (const warning of warnings) io.stderr.line(`warning: ${warning}`)
   const { inspectAnchors } = await import('../experiment/index.js')
   const showsProgress = io.stderr.isTTY === true
   const found = await inspectAnchors({
@@ -30,13 +31,13 @@ export async function anchorsCommand(path: string, options: AnchorsOptions, io: 
     samples: options.samples,
     ...(options.model === undefined ? {} : { model: options.model }),
     onProgress: (text) => {
-      if (showsProgress) io.stderr.write(`\r${text}\u001b[K`)
+      if (showsProgress) io.stderr.redrawLine(text)
     },
   })
-  if (showsProgress) io.stderr.write('\r\u001b[K')
+  if (showsProgress) io.stderr.clearLine()
   if (!found.isTrained)
     io.stderr.write('warning: the model is not trained yet; give --model to look through a trained one\n')
-  if (options.json === true) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
+  if (options.json === true) io.stdout.write(`${renderJson(found)}\n`)
   else io.stdout.write(renderInspection(found))
 }
 
@@ -95,10 +96,10 @@ function renderAnchors({ anchors }: AnchorInspection): string {
     oneLine(text),
   ]
   const table = (heading: string, shown: AnchorInspection['anchors']) =>
-    renderTable([number('cosine'), { heading }, { heading: 'text' }], shown.map(row))
-  if (anchors.length <= 2 * SHOWN_ANCHORS) return table('anchor, nearest to the mean first', anchors)
-  const nearest = table('anchor nearest to the mean', anchors.slice(0, SHOWN_ANCHORS))
-  const farthest = table('anchor farthest from the mean', anchors.slice(-SHOWN_ANCHORS))
+    renderTable([number('cosine'), { heading }, { heading: 'text', canShorten: true }], shown.map(row))
+  if (anchors.length <= 2 * SHOWN_ANCHORS) return table('nearest to the mean first', anchors)
+  const nearest = table('nearest to the mean', anchors.slice(0, SHOWN_ANCHORS))
+  const farthest = table('farthest from the mean', anchors.slice(-SHOWN_ANCHORS))
   return `${nearest}\n${farthest}`
 }
 
@@ -127,5 +128,5 @@ function renderOverlap({ data, documents, groups }: OverlapTable): string {
 }
 
 function oneLine(text: string): string {
-  return printable(text.replace(/\s+/gu, ' ').trim(), 80)
+  return printable(text.replace(/\s+/gu, ' ').trim(), 40)
 }

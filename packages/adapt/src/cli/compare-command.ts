@@ -1,10 +1,13 @@
 import { writeFileSync } from 'node:fs'
-import { relative } from 'node:path'
 import type { ComparisonOutcome } from '../compare/index.js'
+import { printable } from '../dataset/index.js'
 import { ConfigError, EXIT } from '../errors.js'
-import type { CliIo, OutputStream } from './cli-io.js'
+import type { CliIo } from './cli-io.js'
 import { createProgress, formatDuration, type Progress } from './progress.js'
+import { escapeJson } from './render-json.js'
 import { renderTable } from './render-table.js'
+import type { SafeStream } from './safe-stream.js'
+import { shortenPath } from './shorten-path.js'
 
 export interface CompareOptions {
   readonly only?: readonly string[]
@@ -34,18 +37,18 @@ export async function compareCommand(path: string, options: CompareOptions, io: 
     onCell: (start) => teller.cell(start),
     onStep: (record, lastStep) => teller.step(record, lastStep),
   }).finally(() => teller.done())
-  for (const warning of outcome.warnings) io.stderr.write(`warning: ${warning}\n`)
+  for (const warning of outcome.warnings) io.stderr.line(`warning: ${warning}`)
   if (options.dryRun === true) {
     told.write(renderStates(outcome))
     return EXIT.done
   }
   const { comparison, cells, failures } = outcome
   told.write(await renderText(outcome))
-  if (options.json === '-') io.stdout.write(renderJson(comparison, cells))
+  if (options.json === '-') io.stdout.write(escapeJson(renderJson(comparison, cells)))
   else if (options.json !== undefined) writeResult(options.json, renderJson(comparison, cells), '--json')
   if (options.markdown !== undefined) writeResult(options.markdown, renderMarkdown(comparison), '--markdown')
   if (options.csv !== undefined) writeResult(options.csv, renderCsv(comparison, cells), '--csv')
-  if (cells.length > 0) told.write(`report  ${shorten(writeComparisonReport(outcome))}\n`)
+  if (cells.length > 0) told.write(`report  ${shortenPath(writeComparisonReport(outcome))}\n`)
   return failures.length > 0 ? EXIT.numeric : EXIT.done
 }
 
@@ -55,14 +58,14 @@ class CellTeller {
   private since = performance.now()
 
   constructor(
-    private readonly stream: OutputStream,
+    private readonly stream: SafeStream,
     private readonly isQuiet: boolean,
   ) {}
 
   line(text: string): void {
     if (this.isQuiet && !text.startsWith('warning')) return
     if (this.progress) this.progress.line(text)
-    else this.stream.write(`${text}\n`)
+    else this.stream.line(text)
   }
 
   cell(start: {
@@ -79,7 +82,8 @@ class CellTeller {
     // Cells differ in length (a trunk has more steps), so this is a rough figure.
     const perCell = (performance.now() - this.since) / 1000 / (number - 1)
     const left = number > 1 ? `, about ${formatDuration(perCell * (total - number + 1))} left` : ''
-    this.stream.write(`\ncell ${number} of ${total}: ${arm}, seed ${seed}${left}\n`)
+    this.stream.write('\n')
+    this.stream.line(`cell ${number} of ${total}: ${arm}, seed ${seed}${left}`)
   }
 
   step(record: Parameters<Progress['step']>[0], lastStep: number): void {
@@ -106,15 +110,18 @@ function renderStates({ states, folder }: ComparisonOutcome): string {
     [{ heading: 'arm' }, { heading: 'seed', isNumeric: true }, { heading: 'state' }],
     rows,
   )
-  return `${table}\n${open} of ${states.length} cells would be trained, in ${shorten(folder)}\n`
+  return `${table}\n${open} of ${states.length} cells would be trained, in ${shortenPath(folder)}\n`
 }
 
 async function renderText({ comparison, failures }: ComparisonOutcome): Promise<string> {
   const { comparisonTables } = await import('../compare/index.js')
   const tables = comparisonTables(comparison).map(
-    ({ title, about, columns, rows }) => `\n${title}\n${about}\n${renderTable(columns, rows)}`,
+    ({ title, about, columns, rows }) =>
+      `\n${printable(title)}\n${printable(about, 1000)}\n${renderTable(columns, rows)}`,
   )
-  const failed = failures.map(({ arm, seed, message }) => `failed: ${arm}, seed ${seed}: ${message}`)
+  const failed = failures.map(
+    ({ arm, seed, message }) => `failed: ${printable(arm)}, seed ${seed}: ${printable(message, 2000)}`,
+  )
   const notes = [...failed, ...comparison.cautions]
   return `${tables.join('')}${notes.length > 0 ? `\n${notes.join('\n')}\n` : ''}`
 }
@@ -126,10 +133,4 @@ function writeResult(path: string, text: string, option: string): void {
     const message = `${option}: cannot write ${path} (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`
     throw new ConfigError('NOT_WRITABLE', message, { path }, { cause })
   }
-}
-
-/** The path as a user in the working directory would type it. */
-function shorten(path: string): string {
-  const near = relative(process.cwd(), path)
-  return near === '' || near.startsWith('..') ? path : near
 }

@@ -28,7 +28,7 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
   })
   const tokenizerFolder = await fetchModel(baseDir, config.tokenizer, {
     content: 'tokenizer',
-    onLine: (line) => io.stderr.write(`${line}\n`),
+    onLine: (line) => io.stderr.line(line),
   })
   const tokenizer = loadTokenizer(tokenizerFolder, chatOptions(config, baseDir))
   const showsProgress = io.stderr.isTTY === true
@@ -42,24 +42,24 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
     onProgress: ({ numDocuments, numTokens, fileNumber, numFiles }) => {
       if (!showsProgress) return
       const counts = `${formatCount(numDocuments)} documents, ${formatCount(numTokens)} tokens`
-      io.stderr.write(`\rtokenizing file ${fileNumber}/${numFiles}: ${counts}\u001b[K`)
+      io.stderr.redrawLine(`tokenizing file ${fileNumber}/${numFiles}: ${counts}`)
     },
   })
-  if (showsProgress) io.stderr.write('\r\u001b[K')
+  if (showsProgress) io.stderr.clearLine()
   try {
     const usesColor = options.color && io.stdout.isTTY === true && !io.env.NO_COLOR
     for (const index of pickSamples(dataset.numSamples, options.samples, options.seed)) {
       const sample = dataset.sample(index)
       const place = printable(`${sample.path}:${sample.line}`)
       const counts = `${sample.tokens.length} tokens, ${dataset.labelCount(index)} trained`
-      io.stdout.write(`--- ${printable(sample.id)}  (${printable(sample.source)}, ${place}; ${counts})\n`)
-      io.stdout.write(`${await renderSample(sample, tokenizer, usesColor ? GREEN : BRACKETS)}\n\n`)
+      io.stdout.line(`--- ${printable(sample.id)}  (${printable(sample.source)}, ${place}; ${counts})`)
+      io.stdout.writeStyled(`${await renderSample(sample, tokenizer, usesColor ? GREEN : BRACKETS)}\n\n`)
     }
     const { mixing } = config.data
     const plan = planMixing(dataset, mixing)
     const notes = [...noteLines(dataset.notes), ...truncationLines(dataset)]
     for (const warning of [...notes, ...mixingWarnings(plan)]) {
-      io.stderr.write(`warning: ${warning}\n`)
+      io.stderr.line(`warning: ${warning}`)
     }
     io.stdout.write(`${renderSources(dataset)}\n`)
     if (typeof mixing !== 'string') io.stdout.write(`${renderMixing(dataset, mixing)}\n`)

@@ -10,6 +10,7 @@ import {
   formatBytes,
   formatDuration,
 } from './estimate-command.js'
+import { safeIo } from './safe-stream.js'
 
 const examples = fileURLToPath(new URL('../../../../examples/', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'adapt-estimate-'))
@@ -27,7 +28,7 @@ async function estimate(config: string, options: Partial<EstimateCommandOptions>
   await estimateCommand(
     join(examples, config),
     { mfu: 0.4, ...options, set },
-    { stdout, stderr: stdout, env: {} },
+    safeIo({ stdout, stderr: stdout, env: {} }),
   )
   return text
 }

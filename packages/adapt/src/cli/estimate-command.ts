@@ -10,6 +10,7 @@ import {
   thisCpu,
 } from '../estimate/index.js'
 import type { CliIo } from './cli-io.js'
+import { renderJson } from './render-json.js'
 import { formatCount, renderTable } from './render-table.js'
 
 export interface EstimateCommandOptions {
@@ -40,9 +41,7 @@ export async function estimateCommand(
     ...(samples === undefined ? {} : { samples }),
   })
   io.stdout.write(
-    options.json === true
-      ? `${JSON.stringify(toJson(estimate, mfu), null, 2)}\n`
-      : render(config, estimate, mfu),
+    options.json === true ? `${renderJson(toJson(estimate, mfu))}\n` : render(config, estimate, mfu),
   )
 }
 

@@ -1,6 +1,7 @@
 import type { Evaluation } from '../eval/index.js'
 import type { SourceEvaluation } from '../record/index.js'
 import type { CliIo } from './cli-io.js'
+import { renderJson } from './render-json.js'
 import { formatCount, renderTable } from './render-table.js'
 
 export interface EvalOptions {
@@ -21,12 +22,10 @@ export async function evalCommand(options: EvalOptions, io: CliIo): Promise<void
   const outcome = await evaluateModelFolder({
     ...request,
     texts: text,
-    onLine: (line) => io.stderr.write(`${line}\n`),
+    onLine: (line) => io.stderr.line(line),
   })
   const { max_length, sources, all } = outcome
-  io.stdout.write(
-    json === true ? `${JSON.stringify({ max_length, sources, all }, null, 2)}\n` : renderEvaluation(outcome),
-  )
+  io.stdout.write(json === true ? `${renderJson({ max_length, sources, all })}\n` : renderEvaluation(outcome))
 }
 
 /** The outcome as a table: a row per source, then all of them together; `-` where nothing was measured. */

@@ -8,6 +8,7 @@ import { type FinishReason, type GenerateOptions, generateTokens, streamText } f
 import { readStopTokens } from '../model/index.js'
 import { assertTokenizerFits, loadTokenizer, type Tokenizer } from '../tokenize/index.js'
 import type { CliIo } from './cli-io.js'
+import { renderJson } from './render-json.js'
 
 export interface GenerateCommandOptions {
   readonly model: string
@@ -38,7 +39,7 @@ interface Answer {
  * turn of a conversation after the other.
  */
 export async function generateCommand(options: GenerateCommandOptions, io: CliIo): Promise<void> {
-  const onLine = (line: string) => io.stderr.write(`${line}\n`)
+  const onLine = (line: string) => io.stderr.line(line)
   const found = await locateModel(options.model, options.adapter, { onLine })
   const places = await withTokenizer(found, options.tokenizer, { onLine })
   const configured = options.chatTemplate
@@ -55,7 +56,7 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
     stopIds: [tokenizer.eosId, ...readStopTokens(places.model), ...(await endToken(tokenizer, chat?.end))],
     autocastDtype: isBf16 ? 'bfloat16' : undefined,
   }
-  const write = (piece: string) => (options.json === true ? undefined : io.stdout.write(piece))
+  const write = (piece: string) => (options.json === true ? undefined : io.stdout.writeData(piece))
   const answer = async (ids: ArrayLike<number>, isOver = () => false): Promise<Answer> =>
     await writeAnswer(until(isOver, generateTokens(model, ids, generation)), tokenizer, chat?.end, write)
   const system: ChatMessage[] =
@@ -72,7 +73,7 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
     ? await chat.encode([...system, { role: 'user', content: prompt }])
     : await encodeText(tokenizer, prompt)
   const result = await answer(ids)
-  io.stdout.write(options.json === true ? `${JSON.stringify({ prompt, ...result }, null, 2)}\n` : '\n')
+  io.stdout.write(options.json === true ? `${renderJson({ prompt, ...result })}\n` : '\n')
 }
 
 /** Plain text as transformers would give it to the model: behind bos, where the tokenizer has one. */

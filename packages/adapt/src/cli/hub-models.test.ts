@@ -81,7 +81,10 @@ describe('a hub id', () => {
     expect(adapter.base_model_name_or_path).toBe('org/base')
     vi.stubEnv('HF_HUB_OFFLINE', '1')
     const texts = ['--text', workshop.file('held-out.jsonl')]
-    expect(await adapt('eval', '--model', output, ...texts)).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(await adapt('eval', '--model', output, ...texts)).toMatchObject({
+      exitCode: 0,
+      stderr: expect.stringMatching(/^window 48 tokens \(data.max_length of [^\n]*\n$/),
+    })
   })
 
   it('is evaluated, with the fetching on stderr', async () => {
@@ -90,7 +93,9 @@ describe('a hub id', () => {
       ...['--model', 'org/base', '--text', workshop.file('held-out.jsonl'), '--json'],
     )
     expect(exitCode, stderr).toBe(0)
-    expect(stderr).toMatch(/^fetching org\/base \(c0ffee00\) from http:\/\/127\.0\.0\.1:\d+\n$/)
+    expect(stderr).toMatch(
+      /^fetching org\/base \(c0ffee00\) from http:\/\/127\.0\.0\.1:\d+\nwindow 64 tokens[^\n]*\n$/,
+    )
     expect(JSON.parse(stdout).all.bits_per_byte).toBeGreaterThan(0)
   })
 

@@ -1,4 +1,4 @@
-export type { CliIo, OutputStream } from './cli-io.js'
+export type { CliIo, OutputStream, ProcessIo } from './cli-io.js'
 export { type Diagnosis, diagnose, renderDiagnosis } from './doctor.js'
 export {
   createProgress,
@@ -10,3 +10,4 @@ export {
 export { type QuickstartOptions, quickstartCommand } from './quickstart-command.js'
 export { reportError } from './report-error.js'
 export { runCli } from './run-cli.js'
+export { SafeStream, safeIo } from './safe-stream.js'

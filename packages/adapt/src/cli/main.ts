@@ -1,6 +1,7 @@
 import { EXIT } from '../errors.js'
 import { reportError } from './report-error.js'
 import { runCli } from './run-cli.js'
+import { safeIo } from './safe-stream.js'
 
 const argv = process.argv.slice(2)
 
@@ -13,7 +14,7 @@ process.stderr.on('error', () => {
   // Nobody reads the messages; there is nowhere left to say so.
 })
 process.on('uncaughtException', (error) => {
-  void reportError(error, process).then((code) => process.exit(code))
+  void reportError(error, safeIo(process)).then((code) => process.exit(code))
 })
 
 const exitCode = await runCli(argv)

@@ -11,6 +11,6 @@ export interface MergeOptions {
 
 /** `adapt merge DIR --out DIR`: a model folder without adapters. */
 export async function mergeCommand(model: string, options: MergeOptions, io: CliIo): Promise<void> {
-  await mergeAdapter({ model, ...options, onLine: (line) => io.stderr.write(`${line}\n`) })
-  io.stdout.write(`model   ${options.out}\n`)
+  await mergeAdapter({ model, ...options, onLine: (line) => io.stderr.line(line) })
+  io.stdout.line(`model   ${options.out}`)
 }

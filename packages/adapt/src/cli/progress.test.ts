@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { StepRecord } from '../record/index.js'
 import { createProgress, formatDuration, formatStep } from './progress.js'
+import { SafeStream } from './safe-stream.js'
 
 function record(step: number, changes: Partial<StepRecord> = {}): StepRecord {
   return {
@@ -39,7 +40,7 @@ function capture(isTty: boolean, columns?: number) {
     isTTY: isTty,
     ...(columns === undefined ? {} : { columns }),
   }
-  const progress = createProgress({ totalSteps: 25, loggingSteps: 10, stream, isTty })
+  const progress = createProgress({ totalSteps: 25, loggingSteps: 10, stream: new SafeStream(stream), isTty })
   return { progress, text: () => written.join('').replaceAll('\u001b', 'ESC') }
 }
 

@@ -1,12 +1,12 @@
 import type { StepRecord } from '../record/index.js'
-import type { OutputStream } from './cli-io.js'
 import { formatCount } from './render-table.js'
+import type { SafeStream } from './safe-stream.js'
 
 export interface ProgressOptions {
   readonly totalSteps: number
   /** Without a terminal: one line every this many steps. */
   readonly loggingSteps: number
-  readonly stream: OutputStream
+  readonly stream: SafeStream
   readonly isTty: boolean
 }
 
@@ -31,30 +31,27 @@ export function createProgress(options: ProgressOptions): Progress {
   let shown: string | undefined
   let shownTime = Number.NEGATIVE_INFINITY
 
-  const draw = (text: string) => {
-    const width = stream.columns === undefined || stream.columns < 20 ? text.length : stream.columns - 1
-    stream.write(`\r${text.slice(0, width)}\u001b[K`)
-  }
   return {
     step(record) {
       stepMs = stepMs === undefined ? record.stepMs : stepMs + ETA_SMOOTHING * (record.stepMs - stepMs)
       const isLast = record.step >= totalSteps
       const text = formatStep(record, totalSteps, (totalSteps - record.step) * stepMs)
       if (!isTty) {
-        if (isLast || record.step % loggingSteps === 0) stream.write(`${text}\n`)
+        if (isLast || record.step % loggingSteps === 0) stream.line(text)
       } else if (isLast || record.time - shownTime >= MIN_UPDATE_SECONDS) {
         shownTime = record.time
         shown = text
-        draw(text)
+        stream.redrawLine(text)
       }
     },
     line(text) {
       if (shown === undefined) {
-        stream.write(`${text}\n`)
+        stream.line(text)
         return
       }
-      stream.write(`\r\u001b[K${text}\n`)
-      draw(shown)
+      stream.clearLine()
+      stream.line(text)
+      stream.redrawLine(shown)
     },
     done() {
       if (shown !== undefined) stream.write('\n')

@@ -1,4 +1,4 @@
-import { printable } from '../dataset/index.js'
+import { printableText } from '../dataset/index.js'
 import type { TokenizedSample, Tokenizer } from '../tokenize/index.js'
 
 /** What stands before and after a run of trained tokens. */
@@ -33,10 +33,6 @@ export async function renderSample(
     parts.push(isTrained && text !== '' ? `${mark.open}${text}${mark.close}` : text)
   }
   return parts.join('')
-}
-
-function printableText(text: string): string {
-  return text.replace(/[^\n\t]+/g, (piece) => printable(piece, Number.POSITIVE_INFINITY))
 }
 
 function commonLength(a: string, b: string): number {

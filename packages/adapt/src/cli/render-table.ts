@@ -1,23 +1,64 @@
+import { printable } from '../dataset/printable.js'
+
 /** Columns of a table: a heading and whether its cells are numbers, which stand on the right. */
 export interface Column {
   readonly heading: string
   readonly isNumeric?: boolean
+  /** Whether its cells may be shortened where the table is too wide; by itself the first column of text may be. */
+  readonly canShorten?: boolean
 }
 
-/** Aligns rows of cells under their headings; two spaces between columns, no trailing spaces. */
+/** Width that a table keeps to, that of a terminal which nobody has widened. */
+export const TABLE_WIDTH = 80
+
+/** Characters that a shortened cell keeps at least. */
+const MIN_CELL = 8
+
+/**
+ * Aligns rows of cells under their headings; two spaces between columns, no trailing spaces. What others named is made
+ * printable, and names are shortened in their middle until the table fits into {@link TABLE_WIDTH}.
+ */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const table = [columns.map((column) => column.heading), ...rows]
-  const widths = columns.map((_, c) => Math.max(...table.map((row) => (row[c] ?? '').length)))
+  const safeRows = rows.map((row) => row.map((cell) => printable(cell, Number.POSITIVE_INFINITY)))
+  const table = [columns.map((column) => column.heading), ...safeRows]
+  const widths = fitWidths(
+    columns,
+    columns.map((_, c) => Math.max(...table.map((row) => (row[c] ?? '').length))),
+  )
   const lines = table.map((row) =>
     columns
       .map((column, c) => {
-        const cell = row[c] ?? ''
+        const cell = shorten(row[c] ?? '', widths[c]!)
         return column.isNumeric === true ? cell.padStart(widths[c]!) : cell.padEnd(widths[c]!)
       })
       .join('  ')
       .trimEnd(),
   )
   return `${lines.join('\n')}\n`
+}
+
+/** Takes what is too much from the columns that may be shortened, always from the widest. */
+function fitWidths(columns: readonly Column[], natural: readonly number[]): number[] {
+  const widths = [...natural]
+  const first = columns.findIndex(({ isNumeric }) => isNumeric !== true)
+  const texts = columns.flatMap(({ canShorten, heading }, c) =>
+    (canShorten ?? c === first) ? [{ c, least: Math.max(MIN_CELL, heading.length) }] : [],
+  )
+  let excess = widths.reduce((sum, width) => sum + width + 2, -2) - TABLE_WIDTH
+  for (; excess > 0; excess--) {
+    const wide = texts.filter(({ c, least }) => widths[c]! > least)
+    if (wide.length === 0) break
+    const { c } = wide.reduce((a, b) => (widths[b.c]! > widths[a.c]! ? b : a))
+    widths[c]! -= 1
+  }
+  return widths
+}
+
+/** The text in at most `width` characters; both ends stay, which is where long names and paths differ. */
+function shorten(text: string, width: number): string {
+  if (text.length <= width) return text
+  const head = Math.ceil((width - 1) / 2)
+  return `${text.slice(0, head)}…${text.slice(text.length - (width - 1 - head))}`
 }
 
 /** A count with commas between thousands. */

@@ -1,5 +1,5 @@
-import { relative } from 'node:path'
 import type { CliIo } from './cli-io.js'
+import { shortenPath } from './shorten-path.js'
 
 export interface ReportOptions {
   readonly output?: string
@@ -18,6 +18,5 @@ export async function reportCommand(
     ...(options.output === undefined ? {} : { path: options.output }),
     ...(options.dataDir === undefined ? {} : { baseDir: options.dataDir }),
   })
-  const near = relative(process.cwd(), path)
-  io.stdout.write(`report  ${near.startsWith('..') ? path : near}\n`)
+  io.stdout.line(`report  ${shortenPath(path)}`)
 }

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { ConfigError, HostileFileError } from '../errors.js'
 import { reportError } from './report-error.js'
+import { safeIo } from './safe-stream.js'
 
 async function report(error: unknown, env: Record<string, string> = {}) {
   let stderr = ''
   const stream = { write: (text: string) => (stderr += text) }
-  const exitCode = await reportError(error, { stdout: stream, stderr: stream, env })
+  const exitCode = await reportError(error, safeIo({ stdout: stream, stderr: stream, env }))
   return { exitCode, stderr }
 }
 
@@ -15,7 +16,7 @@ function withCode(name: string, code: string, message = 'm'): Error {
 
 describe('reportError', () => {
   it('prints one line per problem and gives the exit code of the error', async () => {
-    expect(await report(new ConfigError('INVALID_CONFIG', 'first\nsecond'))).toEqual({
+    expect(await report(new ConfigError('INVALID_CONFIG', 'first\nsecond', { issues: [] }))).toEqual({
       exitCode: 2,
       stderr: 'error: first\nerror: second\n',
     })

@@ -24,16 +24,22 @@ export async function reportError(error: unknown, io: CliIo): Promise<number> {
   }
   const prefix = prefixes[exitCode] ?? 'error'
   const message = error instanceof Error ? error.message || error.name : String(error)
-  const { printable } = await import('../dataset/index.js')
-  for (const line of message.split('\n')) {
-    io.stderr.write(`${prefix}: ${printable(line, Number.POSITIVE_INFINITY)}\n`)
-  }
+  for (const line of linesOf(error, message)) io.stderr.line(`${prefix}: ${line}`)
   if (io.env.ADAPT_DEBUG === '1') {
     for (let e: unknown = error; e instanceof Error; e = e.cause) io.stderr.write(`${e.stack}\n`)
   } else if (exitCode === EXIT.bug) {
     io.stderr.write('This is a bug in adapt. Set ADAPT_DEBUG=1 to see where it happened.\n')
   }
   return exitCode
+}
+
+/**
+ * The lines that an error means: one for each of its problems, or one and those that are set in below it. Any other
+ * line break is part of what somebody named.
+ */
+function linesOf(error: unknown, message: string): readonly string[] {
+  const isList = !(error instanceof AdaptError) || 'issues' in error.context || 'problems' in error.context
+  return message.split(isList ? '\n' : /\n(?= {2})/)
 }
 
 function exitCodeOf(error: unknown): number {

@@ -1,7 +1,8 @@
 import { EXIT } from '../errors.js'
-import type { CliIo } from './cli-io.js'
+import type { ProcessIo } from './cli-io.js'
 import { createProgram } from './program.js'
 import { reportError } from './report-error.js'
+import { safeIo } from './safe-stream.js'
 
 /**
  * Runs one command line.
@@ -9,7 +10,8 @@ import { reportError } from './report-error.js'
  * @param argv  Arguments after the program's name.
  * @returns the exit code; never throws.
  */
-export async function runCli(argv: readonly string[], io: CliIo = process): Promise<number> {
+export async function runCli(argv: readonly string[], processIo: ProcessIo = process): Promise<number> {
+  const io = safeIo(processIo)
   let exitCode: number = EXIT.done
   try {
     const program = createProgram(io, (code) => {

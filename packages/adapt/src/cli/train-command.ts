@@ -1,7 +1,7 @@
-import { relative } from 'node:path'
 import { loadConfig } from '../config/index.js'
 import type { CliIo } from './cli-io.js'
 import { createProgress, type Progress } from './progress.js'
+import { shortenPath } from './shorten-path.js'
 
 export interface TrainOptions {
   readonly set?: readonly string[]
@@ -17,7 +17,7 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     ...(options.set === undefined ? {} : { set: options.set }),
     ...(options.outputDir === undefined ? {} : { outputDir: options.outputDir }),
   })
-  for (const warning of warnings) io.stderr.write(`warning: ${warning}\n`)
+  for (const warning of warnings) io.stderr.line(`warning: ${warning}`)
   const { runTraining } = await import('../experiment/index.js')
   let progress: Progress | undefined
   try {
@@ -27,7 +27,7 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
       overwrite: options.overwrite === true,
       onLine: (line) => {
         if (options.quiet === true) return
-        if (progress === undefined) io.stdout.write(`${line}\n`)
+        if (progress === undefined) io.stdout.line(line)
         else progress.line(line)
       },
       onStep: (record, totalSteps) => {
@@ -43,14 +43,8 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     })
     progress?.done()
     progress = undefined
-    io.stdout.write(`run     ${shorten(outputDir)}\nreport  ${shorten(reportPath)}\n`)
+    io.stdout.write(`run     ${shortenPath(outputDir)}\nreport  ${shortenPath(reportPath)}\n`)
   } finally {
     progress?.done()
   }
-}
-
-/** The path as a user in the working directory would type it. */
-function shorten(path: string): string {
-  const near = relative(process.cwd(), path)
-  return near === '' || near.startsWith('..') ? path : near
 }

@@ -37,7 +37,7 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     env: io.env,
     ...(options.set === undefined ? {} : { set: options.set }),
   })
-  const warn = (text: string): void => void io.stderr.write(`warning: ${text}\n`)
+  const warn = (text: string): void => void io.stderr.line(`warning: ${text}`)
   warnings.forEach(warn)
   const problems: AdaptError[] = []
   const check = async <T>(key: string, action: () => T | Promise<T>): Promise<T | undefined> => {
@@ -70,7 +70,7 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     throw new AdaptError(first.code, first.exitCode, message, { problems })
   }
   if (options.resolved === true) {
-    io.stdout.write(renderResolvedConfig(config))
+    io.stdout.writeData(renderResolvedConfig(config))
     return
   }
   const rows: readonly (readonly [string, string])[] = [

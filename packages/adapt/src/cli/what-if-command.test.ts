@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Workshop } from '../experiment/workshop.test.fixture.js'
+import { safeIo } from './safe-stream.js'
 import { whatIfCommand } from './what-if-command.js'
 
 const workshop = new Workshop()
@@ -9,7 +10,7 @@ afterAll(() => workshop[Symbol.dispose]())
 async function whatIf(options: Parameters<typeof whatIfCommand>[1], isTTY = false) {
   const written = { stdout: '', stderr: '' }
   const stream = (name: keyof typeof written) => ({ write: (text: string) => (written[name] += text), isTTY })
-  const io = { stdout: stream('stdout'), stderr: stream('stderr'), env: {} }
+  const io = safeIo({ stdout: stream('stdout'), stderr: stream('stderr'), env: {} })
   await whatIfCommand(workshop.runFolder('run'), options, io)
   return written
 }

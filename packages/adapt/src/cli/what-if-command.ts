@@ -2,6 +2,7 @@ import { printable } from '../dataset/index.js'
 import type { WhatIf } from '../experiment/index.js'
 import { WEIGHT_PERCENTS } from '../record/index.js'
 import type { CliIo } from './cli-io.js'
+import { renderJson } from './render-json.js'
 import { formatCount, renderTable } from './render-table.js'
 
 export interface WhatIfOptions {
@@ -20,15 +21,13 @@ export async function whatIfCommand(runFolder: string, options: WhatIfOptions, i
       set: options.set ?? [],
       env: io.env,
       onProgress: (step, lastStep) => {
-        if (showsProgress) io.stderr.write(`\rstep ${formatCount(step)} of ${formatCount(lastStep)}\u001b[K`)
+        if (showsProgress) io.stderr.redrawLine(`step ${formatCount(step)} of ${formatCount(lastStep)}`)
       },
     })
   } finally {
-    if (showsProgress) io.stderr.write('\r\u001b[K')
+    if (showsProgress) io.stderr.clearLine()
   }
-  io.stdout.write(
-    options.json === true ? `${JSON.stringify(toJson(outcome), null, 2)}\n` : renderWhatIf(outcome),
-  )
+  io.stdout.write(options.json === true ? `${renderJson(toJson(outcome))}\n` : renderWhatIf(outcome))
 }
 
 /** Keys as in the other files of a run; a figure that does not exist is null. */

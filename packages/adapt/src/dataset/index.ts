@@ -8,7 +8,7 @@ export type {
 } from './document.js'
 export { fingerprintFiles } from './fingerprint-files.js'
 export { expandGlob } from './glob.js'
-export { printable } from './printable.js'
+export { printable, printableText } from './printable.js'
 export { type ReadCounts, type ReadOptions, readDocuments } from './read-documents.js'
 export { resolveSources } from './resolve-sources.js'
 export { type JsonScan, scanJson } from './scan-json.js'

@@ -10,6 +10,20 @@ const UNSAFE =
  */
 export function printable(text: string, maxLength = 200): string {
   const cut = text.length > maxLength ? text.slice(0, maxLength) : text
-  const escaped = cut.replace(UNSAFE, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`)
+  const escaped = escapeUnsafe(cut, showCode)
   return cut.length < text.length ? `${escaped}...` : escaped
+}
+
+/** Like {@link printable} for a text of several lines: line breaks and tabs stay, nothing is cut. */
+export function printableText(text: string): string {
+  return escapeUnsafe(text, (c) => (c === '\n' || c === '\t' ? c : showCode(c)))
+}
+
+/** The text with every character that is not safe to print replaced. */
+export function escapeUnsafe(text: string, replace: (character: string) => string): string {
+  return text.replace(UNSAFE, replace)
+}
+
+function showCode(character: string): string {
+  return `\\u{${character.codePointAt(0)!.toString(16)}}`
 }

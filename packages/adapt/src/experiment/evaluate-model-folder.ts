@@ -84,7 +84,8 @@ async function windowOfRun({
   if (run === undefined) return undefined
   try {
     const { config } = await loadConfig(join(run, 'config.yaml'))
-    const shown = printable(relative(process.cwd(), run) || '.')
+    const near = relative(process.cwd(), run) || '.'
+    const shown = printable(near.startsWith('..') ? run : near)
     return { length: config.data.max_length, of: `data.max_length of ${shown}` }
   } catch (error) {
     // The config of another version: the window is printed, so that nobody takes it for the run's.

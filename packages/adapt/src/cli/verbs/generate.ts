@@ -33,7 +33,8 @@ export function declareGenerate({ program, io }: CommandLine): void {
       'after',
       `
 A tokenizer with a chat template makes the prompt a turn of a conversation; without one, or with --raw, the model
-continues it as text.
+continues it as text. On a terminal, control characters of the text are shown as
+\\u{hex}; into a pipe or a file it goes as it is.
 
 Examples:
   adapt generate --model runs/first --prompt 'SELECT'

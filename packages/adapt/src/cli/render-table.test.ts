@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest'
+import { renderTable } from './render-table.js'
+
+const columns = [
+  { heading: 'source' },
+  { heading: 'place', canShorten: true },
+  { heading: 'tokens', isNumeric: true },
+]
+const widest = (table: string) => Math.max(...table.split('\n').map((line) => line.length))
+
+describe('a table', () => {
+  it('fits 80 columns: long names are shortened in the middle, where both ends still tell them apart', () => {
+    const name = (n: number) => `${'a-source-with-a-very-long-name-'.repeat(4)}${n}`
+    const table = renderTable(columns, [
+      [name(1), 'x'.repeat(50), '1,234,567'],
+      [name(2), 'short', '1'],
+    ])
+    expect(widest(table)).toBe(80)
+    expect(table).toMatch(/^a-source\S+…\S+name-1 +x+…x+ +1,234,567$/m)
+    expect(table).toMatch(/name-2 +short +1$/m)
+  })
+
+  it('leaves names alone that fit, and never cuts a number or a verdict', () => {
+    expect(renderTable(columns, [['web', 'a.jsonl', '12']])).toBe(
+      'source  place    tokens\nweb     a.jsonl      12\n',
+    )
+    const digits = '9'.repeat(90)
+    expect(renderTable(columns, [['web', 'a.jsonl', digits]])).toContain(digits)
+    const verdict = 'in words '.repeat(11)
+    expect(renderTable([{ heading: 'arm' }, { heading: 'verdict' }], [['a', verdict]])).toContain(
+      verdict.trim(),
+    )
+  })
+
+  it('holds each row in one line, whatever others named', () => {
+    expect(renderTable([{ heading: 'source' }], [['a\nerror: b\u001b[2J']])).toBe(
+      'source\na\\u{a}error: b\\u{1b}[2J\n',
+    )
+  })
+})

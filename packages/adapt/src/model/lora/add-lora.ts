@@ -4,7 +4,7 @@ import type { CausalLM } from '../causal-lm.js'
 import { namedModules, namedProjections } from '../named-projections.js'
 import { LoraAdapter } from './lora-adapter.js'
 import { assertLoraConfig, type LoraConfig } from './lora-config.js'
-import { chooseTargets, targetMatcher } from './target-modules.js'
+import { chooseTargets, matchingNames } from './target-modules.js'
 
 /**
  * Freezes a model and puts adapters beside the linear layers that `targetModules` names. A is uniform within
@@ -39,17 +39,22 @@ export function attachAdapters(model: CausalLM, config: LoraConfig, targets: Rea
   model.lora = config
 }
 
-/** Whether a `target_modules` chooses just these layers; not so for a pattern that only Python understands. */
+/**
+ * Whether a `target_modules` chooses just these layers; not so for a pattern that only Python understands.
+ * @throws {HostileFileError} PATTERN_BUDGET
+ */
 export function choosesLayers(
   model: CausalLM,
   targetModules: LoraConfig['targetModules'],
   layers: ReadonlySet<string>,
 ): boolean {
+  const names = [...namedProjections(model)].map(([name]) => name)
   try {
-    const matches = targetMatcher(targetModules)
-    return [...namedProjections(model)].every(([name]) => matches(name) === layers.has(name))
-  } catch {
-    return false
+    const chosen = matchingNames(names, targetModules)
+    return chosen.length === layers.size && chosen.every((name) => layers.has(name))
+  } catch (error) {
+    if (error instanceof ConfigError) return false
+    throw error
   }
 }
 

@@ -169,6 +169,24 @@ describe('target_modules', () => {
     expect(model.trainableParameters()).toHaveLength(model.parameters().length)
   })
 
+  it.each([
+    '(.+)+!',
+    '([a-z]|[^A])*!',
+    '((.*)*)*y',
+  ])('ends the pattern %s, which would run for ever', (pattern) => {
+    const budget = expect.objectContaining({ code: 'PATTERN_BUDGET', exitCode: 7 })
+    expect(() => adapt({ targetModules: pattern })).toThrow(budget)
+    const stored = mkdtempSync(join(folder, 'hostile-'))
+    using maker = createTinyLlama()
+    adapt({}, maker)
+    saveAdapterFolder(maker, stored)
+    const file = join(stored, 'adapter_config.json')
+    const json = JSON.parse(readFileSync(file, 'utf8')) as object
+    writeFileSync(file, JSON.stringify({ ...json, target_modules: pattern }))
+    expect(() => loadAdapterFolder(model, stored)).toThrow(budget)
+    expect(model.lora).toBeUndefined()
+  })
+
   it('refuses values out of range', () => {
     for (const change of [{ r: 0 }, { r: 1.5 }, { loraAlpha: 0 }, { loraDropout: 1 }]) {
       expect(codeOf(() => adapt(change))).toBe('BAD_LORA')

@@ -117,6 +117,7 @@ export function openRunFolder(folder: string, kind: 'new' | 'continue', totalSte
         rmSync(join(place, name), { recursive: true, force: true })
     }
   } catch (cause) {
+    if (cause instanceof ResourceError) throw cause
     throw new ResourceError(
       'RUN_FOLDER',
       `output_dir: cannot make ${folder} (${(cause as Error).message})`,
@@ -135,12 +136,21 @@ export class RunFolder {
     return join(this.path, name)
   }
 
-  /** Replaces a file in one move, so that a reader never sees half of it, nor does a power cut leave it empty. */
+  /**
+   * Replaces a file in one move, so that a reader never sees half of it, nor does a power cut leave it empty.
+   * @throws {ResourceError} RUN_WRITE; the file is as it was.
+   */
   write(name: string, content: string): void {
     const target = this.file(name)
     const temporary = `${target}.${process.pid}.tmp`
-    writeFileSync(temporary, content, { flush: true })
-    renameSync(temporary, target)
+    try {
+      writeFileSync(temporary, content, { flush: true })
+      renameSync(temporary, target)
+    } catch (cause) {
+      rmSync(temporary, { force: true })
+      const message = `cannot write ${target} (${(cause as Error).message})`
+      throw new ResourceError('RUN_WRITE', message, { path: target }, { cause })
+    }
   }
 
   writeState(status: RunStatus, step: number, totalSteps: number): void {

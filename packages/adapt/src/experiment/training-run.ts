@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { buildBatch, type RowStream, splitGlobalBatch } from '../batch/index.js'
 import { type CheckpointStore, publishModel, writeTrainingState } from '../checkpoint/index.js'
 import type { StepPlan } from '../config/index.js'
@@ -9,13 +10,14 @@ import type { StepEvents } from '../train/index.js'
 import { baseModelName } from './build-model.js'
 import type { BuiltTrainer } from './build-trainer.js'
 import { describeAnchorOverlap } from './check-anchor-overlap.js'
-import { describeMeasures, measureRun, unmeasuredSources } from './measure-run.js'
+import { describeMeasures, measureRun, type RunMeasures, unmeasuredSources } from './measure-run.js'
 import type { PreparedData } from './prepare-data.js'
 import { recordProvenance } from './provenance.js'
 import type { RunFolder } from './run-folder.js'
 import { RunLog } from './run-log.js'
 import { writeRunReport } from './run-report.js'
 import type { TrainingOutcome, TrainingRequest } from './run-training.js'
+import { SideWork } from './side-work.js'
 import { checkpointStore, type StartPoint } from './start-point.js'
 import type { StopRequest } from './stop-request.js'
 import { TensorBoardLog } from './tensorboard-log.js'
@@ -34,6 +36,8 @@ export interface TrainingRunParts {
 
 /** Least time between two writes of run.json. */
 const HEARTBEAT_MS = 5000
+/** Longest that a run which was asked to stop works on its report. */
+const REPORT_MS = 10_000
 /** Saves in a row that may fail before the run ends. */
 const MAX_FAILED_SAVES = 3
 
@@ -49,6 +53,9 @@ export class TrainingRun {
   private lastValidation: HeldOutEvaluation | undefined
   private lastBeat = performance.now()
   private failedSaves = 0
+  private readonly side = new SideWork((work, message) => {
+    this.alert(this.parts.built.trainer.step, `${work.toUpperCase()}_FAILED`, message)
+  })
   private lastSaved: number
 
   constructor(private readonly parts: TrainingRunParts) {
@@ -105,7 +112,7 @@ export class TrainingRun {
     // A run that was stopped between a save and the evaluation after it catches up.
     await this.evaluateWhenDue()
     while (trainer.step < plan.totalSteps && !this.stopsEarly) {
-      const { batches, epoch } = this.nextBatches()
+      const { batches, epoch } = this.saveOnFailure(() => this.nextBatches())
       const { record, events } = trainer.runStep(batches, epoch)
       this.lastStep = record
       this.recordStep(record, events)
@@ -122,10 +129,20 @@ export class TrainingRun {
   private beat(step: number): void {
     if (performance.now() - this.lastBeat < HEARTBEAT_MS) return
     this.lastBeat = performance.now()
+    const { folder, plan } = this.parts
+    this.side.attemptNow('state', () => folder.writeState('running', step, plan.totalSteps))
+  }
+
+  /** Reads what the next step needs; when that cannot be read, what was trained so far is saved first. */
+  private saveOnFailure<T>(read: () => T): T {
+    const place = this.rows.cursor
     try {
-      this.parts.folder.writeState('running', step, this.parts.plan.totalSteps)
-    } catch {
-      // The disk is full: the log says so, and the next beat tries again.
+      return read()
+    } catch (error) {
+      this.side.attemptNow('checkpoint', () => {
+        if (this.parts.built.trainer.step > this.parts.startStep) this.save(place)
+      })
+      throw error
     }
   }
 
@@ -225,12 +242,12 @@ export class TrainingRun {
   }
 
   /** Publishes a checkpoint of this step, after everything that was recorded up to it. */
-  private save(): void {
+  private save(cursor = this.rows.cursor): void {
     const { request, built, data, plan } = this.parts
     const { trainer } = built
     if (this.lastSaved === trainer.step) return
     const position = {
-      cursor: this.rows.cursor,
+      cursor,
       global_rows: plan.globalRows,
       method: request.config.method,
       fingerprints: data.fingerprints,
@@ -264,38 +281,54 @@ export class TrainingRun {
   }
 
   private async evaluate(): Promise<void> {
-    const { data, built, folder } = this.parts
-    const { step } = built.trainer
+    const { data, folder } = this.parts
     if (data.evaluationFiles.length === 0 && data.validation === undefined) return
-    const found = await measureRun(this.parts).catch((error: unknown) => {
-      // There is little time to save; the evaluation is made when the run goes on.
-      if (error instanceof AdaptError && error.code === 'EVALUATION_CANCELLED') return undefined
-      throw error
+    const { step } = this.parts.built.trainer
+    await this.side.attempt('evaluation', async () => {
+      const found = await this.measure(step)
+      if (found === undefined) return
+      const { evaluation, validation } = found
+      this.log.event({
+        type: 'evaluation',
+        step,
+        time: Date.now() / 1000,
+        sources: evaluation?.sources ?? {},
+        ...(validation
+          ? { validation: { eval_loss: validation.eval_loss, sources: validation.sources } }
+          : {}),
+      })
+      for (const line of describeMeasures(found)) this.parts.request.onLine(`step ${step}: ${line}`)
+      folder.write(
+        `eval/step-${step}.json`,
+        `${JSON.stringify({ ...evaluation, ...(validation ? { validation } : {}) }, null, 2)}\n`,
+      )
     })
-    if (found === undefined) return
-    const { evaluation, validation } = found
-    folder.write(
-      `eval/step-${step}.json`,
-      `${JSON.stringify({ ...evaluation, ...(validation ? { validation } : {}) }, null, 2)}\n`,
-    )
-    // Once: the data of an evaluation is the same each time.
-    const isFirst = this.lastEvaluation === undefined && this.lastValidation === undefined
-    this.lastEvaluation = evaluation
-    this.lastValidation = validation
-    this.evaluated.add(step)
-    for (const message of isFirst ? unmeasuredSources(found) : [])
-      this.alert(step, 'NOTHING_TO_MEASURE', message)
-    this.log.event({
-      type: 'evaluation',
-      step,
-      time: Date.now() / 1000,
-      sources: evaluation?.sources ?? {},
-      ...(validation ? { validation: { eval_loss: validation.eval_loss, sources: validation.sources } } : {}),
-    })
-    for (const line of describeMeasures(found)) this.parts.request.onLine(`step ${step}: ${line}`)
   }
 
-  /** The end of a run that is done: last checkpoint, evaluation, model, report. */
+  /** Undefined when the run was asked to stop meanwhile: there is little time to save, and a run that goes on makes it up. */
+  private async measure(step: number): Promise<RunMeasures | undefined> {
+    try {
+      const found = await measureRun(this.parts)
+      // Once: the data of an evaluation is the same each time.
+      const isFirst = this.lastEvaluation === undefined && this.lastValidation === undefined
+      this.lastEvaluation = found.evaluation
+      this.lastValidation = found.validation
+      this.evaluated.add(step)
+      for (const message of isFirst ? unmeasuredSources(found) : [])
+        this.alert(step, 'NOTHING_TO_MEASURE', message)
+      return found
+    } catch (error) {
+      if (error instanceof AdaptError && error.code === 'EVALUATION_CANCELLED') return undefined
+      const message = `evaluation after step ${step}: ${(error as Error).message}`
+      if (!(error instanceof AdaptError)) throw new Error(message, { cause: error })
+      throw new AdaptError(error.code, error.exitCode, message, error.context, { cause: error })
+    }
+  }
+
+  /**
+   * The end of a run that is done: last checkpoint, evaluation, model, report.
+   * @throws what the last evaluation did, when the model is published: the same call makes up for it.
+   */
   private async finish(): Promise<TrainingOutcome> {
     const { built, folder, stop } = this.parts
     this.save()
@@ -303,6 +336,8 @@ export class TrainingRun {
     if (stop.requested) return this.leave()
     publishModel(built.trainer.model, folder.file('model'), this.modelOptions())
     const outcome = await this.writeReport()
+    const missing = this.side.failure('evaluation')
+    if (missing !== undefined) throw missing
     this.writeEnd('finished', EXIT.done)
     return outcome
   }
@@ -313,24 +348,27 @@ export class TrainingRun {
     const { step } = built.trainer
     this.save()
     this.writeEnd('interrupted', EXIT.resumable)
-    // Who asked for the stop waits, and may not wait long: `adapt report` makes the page when it is wanted.
+    // Who asked for the stop may not wait long: nothing is lost when the page is cut off, and `adapt report` makes it later.
+    const limit = stop.requested ? REPORT_MS : undefined
+    const outcome = await this.writeReport(limit)
     stop.throwIfRequested(`after step ${step}; the same command goes on from ${folder.path}`)
-    return { ...(await this.writeReport()), stoppedAt: step }
+    return { ...outcome, stoppedAt: step }
   }
 
-  private async writeReport(): Promise<TrainingOutcome> {
+  private async writeReport(limitMs?: number): Promise<TrainingOutcome> {
     const { folder, request } = this.parts
-    const reportPath = folder.file('report.html')
-    try {
-      await writeRunReport([folder.path], { baseDir: request.baseDir })
-    } catch (error) {
-      // The model is trained and published: a page that cannot be made does not undo that.
-      if (!(error instanceof AdaptError)) throw error
-      this.warn(`no report was written: ${error.message}`)
-    }
+    await this.side.attempt('report', async () => {
+      const written = writeRunReport([folder.path], { baseDir: request.baseDir })
+      if (limitMs === undefined) return await written
+      const timer = new AbortController()
+      const first = await Promise.race([written, sleep(limitMs, undefined, { signal: timer.signal })])
+      timer.abort()
+      if (first !== undefined) return first
+      throw new ResourceError('REPORT_LATE', `no report after ${limitMs / 1000} s: adapt report makes one`)
+    })
     return {
       outputDir: folder.path,
-      reportPath,
+      reportPath: folder.file('report.html'),
       // Read when asked for: a long run's records are not held in memory.
       get steps() {
         return currentSteps(readEvents(folder.file('events.jsonl')).events)
@@ -368,12 +406,10 @@ export class TrainingRun {
       exitCode,
       summary: { lossWeighted, flopsTrain, flopsSignal },
     })
-    try {
-      this.parts.folder.writeState(status, step, this.parts.plan.totalSteps)
-    } catch (error) {
-      // The next start finds a run that did not end and does the little that is left.
-      this.warn(`run.json could not be written: ${(error as Error).message}`)
-    }
+    // Where it cannot be written the next start finds a run that did not end, and does the little that is left.
+    this.side.attemptNow('state', () =>
+      this.parts.folder.writeState(status, step, this.parts.plan.totalSteps),
+    )
   }
 
   close(): void {

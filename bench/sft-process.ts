@@ -47,8 +47,6 @@ function createTrainer(): Trainer {
     maxGradNorm: options.max_grad_norm,
     autocastDtype: options.dtype,
     gradientCheckpointing: options.gradient_checkpointing,
-    globalRows: options.rows,
-    maxLength: Math.max(...rows.map((row) => row.input_ids.length)),
   })
 }
 

@@ -85,8 +85,6 @@ export function createRunner(shape: BenchShape, options: RunnerOptions): Trainer
     maxGradNorm: 1,
     autocastDtype: options.dtype,
     gradientCheckpointing: options.gradientCheckpointing ?? false,
-    globalRows: shape.rows,
-    maxLength: shape.length,
   })
 }
 

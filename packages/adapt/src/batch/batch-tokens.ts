@@ -1,3 +1,4 @@
+import { isStaticWeight, STATIC_WEIGHT_RANGE } from '../dataset/index.js'
 import { DataError } from '../errors.js'
 import type { TokenizedSample } from '../tokenize/index.js'
 import type { Batch } from './batch.js'
@@ -13,7 +14,7 @@ export interface TokenSequence {
   readonly id?: string
   /** Default `memory`. */
   readonly source?: string
-  /** Static weight of the sample's loss, >= 0. Default 1. */
+  /** Static weight of the sample's loss, 0 or 1e-9 to 1e9. Default 1. */
   readonly weight?: number
 }
 
@@ -23,7 +24,7 @@ export interface TokenSequence {
  *
  * @param sequences  Token ids, or ids with a prompt length, id, source and weight.
  * @param options.padId  Token on padding; it is never attended to nor learnt. Default 0.
- * @throws {DataError} BAD_TOKENS when a sequence is empty or an id is no integer in 0 .. 2^31 - 1.
+ * @throws {DataError} BAD_TOKENS when a sequence is empty or an id is no integer in 0 .. 2^31 - 1; BAD_WEIGHT.
  * @example
  * const batch = batchTokens([[1, 5, 9, 2], { tokens: [1, 7, 2], source: 'notes' }])
  */
@@ -45,6 +46,11 @@ function toSample(sequence: TokenSequence, index: number): TokenizedSample {
   if (ids.length === 0 || wrong >= 0) {
     const received = ids.length === 0 ? 'no token' : `${ids[wrong]} at position ${wrong}`
     throw new DataError('BAD_TOKENS', `sample "${id}": expected token ids >= 0, received ${received}`, { id })
+  }
+  if (!isStaticWeight(weight)) {
+    throw new DataError('BAD_WEIGHT', `sample "${id}": weight: ${STATIC_WEIGHT_RANGE}, received ${weight}`, {
+      id,
+    })
   }
   const labelMask = Uint8Array.from(ids, (_, t) => (t >= Math.max(1, numPromptTokens) ? 1 : 0))
   const tokens = Int32Array.from(ids)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isStaticWeight, STATIC_WEIGHT_RANGE } from '../dataset/index.js'
 import { realNumber, wholeNumber } from './number-ranges.js'
 
 const pathText = () => z.string().min(1, { error: 'expected a path' })
@@ -37,9 +38,11 @@ export const trainSourceSchema = z
     pathText().describe('Short for { path }.'),
     sourceMapping.extend({
       weight: z
-        .exactOptional(realNumber({ min: 0 }))
+        .exactOptional(
+          z.number({ error: STATIC_WEIGHT_RANGE }).refine(isStaticWeight, { error: STATIC_WEIGHT_RANGE }),
+        )
         .describe(
-          'Multiplies the weight field of every record of this entry (default 1). Needs no new tokenizing.',
+          'Multiplies the weight field of every record of this entry: 0 or 1e-9 to 1e9 (default 1). Needs no new tokenizing.',
         ),
     }),
   ])
@@ -80,7 +83,7 @@ export const dataSchema = z
       .union([
         z.enum(['natural', 'stratified']),
         z
-          .record(z.string().min(1), realNumber({ min: 0 }))
+          .record(z.string().min(1), realNumber({ min: 0, max: 1e12 }))
           .describe('Shares of tokens by source, in any unit.'),
       ])
       .default('natural')

@@ -166,8 +166,8 @@ learning_rate: 3
       'run.yaml:5:15: data.max_length: expected a whole number in [2, 1048576], received 0',
       'run.yaml:6:9: method: expected one of "uniform", "adapt", "adapt-paper", "adapt-calibrated", "twin" or a mapping, received "adatp" (did you mean "adapt"?)',
       'run.yaml:8:3: training.learning_rat: expected a known key, received "learning_rat" (did you mean "learning_rate"?)',
-      'run.yaml:9:18: training.learning_rate: expected a number > 0, received .nan',
-      'run.yaml:10:15: training.adam_beta2: expected a number in [0, 1), received 1',
+      'run.yaml:9:18: training.learning_rate: expected a number in [1e-12, 1000000], received .nan',
+      'run.yaml:10:15: training.adam_beta2: expected a number in [0, 0.999999], received 1',
       'run.yaml:11:9: training.bf16: expected true or false or "auto", received "maybe"',
       'run.yaml:12:1: learning_rate: expected a known key, received "learning_rate" (did you mean "training.learning_rate"?)',
     ])
@@ -261,7 +261,7 @@ describe('--set', () => {
     ['data=*a', '--set data=*a: data: expected a value, received the alias *a (aliases are not read)'],
     [
       'training.learning_rate=.inf',
-      '--set training.learning_rate=.inf: training.learning_rate: expected a number > 0, received .inf',
+      '--set training.learning_rate=.inf: training.learning_rate: expected a number in [1e-12, 1000000], received .inf',
     ],
     [
       'training={constructor: 1}',
@@ -315,7 +315,7 @@ describe('configJsonSchema', () => {
       type: 'object',
       required: ['model', 'tokenizer', 'data', 'output_dir'],
       additionalProperties: false,
-      properties: { training: { properties: { learning_rate: { default: 5e-4, exclusiveMinimum: 0 } } } },
+      properties: { training: { properties: { learning_rate: { default: 5e-4, minimum: 1e-12 } } } },
     })
   })
 })

@@ -2,6 +2,9 @@ import { z } from 'zod'
 import { METHOD_PRESETS, NORMALIZERS, resolveMethod } from '../method/method-config.js'
 import { realNumber, wholeNumber } from './number-ranges.js'
 
+/** Scores and what is made of them by addition and multiplication stay far inside float32. */
+const SCORE = { min: -1e6, max: 1e6 } as const
+
 /** A number of optimiser steps. */
 const steps = () => wholeNumber({ min: 1, max: 1_000_000_000 })
 
@@ -49,21 +52,21 @@ const signalSchema = z
           'largest, soft maximum, or largest in standard deviations / 8. Default micro.',
       ),
     lse_beta: z
-      .exactOptional(realNumber({ above: 0, max: 1e6 }))
+      .exactOptional(realNumber({ min: 1e-3, max: 1e6 }))
       .describe('aggregate: lse: sharpness b of (1/b) ln mean exp(b s). Default 10.'),
     center: z
       .exactOptional(z.boolean())
       .describe('Subtract the running mean embedding first, so that scores spread. Default false.'),
     centroid_ema: z
-      .exactOptional(realNumber({ above: 0, max: 1 }))
+      .exactOptional(realNumber({ min: 1e-6, max: 1 }))
       .describe('Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new. Default 1.'),
     score_eval: z
       .exactOptional(z.boolean())
       .describe('Score by an own forward pass without dropout; costs 2N FLOPs per token. Default false.'),
     table: z
-      .exactOptional(z.record(z.string().min(1), realNumber()))
+      .exactOptional(z.record(z.string().min(1), realNumber(SCORE)))
       .describe('source: score by name of the source.'),
-    default: z.exactOptional(realNumber()).describe('source: score of the other sources. Default 1.'),
+    default: z.exactOptional(realNumber(SCORE)).describe('source: score of the other sources. Default 1.'),
   })
   .describe('Signal: what is measured for each sample.')
 
@@ -72,13 +75,15 @@ const gateSchema = z
     kind: z
       .exactOptional(z.enum(['identity', 'linear', 'sigmoid', 'softmax', 'calibrated-sigmoid']))
       .describe('How a score becomes a weight.'),
-    offset: z.exactOptional(realNumber()).describe('linear: weight of a score of 0. Default 1.'),
-    slope: z.exactOptional(realNumber()).describe('linear: weight per unit of the score. Default 1.'),
+    offset: z.exactOptional(realNumber(SCORE)).describe('linear: weight of a score of 0. Default 1.'),
+    slope: z.exactOptional(realNumber(SCORE)).describe('linear: weight per unit of the score. Default 1.'),
     temperature: z
-      .exactOptional(realNumber({ above: 0 }))
+      .exactOptional(realNumber({ min: 1e-8, max: 1e9 }))
       .describe('sigmoid, softmax: divides the score; larger is closer to uniform. Default 1.'),
-    w_min: z.exactOptional(realNumber({ min: 0 })).describe('sigmoid: smallest weight. Default 0.'),
-    w_max: z.exactOptional(realNumber({ above: 0 })).describe('sigmoid: largest weight. Default 1.'),
+    w_min: z.exactOptional(realNumber({ min: 0, max: 1e6 })).describe('sigmoid: smallest weight. Default 0.'),
+    w_max: z
+      .exactOptional(realNumber({ min: 1e-9, max: 1e6 }))
+      .describe('sigmoid: largest weight. Default 1.'),
     ess: z
       .exactOptional(realNumber({ above: 0, below: 1 }))
       .describe('calibrated-sigmoid: target effective sample size, as a share. Default 0.95.'),

@@ -18,9 +18,11 @@ const llamaOverrides = z
       .exactOptional(wholeNumber({ min: 2, max: 16_777_216 }))
       .describe('Rows of the embedding. Default: the size of the tokenizer.'),
     rms_norm_eps: z
-      .exactOptional(realNumber({ above: 0, below: 1 }))
+      .exactOptional(realNumber({ min: 1e-12, below: 1 }))
       .describe('Added to the mean square inside RMSNorm.'),
-    rope_theta: z.exactOptional(realNumber({ min: 1 })).describe('Base of the rotary frequencies.'),
+    rope_theta: z
+      .exactOptional(realNumber({ min: 1, max: 1e12 }))
+      .describe('Base of the rotary frequencies.'),
     tie_word_embeddings: z
       .exactOptional(z.boolean())
       .describe('Share the input embedding with the output projection.'),
@@ -28,7 +30,7 @@ const llamaOverrides = z
       .exactOptional(wholeNumber({ min: 2, max: 16_777_216 }))
       .describe('Longest sequence the model is made for, in tokens.'),
     initializer_range: z
-      .exactOptional(realNumber({ above: 0, max: 1 }))
+      .exactOptional(realNumber({ min: 1e-9, max: 1 }))
       .describe('Standard deviation of the initial weights.'),
   })
   .describe('Overrides of the preset, named as in a Hugging Face LlamaConfig.')
@@ -45,7 +47,9 @@ const scratchModel = z
 const loraSchema = z
   .strictObject({
     r: wholeNumber({ min: 1, max: 65_536 }).default(8).describe('Rank of the two matrices of an adapter.'),
-    lora_alpha: realNumber({ above: 0 }).default(8).describe('The adapter is scaled by lora_alpha / r.'),
+    lora_alpha: realNumber({ min: 1e-6, max: 1e6 })
+      .default(8)
+      .describe('The adapter is scaled by lora_alpha / r.'),
     lora_dropout: realNumber({ min: 0, below: 1 })
       .default(0)
       .describe("Share of an adapter's inputs that training drops."),

@@ -45,7 +45,7 @@ output_dir: runs/someName
 
   it('names problems by the keys that the caller wrote, with the nearest name', () => {
     expect(problemsOf({ ...RUN, training: { maxStep: 3, learningRate: -1 } }).sort()).toEqual([
-      'training.learningRate: expected a number > 0, received -1',
+      'training.learningRate: expected a number in [1e-12, 1000000], received -1',
       'training.maxStep: expected a known key, received "maxStep" (did you mean "maxSteps"?)',
     ])
     expect(problemsOf({ ...RUN, training: { warmupRatio: 0.1, warmupSteps: 2 } })).toEqual([

@@ -24,7 +24,9 @@ export const trainingSchema = z
     gradient_accumulation_steps: wholeNumber({ min: 1, max: MAX_ROWS })
       .default(1)
       .describe('Passes per optimiser step; the result does not depend on how a step is split.'),
-    learning_rate: realNumber({ above: 0 }).default(5e-4).describe('Peak learning rate of AdamW.'),
+    learning_rate: realNumber({ min: 1e-12, max: 1e6 })
+      .default(5e-4)
+      .describe('Peak learning rate of AdamW.'),
     lr_scheduler_type: z
       .enum(LR_SCHEDULERS)
       .default('linear')
@@ -41,11 +43,13 @@ export const trainingSchema = z
     min_lr_ratio: realNumber({ min: 0, max: 1 })
       .default(0)
       .describe('Final learning rate as a share of learning_rate.'),
-    weight_decay: realNumber({ min: 0 }).default(0).describe('Decoupled weight decay of AdamW.'),
-    adam_beta1: realNumber({ min: 0, below: 1 }).default(0.9).describe('Decay of the first moment.'),
-    adam_beta2: realNumber({ min: 0, below: 1 }).default(0.999).describe('Decay of the second moment.'),
-    adam_epsilon: realNumber({ above: 0 }).default(1e-8).describe('Added to the denominator of AdamW.'),
-    max_grad_norm: realNumber({ above: 0 })
+    weight_decay: realNumber({ min: 0, max: 1000 }).default(0).describe('Decoupled weight decay of AdamW.'),
+    adam_beta1: realNumber({ min: 0, max: 0.999999 }).default(0.9).describe('Decay of the first moment.'),
+    adam_beta2: realNumber({ min: 0, max: 0.999999 }).default(0.999).describe('Decay of the second moment.'),
+    adam_epsilon: realNumber({ min: 1e-20, max: 1 })
+      .default(1e-8)
+      .describe('Added to the denominator of AdamW.'),
+    max_grad_norm: realNumber({ min: 1e-9, max: 1e12 })
       .default(1)
       .describe('Gradients are clipped to this norm; a very large value (1.0e9) never clips.'),
     seed: wholeNumber({ min: 0 }).default(42).describe('Seed of initial weights and data order.'),

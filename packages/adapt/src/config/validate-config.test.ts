@@ -210,15 +210,18 @@ describe('a method', () => {
   })
 })
 
+const above = (value: number) => fc.double({ min: value, minExcluded: true, noNaN: true })
 const notFinite = fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY)
 const negative = fc.double({ max: -Number.MIN_VALUE, noNaN: true })
+const below = (value: number) => fc.double({ min: 0, max: value, maxExcluded: true, noNaN: true })
 const real = (...bad: fc.Arbitrary<unknown>[]) =>
   fc.oneof(notFinite, negative, fc.string(), fc.constant(null), ...bad)
-const noNumber = fc.oneof(notFinite, fc.string(), fc.constant(null))
+const beyond = (value: number) =>
+  fc.oneof(above(value), fc.double({ max: -value, maxExcluded: true, noNaN: true }))
+const noNumber = fc.oneof(notFinite, fc.string(), fc.constant(null), beyond(1e6))
 const atLeast = (value: number) => fc.double({ min: value, noNaN: true })
 const fraction = fc.double({ min: 0, max: 1e6, noNaN: true }).filter((value) => !Number.isInteger(value))
 const zero = fc.constant(0)
-const above = (value: number) => fc.double({ min: value, minExcluded: true, noNaN: true })
 
 // What no key may be, by key. Text and null are never numbers, whatever they spell.
 const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
@@ -231,29 +234,32 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
     fraction.filter((value) => value > 1),
   ),
   'data.train.0.limit': real(zero, fraction),
-  'data.train.0.weight': real(),
+  'data.train.0.weight': real(
+    above(1e9),
+    below(1e-9).filter((value) => value !== 0),
+  ),
   'model.config.hidden_size': real(zero, fraction, above(2 ** 20)),
   'model.config.num_hidden_layers': real(zero, fraction),
   'model.config.vocab_size': real(zero, fraction, fc.constant(1)),
-  'model.config.rms_norm_eps': real(zero, atLeast(1)),
-  'model.config.rope_theta': real(zero),
-  'model.config.initializer_range': real(zero, above(1)),
+  'model.config.rms_norm_eps': real(below(1e-12), atLeast(1)),
+  'model.config.rope_theta': real(below(1), above(1e12)),
+  'model.config.initializer_range': real(below(1e-9), above(1)),
   'model.lora.r': real(zero, fraction),
-  'model.lora.lora_alpha': real(zero),
+  'model.lora.lora_alpha': real(below(1e-6), above(1e6)),
   'model.lora.lora_dropout': real(atLeast(1)),
   'method.signal.refresh_every': real(zero, fraction),
   'method.signal.probe_every': real(zero, fraction),
   'method.signal.drift': real(zero, above(2)),
   'method.signal.refresh_min': real(zero, fraction),
   'method.signal.refresh_max': real(zero, fraction),
-  'method.signal.lse_beta': real(zero, above(1e6)),
-  'method.signal.centroid_ema': real(zero, above(1)),
+  'method.signal.lse_beta': real(below(1e-3), above(1e6)),
+  'method.signal.centroid_ema': real(below(1e-6), above(1)),
   'method.signal.default': noNumber,
   'method.gate.offset': noNumber,
   'method.gate.slope': noNumber,
-  'method.gate.temperature': real(zero),
-  'method.gate.w_min': real(),
-  'method.gate.w_max': real(zero),
+  'method.gate.temperature': real(below(1e-8), above(1e9)),
+  'method.gate.w_min': real(above(1e6)),
+  'method.gate.w_max': real(below(1e-9), above(1e6)),
   'method.gate.ess': real(zero, atLeast(1)),
   'method.gate.edr': real(zero, atLeast(1)),
   'method.gate.update_every': real(zero, fraction),
@@ -262,16 +268,16 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'training.num_train_epochs': real(zero),
   'training.per_device_train_batch_size': real(zero, fraction),
   'training.gradient_accumulation_steps': real(zero, fraction),
-  'training.learning_rate': real(zero),
+  'training.learning_rate': real(below(1e-12), above(1e6)),
   'training.warmup_ratio': real(above(1)),
   'training.warmup_steps': real(fraction),
   'training.decay_ratio': real(zero, above(1)),
   'training.min_lr_ratio': real(above(1)),
-  'training.weight_decay': real(),
-  'training.adam_beta1': real(atLeast(1)),
-  'training.adam_beta2': real(atLeast(1)),
-  'training.adam_epsilon': real(zero),
-  'training.max_grad_norm': real(zero),
+  'training.weight_decay': real(above(1000)),
+  'training.adam_beta1': real(above(0.999999)),
+  'training.adam_beta2': real(above(0.999999)),
+  'training.adam_epsilon': real(below(1e-20), above(1)),
+  'training.max_grad_norm': real(below(1e-9), above(1e12)),
   'training.seed': real(fraction),
   'training.loss_chunk_size': real(zero, fraction),
   'training.logging_steps': real(zero, fraction),

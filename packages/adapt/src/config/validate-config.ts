@@ -161,6 +161,11 @@ function validateSchedule({ training }: RunConfig): CrossFieldIssue[] {
   if (warmup_steps !== undefined && max_steps !== undefined && warmup_steps > max_steps) {
     report('warmup_steps', `expected at most max_steps (${max_steps}), received ${warmup_steps}`)
   }
+  if (training.learning_rate * training.weight_decay >= 1) {
+    // The decay multiplies weights by 1 - learning_rate x weight_decay.
+    const most = `expected less than 1 / learning_rate (${1 / training.learning_rate})`
+    report('weight_decay', `${most}, or every step turns the weights over; received ${training.weight_decay}`)
+  }
   if (training.lr_scheduler_type === 'wsd') {
     const warmup =
       warmup_ratio ?? (warmup_steps !== undefined && max_steps !== undefined ? warmup_steps / max_steps : 0)

@@ -97,9 +97,9 @@ describe('resolveSources', () => {
     }
   })
 
-  it('refuses a limit that is not a positive integer, and a weight below 0', async () => {
+  it('refuses a limit that is not a positive integer, and a weight out of range', async () => {
     put('a.jsonl', '{"text":"x"}\n')
-    for (const weight of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    for (const weight of [-1, 1e-39, 1e10, Number.NaN, Number.POSITIVE_INFINITY]) {
       expect((await errorOf(resolveSources([{ path: 'a.jsonl', weight }], folder))).code).toBe('OUT_OF_RANGE')
     }
     for (const limit of [0, -1, 1.5, Number.NaN]) {
@@ -224,7 +224,9 @@ describe('readDocuments', () => {
     ['no keys', '{}', 'UNKNOWN_RECORD', '"messages", "conversations", "prompt" and "completion", '],
     ['a text that is no string', '{"text":5}', 'BAD_FIELD', '"text": expected a string, received 5'],
     ['a completion that is null', '{"prompt":"a","completion":null}', 'BAD_FIELD', 'received null'],
-    ['a negative weight', '{"text":"a","weight":-1}', 'BAD_FIELD', '>= 0, received -1'],
+    ['a negative weight', '{"text":"a","weight":-1}', 'BAD_FIELD', 'or a number in [1e-9, 1e9], received -1'],
+    ['a weight that is next to nothing', '{"text":"a","weight":1e-39}', 'BAD_FIELD', 'received 1e-39'],
+    ['a weight beyond measure', '{"text":"a","weight":1e30}', 'BAD_FIELD', 'received 1e+30'],
     ['an infinite weight', '{"text":"a","weight":1e999}', 'BAD_FIELD', 'received Infinity'],
     ['a weight in quotes', '{"text":"a","weight":"1"}', 'BAD_FIELD', 'received "1"'],
     ['an id that is a list', '{"text":"a","id":[1]}', 'BAD_FIELD', '"id": expected'],

@@ -8,7 +8,7 @@ export interface DataSource {
   readonly limit?: number
   /** Name of the field that holds the text; default: recognised from the record. */
   readonly textField?: string
-  /** Multiplies the weight of every record of this entry; >= 0, default 1. */
+  /** Multiplies the weight of every record of this entry; 0 or 1e-9 to 1e9, default 1. */
   readonly weight?: number
 }
 
@@ -39,7 +39,7 @@ export interface Document {
   readonly line: number
   /** Offset of the line's first byte in the uncompressed file; 0 for a row of a table. */
   readonly byteOffset: number
-  /** Static weight of the record, finite and >= 0; default 1. */
+  /** Static weight of the record, 0 or 1e-9 to 1e9; default 1. */
   readonly weight: number
   readonly content: DocumentContent
 }

@@ -1,4 +1,5 @@
 import { printable } from './printable.js'
+import { isStaticWeight, STATIC_WEIGHT_RANGE } from './static-weight.js'
 
 /** Throws a DataError placed at a record. */
 export type Fail = (code: string, problem: string, cause?: unknown) => never
@@ -67,9 +68,7 @@ export function sourceOf(record: JsonRecord, fail: Fail): string | undefined {
 /** The record's static weight. @throws BAD_FIELD */
 export function weightOf(record: JsonRecord, fail: Fail): number {
   const weight = fieldOf(record, 'weight') ?? 1
-  if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) {
-    fail('BAD_FIELD', `"weight": expected a finite number >= 0, received ${show(weight)}`)
-  }
+  if (!isStaticWeight(weight)) fail('BAD_FIELD', `"weight": ${STATIC_WEIGHT_RANGE}, received ${show(weight)}`)
   return weight as number
 }
 

@@ -4,6 +4,7 @@ import type { DataSource, ResolvedFile } from './document.js'
 import { fileKind } from './file-kind.js'
 import { expandGlob } from './glob.js'
 import { printable } from './printable.js'
+import { isStaticWeight, STATIC_WEIGHT_RANGE } from './static-weight.js'
 
 /**
  * Finds the files of the data entries: entries in the given order, files of one entry sorted by path, so the
@@ -25,10 +26,10 @@ export async function resolveSources(
         `limit of ${printable(source.path)}: expected an integer >= 1, received ${source.limit}`,
       )
     }
-    if (source.weight !== undefined && !(Number.isFinite(source.weight) && source.weight >= 0)) {
+    if (source.weight !== undefined && !isStaticWeight(source.weight)) {
       throw new ConfigError(
         'OUT_OF_RANGE',
-        `weight of ${printable(source.path)}: expected a number >= 0, received ${source.weight}`,
+        `weight of ${printable(source.path)}: ${STATIC_WEIGHT_RANGE}, received ${source.weight}`,
       )
     }
     for (const found of await findFiles(source, baseDir)) {

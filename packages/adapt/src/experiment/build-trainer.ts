@@ -57,8 +57,6 @@ export function buildTrainer(
     autocastDtype: dtype,
     gradientCheckpointing: training.gradient_checkpointing,
     lossChunkSize: training.loss_chunk_size,
-    globalRows: plan.globalRows,
-    maxLength: config.data.max_length,
     seed: training.seed,
   })
   return { trainer, method, dtype }

@@ -1,6 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { mul_, noGrad } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
+import { writeManifest } from '../checkpoint/manifest.js'
 import { saveModelFolder } from '../model/index.js'
 import { createTinyLlama } from '../model/tiny-llama.test.fixture.js'
 import { currentSteps, readEvents } from '../record/index.js'
@@ -13,8 +15,11 @@ const readJson = (folder: string, name: string): unknown =>
   JSON.parse(readFileSync(path.join(folder, name), 'utf8'))
 
 /** A model folder in the workshop; returns the assignment that names it. */
-function saveModel(name: string, vocabSize: number): string {
+function saveModel(name: string, vocabSize: number, scale = 1): string {
   const model = createTinyLlama({ vocabSize, maxPositionEmbeddings: 64 })
+  noGrad(() => {
+    for (const parameter of model.parameters()) mul_(parameter, scale)
+  })
   saveModelFolder(model, workshop.file(name))
   model.dispose()
   return `model={ path: ${name} }`
@@ -76,7 +81,8 @@ describe('a run that cannot start', () => {
 
 describe('a run that diverges', () => {
   it('ends with exit code 4 and says in its folder how', async () => {
-    const set = ['training.learning_rate=1.0e30', 'training.max_grad_norm=1.0e30', 'evaluation={}']
+    // Weights whose products are beyond float32.
+    const set = [saveModel('huge', workshop.vocabSize, 1e30), 'evaluation={}']
     expect(await workshop.failure('diverged', set)).toMatchObject({ code: 'NOT_FINITE', exitCode: 4 })
     const folder = workshop.runFolder('diverged')
     expect(readJson(folder, 'run.json')).toMatchObject({ status: 'failed' })
@@ -84,5 +90,24 @@ describe('a run that diverges', () => {
     expect(existsSync(path.join(folder, 'model'))).toBe(false)
     const { events } = await readEvents(path.join(folder, 'events.jsonl'))
     expect(events.some((event) => event.type === 'alert' && event.code === 'STEP_SKIPPED')).toBe(true)
+  })
+
+  it('never puts weights that are no numbers in the place of a good checkpoint', async () => {
+    const set = ['training.save_steps=1', 'training.save_total_limit=1', 'training.max_steps=4']
+    await workshop.train('poisoned', set, { stopAfterStep: 2 })
+    const checkpoints = path.join(workshop.runFolder('poisoned'), 'checkpoints')
+    const moments = path.join(checkpoints, 'step-2', 'optimizer.safetensors')
+    const bytes = readFileSync(moments)
+    // The last moment of the file, as a fault of memory would leave it: the next update makes its parameter NaN.
+    bytes.writeFloatLE(Number.NaN, bytes.length - 4)
+    writeFileSync(moments, bytes)
+    rmSync(path.join(checkpoints, 'step-2', 'manifest.json'))
+    writeManifest(path.join(checkpoints, 'step-2'), 2)
+    const error = await workshop.failure('poisoned', set)
+    expect(error).toMatchObject({ code: 'STATE_NOT_FINITE', exitCode: 4 })
+    expect(error.message).toMatch(/^step 3: .* the newest checkpoint is that of step 2/)
+    expect(readdirSync(checkpoints)).toEqual(['step-2'])
+    expect(readJson(workshop.runFolder('poisoned'), 'run.json')).toMatchObject({ status: 'failed' })
+    expect(existsSync(path.join(workshop.runFolder('poisoned'), 'model'))).toBe(false)
   })
 })

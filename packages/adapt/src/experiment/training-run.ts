@@ -1,6 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildBatch, type RowStream, splitGlobalBatch } from '../batch/index.js'
-import { type CheckpointStore, publishModel, writeTrainingState } from '../checkpoint/index.js'
+import {
+  type CheckpointStore,
+  publishModel,
+  requireFiniteState,
+  writeTrainingState,
+} from '../checkpoint/index.js'
 import type { StepPlan } from '../config/index.js'
 import { AdaptError, EXIT, ResourceError } from '../errors.js'
 import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
@@ -245,6 +250,8 @@ export class TrainingRun {
   private save(cursor = this.rows.cursor): void {
     const { request, built, data, plan } = this.parts
     const { trainer } = built
+    // Before anything is written or pruned, and before a model is published.
+    requireFiniteState(trainer, this.checkpoints.steps().at(-1))
     if (this.lastSaved === trainer.step) return
     const position = {
       cursor,

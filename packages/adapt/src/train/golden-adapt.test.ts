@@ -51,8 +51,6 @@ function step(temperature: string, normalizer: Normalizer, gradientCheckpointing
     learningRate: 0,
     maxGradNorm: undefined,
     gradientCheckpointing,
-    globalRows: 2,
-    maxLength: 16,
     lossChunkSize: 6,
   })
   const { record, events } = training.step([batch])

@@ -38,8 +38,6 @@ describe('eight steps of an adapter against PEFT and torch.optim.AdamW', () => {
       adamBeta2: 0.95,
       adamEpsilon: 1e-8,
       maxGradNorm: 1.5,
-      globalRows: numRows,
-      maxLength: length,
       lossChunkSize: 7,
       ...options,
     })

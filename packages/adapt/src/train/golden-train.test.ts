@@ -36,8 +36,6 @@ describe('twelve steps of uniform training against the reference', () => {
       adamBeta2: 0.95,
       adamEpsilon: 1e-8,
       maxGradNorm: 1,
-      globalRows: numRows,
-      maxLength: length,
       lossChunkSize: 7,
       ...options,
     })

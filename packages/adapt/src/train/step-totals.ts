@@ -31,8 +31,6 @@ export interface StepTotals {
   readonly denominator: number
   /** Norm of the gradient of `lossWeighted`, before clipping. */
   readonly gradNorm: number
-  /** What the accumulated gradients are multiplied by to be those of `lossWeighted`: 1 / (A Z). */
-  readonly gradientScale: number
   readonly numTokens: number
   readonly numTokensProcessed: number
   /** False when a value is not finite or no weight is left: the optimiser must not move. */
@@ -44,20 +42,19 @@ export interface StepTotals {
 interface SynchroniseContext {
   readonly method: Method
   readonly collective: Collective
-  readonly options: { readonly lossScale: number }
   readonly signalMs: number
 }
 
 /** The one place in a step where the host waits for the device: everything it wants to know, in one copy. */
 export function synchronise(
   tallies: readonly MicroBatchTally[],
-  rawNorm: Tensor,
+  gradNorm: Tensor,
   context: SynchroniseContext,
 ): StepTotals {
   const host = noGrad(() =>
     scope(() => {
       const parts = tallies.flatMap(({ loss_N, score_S, weight_S }) => [loss_N, score_S, weight_S])
-      return cat([reshape(rawNorm, [1]), ...parts]).toFloat32Array()
+      return cat([reshape(gradNorm, [1]), ...parts]).toFloat32Array()
     }),
   )
   let position = 1
@@ -91,11 +88,11 @@ export function synchronise(
 
 function total(
   samples: readonly SampleRecord[],
-  rawNorm: number,
+  gradNorm: number,
   numTokensProcessed: number,
   context: SynchroniseContext,
 ): StepTotals {
-  const { method, collective, options, signalMs } = context
+  const { method, collective, signalMs } = context
   const { normalizer } = method
   const labelled = samples.filter(({ tokens }) => tokens > 0)
   const weigh = (useGate: boolean) => {
@@ -119,8 +116,7 @@ function total(
   ]) as [number, number, number, number, number, number, number]
   // Nothing to learn from is a loss of 0, not 0 / 0.
   const share = (numerator: number, divisor: number) => (divisor === 0 ? 0 : numerator / divisor)
-  const gradNorm = share(rawNorm, options.lossScale * z)
-  const finite = Number.isFinite(rawNorm) && Number.isFinite(weightedSum)
+  const finite = Number.isFinite(gradNorm) && Number.isFinite(weightedSum)
   return {
     samples,
     scores: gatherScores(labelled, collective),
@@ -128,12 +124,11 @@ function total(
     lossUnweighted: share(plainSum, plainZ),
     denominator: z,
     gradNorm,
-    gradientScale: share(1, options.lossScale * z),
     numTokens,
     numTokensProcessed: processed,
     isFinite: finite,
     // With a count as Z, weights of 0 alone would still let the moments move the parameters.
-    canUpdate: finite && z > 0 && weightSum > 0 && Number.isFinite(gradNorm),
+    canUpdate: finite && z > 0 && weightSum > 0,
     signalMs,
   }
 }

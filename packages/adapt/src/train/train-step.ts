@@ -3,21 +3,20 @@ import {
   type Collective,
   type DType,
   indexSelect,
-  mul,
   type nn,
   noGrad,
   optim,
   scope,
   type Tensor,
-  tensor,
   zeros,
   zerosLike,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
-import { chunkedCrossEntropy, type LabelledPositions, labelledPositions, tokenFactor } from '../loss/index.js'
+import { chunkedCrossEntropy, type LabelledPositions, labelledPositions } from '../loss/index.js'
 import { type Method, planWeights } from '../method/index.js'
 import { type CausalLM, runForward, toModelInputs } from '../model/index.js'
 import type { SignalContext } from '../signal/index.js'
+import { GradientScale } from './gradient-scale.js'
 import { meanLossPerSample } from './sample-loss.js'
 import { type MicroBatchTally, type StepTotals, synchronise } from './step-totals.js'
 
@@ -39,8 +38,6 @@ export interface TrainStepOptions {
   readonly lossChunkSize?: number
   /** Largest gradient norm; undefined leaves gradients alone. */
   readonly maxGradNorm?: number | undefined
-  /** Any constant near 1 / Z: keeps gradients in range before the exact Z is known. */
-  readonly lossScale: number
 }
 
 /**
@@ -61,6 +58,7 @@ export function trainStep(parts: TrainParts, batches: readonly Batch[], dropoutS
     const used = batches.filter((batch) => batch.rows > 0)
     const clock = startClock()
     const plan = clock.time(() => planWeights(method, used, context))
+    const scale = new GradientScale(method.normalizer, used, model.device)
 
     const tallies = used.map((batch, i) =>
       scope((): MicroBatchTally => {
@@ -70,22 +68,21 @@ export function trainStep(parts: TrainParts, batches: readonly Batch[], dropoutS
         const { hidden_BTD } = pass
         const sampleLoss_S = () => meanLossPerSample(model, hidden_BTD, labelled, batch, options)
         const { score_S, weight_S } = clock.time(() => plan.weigh(i, { inputs, hidden_BTD, sampleLoss_S }))
-        const loss_N = backwardWeighted(parts, batch, pass, labelled, weight_S)
+        const lossWeight_S = scale.lossWeights(batch, weight_S)
+        const loss_N = backwardWeighted(parts, pass, labelled, lossWeight_S)
         return { batch, sampleOf: labelled.sampleOf, loss_N, score_S, weight_S }
       }),
     )
 
+    // Norm, check and clip see what the optimiser gets: the gradients of the loss itself.
+    const toLoss = scale.toLoss((z) => collective.allReduceSum([z]))
+    optim.scaleGradients(optimizer.parameters, toLoss)
     sumGradients(optimizer.parameters, collective)
-    const totals = synchronise(tallies, optim.gradNorm(optimizer.parameters), {
-      method,
-      collective,
-      options,
-      signalMs: clock.ms(),
-    })
+    const gradNorm = optim.gradNorm(optimizer.parameters)
+    const totals = synchronise(tallies, gradNorm, { method, collective, signalMs: clock.ms() })
     if (totals.canUpdate) {
-      const clip =
-        options.maxGradNorm === undefined ? 1 : Math.min(1, options.maxGradNorm / (totals.gradNorm + 1e-6))
-      optim.scaleGradients(optimizer.parameters, totals.gradientScale * clip)
+      const clip = (options.maxGradNorm ?? Infinity) / (totals.gradNorm + 1e-6)
+      if (clip < 1) optim.scaleGradients(optimizer.parameters, clip)
       optimizer.step()
     }
     const rescored = clock.time(() => method.signal.afterStep?.(context, totals.isFinite))
@@ -93,21 +90,16 @@ export function trainStep(parts: TrainParts, batches: readonly Batch[], dropoutS
   })
 }
 
-/** Loss and gradients of one micro-batch: a SUM over its tokens, weighted by A w_i (1/n_i or 1). */
+/** Loss and gradients of one micro-batch: a SUM over its tokens, each weighted as its sample. */
 function backwardWeighted(
-  { model, method, options }: TrainParts,
-  batch: Batch,
+  { model, options }: TrainParts,
   pass: ReturnType<typeof runForward>,
   labelled: LabelledPositions,
-  weight_S: Tensor,
+  lossWeight_S: Tensor,
 ): Tensor {
   if (labelled.count === 0) return zeros([0])
   return scope(() => {
-    const factors = batch.samples.map(
-      ({ weight, numLabels }) => options.lossScale * weight * tokenFactor(method.normalizer, numLabels),
-    )
-    const factor_S = tensor(Float32Array.from(factors), [factors.length], { device: model.device })
-    const weight_N = noGrad(() => indexSelect(mul(weight_S, factor_S), 0, labelled.sample_N))
+    const weight_N = noGrad(() => indexSelect(lossWeight_S, 0, labelled.sample_N))
     const { loss_N, gradient_ND } = chunkedCrossEntropy(
       labelled.select(pass.hidden_BTD),
       model.headWeight,

@@ -43,9 +43,6 @@ export interface TrainerOptions {
   readonly gradientCheckpointing?: boolean
   /** Positions whose logits exist at once. Default 512. */
   readonly lossChunkSize?: number
-  /** Rows of the global batch and positions of a row. They keep gradients in range until Z is known. Default 1. */
-  readonly globalRows?: number
-  readonly maxLength?: number
   /** Default: one process. */
   readonly collective?: Collective
   /** Steps in a row without a finite loss after which training stops. Default 3. */
@@ -116,8 +113,6 @@ export class Trainer {
         epsilon: options.adamEpsilon ?? 1e-8,
       },
     )
-    const { globalRows = 1, maxLength = 1 } = options
-    const perRow = method.normalizer.startsWith('token') ? maxLength : 1
     this.parts = {
       model,
       method,
@@ -131,7 +126,6 @@ export class Trainer {
         checkpoint: options.gradientCheckpointing ?? false,
         ...(options.lossChunkSize === undefined ? {} : { lossChunkSize: options.lossChunkSize }),
         maxGradNorm: options.maxGradNorm,
-        lossScale: 1 / (globalRows * perRow),
       },
     }
   }

@@ -50,8 +50,6 @@ export const TRAINER_OPTIONS: TrainerOptions = {
   learningRate: 0.01,
   weightDecay: 0.1,
   adamBeta2: 0.95,
-  globalRows: 4,
-  maxLength: 16,
 }
 
 export interface TrainingCase extends Disposable {

@@ -1,6 +1,6 @@
 import { bind, hasOperator } from '../dispatch.js'
 import type { Parameter } from '../nn/module.js'
-import { add, clamp, div, full, mul, norm, stack, zeros } from '../ops.js'
+import { add, clamp, div, full, mul_, norm, stack, zeros } from '../ops.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 
@@ -19,20 +19,20 @@ export function gradNorm(parameters: readonly Parameter[]): Tensor {
   })
 }
 
-/** Multiplies every gradient by a scalar tensor. Stays on the device where this LibTorch can. */
+/** Multiplies every gradient by a number or a scalar tensor, which stays on the device. */
 export function scaleGradients(parameters: readonly Parameter[], factor: Tensor | number): void {
   scope(() => {
     const gradients = parameters.flatMap((parameter) => parameter.grad ?? [])
     if (gradients.length === 0) return
     if (typeof factor === 'number') OP.mulScalar(gradients, factor)
     else if (hasOperator('aten::_foreach_mul_', 'Tensor')) OP.mulTensor(gradients, factor)
-    else OP.mulScalar(gradients, factor.item())
+    else for (const gradient of gradients) mul_(gradient, factor)
   })
 }
 
 /**
- * Scales the gradients by `scale` and then clips their global norm, in one pass, as
- * clip_grad_norm_ does: factor = scale * min(1, maxNorm / (norm + 1e-6)).
+ * Scales the gradients by `scale` and then clips their global norm, as clip_grad_norm_ does:
+ * factor = min(1, maxNorm / (norm + 1e-6)). The norm is taken of the scaled gradients, since those before may be out of its range.
  *
  * @returns float32 scalar on the device: the norm after `scale`, before clipping. Caller disposes.
  */
@@ -42,13 +42,11 @@ export function clipGradNorm(
   { scale = 1 }: { scale?: number } = {},
 ): Tensor {
   return scope(() => {
-    const total = mul(gradNorm(parameters), scale)
-    if (maxNorm === undefined) {
-      if (scale !== 1) scaleGradients(parameters, scale)
-      return total
-    }
+    if (scale !== 1) scaleGradients(parameters, scale)
+    const total = gradNorm(parameters)
+    if (maxNorm === undefined) return total
     const limit = full([], maxNorm, { device: total.device })
-    scaleGradients(parameters, mul(clamp(div(limit, add(total, 1e-6)), null, 1), scale))
+    scaleGradients(parameters, clamp(div(limit, add(total, 1e-6)), null, 1))
     return total
   })
 }

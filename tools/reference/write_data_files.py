@@ -4,11 +4,15 @@
     python3 tools/reference/write_data_files.py           write packages/adapt/golden/data-files
     python3 tools/reference/write_data_files.py --check   compare the records in the stored files, write nothing
 
-All files but two hold the records of `records.jsonl`. `bad-text.parquet` has a text that is no UTF-8 in row 2, and
-`two-frames.jsonl.zst` holds them in two frames.
+Files hold the records of `records.jsonl` but for these: `bad-text.parquet` has a text that is no UTF-8 in row 2,
+`two-frames.jsonl.zst` holds them in two frames, `nested-*.parquet` hold the rows of `nested.json` as pyarrow reads them,
+and `bomb-*.parquet` are small files that unpack to far more than a thousand times their size.
 """
 import argparse
+import datetime
+import decimal
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +46,121 @@ def table():
     return pa.Table.from_pylist([{**record, "unused": b"\0\1"} for record in records()], schema=schema)
 
 
+def nested_type():
+    arguments = pa.struct([
+        ("a", pa.string()), ("b", pa.int64()), ("c", pa.list_(pa.float64())), ("d", pa.map_(pa.string(), pa.bool_())),
+        ("e", pa.list_(pa.list_(pa.int32()))), ("f", pa.struct([("g", pa.uint8()), ("h", pa.float32())])),
+    ])
+    call = pa.struct([("function", pa.struct([("name", pa.string()), ("arguments", arguments)]))])
+    message = pa.struct([("role", pa.string()), ("content", pa.string()), ("tool_calls", pa.list_(call))])
+    meta = pa.struct([
+        ("day", pa.date32()), ("at", pa.timestamp("us", tz="UTC")), ("local", pa.timestamp("ms")), ("clock", pa.time64("us")),
+        ("price", pa.decimal128(7, 2)), ("large", pa.uint64()), ("half", pa.float16()), ("text", pa.large_string()),
+    ])
+    return pa.schema([("messages", pa.list_(message)), ("meta", meta), ("weight", pa.float32()), ("id", pa.int64())])
+
+
+def nested_value(draw, kind):
+    """A value of an Arrow type; nulls and empty lists are common."""
+    types = pa.types
+    if draw.random() < 0.25:
+        return None
+    if types.is_struct(kind):
+        return {field.name: nested_value(draw, field.type) for field in kind}
+    if types.is_map(kind):
+        return [(key, nested_value(draw, kind.item_type)) for key in draw.sample(["x", "y", "z"], draw.choice([0, 1, 3]))]
+    if types.is_list(kind):
+        return [nested_value(draw, kind.value_type) for _ in range(draw.choice([0, 1, 2, 5]))]
+    if types.is_string(kind) or types.is_large_string(kind):
+        return draw.choice(["", "Größe", "prefix-one", "prefix-two", "🍎" * 20])
+    if types.is_boolean(kind):
+        return draw.random() < 0.5
+    if types.is_decimal(kind):
+        return decimal.Decimal(draw.randint(-99999, 99999)).scaleb(-2)
+    if types.is_date(kind):
+        return datetime.date(1970, 1, 1) + datetime.timedelta(days=draw.randint(-20000, 20000))
+    if types.is_timestamp(kind):
+        zone = datetime.timezone.utc if kind.tz else None
+        return datetime.datetime(2001, 2, 3, tzinfo=zone) + datetime.timedelta(milliseconds=draw.randint(-10**12, 10**12))
+    if types.is_time(kind):
+        return datetime.time(draw.randint(0, 23), draw.randint(0, 59), draw.randint(0, 59), draw.choice([0, 500000, 12]))
+    if types.is_floating(kind):
+        return draw.choice([0.5, -1.25, 3.0, 0.0])
+    return draw.choice([0, 1, 200]) if kind.bit_width == 8 else draw.choice([0, 7, 2 ** (kind.bit_width - 2) + 1])
+
+
+def nested_table():
+    draw = random.Random(7)
+    rows = [{field.name: nested_value(draw, field.type) for field in nested_type()} for _ in range(60)]
+    return pa.Table.from_pylist(rows, schema=nested_type())
+
+
+def as_json(value):
+    """As a record has it: whole numbers as text, times as ISO 8601, maps as objects."""
+    if isinstance(value, bool) or value is None or isinstance(value, (str, float)):
+        return value
+    if isinstance(value, int):
+        return {"int": str(value)}
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        return {key: as_json(inner) for key, inner in value}
+    if isinstance(value, list):
+        return [as_json(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: as_json(inner) for key, inner in value.items()}
+    if isinstance(value, datetime.datetime):
+        zone = "Z" if value.tzinfo else ""
+        return value.strftime("%Y-%m-%dT") + as_json(value.time()) + zone
+    if isinstance(value, datetime.time):
+        unit = "microseconds" if value.microsecond % 1000 else "milliseconds" if value.microsecond else "seconds"
+        return value.isoformat(unit)
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return float(value)
+
+
+def nested_rows():
+    """The rows as pyarrow gives them back; an empty map is an empty object."""
+    rows = nested_table().to_pylist(maps_as_pydicts="strict")
+    return [as_json(row) for row in rows]
+
+
+PLAIN = {"BYTE_ARRAY": "DELTA_BYTE_ARRAY", "INT32": "DELTA_BINARY_PACKED", "INT64": "DELTA_BINARY_PACKED",
+         "FLOAT": "BYTE_STREAM_SPLIT", "DOUBLE": "BYTE_STREAM_SPLIT", "BOOLEAN": "RLE",
+         "FIXED_LEN_BYTE_ARRAY": "BYTE_STREAM_SPLIT"}
+
+
+def write_nested():
+    (FOLDER / "nested.json").write_text(json.dumps(nested_rows(), ensure_ascii=False, separators=(",", ":")) + "\n")
+    small = {"data_page_size": 64, "row_group_size": 17}
+    variants = {
+        "v1-dictionary": {"compression": "snappy", **small},
+        "v1-plain": {"compression": "brotli", "use_dictionary": False, "use_compliant_nested_type": False, "version": "1.0"},
+        "v2-dictionary": {"compression": "zstd", "data_page_version": "2.0", "write_page_index": True, **small},
+        "v2-plain": {"compression": "none", "data_page_version": "2.0", "use_dictionary": False, **small},
+    }
+    for name, options in variants.items():
+        pq.write_table(nested_table(), FOLDER / f"nested-{name}.parquet", **options)
+    schema = pq.ParquetFile(FOLDER / "nested-v2-plain.parquet").schema
+    leaves = [schema.column(i) for i in range(len(schema))]
+    encodings = {leaf.path: PLAIN[leaf.physical_type] for leaf in leaves}
+    pq.write_table(nested_table(), FOLDER / "nested-v2-delta.parquet", compression="gzip", data_page_version="2.0",
+                   use_dictionary=False, column_encoding=encodings)
+
+
+def write_bombs():
+    """A text that is used again and again, differences that grow, runs of one value, and a page of zeros."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 200_000, pa.int32()), pa.array(["x" * 1_000_000]))
+    pq.write_table(pa.table({"text": text}), FOLDER / "bomb-dictionary.parquet", compression="zstd")
+    growing = pa.table({"text": ["a" * i for i in range(20_000)]})
+    pq.write_table(growing, FOLDER / "bomb-delta.parquet", compression="zstd", use_dictionary=False,
+                   column_encoding="DELTA_BYTE_ARRAY", data_page_size=2**30)
+    runs = pa.array([[True] * 50_000_000], pa.list_(pa.bool_()))
+    pq.write_table(pa.table({"messages": runs}), FOLDER / "bomb-runs.parquet", compression="zstd", use_dictionary=False,
+                   column_encoding={"messages.list.element": "RLE"})
+    zeros = pa.table({"text": ["a" * 300_000_000]})
+    pq.write_table(zeros, FOLDER / "bomb-page.parquet", compression="brotli", use_dictionary=False)
+
+
 def lines():
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records()).encode()
 
@@ -58,6 +177,8 @@ def write():
     pq.write_table(table(), FOLDER / "page-index.parquet", compression="zstd", write_page_index=True)
     texts = pa.array([b"good", b"b\xffd", b"fine"], type=pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": texts}), FOLDER / "bad-text.parquet")
+    write_nested()
+    write_bombs()
     (FOLDER / "records.jsonl.zst").write_bytes(zstd(lines()))
     (FOLDER / "no-checksum.jsonl.zst").write_bytes(zstd(lines(), "-19", "--no-check"))
     half = lines().index(b"\n") + 1
@@ -71,6 +192,11 @@ def differences():
     for name in [f"{codec}.parquet" for codec in CODECS] + ["page-index.parquet"]:
         if pq.read_table(FOLDER / name) != table():
             found.append(name)
+    if json.loads((FOLDER / "nested.json").read_text()) != nested_rows():
+        found.append("nested.json")
+    for path in FOLDER.glob("nested-*.parquet"):
+        if pq.read_table(path) != nested_table():
+            found.append(path.name)
     for name in ["records.jsonl.zst", "no-checksum.jsonl.zst", "two-frames.jsonl.zst"]:
         unpacked = subprocess.run(["zstd", "-q", "-d", "-c", FOLDER / name], stdout=subprocess.PIPE, check=True).stdout
         if unpacked != lines():

@@ -1,19 +1,16 @@
 import { open } from 'node:fs/promises'
-import { brotliDecompressSync, gunzipSync } from 'node:zlib'
-import { decompress as unzstdWhole } from 'fzstd'
-import {
-  type AsyncBuffer,
-  type Compressors,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-} from 'hyparquet'
+import { type FileMetaData, parquetMetadata } from 'hyparquet'
 import { AdaptError, ConfigError, DataError, ResourceError } from '../errors.js'
 import type { Document, ResolvedFile } from './document.js'
+import { ParquetBudget } from './parquet-budget.js'
+import { requireCodec } from './parquet-codecs.js'
+import { BadValue, ParquetUnsupported } from './parquet-faults.js'
+import { type OpenFile, readPages } from './parquet-pages.js'
+import { ColumnRows } from './parquet-rows.js'
+import { type Column, columnNames, readColumns } from './parquet-schema.js'
+import { thriftEnd } from './parquet-thrift.js'
 import { failAt, toDocument } from './parse-record.js'
 import { printable } from './printable.js'
-import { readZstdHeader } from './read-zstd.js'
 import { RECORD_KEYS } from './record-content.js'
 import { type Fail, isObject, type JsonRecord, keyList } from './record-fields.js'
 
@@ -24,52 +21,36 @@ export interface TableRow {
   readonly values: Readonly<Record<string, unknown>>
 }
 
-/** A row group is held whole unless the file has a page index; a larger one is refused. */
-const MAX_GROUP_BYTES = 512 * 1024 * 1024
-/** Rows are read in parts of about this many bytes where the page index allows it. */
-const PART_BYTES = 32 * 1024 * 1024
-const MAX_METADATA_BYTES = 256 * 1024 * 1024
-const CODECS = ['UNCOMPRESSED', 'SNAPPY', 'GZIP', 'BROTLI', 'ZSTD']
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-/** Stands for a text that is no UTF-8, so that only its row is bad. */
-class InvalidText {}
-const INVALID_TEXT = new InvalidText()
+const MAX_METADATA_BYTES = 64 * 1024 * 1024
+const MAX_COLUMN_DEPTH = 100
+/** Most rows that are made at once. */
+const MAX_ROWS = 1024
 
 /**
- * Streams the rows of a Parquet file, holding one row group at a time, or less where the file has a page index. Only
- * columns that a record can use are read.
+ * Streams the rows of a Parquet file, holding a page of each column. Only columns that a record can use are read.
  *
- * @throws {DataError} PARQUET_DAMAGED; PARQUET_UNSUPPORTED for a compression that is not read, or a row group above
- *   512 MiB; UNKNOWN_RECORD when no column is known. @throws {ConfigError} FILE_NOT_FOUND.
+ * @throws {DataError} PARQUET_DAMAGED; PARQUET_UNSUPPORTED for what is not read, by its name; UNKNOWN_RECORD when no
+ *   column is known. @throws {HostileFileError} PARQUET_BOMB. @throws {ConfigError} FILE_NOT_FOUND.
  * @throws {ResourceError} READ_FAILED.
  */
 export async function* readParquet(file: ResolvedFile): AsyncGenerator<TableRow, void, undefined> {
-  const source = await guard(file, () => openBuffer(file))
+  const source = await guard(file, () => openFile(file.path))
   try {
-    const metadata = await guard(file, async () => checkedMetadata(await parquetMetadataAsync(source.buffer)))
-    const columns = columnsOf(metadata, file)
-    for (const { start, end } of partsOf(metadata, columns, file)) {
-      const rows = await guard(file, () =>
-        parquetReadObjects({
-          file: source.buffer,
-          metadata,
-          columns,
-          rowStart: start,
-          rowEnd: end,
-          compressors: COMPRESSORS,
-          useOffsetIndex: true,
-          parsers: { stringFromBytes: (bytes?: Uint8Array) => bytes && decodeText(bytes) },
-        }),
-      )
-      if (rows.length !== end - start) {
-        throw damaged(file, `${rows.length} rows where ${end - start} were announced`)
+    const metadata = await guard(file, () => readMetadata(source))
+    const columns = await guard(file, async () => readColumns(metadata, wantedColumns(metadata, file)))
+    const budget = new ParquetBudget(file.name, source.size)
+    let number = 1
+    for (const group of metadata.row_groups) {
+      const rows = columns.map((column) => rowsOf(column, group, source, budget))
+      for (let left = Number(group.num_rows); left > 0; ) {
+        const part = await guard(file, () => takeRows(rows, left))
+        left -= part.length
+        for (const values of part) yield { number: number++, values }
       }
-      for (const [i, values] of rows.entries()) yield { number: start + i + 1, values }
+      await guard(file, async () => void (await Promise.all(rows.map((column) => column.requireEnd()))))
     }
   } finally {
-    await source.close()
+    await source.handle.close()
   }
 }
 
@@ -92,10 +73,8 @@ export function parseRow(row: TableRow, file: ResolvedFile, defaultSource: strin
 
 /** Values as JSON would give them. */
 function plainValue(value: unknown, fail: Fail): unknown {
-  if (value instanceof InvalidText)
-    return fail('BAD_UTF8', 'expected UTF-8, a text of the row is not; convert it')
+  if (value instanceof BadValue) return fail(value.code, value.problem)
   if (typeof value === 'bigint') return Number(value)
-  if (value instanceof Date) return value.toISOString()
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<number>)
   if (Array.isArray(value)) return value.map((item) => plainValue(item ?? null, fail))
   if (!isObject(value)) return value
@@ -103,18 +82,12 @@ function plainValue(value: unknown, fail: Fail): unknown {
   return Object.fromEntries(entries.map(([key, inner]) => [key, plainValue(inner, fail)]))
 }
 
-function decodeText(bytes: Uint8Array): string | InvalidText {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    return INVALID_TEXT
-  }
-}
-
-function columnsOf(metadata: FileMetaData, file: ResolvedFile): string[] {
-  const names = parquetSchema(metadata).children.map(({ element }) => element.name)
+function wantedColumns(metadata: FileMetaData, file: ResolvedFile): string[] {
+  const names = columnNames(metadata)
   const wanted = [...RECORD_KEYS, ...(file.textField === undefined ? [] : [file.textField])]
   const columns = names.filter((name) => wanted.includes(name))
+  const twice = columns.find((name, i) => columns.indexOf(name) !== i)
+  if (twice !== undefined) throw new ParquetUnsupported(`two columns of the name "${printable(twice)}"`)
   if (columns.length > 0) return columns
   throw new DataError(
     'UNKNOWN_RECORD',
@@ -124,95 +97,85 @@ function columnsOf(metadata: FileMetaData, file: ResolvedFile): string[] {
   )
 }
 
-/** Ranges of rows that are read at once. */
-function partsOf(
-  { row_groups }: FileMetaData,
-  columns: readonly string[],
-  file: ResolvedFile,
-): { readonly start: number; readonly end: number }[] {
-  const parts: { start: number; end: number }[] = []
-  let first = 0
-  for (const group of row_groups) {
-    const numRows = Number(group.num_rows)
-    const chunks = group.columns.filter((c) => columns.includes(c.meta_data?.path_in_schema[0] ?? ''))
-    const codec = chunks.map((c) => c.meta_data!.codec).find((name) => !CODECS.includes(name))
-    if (codec !== undefined) {
-      const readable = CODECS.map((name) => name.toLowerCase()).join(', ')
-      throw unsupported(file, `compressed with ${printable(String(codec))}, expected one of ${readable}`)
-    }
-    const numBytes = chunks.reduce((sum, c) => sum + Number(c.meta_data!.total_uncompressed_size), 0)
-    const hasIndex = chunks.every((c) => c.offset_index_offset !== undefined)
-    if (numBytes > MAX_GROUP_BYTES && !hasIndex) {
-      throw unsupported(
-        file,
-        `a row group of ${numBytes} bytes, expected at most ${MAX_GROUP_BYTES} without a page index`,
-      )
-    }
-    const step = hasIndex ? Math.max(1, Math.floor((numRows * PART_BYTES) / Math.max(1, numBytes))) : numRows
-    for (let at = 0; at < numRows; at += step) {
-      parts.push({ start: first + at, end: first + Math.min(numRows, at + step) })
-    }
-    first += numRows
-  }
-  return parts
+function rowsOf(
+  column: Column,
+  group: FileMetaData['row_groups'][number],
+  source: OpenFile,
+  budget: ParquetBudget,
+): ColumnRows {
+  const paths = new Map(
+    group.columns.map((chunk) => [JSON.stringify(chunk.meta_data?.path_in_schema), chunk]),
+  )
+  return new ColumnRows(column, async function* (leaf) {
+    const chunk = paths.get(JSON.stringify(leaf.path))
+    if (chunk?.meta_data === undefined) throw new Error('a row group without one of its columns')
+    if (chunk.file_path !== undefined) throw new ParquetUnsupported('columns that lie in other files')
+    if (chunk.crypto_metadata !== undefined) throw new ParquetUnsupported('encrypted columns')
+    requireCodec(chunk.meta_data.codec)
+    yield* readPages(source, chunk.meta_data, leaf, budget)
+  })
 }
 
-/** Refuses counts that cannot be, before anything is made of that size. */
-function checkedMetadata(metadata: FileMetaData): FileMetaData {
+/** Some of the next rows, at least one. */
+async function takeRows(columns: readonly ColumnRows[], atMost: number): Promise<Record<string, unknown>[]> {
+  let numRows = Math.min(atMost, MAX_ROWS)
+  for (const column of columns) numRows = Math.min(numRows, await column.fill())
+  if (numRows === 0) throw new Error(`an end ${atMost} rows before the one announced`)
+  const rows: Record<string, unknown>[] = []
+  for (let i = 0; i < numRows; i++) {
+    const row: Record<string, unknown> = {}
+    for (const column of columns) row[column.name] = column.next()
+    rows.push(row)
+  }
+  return rows
+}
+
+async function openFile(path: string): Promise<OpenFile> {
+  const handle = await open(path)
+  return { handle, size: (await handle.stat()).size }
+}
+
+/** Reads the footer; refuses counts that cannot be, before anything is made of that size. */
+async function readMetadata({ handle, size }: OpenFile): Promise<FileMetaData> {
+  const read = async (start: number, length: number): Promise<Buffer> => {
+    const bytes = Buffer.alloc(length)
+    for (let at = 0; at < length; ) {
+      const { bytesRead } = await handle.read(bytes, at, length - at, start + at)
+      if (bytesRead === 0) throw new Error('a file that became shorter')
+      at += bytesRead
+    }
+    return bytes
+  }
+  if (size < 12) throw new Error(`${size} bytes`)
+  const ending = await read(size - 8, 8)
+  const magic = ending.toString('latin1', 4)
+  if (magic === 'PARE') throw new ParquetUnsupported('an encrypted footer')
+  if (magic !== 'PAR1') throw new Error('another kind of file, or only its beginning')
+  const length = ending.readUInt32LE()
+  if (length > size - 12 || length > MAX_METADATA_BYTES) throw new Error('a footer of impossible length')
+  const footer = await read(size - 8 - length, length + 8)
+  if (thriftEnd(footer.subarray(0, length), 0) === undefined) throw new Error('a footer that ends too early')
+  const metadata = parquetMetadata(footer, { geoparquet: false })
+  requireShallow(metadata)
   let numRows = 0
   for (const group of metadata.row_groups) {
     const rows = Number(group.num_rows)
-    const isWhole =
-      Number.isSafeInteger(rows) && rows >= 0 && group.columns.every((c) => c.meta_data !== undefined)
-    if (!isWhole) throw new Error('a row group that is not whole')
-    // A value takes at least a bit of a level, run lengths apart: a larger count is a lie that would fill the memory.
-    if (rows > 2 ** 31) throw new Error('an impossible number of rows')
+    if (!(Number.isSafeInteger(rows) && rows >= 0)) throw new Error('an impossible number of rows')
     numRows += rows
   }
   if (Number(metadata.num_rows) !== numRows) throw new Error('row groups that do not add up to its rows')
   return metadata
 }
 
-const COMPRESSORS: Compressors = {
-  GZIP: (bytes, length) => gunzipSync(bytes, { maxOutputLength: Math.max(1, length) }),
-  BROTLI: (bytes, length) => brotliDecompressSync(bytes, { maxOutputLength: Math.max(1, length) }),
-  ZSTD(bytes, length) {
-    const header = readZstdHeader(bytes)
-    if (typeof header === 'string') throw new Error(header)
-    if (header.contentBytes !== undefined && header.contentBytes > length)
-      throw new Error('a page of another length')
-    return unzstdWhole(bytes)
-  },
-}
-
-async function openBuffer(
-  file: ResolvedFile,
-): Promise<{ readonly buffer: AsyncBuffer; close(): Promise<void> }> {
-  const handle = await open(file.path)
-  const { size } = await handle.stat()
-  const read = async (start: number, end: number): Promise<ArrayBuffer> => {
-    const length = end - start
-    if (!(start >= 0 && length >= 0 && end <= size)) throw new Error('an address outside the file')
-    if (length > MAX_GROUP_BYTES + MAX_METADATA_BYTES) throw new Error('a part of impossible length')
-    const bytes = new Uint8Array(length)
-    for (let at = 0; at < length; ) {
-      const { bytesRead } = await handle.read(bytes, at, length - at, start + at)
-      if (bytesRead === 0) throw new Error('a file that became shorter')
-      at += bytesRead
-    }
-    return bytes.buffer
-  }
-  return {
-    buffer: {
-      byteLength: size,
-      slice(start, end = size) {
-        const bytes = read(start, end)
-        // The reader asks ahead and may give up before it looks; then nobody else handles a failure.
-        bytes.catch(() => {})
-        return bytes
-      },
-    },
-    close: () => handle.close(),
+/** The columns are made into a tree by functions that call themselves. */
+function requireShallow({ schema }: FileMetaData): void {
+  const open: number[] = []
+  for (const { num_children: numChildren } of schema) {
+    if (open.length > 0) open[open.length - 1]! -= 1
+    if (numChildren) open.push(numChildren)
+    if (open.length > MAX_COLUMN_DEPTH)
+      throw new ParquetUnsupported(`columns of more than ${MAX_COLUMN_DEPTH} levels`)
+    while (open.at(-1) === 0) open.pop()
   }
 }
 
@@ -222,6 +185,7 @@ async function guard<T>(file: ResolvedFile, action: () => Promise<T>): Promise<T
     return await action()
   } catch (error) {
     if (error instanceof AdaptError) throw error
+    if (error instanceof ParquetUnsupported) throw unsupported(file, error)
     const { code, syscall, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') {
       const said = `${printable(file.name)}: no such file`
@@ -240,7 +204,7 @@ function damaged({ name }: ResolvedFile, what: string, cause?: unknown): DataErr
   return new DataError('PARQUET_DAMAGED', said, { file: name }, { cause })
 }
 
-function unsupported({ name }: ResolvedFile, what: string): DataError {
-  const said = `${printable(name)}: ${what}; write it again with another compression or smaller row groups`
-  return new DataError('PARQUET_UNSUPPORTED', said, { file: name })
+function unsupported({ name }: ResolvedFile, cause: ParquetUnsupported): DataError {
+  const said = `${printable(name)}: ${printable(cause.message)}; write it again without`
+  return new DataError('PARQUET_UNSUPPORTED', said, { file: name }, { cause })
 }

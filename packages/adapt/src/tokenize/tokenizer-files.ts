@@ -4,6 +4,7 @@ import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { printable, scanJson } from '../dataset/index.js'
 import { ConfigError, HostileFileError } from '../errors.js'
+import { type AddedToken, readFolderTokens } from './added-tokens.js'
 import { assertSafePatterns } from './tokenizer-patterns.js'
 
 /** Largest tokenizer.json that is read; the largest in common use have some 35 MB. */
@@ -29,13 +30,15 @@ export interface TokenizerFiles {
   readonly addBosToken: boolean
   /** SHA-256 (hex) of tokenizer.json. */
   readonly sha256: string
+  /** Added tokens that other files than tokenizer.json name or describe otherwise. */
+  readonly foreignTokens: readonly AddedToken[]
 }
 
 /**
- * Reads tokenizer.json, and the special tokens from tokenizer_config.json, else special_tokens_map.json.
+ * Reads tokenizer.json, with what tokenizer_config.json, special_tokens_map.json and added_tokens.json add to it.
  *
  * @throws {ConfigError} FILE_NOT_FOUND without tokenizer.json.
- * @throws {HostileFileError} BAD_TOKENIZER for damaged files or ids that clash, TOKENIZER_PATTERN.
+ * @throws {HostileFileError} BAD_TOKENIZER for damaged files, ids that clash or are others than a file says, TOKENIZER_PATTERN.
  */
 export function readTokenizerFiles(folder: string): TokenizerFiles {
   const file = path.join(folder, 'tokenizer.json')
@@ -51,17 +54,28 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
   assertSafePatterns(config, file)
   const model = objectOf(config.model, file, '"model"')
   const idOf = vocabularyOf(model, file)
-  const addedTokens = addedTokensOf(config, idOf, file)
-  for (const [token, id] of addedTokens) {
-    idOf.set(token, id)
-  }
-  const vocabSize = checkIds(idOf, file)
-  const special = readOptional(path.join(folder, 'special_tokens_map.json'))
+  const own = ownTokens(config, file)
+  requireOneId(own, idOf, file)
   const settings = readOptional(path.join(folder, 'tokenizer_config.json'))
-  const tokenOf = (key: string): string | undefined => contentOf(settings[key]) ?? contentOf(special[key])
+  if (settings.split_special_tokens === true) {
+    const file = path.join(folder, 'tokenizer_config.json')
+    throw badTokenizer(file, '"split_special_tokens": expected false: special tokens are never split here')
+  }
+  const { added, special } = readFolderTokens({
+    own,
+    vocabulary: idOf,
+    settings,
+    specialMap: readOptional(path.join(folder, 'special_tokens_map.json')),
+    addedFile: readOptional(path.join(folder, 'added_tokens.json')),
+    bad: (name, problem) => badTokenizer(path.join(folder, name), problem),
+  })
+  const allIds = new Map(idOf)
+  for (const { content, id } of added) allIds.set(content, id)
+  const known = new Set(own.map((token) => JSON.stringify(token)))
   return {
     json: JSON.stringify({
       ...config,
+      added_tokens: added,
       truncation: null,
       padding: null,
       // It would add special tokens (we do) and trim offsets (we need them whole).
@@ -69,15 +83,16 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
       // Random merges would make the tokens of a text differ from one time to the next.
       model: 'dropout' in model ? { ...model, dropout: null } : model,
     }),
-    vocabSize,
-    idOf,
-    addedTokens,
-    bosToken: tokenOf('bos_token'),
-    eosToken: tokenOf('eos_token'),
-    padToken: tokenOf('pad_token'),
-    specialTokens: specialTokensOf([special, settings]),
+    vocabSize: checkIds(allIds, file),
+    idOf: allIds,
+    addedTokens: new Map(added.map(({ content, id }) => [content, id])),
+    bosToken: special.bos_token,
+    eosToken: special.eos_token,
+    padToken: special.pad_token,
+    specialTokens: special,
     addBosToken: settings.add_bos_token !== false,
     sha256: createHash('sha256').update(bytes).digest('hex'),
+    foreignTokens: added.filter((token) => !known.has(JSON.stringify(token))),
   }
 }
 
@@ -145,24 +160,33 @@ function vocabularyOf(model: JsonObject, file: string): Map<string, number> {
   return new Map(Object.entries(objectOf(vocab, file, '"model.vocab"')) as [string, number][])
 }
 
-function addedTokensOf(
-  config: JsonObject,
-  idOf: ReadonlyMap<string, number>,
-  file: string,
-): Map<string, number> {
-  const added = new Map<string, number>()
-  for (const entry of Array.isArray(config.added_tokens) ? config.added_tokens : []) {
-    const { content, id } = objectOf(entry, file, '"added_tokens"')
+/** `added_tokens` of tokenizer.json, in its order. */
+function ownTokens(config: JsonObject, file: string): AddedToken[] {
+  return (Array.isArray(config.added_tokens) ? config.added_tokens : []).map((entry) => {
+    const { content, id, ...flags } = objectOf(entry, file, '"added_tokens"')
     if (typeof content !== 'string' || typeof id !== 'number') {
       throw badTokenizer(file, '"added_tokens": expected entries with a text "content" and a number "id"')
     }
+    const isSet = (flag: string) => flags[flag] === true
+    const [single_word, lstrip, rstrip] = ['single_word', 'lstrip', 'rstrip'].map(isSet) as [
+      boolean,
+      boolean,
+      boolean,
+    ]
+    const [normalized, special] = [isSet('normalized'), isSet('special')]
+    return { id, content, single_word, lstrip, rstrip, normalized, special }
+  })
+}
+
+function requireOneId(tokens: readonly AddedToken[], idOf: ReadonlyMap<string, number>, file: string): void {
+  const added = new Map<string, number>()
+  for (const { content, id } of tokens) {
     const known = added.get(content) ?? idOf.get(content) ?? id
     if (known !== id) {
       throw badTokenizer(file, `token "${printable(content, 40)}" has two ids, ${known} and ${id}`)
     }
     added.set(content, id)
   }
-  return added
 }
 
 function checkIds(idOf: ReadonlyMap<string, number>, file: string): number {
@@ -184,21 +208,4 @@ function checkIds(idOf: ReadonlyMap<string, number>, file: string): number {
     throw badTokenizer(file, `expected ids without large gaps, received ${idOf.size} ids up to ${highest}`)
   }
   return highest + 1
-}
-
-/** The keys `*_token` of the files that name a token; later files win. */
-function specialTokensOf(files: readonly JsonObject[]): Record<string, string> {
-  const found: Record<string, string> = {}
-  for (const [key, value] of files.flatMap((file) => Object.entries(file))) {
-    const token = contentOf(value)
-    if (/^[a-z_]+_token$/.test(key) && !key.startsWith('add_') && token !== undefined) found[key] = token
-  }
-  return found
-}
-
-/** A special token is written as text or as an object with `content`. */
-function contentOf(value: unknown): string | undefined {
-  const content =
-    typeof value === 'object' && value !== null ? (value as { readonly content?: unknown }).content : value
-  return typeof content === 'string' && content !== '' ? content : undefined
 }

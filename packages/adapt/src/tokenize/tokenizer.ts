@@ -18,7 +18,7 @@ export interface Tokenizer {
   readonly padId?: number
   /** First token of every sample: `bosId`, or `eosId` without one or with `add_bos_token: false`. */
   readonly startId: number
-  /** SHA-256 (hex) of tokenizer.json and the special ids: equal hashes give equal tokens. */
+  /** SHA-256 (hex) of tokenizer.json, the special ids and tokens of other files: equal hashes give equal tokens. */
   readonly hash: string
   /** How conversations become text, and what of them and of completions is trained. */
   readonly chat: ChatSettings
@@ -50,20 +50,19 @@ export interface EncodedCompletion {
 }
 
 /**
- * Loads a Hugging Face tokenizer: tokenizer.json, with the special tokens of tokenizer_config.json or
- * special_tokens_map.json.
+ * Loads a Hugging Face tokenizer: tokenizer.json, with the tokens that tokenizer_config.json, special_tokens_map.json
+ * and added_tokens.json add, ids as in transformers.
  *
  * @param chat  What the config says of conversations, or settings that were read before.
- * @throws {ConfigError} FILE_NOT_FOUND; TOKENIZER_NO_EOS; TOKENIZER_SPECIAL_TOKEN when a special token has no id.
+ * @throws {ConfigError} FILE_NOT_FOUND; TOKENIZER_NO_EOS.
  * @throws {HostileFileError} BAD_TOKENIZER, TOKENIZER_PATTERN.
  */
 export function loadTokenizer(folder: string, chat: ChatOptions | ChatSettings = {}): Tokenizer {
   const files = readTokenizerFiles(folder)
   const file = path.join(folder, 'tokenizer.json')
   const native = loadNative(files, file)
-  const bosId = specialId(files, files.bosToken, 'bos_token', folder)
-  const eosId = specialId(files, files.eosToken, 'eos_token', folder)
-  const padId = specialId(files, files.padToken, 'pad_token', folder)
+  const idOf = (token: string | undefined) => (token === undefined ? undefined : files.idOf.get(token))
+  const [bosId, eosId, padId] = [files.bosToken, files.eosToken, files.padToken].map(idOf)
   if (eosId === undefined) {
     throw new ConfigError(
       'TOKENIZER_NO_EOS',
@@ -74,7 +73,13 @@ export function loadTokenizer(folder: string, chat: ChatOptions | ChatSettings =
   const startId = files.addBosToken ? (bosId ?? eosId) : eosId
   const settings = 'hash' in chat ? chat : readChatSettings(folder, files.specialTokens, chat)
   const addedIds = new Set(files.addedTokens.values())
-  const identity = JSON.stringify([files.sha256, startId, eosId])
+  const { foreignTokens } = files
+  const identity = JSON.stringify([
+    files.sha256,
+    startId,
+    eosId,
+    ...(foreignTokens.length > 0 ? [foreignTokens] : []),
+  ])
   return {
     folder: path.resolve(folder),
     vocabSize: files.vocabSize,
@@ -162,24 +167,4 @@ function loadNative(files: TokenizerFiles, file: string): NativeTokenizer {
     }
   }
   return native
-}
-
-function specialId(
-  files: TokenizerFiles,
-  token: string | undefined,
-  key: string,
-  folder: string,
-): number | undefined {
-  if (token === undefined) {
-    return undefined
-  }
-  const id = files.idOf.get(token)
-  if (id === undefined) {
-    throw new ConfigError(
-      'TOKENIZER_SPECIAL_TOKEN',
-      `${printable(folder)}: ${key} "${printable(token, 40)}" is no token of tokenizer.json`,
-      { folder, key, token },
-    )
-  }
-  return id
 }

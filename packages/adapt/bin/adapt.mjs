@@ -12,7 +12,14 @@ process.on('newListener', (name) => {
 const { existsSync } = await import('node:fs')
 const main = new URL('../dist/cli/main.js', import.meta.url)
 if (existsSync(main)) {
-  await import(main.href)
+  try {
+    await import(main.href)
+  } catch (error) {
+    // Not a file of ours that is missing, but descriptors or memory.
+    if (typeof error?.code !== 'string' || !/^E[A-Z]+$/.test(error.code)) throw error
+    process.stderr.write(`error: adapt cannot be loaded: ${error.message}\n`)
+    process.exit(5)
+  }
 } else {
   process.stderr.write('error: adapt is not built: run `npm run setup` first\n')
   process.exitCode = 5

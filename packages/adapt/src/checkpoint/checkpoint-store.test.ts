@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import {
   appendFileSync,
   mkdirSync,
@@ -45,6 +46,35 @@ describe('CheckpointStore', () => {
       'model.safetensors',
       'state.json',
     ])
+  })
+
+  it('passes over folders and files whose names only look like those of checkpoints', () => {
+    publish(8)
+    for (const name of ['step-0099', 'step-', 'step-9x', 'step-1e3']) mkdirSync(path.join(store.folder, name))
+    writeFileSync(path.join(store.folder, 'step-12'), 'a file')
+    const { step, refused } = newest()
+    expect(step).toBe(8)
+    expect(refused).toHaveLength(1)
+    expect(refused[0]).toContain('step-12')
+    store.rewind(8)
+    publish(9, 1)
+    expect(store.steps()).toEqual([9])
+  })
+
+  it('refuses a checkpoint with a pipe in the place of a file, and does not wait for it', (context) => {
+    for (const [step, name] of [
+      [4, 'state.json'],
+      [5, 'manifest.json'],
+    ] as const) {
+      publish(step)
+      rmSync(file(step, name))
+      if (spawnSync('mkfifo', [file(step, name)]).status !== 0) context.skip('needs mkfifo')
+    }
+    const { step, refused } = newest()
+    expect(step).toBeUndefined()
+    expect(refused).toHaveLength(2)
+    expect(refused[0]).toContain('manifest.json')
+    expect(refused[1]).toContain('state.json')
   })
 
   it('keeps as many as it is told, the new one among them', () => {

@@ -1,11 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../dataset/make-folder.js'
 import { syncPath } from '../dataset/sync-path.js'
 import { AdaptError, HostileFileError, ResourceError } from '../errors.js'
 import { type Manifest, verifyManifest, writeManifest } from './manifest.js'
 import { publishFolder } from './publish-folder.js'
 
-const STEP_FOLDER = /^step-(\d{1,15})$/
+/** As this program writes it: `step-0099` is not the folder of step 99. */
+const STEP_FOLDER = /^step-(0|[1-9]\d{0,14})$/
 const TEMPORARY = /^\.step-\d+\.tmp-\d+(\.old)?$/
 
 /** A checkpoint whose files are those of its manifest. */
@@ -28,10 +30,18 @@ export class CheckpointStore {
 
   /** Steps of the checkpoint folders, oldest first, whole or not. */
   steps(): number[] {
-    const names = existsSync(this.folder) ? readdirSync(this.folder) : []
-    return names
+    return this.names()
       .flatMap((name) => (STEP_FOLDER.test(name) ? [Number(name.slice(5))] : []))
       .sort((a, b) => a - b)
+  }
+
+  private names(): string[] {
+    try {
+      return existsSync(this.folder) ? readdirSync(this.folder) : []
+    } catch (cause) {
+      const message = `cannot read the checkpoints in ${this.folder} (${(cause as Error).message})`
+      throw new ResourceError('CHECKPOINT_READ', message, { folder: this.folder }, { cause })
+    }
   }
 
   /**
@@ -43,7 +53,7 @@ export class CheckpointStore {
    */
   publish(step: number, write: (folder: string) => void, keep: number): void {
     try {
-      mkdirSync(this.folder, { recursive: true })
+      makeFolder(this.folder)
       publishFolder(this.folderOf(step), write, (temporary) => writeManifest(temporary, step))
     } catch (cause) {
       const message = `cannot write the checkpoint ${this.folderOf(step)} (${(cause as Error).message})`

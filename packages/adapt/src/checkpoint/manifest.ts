@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
-import { HostileFileError } from '../errors.js'
+import { openRegular, readRegular } from '../dataset/regular-file.js'
+import { writeFully } from '../dataset/write-fully.js'
+import { type AdaptError, HostileFileError, ResourceError } from '../errors.js'
 
 export const MANIFEST_NAME = 'manifest.json'
 
@@ -32,7 +34,7 @@ export function writeManifest(folder: string, step: number): void {
   const manifest: Manifest = { schema_version: 1, step, files }
   const descriptor = openSync(join(folder, MANIFEST_NAME), 'wx')
   try {
-    writeSync(descriptor, `${JSON.stringify(manifest, null, 2)}\n`)
+    writeFully(descriptor, Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`))
     fsyncSync(descriptor)
   } finally {
     closeSync(descriptor)
@@ -54,7 +56,7 @@ export function verifyManifest(folder: string): Manifest {
     try {
       found = digestFile(join(folder, name))
     } catch (cause) {
-      throw damaged(folder, name, `it cannot be read (${(cause as Error).message})`)
+      throw unreadable(folder, name, cause)
     }
     if (found.bytes !== expected.bytes) {
       throw damaged(folder, name, `expected ${expected.bytes} bytes, found ${found.bytes}`)
@@ -68,9 +70,9 @@ export function verifyManifest(folder: string): Manifest {
 function readManifest(folder: string): Manifest {
   let text: Buffer
   try {
-    text = readFileSync(join(folder, MANIFEST_NAME))
+    text = readRegular(join(folder, MANIFEST_NAME))
   } catch (cause) {
-    throw damaged(folder, MANIFEST_NAME, `it cannot be read (${(cause as Error).message})`)
+    throw unreadable(folder, MANIFEST_NAME, cause)
   }
   if (text.length > MAX_MANIFEST_BYTES) throw damaged(folder, MANIFEST_NAME, 'it is too large')
   try {
@@ -97,7 +99,7 @@ function isFiles(value: unknown): value is Manifest['files'] {
 function digestFile(path: string): FileDigest {
   const hash = createHash('sha256')
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES)
-  const descriptor = openSync(path, 'r')
+  const descriptor = openRegular(path)
   try {
     let bytes = 0
     for (let read = -1; read !== 0; bytes += read) {
@@ -108,6 +110,16 @@ function digestFile(path: string): FileDigest {
   } finally {
     closeSync(descriptor)
   }
+}
+
+/** A file that cannot be read is damaged, unless it is this process that lacks something. */
+function unreadable(folder: string, name: string, cause: unknown): AdaptError {
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM') {
+    const text = `checkpoint ${join(folder, name)}: cannot be read now (${message})`
+    return new ResourceError('CHECKPOINT_READ', text, { folder, file: name }, { cause })
+  }
+  return damaged(folder, name, `it cannot be read (${message})`)
 }
 
 /** What is said of a file of a checkpoint that cannot be trusted. */

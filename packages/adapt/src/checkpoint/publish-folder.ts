@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { makeFolder } from '../dataset/make-folder.js'
 import { syncPath } from '../dataset/sync-path.js'
 
 /** Name of the folder in which this process prepares `folder`; it stands beside it, on the same file system. */
@@ -23,7 +24,7 @@ export function publishFolder(
   const replaced = `${temporary}.old`
   try {
     rmSync(temporary, { recursive: true, force: true })
-    mkdirSync(temporary, { recursive: true })
+    makeFolder(temporary)
     write(temporary)
     for (const name of readdirSync(temporary)) syncPath(join(temporary, name))
     seal(temporary)

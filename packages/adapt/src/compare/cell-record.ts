@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import type { RunConfig } from '../config/index.js'
+import { makeFolder } from '../dataset/make-folder.js'
+import { readRegular } from '../dataset/regular-file.js'
 
 /** A number that JSON holds; null where it is not finite. */
 const figure = z.number().nullable()
@@ -75,7 +77,7 @@ export const readTrunk = (path: string): FoundRecord<TrunkRecord> => readRecord(
 function readRecord<T>(path: string, schema: z.ZodType<T>): FoundRecord<T> {
   let text: string
   try {
-    text = readFileSync(path, 'utf8')
+    text = readRegular(path).toString('utf8')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     return code === 'ENOENT' ? { kind: 'missing' } : { kind: 'damaged', reason: `cannot be read (${code})` }
@@ -92,7 +94,7 @@ function readRecord<T>(path: string, schema: z.ZodType<T>): FoundRecord<T> {
 
 /** Writes a record whole or not at all, with a checksum as its last key. */
 export function writeRecord(path: string, record: CellRecord | TrunkRecord): void {
-  mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
   const temporary = `${path}.${process.pid}.tmp`
   writeFileSync(temporary, `${JSON.stringify({ ...record, checksum: checksumOf(record) }, null, 2)}\n`, {
     flush: true,

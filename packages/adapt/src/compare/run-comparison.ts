@@ -1,7 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { verifyManifest } from '../checkpoint/index.js'
 import { invalidConfig, suggestName } from '../config/index.js'
+import { makeFolder } from '../dataset/make-folder.js'
+import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError, HostileFileError, NumericError } from '../errors.js'
 import { runTraining, type TrainingOutcome, type TrainingRequest } from '../experiment/index.js'
 import { RunLock } from '../experiment/run-lock.js'
@@ -142,7 +144,7 @@ class ComparisonRun implements Disposable {
     const due = (seed: number) =>
       states.filter((cell) => cell.seed === seed && cell.state !== 'finished' && wanted(cell.arm))
     if (!dryRun) {
-      mkdirSync(this.plan.folder, { recursive: true })
+      makeFolder(this.plan.folder)
       writeFileSync(join(this.plan.folder, MARKER), `${JSON.stringify({ schema_version: 1 })}\n`)
       for (const seed of this.plan.seeds) {
         const count = due(seed.seed).length
@@ -340,7 +342,7 @@ class ComparisonRun implements Disposable {
     this.request.onCell?.({ number: this.started, total, arm, seed, lastStep })
     if (readText(begunPath(run)) !== hash) {
       emptyRunFolder(run.folder)
-      mkdirSync(dirname(run.folder), { recursive: true })
+      makeFolder(dirname(run.folder))
       writeFileSync(begunPath(run), `${hash}\n`)
     }
     // Its record was not written, or was damaged afterwards: the run folder still knows.
@@ -380,7 +382,7 @@ function begunPath({ folder }: PlannedRun): string {
 
 function readText(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8').trim()
+    return readRegular(path).toString('utf8').trim()
   } catch {
     return undefined
   }

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fingerprintFiles, type ReadOptions, type ResolvedFile, readDocuments } from '../dataset/index.js'
+import { makeFolder } from '../dataset/make-folder.js'
 import { contentText } from './normalise-text.js'
 import { WholeTexts } from './whole-texts.js'
 
@@ -105,7 +106,7 @@ function readKept(file: string): AnchorOverlap | undefined {
 function keep(file: string, found: AnchorOverlap): void {
   const temporary = `${file}.tmp-${process.pid}-${randomBytes(4).toString('hex')}`
   try {
-    mkdirSync(path.dirname(file), { recursive: true })
+    makeFolder(path.dirname(file))
     writeFileSync(temporary, `${JSON.stringify(found)}\n`)
     renameSync(temporary, file)
   } catch {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { buildInfo } from '@adapt-ts/torch'
 import { renderResolvedConfig } from '../config/index.js'
+import { readRegular } from '../dataset/regular-file.js'
 import { resolveNormalizer } from '../method/index.js'
 import type { RunStartEvent } from '../record/index.js'
 import type { TrainingRunParts } from './training-run.js'
@@ -74,7 +74,7 @@ export function recordProvenance({
 
 function readProvenance(path: string): { readonly restarts?: readonly Restart[] } | undefined {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as { readonly restarts?: readonly Restart[] }
+    return JSON.parse(readRegular(path).toString('utf8')) as { readonly restarts?: readonly Restart[] }
   } catch {
     return undefined
   }

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { loadConfig, type RunConfig } from '../config/index.js'
+import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
 import {
   currentEvents,
@@ -93,7 +94,7 @@ async function describeSamples(
 /** Where the data of a run was, and which it was; runs of older versions do not say where. */
 function readProvenance(folder: string): { readonly baseDir: string; readonly fingerprint: string } {
   try {
-    const { base_dir, data } = JSON.parse(readFileSync(join(folder, 'provenance.json'), 'utf8'))
+    const { base_dir, data } = JSON.parse(readRegular(join(folder, 'provenance.json')).toString('utf8'))
     return { baseDir: String(base_dir ?? '.'), fingerprint: String(data?.data ?? 'unknown') }
   } catch {
     return { baseDir: '.', fingerprint: 'unknown' }

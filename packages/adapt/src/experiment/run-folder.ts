@@ -1,5 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../dataset/make-folder.js'
+import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError, ResourceError } from '../errors.js'
 
 const STATUSES = ['starting', 'running', 'finished', 'interrupted', 'failed'] as const
@@ -49,7 +51,9 @@ function listFolder(folder: string): string[] {
 
 function readState(folder: string): RunState | undefined {
   try {
-    const state = JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8')) as Partial<RunState> | null
+    const state = JSON.parse(
+      readRegular(join(folder, 'run.json')).toString('utf8'),
+    ) as Partial<RunState> | null
     return state?.status !== undefined && STATUSES.includes(state.status) ? (state as RunState) : undefined
   } catch {
     return undefined
@@ -111,7 +115,7 @@ export function openRunFolder(folder: string, kind: 'new' | 'continue', totalSte
     } else {
       rmSync(join(folder, 'failure.json'), { force: true })
     }
-    mkdirSync(join(folder, 'eval'), { recursive: true })
+    makeFolder(join(folder, 'eval'))
     for (const place of [folder, join(folder, 'eval')]) {
       for (const name of readdirSync(place).filter((entry) => TEMPORARY.test(entry) && !LOCK.test(entry)))
         rmSync(join(place, name), { recursive: true, force: true })

@@ -1,15 +1,8 @@
-import {
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { linkSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { makeFolder } from '../dataset/make-folder.js'
+import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError, ResourceError } from '../errors.js'
 import { readProcessStat } from './process-stat.js'
 
@@ -51,7 +44,7 @@ export class RunLock implements Disposable {
     const path = join(folder, LOCK_NAME)
     const own = `${path}.${process.pid}.tmp`
     try {
-      mkdirSync(folder, { recursive: true })
+      makeFolder(folder)
       writeFileSync(own, text)
       try {
         for (let attempt = 0; ; attempt++) {
@@ -164,7 +157,7 @@ function isAlive(pid: number): boolean {
 
 function readText(path: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return readRegular(path).toString('utf8')
   } catch {
     return ''
   }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import {
   CheckpointStore,
@@ -7,6 +6,7 @@ import {
   verifyManifest,
 } from '../checkpoint/index.js'
 import { parseConfigText, type RunConfig, resolveConfigPath } from '../config/index.js'
+import { readRegular } from '../dataset/regular-file.js'
 import type { HostileFileError } from '../errors.js'
 import { ConfigError } from '../errors.js'
 import { requireSameConfig } from './config-changes.js'
@@ -24,7 +24,7 @@ export interface StartPoint {
 function readRunConfig(runFolder: string): RunConfig {
   const path = join(runFolder, 'config.yaml')
   try {
-    return parseConfigText(readFileSync(path, 'utf8'), path)
+    return parseConfigText(readRegular(path).toString('utf8'), path)
   } catch (cause) {
     throw new ConfigError(
       'RUN_CONFIG_UNREADABLE',
@@ -58,7 +58,7 @@ export function findNamedStart(config: RunConfig, baseDir: string): StartPoint |
   if (path === undefined) return undefined
   const folder = resolveConfigPath(baseDir, path)
   try {
-    readFileSync(join(folder, 'manifest.json'))
+    readRegular(join(folder, 'manifest.json'))
   } catch (cause) {
     throw new ConfigError(
       'CHECKPOINT_NOT_FOUND',

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Environment, GateConfig, Normalizer, RunConfig } from '../config/index.js'
+import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
 import { createGate, NORMALIZERS, resolveNormalizer } from '../method/index.js'
 import { currentEvents, LedgerSteps, type RunEvent, readEvents, readLedger } from '../record/index.js'
@@ -142,7 +142,9 @@ function findNormalizer({ method }: RunConfig, events: readonly RunEvent[]): Nor
 function totalSteps(runFolder: string, { training }: RunConfig, events: readonly RunEvent[]): number {
   if (training.max_steps !== undefined) return training.max_steps
   try {
-    const state = JSON.parse(readFileSync(join(runFolder, 'run.json'), 'utf8')) as { total_steps?: unknown }
+    const state = JSON.parse(readRegular(join(runFolder, 'run.json')).toString('utf8')) as {
+      total_steps?: unknown
+    }
     if (Number.isSafeInteger(state.total_steps)) return state.total_steps as number
   } catch {
     // A run without its state was stopped while it began or was copied in part; its log still says how far it came.

@@ -4,7 +4,6 @@ import {
   createReadStream,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   renameSync,
   rmSync,
@@ -13,6 +12,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join, relative } from 'node:path'
+import { makeFolder } from '../dataset/make-folder.js'
 import { ResourceError } from '../errors.js'
 
 /** A file of a repository as the hub lists it. */
@@ -48,8 +48,8 @@ export async function downloadFile(
     onBytes(file.size)
     return
   }
-  mkdirSync(blobs, { recursive: true })
-  mkdirSync(snapshot, { recursive: true })
+  makeFolder(blobs)
+  makeFolder(snapshot)
   const blob = join(blobs, file.etag)
   if (existsSync(blob)) onBytes(file.size)
   else await fetchBlob(file, blob, onBytes, open)

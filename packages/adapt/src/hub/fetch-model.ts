@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, statfsSync, writeFileSync } from 'node:fs'
+import { existsSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { printable } from '../dataset/index.js'
+import { makeFolder } from '../dataset/make-folder.js'
 import { ConfigError, ResourceError } from '../errors.js'
 import { downloadFile, type HubFile } from './download-file.js'
 import { type HubContent, isCommit, isComplete, repoFolders, shardsOf } from './hub-cache.js'
@@ -148,7 +149,7 @@ async function fetchSnapshot(
   }
   // Last, so that the name leads to an older whole snapshot until this one is whole.
   if (id.revision !== sha) {
-    mkdirSync(dirname(ref), { recursive: true })
+    makeFolder(dirname(ref))
     writeFileSync(ref, sha)
   }
   return snapshot
@@ -163,7 +164,7 @@ function noSafetensors({ name }: HubId, names: readonly string[]): ConfigError {
 
 /** @throws {ResourceError} DISK_FULL */
 function requireRoom(cacheDir: string, files: readonly HubFile[]): void {
-  mkdirSync(cacheDir, { recursive: true })
+  makeFolder(cacheDir)
   const needed = files.reduce((sum, { size, etag }) => sum + (etag.length === 64 ? size : 0), 0)
   const { bavail, bsize } = statfsSync(cacheDir)
   if (bavail * bsize >= needed) return

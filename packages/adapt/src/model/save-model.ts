@@ -1,7 +1,8 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { itemBytes, type nn, writeSafetensors } from '@adapt-ts/torch'
+import { makeFolder } from '../dataset/make-folder.js'
 import { CONFIG_FILE, GENERATION_FILE, INDEX_FILE, TOKENIZER_FILES } from '../hub/index.js'
 import type { CausalLM } from './causal-lm.js'
 import { toHuggingFaceConfig } from './huggingface-config.js'
@@ -35,7 +36,7 @@ export function saveModelFolder(model: CausalLM, folder: string, options: SaveMo
   const { maxShardSize = '5GB' } = options
   const maxBytes = parseShardSize(maxShardSize)
   const dtype = options.dtype ?? (model.headWeight.dtype === 'bfloat16' ? 'bfloat16' : 'float32')
-  mkdirSync(folder, { recursive: true })
+  makeFolder(folder)
   writeWeights(new Map(model.namedParameters()), folder, dtype, maxBytes)
   const source = modelSource(model)
   const config = source

@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync } from 'node:fs'
+import { writeFully } from '../dataset/write-fully.js'
 import { HostileFileError, ResourceError } from '../errors.js'
 import { encodeEvent } from './event-codec.js'
 import { scanEvents } from './read-events.js'
@@ -43,7 +44,7 @@ export class EventWriter {
   }
 
   /**
-   * Writes one record with a single `write`.
+   * Writes one record, with a single `write` as a rule; what that leaves out is written after it.
    *
    * @throws {ResourceError} EVENT_LOG_WRITE (disk full, I/O error). The log keeps its earlier records and can be
    *   appended to again; the event is lost.
@@ -53,8 +54,7 @@ export class EventWriter {
     try {
       if (!this.#clean) this.#undo()
       this.#clean = false
-      const written = writeSync(this.#descriptor, bytes)
-      if (written !== bytes.length) throw new Error(`wrote ${written} of ${bytes.length} bytes`)
+      writeFully(this.#descriptor, bytes)
       this.#clean = true
       this.#size += bytes.length
     } catch (cause) {
@@ -109,7 +109,7 @@ export class EventWriter {
     const size = last === null ? 0 : last.end
     if (last === null || last.terminated) return size
     // The crash fell between the record and its newline: the record is whole, so it stays.
-    writeSync(this.#descriptor, '\n')
+    writeFully(this.#descriptor, Buffer.from('\n'))
     return size + 1
   }
 }

@@ -196,6 +196,49 @@ describe('the event log', () => {
     }
   })
 
+  it.each<[string, object]>([
+    ['without a field', { ...step(2), massBySource: undefined }],
+    ['whose loss is a text', { ...step(2), lossWeighted: 'low' }],
+    ['whose shares are a number', { ...step(2), massBySource: 7 }],
+    ['whose share is a list', { ...step(2), massBySource: { book: [1] } }],
+    ['with two quantiles', { ...step(2), weightQuantiles: [0, 1] }],
+    ['of half a step', step(2.5)],
+    ['of a step before the first', step(-1)],
+    ['of an evaluation without figures', { ...evaluation(2, 1), sources: { book: null } }],
+    ['of a start without versions', { type: 'run-start', step: 0, time: 1, name: 'x', config: {} }],
+    [
+      'of an alert that says a number',
+      { type: 'alert', step: 0, time: 1, severity: 'info', code: 'X', message: 1, values: {} },
+    ],
+    ['of no time', { ...step(2), time: null }],
+  ])('names the line of a record %s, although its CRC is right', (_, event) => {
+    for (const after of [[], [step(3)]]) {
+      writeFileSync(
+        path,
+        [step(1), event as RunEvent, ...after]
+          .map((one) => Buffer.from(encodeEvent(one)).toString())
+          .join(''),
+      )
+      for (const open of [() => readEvents(path), () => new EventWriter(path)]) {
+        const error = thrownBy(open) as HostileFileError
+        expect(error).toMatchObject({ code: 'EVENT_LOG_DAMAGED', exitCode: 7 })
+        expect(error.message).toContain(`${path}:2 `)
+      }
+    }
+  })
+
+  it('leaves a record of a kind that it does not know', () => {
+    const event = { type: 'weather', step: 0, time: 1, sky: null } as unknown as RunEvent
+    writeFileSync(path, encodeEvent(event))
+    expect(readEvents(path).events).toEqual([event])
+  })
+
+  it('does not wait for a pipe in the place of the log', (context) => {
+    if (spawnSync('mkfifo', [path]).status !== 0) context.skip('needs mkfifo')
+    expect(() => readEvents(path)).toThrow(/expected a readable file/)
+    expect(() => new EventWriter(path)).toThrow(HostileFileError)
+  })
+
   it('reads records longer than one chunk and many records per chunk', () => {
     const wide = Object.fromEntries(Array.from({ length: 60_000 }, (_, i) => [`source number ${i}`, i / 7]))
     const many = Array.from({ length: 3000 }, (_, i) => step(i + 1))

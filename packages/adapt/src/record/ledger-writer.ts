@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../dataset/make-folder.js'
 import { LEDGER, listParts, partName } from './ledger-parts.js'
 import type { SampleRecord } from './step-record.js'
 import { TableWriter, writeError } from './table-writer.js'
@@ -42,7 +42,7 @@ export class LedgerWriter implements Disposable {
     this.#rank = rank
     this.#maxRows = maxRowsPerPart
     try {
-      mkdirSync(folder, { recursive: true })
+      makeFolder(folder)
     } catch (error) {
       throw writeError(LEDGER, folder, error)
     }

@@ -1,7 +1,9 @@
-import { closeSync, openSync } from 'node:fs'
+import { closeSync } from 'node:fs'
+import { openRegular } from '../dataset/regular-file.js'
 import { ConfigError, HostileFileError } from '../errors.js'
 import { decodeEvent } from './event-codec.js'
 import { type EventLine, readEventLines } from './event-lines.js'
+import { eventProblem } from './event-shape.js'
 import type { RunEvent } from './run-event.js'
 import type { StepRecord } from './step-record.js'
 
@@ -79,6 +81,8 @@ export function scanEvents(descriptor: number, path: string): EventScan {
     if (event === null) {
       torn = line
     } else {
+      const problem = eventProblem(event)
+      if (problem !== undefined) throw forged(path, line, problem)
       events.push(event)
       last = line
     }
@@ -88,11 +92,19 @@ export function scanEvents(descriptor: number, path: string): EventScan {
 
 function openLog(path: string): number {
   try {
-    return openSync(path, 'r')
+    return openRegular(path)
   } catch (cause) {
     const message = `event log: expected a readable file, found none at ${path}; is this a run folder?`
     throw new ConfigError('EVENT_LOG_MISSING', message, { path }, { cause })
   }
+}
+
+function forged(path: string, { number, begin }: EventLine, problem: string): HostileFileError {
+  return new HostileFileError(
+    'EVENT_LOG_DAMAGED',
+    `event log: ${path}:${number} is no event that a run writes (${problem}); restore the file from a copy, or move it away`,
+    { path, line: number, byteOffset: begin },
+  )
 }
 
 function damaged(path: string, line: EventLine): HostileFileError {

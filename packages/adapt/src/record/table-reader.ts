@@ -1,5 +1,6 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, readSync } from 'node:fs'
 import { type DecodedArray, type FileMetaData, parquetMetadata, parquetRead } from 'hyparquet'
+import { openRegular } from '../dataset/regular-file.js'
 import { AdaptError, ConfigError, HostileFileError, ResourceError } from '../errors.js'
 import { crc32 } from './crc32.js'
 import {
@@ -76,11 +77,9 @@ class TableFile {
   #isOpen = true
 
   constructor(path: string) {
-    this.#descriptor = openSync(path, 'r')
+    this.#descriptor = openRegular(path)
     try {
-      const stats = fstatSync(this.#descriptor)
-      if (!stats.isFile()) throw new Error('something else than a regular file')
-      this.size = stats.size
+      this.size = fstatSync(this.#descriptor).size
       this.footer = this.#readFooter()
     } catch (error) {
       this.close()

@@ -1,6 +1,7 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, readdirSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, readdirSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { makeFolder } from '../dataset/make-folder.js'
 import { ResourceError } from '../errors.js'
 import type { RunEvent } from './run-event.js'
 import { fileVersionRecord, scalarsRecord, sessionStartRecord } from './tensorboard-format.js'
@@ -40,7 +41,7 @@ export class TensorBoardWriter {
   constructor(folder: string, { startStep }: TensorBoardOptions) {
     const time = Date.now() / 1000
     try {
-      mkdirSync(folder, { recursive: true })
+      makeFolder(folder)
       this.path = join(folder, fileName(folder, time))
       this.#descriptor = openSync(this.path, 'wx')
     } catch (cause) {

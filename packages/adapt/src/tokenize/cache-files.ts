@@ -1,15 +1,7 @@
 import { createHash } from 'node:crypto'
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  readSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import path from 'node:path'
+import { openRegular, readRegular } from '../dataset/regular-file.js'
 import { syncPath } from '../dataset/sync-path.js'
 import { DataError } from '../errors.js'
 import { RECORD_BYTES } from './sample-records.js'
@@ -71,7 +63,7 @@ export function openCacheFiles(
 ): TokenDataset | undefined {
   const stores: ByteStore[] = []
   try {
-    const meta = JSON.parse(readFileSync(path.join(folder, 'meta.json'), 'utf8')) as CacheMeta
+    const meta = JSON.parse(readRegular(path.join(folder, 'meta.json')).toString('utf8')) as CacheMeta
     const records = readWhole(path.join(folder, 'records.bin'))
     const isWhole =
       meta.key === key &&
@@ -151,7 +143,7 @@ function createAppender(file: string) {
 
 /** A file in a buffer of its own: a record a sample is too much to hold twice. */
 function readWhole(file: string): Uint8Array<ArrayBuffer> {
-  const handle = openSync(file, 'r')
+  const handle = openRegular(file)
   try {
     const bytes = new Uint8Array(fstatSync(handle).size)
     for (let at = 0; at < bytes.length; ) {
@@ -166,7 +158,7 @@ function readWhole(file: string): Uint8Array<ArrayBuffer> {
 }
 
 function openStore(file: string, numBytes: number): ByteStore | undefined {
-  const handle = openSync(file, 'r')
+  const handle = openRegular(file)
   if (fstatSync(handle).size !== numBytes) {
     closeSync(handle)
     return undefined

@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fingerprintFiles, printable, type ResolvedFile, readDocuments } from '../dataset/index.js'
+import { makeFolder } from '../dataset/make-folder.js'
 import { syncPath } from '../dataset/sync-path.js'
 import { AdaptError, ConfigError, DataError, ResourceError } from '../errors.js'
 import { createCacheFiles, openCacheFiles } from './cache-files.js'
@@ -69,7 +70,7 @@ export async function openTokenCache(options: TokenCacheOptions): Promise<TokenD
     return await requireLabels(existing, options.tokenizer)
   }
   const temporary = `${folder}.tmp-${os.hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`
-  makeFolder(temporary, cacheDir)
+  makeCacheFolder(temporary, cacheDir)
   try {
     removeLeftovers(cacheDir)
     await buildCache(options, temporary, key)
@@ -117,9 +118,9 @@ function weightsByFile(files: readonly ResolvedFile[]): ReadonlyMap<string, numb
   return weights
 }
 
-function makeFolder(folder: string, cacheDir: string): void {
+function makeCacheFolder(folder: string, cacheDir: string): void {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
   } catch (error) {
     throw asWriteError(error, cacheDir)
   }

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SafetensorsFile, type Tensor, writeSafetensors } from '@adapt-ts/torch'
+import { makeFolder } from '../../dataset/make-folder.js'
 import { ConfigError } from '../../errors.js'
 import type { CausalLM } from '../causal-lm.js'
 import { namedProjections } from '../named-projections.js'
@@ -51,7 +52,7 @@ export function saveAdapterFolder(
   { baseModel }: { readonly baseModel?: string | undefined } = {},
 ): void {
   if (model.lora === undefined) throw new ConfigError('BAD_LORA', 'the model has no adapter to save')
-  mkdirSync(folder, { recursive: true })
+  makeFolder(folder)
   const tensors = new Map<string, Tensor>()
   const adapted: string[] = []
   for (const [name, { lora }] of namedProjections(model)) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Conversations as transformers' `apply_chat_template` renders them: the shipped templates and tricky ones.
+"""Conversations as transformers' `apply_chat_template` renders them: the shipped templates, tricky ones, and records
+whose values JavaScript would change.
 
     python tools/reference/case_chat_templates.py [--check]
 """
@@ -12,6 +13,7 @@ import jinja2
 import transformers
 from transformers.utils import chat_template_utils
 
+from chat_records import chat_records
 from golden import REPOSITORY, Case
 from tricky_templates import DIFFERENT, TRICKY
 
@@ -160,6 +162,10 @@ def cases():
     yield Case(
         package="adapt", name="chat-templates", sources=SOURCES, seed=0, config={"date": "2024-07-26"},
         reason="text, compared exactly", reference=reference, tensors={}, values=values,
+    )
+    yield Case(
+        package="adapt", name="chat-records", sources=["case_chat_templates.py", "chat_records.py"], seed=7, config={},
+        reason="text, compared exactly", reference=reference, tensors={}, values=chat_records(7),
     )
 
 

@@ -112,14 +112,12 @@ assistant:
 }
 
 DIFFERENT = {
-    "lists and mappings are written as JSON": "{{ messages }}",
     "what is undefined equals none": "{{ 'equal' if missing == none else 'unequal' }}",
     "an index counts UTF-16 units": "{{ '🙂!'[1] }}",
     "a macro sees the variables where it is called":
         "{% macro m() %}{{ x }}{% endmacro %}{% for x in [1] %}{{ m() }}{% endfor %}",
     "capitalize leaves the other letters": "{{ 'uSER' | capitalize }}",
     "the remainder has the sign of the dividend": "{{ -1 % 3 }}",
-    "a number that JSON writes as 1.0 is an integer": "{{ 1.0 | tojson }}",
     "split without a separator takes the byte order mark for a blank": "{{ 'a\ufeffb'.split()[0] }}",
     "methods of texts beyond those listed are missing": "{{ ', '.join(['a', 'b']) }}",
     "raw blocks are not read": "{% raw %}{{ x }}{% endraw %}",

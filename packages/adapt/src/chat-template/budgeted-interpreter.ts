@@ -1,6 +1,9 @@
 import { type Environment, Interpreter } from '@huggingface/jinja'
 import { HostileFileError } from '../errors.js'
-import { WRITTEN } from './follow-python.js'
+import { WRITING_FILTER, WRITTEN } from './follow-python.js'
+import { pythonText } from './python-text.js'
+import { type RuntimeValue, runtimeText } from './runtime-value.js'
+import { type WritingFilter, writeFilter } from './writing-filters.js'
 
 /** Parts of a template that one rendering may evaluate; one of a thousand messages needs some 50,000. */
 const MAX_STEPS = 2_000_000
@@ -14,11 +17,27 @@ interface LibraryInterpreter {
   run(program: unknown): { readonly value: unknown }
   /** Called for every part of a template, by itself too. */
   evaluate(statement: unknown, environment: unknown): RuntimeValue
+  evaluateArguments(args: unknown, environment: unknown): [RuntimeValue[], Map<string, RuntimeValue>]
 }
-interface RuntimeValue {
-  readonly type: string
-  readonly value: unknown
-}
+/** Names that a mapping of Python has as methods, and templates call. */
+const MAPPING_METHODS = ['items', 'keys', 'values', 'get']
+
+/** Nodes that are evaluated here: those that `followPython` adds, and members of mappings. */
+type PythonNode =
+  | { readonly type: typeof WRITTEN; readonly expression: unknown }
+  | {
+      readonly type: typeof WRITING_FILTER
+      readonly name: WritingFilter
+      readonly operand: unknown
+      readonly args: unknown
+    }
+  | {
+      readonly type: 'MemberExpression'
+      readonly computed: boolean
+      readonly object: unknown
+      readonly property: { readonly value: string }
+    }
+
 const Base = Interpreter as unknown as new (environment: Environment) => LibraryInterpreter
 
 /**
@@ -38,11 +57,9 @@ export class BudgetedInterpreter extends Base {
 
   /** @throws {HostileFileError} CHAT_TEMPLATE_BUDGET */
   override evaluate(statement: unknown, environment: unknown): RuntimeValue {
-    const node = statement as { readonly type: string; readonly expression?: unknown } | null | undefined
-    if (node?.type === WRITTEN) return this.#write(this.evaluate(node.expression, environment), environment)
     this.#numSteps += 1
     if (this.#numSteps > MAX_STEPS) throw overBudget(this.where, `takes more than ${MAX_STEPS} steps`)
-    const result = super.evaluate(statement, environment)
+    const result = this.#evaluate(statement, environment)
     const { value } = result
     if (typeof value === 'string' && value.length > MAX_TEXT) {
       throw overBudget(this.where, `makes a text of more than ${MAX_TEXT} characters`)
@@ -53,15 +70,29 @@ export class BudgetedInterpreter extends Base {
     return result
   }
 
-  /** What Python's Jinja writes of a value: none, true and false by name, nothing of what is undefined. */
-  #write(result: RuntimeValue, environment: unknown): RuntimeValue {
-    const { type, value } = result
-    const text = type === 'BooleanValue' ? (value ? 'True' : 'False') : TEXT_OF[type]
-    return text === undefined ? result : super.evaluate({ type: 'StringLiteral', value: text }, environment)
+  #evaluate(statement: unknown, environment: unknown): RuntimeValue {
+    const node = statement as PythonNode | null | undefined
+    if (node?.type === WRITTEN) {
+      const value = this.evaluate(node.expression, environment)
+      return value.type === 'StringValue' ? value : runtimeText(pythonText(value))
+    }
+    if (node?.type === WRITING_FILTER) {
+      const operand = this.evaluate(node.operand, environment)
+      const [args, named] = this.evaluateArguments(node.args, environment)
+      return runtimeText(writeFilter(node.name, operand, args, named))
+    }
+    if (
+      node?.type === 'MemberExpression' &&
+      !node.computed &&
+      MAPPING_METHODS.includes(node.property.value)
+    ) {
+      const { type, builtins } = this.evaluate(node.object, environment)
+      // The library takes a key of that name before the method, Python's Jinja does not.
+      if (type === 'ObjectValue') return builtins!.get(node.property.value)!
+    }
+    return super.evaluate(statement, environment)
   }
 }
-
-const TEXT_OF: Readonly<Record<string, string>> = { NullValue: 'None', UndefinedValue: '' }
 
 /** What a template gets that computes or writes without end. */
 export function overBudget(where: string, what: string): HostileFileError {

@@ -11,28 +11,34 @@ export const LENGTH = 'adapt_length__'
 
 const STRIPS = ['strip', 'lstrip', 'rstrip']
 
-/** A node around an expression that becomes text; the interpreter writes none, true and false of it as Python does. */
+/** A node around an `expression` that becomes text, as Python's `str` makes it. */
 export const WRITTEN = 'AdaptWritten'
+/** A filter (`name`, `operand`, `args`) that writes text as Python does. */
+export const WRITING_FILTER = 'AdaptWritingFilter'
 
 /** Keys of nodes whose statements are written one after the other. */
 const BLOCKS = ['body', 'alternate', 'defaultBlock']
-/** Statements that write what they evaluate to. */
-const EXPRESSIONS = [
-  'Identifier',
-  'MemberExpression',
-  'CallExpression',
-  'FilterExpression',
-  'BinaryExpression',
-  'UnaryExpression',
-  'SelectExpression',
-  'TestExpression',
-  'Ternary',
+/** Statements that write nothing of what they evaluate to, or text already. */
+const NO_EXPRESSIONS = [
+  'Program',
+  'If',
+  'For',
+  'Break',
+  'Continue',
+  'Set',
+  'Macro',
+  'CallStatement',
+  'FilterStatement',
+  'Comment',
 ]
+/** Filters that write a value, or the values of a list, as text. */
+const WRITING_FILTERS = ['tojson', 'string', 'join']
 
 /**
  * Rewrites a syntax tree, in place, where the library would silently render another text than Python's Jinja:
  *
- * - None, true and false are written `None`, `True` and `False`, by themselves and joined with `~`.
+ * - What is no text is written in Python's notation, by itself and joined with `~`, `string` and `join`.
+ * - `tojson` writes numbers and text as Python's `json.dumps`, with all of its arguments.
  * - A variable set in a loop is forgotten at its next turn; the library keeps it.
  * - `break` and `continue` keep what the turn has written so far; the library drops it.
  * - `strip`, `lstrip`, `rstrip` and `trim` take characters to strip; the library ignores them.
@@ -62,7 +68,7 @@ class PythonRules {
         }
         if (Array.isArray(child) && BLOCKS.includes(key)) {
           value[key] = (value[key] as Node[]).map((item) =>
-            EXPRESSIONS.includes(item.type) ? written(item) : item,
+            NO_EXPRESSIONS.includes(item.type) ? item : written(item),
           )
         }
       }
@@ -144,6 +150,9 @@ function rewriteExpression(node: Node): void {
     const args = filter.type === 'CallExpression' ? (filter.args as Node[]) : []
     const name = filter.type === 'CallExpression' ? (filter.callee as Node).value : filter.value
     if (name === 'trim') becomeCall(node, STRIP, [text('strip'), node.operand as Node, ...args])
+    if (WRITING_FILTERS.includes(name as string)) {
+      Object.assign(node, { type: WRITING_FILTER, name, args })
+    }
     if (name === 'length') becomeCall(node, LENGTH, [node.operand as Node])
   } else if (node.type === 'BinaryExpression') {
     const operator = (node.operator as { value: string }).value
@@ -167,8 +176,11 @@ function isNode(value: unknown): value is Node {
 const identifier = (value: string): Node => ({ type: 'Identifier', value })
 const integer = (value: number): Node => ({ type: 'IntegerLiteral', value })
 const text = (value: string): Node => ({ type: 'StringLiteral', value })
+/** Of the library's own class of nodes, because it looks into no others for what a macro uses. */
 const written = (expression: Node): Node =>
-  expression.type === 'StringLiteral' ? expression : { type: WRITTEN, expression }
+  expression.type === 'StringLiteral'
+    ? expression
+    : Object.assign(Object.create(Object.getPrototypeOf(expression)), { type: WRITTEN, expression })
 const set = (name: string, value: Node): Node => ({
   type: 'Set',
   assignee: identifier(name),

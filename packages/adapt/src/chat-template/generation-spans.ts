@@ -1,3 +1,4 @@
+import type { ChatMessage } from '../dataset/index.js'
 import { DataError } from '../errors.js'
 import type { ChatTemplate } from './compile-chat-template.js'
 import type { Conversation, Render, Span } from './render-chat.js'
@@ -7,26 +8,42 @@ const FIRST_MARK = 0xe000
 const LAST_MARK = 0xf8ff
 
 /**
- * What stands in blocks `{% generation %}`, without the blocks of messages below `numPromptMessages`.
+ * What stands in blocks `{% generation %}`, without the blocks of messages below `numPromptMessages` and of untrained ones.
  *
  * @param text  The whole conversation as the template renders it.
- * @throws {DataError} CHAT_TEMPLATE_MASK when a block changes the text, for example by a filter around it.
+ * @throws {DataError} CHAT_TEMPLATE_MASK when a block changes the text, for example by a filter around it, or when it
+ * cannot be told which blocks belong to an untrained message.
  */
 export function generationSpans(
   template: ChatTemplate,
-  { messages, numPromptMessages = 0 }: Conversation,
+  { messages, numPromptMessages = 0, untrained = [] }: Conversation,
   text: string,
   render: Render,
 ): Span[] {
-  const spans = markedSpans(template, text, (marks) => render(messages, false, marks))
+  const blocksOf = (some: readonly ChatMessage[], someText = render(some, false)): Span[] =>
+    markedSpans(template, someText, (marks) => render(some, false, marks))
+  const spans = blocksOf(messages, text)
+  const isIn = (some: readonly ChatMessage[]) => some.some(({ role }) => role === 'assistant')
   const prompt = messages.slice(0, numPromptMessages)
-  if (!prompt.some(({ role }) => role === 'assistant')) {
-    return spans
+  const numInPrompt = isIn(prompt) ? blocksOf(prompt).length : 0
+  const dropped = new Set<number>()
+  for (const k of untrained) {
+    if (messages[k]!.role !== 'assistant' || k < numPromptMessages) continue
+    const [before, upTo] = [messages.slice(0, k), messages.slice(0, k + 1)]
+    const first = isIn(before) ? blocksOf(before).length : 0
+    const beginning = k + 1 === messages.length ? text : render(upTo, false)
+    const blocks = k + 1 === messages.length ? spans : blocksOf(upTo, beginning)
+    const isSame = blocks.every(([start, end], i) => spans[i]?.[0] === start && spans[i][1] === end)
+    const end = blocks.at(-1)?.[1] ?? 0
+    if (first > blocks.length || !isSame || beginning.slice(0, end) !== text.slice(0, end)) {
+      const said =
+        `${template.where}: cannot tell which blocks {% generation %} belong to message ${k + 1}, which is not to be ` +
+        'trained: the template renders the messages before in another way when no others follow; set data.chat_template to another one'
+      throw new DataError('CHAT_TEMPLATE_MASK', said, { where: template.where, message: k + 1 })
+    }
+    for (let i = first; i < blocks.length; i++) dropped.add(i)
   }
-  const numInPrompt = markedSpans(template, render(prompt, false), (marks) =>
-    render(prompt, false, marks),
-  ).length
-  return spans.slice(numInPrompt)
+  return spans.filter((_, i) => i >= numInPrompt && !dropped.has(i))
 }
 
 /** The blocks in order, empty ones included; a block inside another one belongs to it. */

@@ -17,38 +17,67 @@ const PROBE = '\ue0f5\ue0f6\ue0f7'
  */
 export function prefixSpans(
   template: ChatTemplate,
-  { messages, numPromptMessages = 0 }: Conversation,
+  { messages, numPromptMessages = 0, untrained = [] }: Conversation,
   text: string,
   render: Render,
 ): Span[] {
-  const spans: Span[] = []
-  for (let k = numPromptMessages; k < messages.length; k++) {
-    if (messages[k]!.role !== 'assistant') continue
-    const isLast = k + 1 === messages.length
-    const end = isLast ? text.length : lengthOf(messages.slice(0, k + 1), text, render)
-    const start = startOf(messages, k, text, render)
-    if (typeof start !== 'number' || typeof end !== 'number' || start > end) {
-      throw cannotTell(template, k, typeof start === 'number' ? end : start)
-    }
-    spans.push([start, end])
-  }
-  return spans
+  const left = new Set(untrained)
+  return messages.flatMap(({ role }, k) => {
+    const isTrained = role === 'assistant' && k >= numPromptMessages && !left.has(k)
+    return isTrained ? [spanOf(template, messages, k, text, render)] : []
+  })
 }
 
-/** Everything after the messages below `numPromptMessages`. @throws {DataError} CHAT_TEMPLATE_MASK as above. */
+/**
+ * Everything after the messages below `numPromptMessages` but for the untrained ones.
+ * @throws {DataError} CHAT_TEMPLATE_MASK as above.
+ */
 export function spansAfterPrompt(
   template: ChatTemplate,
-  { messages, numPromptMessages = 0 }: Conversation,
+  { messages, numPromptMessages = 0, untrained = [] }: Conversation,
   text: string,
   render: Render,
 ): Span[] {
-  if (numPromptMessages === 0) return [[0, text.length]]
-  const isAnswered = messages[numPromptMessages]?.role === 'assistant'
-  const start = isAnswered
-    ? startOf(messages, numPromptMessages, text, render)
-    : lengthOf(messages.slice(0, numPromptMessages), text, render)
-  if (typeof start !== 'number') throw cannotTell(template, numPromptMessages, start)
-  return [[start, text.length]]
+  let start = 0
+  if (numPromptMessages > 0) {
+    const found = beginningOf(messages, numPromptMessages, text, render)
+    if (typeof found !== 'number') throw cannotTell(template, numPromptMessages, found)
+    start = found
+  }
+  const spans: Span[] = []
+  for (const k of untrained.filter((index) => index >= numPromptMessages)) {
+    const [first, end] = spanOf(template, messages, k, text, render)
+    spans.push([start, first])
+    start = end
+  }
+  return [...spans, [start, text.length]]
+}
+
+/** What message k adds to the text; of the assistant's, what it has to write. @throws {DataError} CHAT_TEMPLATE_MASK */
+function spanOf(
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+  k: number,
+  text: string,
+  render: Render,
+): Span {
+  const isLast = k + 1 === messages.length
+  const end = isLast ? text.length : lengthOf(messages.slice(0, k + 1), text, render)
+  const start = beginningOf(messages, k, text, render)
+  if (typeof start !== 'number' || typeof end !== 'number' || start > end) {
+    throw cannotTell(template, k, typeof start === 'number' ? end : start)
+  }
+  return [start, end]
+}
+
+function beginningOf(
+  messages: readonly ChatMessage[],
+  k: number,
+  text: string,
+  render: Render,
+): number | string {
+  if (messages[k]?.role === 'assistant') return startOf(messages, k, text, render)
+  return k === 0 ? 0 : lengthOf(messages.slice(0, k), text, render)
 }
 
 /** Where that which the assistant has to write of message k begins, else why it cannot be told. */

@@ -56,6 +56,32 @@ describe('what is trained', () => {
     expect(trainedOf(source, { messages, numPromptMessages: 5 })).toEqual([])
   })
 
+  it.each([
+    ['blocks', MARKED, ['two 😀'], ['one']],
+    ['prefixes', PLAIN, ['two 😀\n'], ['one\n']],
+  ])('leaves out untrained messages, by %s', (_way, source, second, first) => {
+    expect(trainedOf(source, { messages, untrained: [2] })).toEqual(second)
+    expect(trainedOf(source, { messages, untrained: [0, 1, 4] })).toEqual(first)
+    expect(trainedOf(source, { messages, untrained: [2, 4] })).toEqual([])
+    expect(trainedOf(source, { messages, numPromptMessages: 3, untrained: [2] })).toEqual(second)
+  })
+
+  it('leaves out untrained messages where all of the text is trained', () => {
+    expect(trainedOf(PLAIN, { messages, untrained: [1, 4] }, false)).toEqual([
+      '<system>be\n',
+      '<assistant>one\n<user>more\n<assistant>',
+    ])
+  })
+
+  it('is refused where it cannot be told which blocks an untrained message has', () => {
+    const last =
+      '{% for m in messages %}{% if loop.last %}{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}'
+    const error = errorOf(() => trainedOf(last, { messages, untrained: [2] }))
+    expect(error.code).toBe('CHAT_TEMPLATE_MASK')
+    expect(error.message).toContain('belong to message 3, which is not to be trained')
+    expect(trainedOf(last, { messages })).toEqual(['two 😀'])
+  })
+
   it('is all of the text, or all after the prompt, when not only the assistant is trained', () => {
     for (const source of [PLAIN, MARKED]) {
       expect(trainedOf(source, { messages }, false)).toHaveLength(1)
@@ -216,7 +242,9 @@ describe('a template', () => {
     ['CHAT_TEMPLATE_FAILED', '{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}', /cannot be rendered/],
     ['CHAT_TEMPLATE_FAILED', '{{ messages.strip() }}', /strip is for text, received a list/],
     ['CHAT_TEMPLATE_FAILED', "{{ 'call ' + messages[0] }}", /joins a mapping to a text/],
-    ['CHAT_TEMPLATE_FAILED', "{{ 'call ' ~ messages[0] }}", /joins a mapping to a text/],
+    ['CHAT_TEMPLATE_FAILED', '{{ missing | tojson }}', /tojson cannot write a value that is not defined/],
+    ['CHAT_TEMPLATE_FAILED', '{{ messages | tojson(width=2) }}', /tojson does not know "width"/],
+    ['CHAT_TEMPLATE_FAILED', '{{ messages | tojson(indent=1000) }}', /indent of at most 100/],
   ])('that fails is named: %s %s', (code, source, message) => {
     const error = errorOf(() => renderPrompt(compile(source), { messages }, {}))
     expect(error.code).toBe(code)
@@ -279,3 +307,48 @@ describe('a template', () => {
 function doubled(times: number): string {
   return `{% set n = namespace(t='xx') %}{% for i in range(${times}) %}{% set n.t = n.t ~ n.t %}{% endfor %}{{ n.t }}`
 }
+
+describe('arguments of a call that are JSON text', () => {
+  const call = (args: unknown) => ({ type: 'function', function: { name: 'f', arguments: args } })
+  const text = '{"b": 1.0, "10": 9007199254740993}'
+  const chatOf = (args: unknown): Conversation => ({
+    messages: [
+      { role: 'user', content: 'q' },
+      { role: 'assistant', content: null, tool_calls: [call(args)] },
+    ],
+  })
+  const ARGUMENTS = 'messages[1].tool_calls[0].function.arguments'
+  const write = (source: string, args: unknown = text) =>
+    renderChat(compile(source), chatOf(args), {}, { assistantOnly: false }).text
+
+  it('are written as they are where the template takes text', () => {
+    const source = `{{ ${ARGUMENTS} if ${ARGUMENTS} is string else ${ARGUMENTS} | tojson(indent=1) }}`
+    expect(write(source)).toBe(text)
+    expect(write(`{{ 'f(' + ${ARGUMENTS} + ')' }}`)).toBe(`f(${text})`)
+  })
+
+  it('are written once, not as text in JSON, where the template writes them with tojson', () => {
+    expect(write(`{{ ${ARGUMENTS} | tojson }}`)).toBe(text)
+    expect(write('{{ messages[1].tool_calls | tojson }}')).toBe(
+      `[{"type": "function", "function": {"name": "f", "arguments": ${text}}}]`,
+    )
+  })
+
+  it('are a mapping where the template needs one', () => {
+    const items = `{% for name, value in ${ARGUMENTS}.items() %}{{ name }}={{ value }};{% endfor %}`
+    expect(write(items)).toBe('b=1.0;10=9007199254740993;')
+    const strict = `{% if ${ARGUMENTS} is not mapping %}{{ raise_exception('a mapping!') }}{% endif %}${items}`
+    expect(write(strict)).toBe('b=1.0;10=9007199254740993;')
+  })
+
+  it('that are no object stay text, and a key given twice in them is refused', () => {
+    expect(write(`{{ ${ARGUMENTS} | tojson }}`, 'none')).toBe('"none"')
+    expect(write(`{{ ${ARGUMENTS} | tojson }}`, '[1]')).toBe('"[1]"')
+    const error = errorOf(() => write(`{{ ${ARGUMENTS} | tojson }}`, '{"a": 1, "a": 2}'))
+    expect([error.code, error.exitCode]).toEqual(['BAD_FIELD', 3])
+    expect(error.message).toContain('received "a" twice')
+    expect(
+      errorOf(() => write('{{ messages[1].tool_calls[0].function.arguments.items() }}', 'x')).message,
+    ).toMatch(/not a function/)
+  })
+})

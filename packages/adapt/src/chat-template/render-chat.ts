@@ -1,11 +1,13 @@
 import type { ChatContent, ChatMessage } from '../dataset/index.js'
+import { DataError } from '../errors.js'
 import type { ChatTemplate } from './compile-chat-template.js'
 import { generationSpans } from './generation-spans.js'
 import { prefixSpans, spansAfterPrompt } from './prefix-spans.js'
 import { renderTemplate, type SpecialTokens } from './render-template.js'
+import { withDecodedArguments } from './tool-arguments.js'
 
 /** A conversation for a template. */
-export type Conversation = Pick<ChatContent, 'messages' | 'numPromptMessages' | 'tools'>
+export type Conversation = Pick<ChatContent, 'messages' | 'numPromptMessages' | 'untrained' | 'tools'>
 
 /** Part of a text, from `start` up to `end`, in UTF-16 units. */
 export type Span = readonly [start: number, end: number]
@@ -26,7 +28,9 @@ export interface RenderedChat {
 /**
  * Renders a conversation and says which part of the text is trained. With `assistantOnly` that is what stands in
  * blocks `{% generation %}` where the template has them, else what each message of the assistant adds; without, all
- * of the text. Messages below `numPromptMessages` are never trained.
+ * of the text. Messages below `numPromptMessages` and `untrained` ones are never trained.
+ *
+ * Arguments of calls that are JSON text reach the template as text; where it cannot be rendered so, as mappings.
  *
  * @throws {DataError} CHAT_TEMPLATE_MASK when the template does not show what belongs to a message;
  * CHAT_TEMPLATE_REFUSED, CHAT_TEMPLATE_FAILED, and CHAT_TEMPLATE_BUDGET as `renderTemplate`.
@@ -38,23 +42,46 @@ export function renderChat(
   specialTokens: SpecialTokens,
   { assistantOnly, onRender }: { readonly assistantOnly: boolean; readonly onRender?: () => void },
 ): RenderedChat {
-  const { messages, tools } = conversation
-  const render: Render = (some, addGenerationPrompt, marks = ['', '']) => {
-    onRender?.()
-    return renderTemplate(template, { messages: some, tools, addGenerationPrompt, marks }, specialTokens)
-  }
-  const text = render(messages, false)
-  const find = !assistantOnly ? spansAfterPrompt : template.marksGeneration ? generationSpans : prefixSpans
-  return { text, trained: joined(find(template, conversation, text, render)) }
+  return withEitherArguments(conversation, (chat) => {
+    const { messages, tools } = chat
+    const render: Render = (some, addGenerationPrompt, marks = ['', '']) => {
+      onRender?.()
+      return renderTemplate(template, { messages: some, tools, addGenerationPrompt, marks }, specialTokens)
+    }
+    const text = render(messages, false)
+    const find = !assistantOnly ? spansAfterPrompt : template.marksGeneration ? generationSpans : prefixSpans
+    return { text, trained: joined(find(template, chat, text, render)) }
+  })
 }
 
 /** Renders a conversation with the beginning of the assistant's next message, for generation. */
 export function renderPrompt(
   template: ChatTemplate,
-  { messages, tools }: Conversation,
+  conversation: Conversation,
   specialTokens: SpecialTokens,
 ): string {
-  return renderTemplate(template, { messages, tools, addGenerationPrompt: true }, specialTokens)
+  return withEitherArguments(conversation, ({ messages, tools }) =>
+    renderTemplate(template, { messages, tools, addGenerationPrompt: true }, specialTokens),
+  )
+}
+
+/** Tries arguments of calls that are text as mappings, too; what the template says to the text counts. */
+function withEitherArguments<Result>(
+  conversation: Conversation,
+  render: (conversation: Conversation) => Result,
+): Result {
+  try {
+    return render(conversation)
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error
+    const messages = withDecodedArguments(conversation.messages)
+    if (messages === undefined) throw error
+    try {
+      return render({ ...conversation, messages })
+    } catch (second) {
+      throw second instanceof DataError ? error : second
+    }
+  }
 }
 
 /** The spans without empty ones; those that touch become one. */

@@ -1,8 +1,9 @@
 import { Environment } from '@huggingface/jinja'
-import { type ChatMessage, printable } from '../dataset/index.js'
+import { type ChatMessage, plainJson, printable } from '../dataset/index.js'
 import { AdaptError, DataError } from '../errors.js'
 import { BudgetedInterpreter, overBudget } from './budgeted-interpreter.js'
 import { type ChatTemplate, GENERATION_END, GENERATION_START, reasonOf } from './compile-chat-template.js'
+import { type RuntimeValue, toRuntime } from './runtime-value.js'
 import { TEMPLATE_FUNCTIONS, TemplateRefusal } from './template-functions.js'
 
 /** Names and texts of the special tokens that a tokenizer has: bos_token, eos_token, pad_token, unk_token ... */
@@ -31,8 +32,6 @@ export function renderTemplate(
   const variables: Record<string, unknown> = {
     ...specialTokens,
     ...TEMPLATE_FUNCTIONS,
-    messages,
-    tools: tools ?? null,
     documents: null,
     add_generation_prompt: addGenerationPrompt,
     [GENERATION_START]: marks[0],
@@ -40,16 +39,18 @@ export function renderTemplate(
   }
   let text: string
   try {
-    const environment = new Environment()
+    const environment = new Environment() as Environment & { readonly variables: Map<string, RuntimeValue> }
     for (const [name, value] of Object.entries(variables)) {
       environment.set(name, value)
     }
+    environment.variables.set('messages', toRuntime(messages))
+    environment.variables.set('tools', toRuntime(tools ?? null))
     text = String(new BudgetedInterpreter(environment, template.where).run(template.program).value)
   } catch (error) {
     throw renderError(template.where, error)
   }
   const written = text.includes('[object ') ? WRITTEN_OBJECT.exec(text)?.[0] : undefined
-  if (written !== undefined && !`${template.source}${JSON.stringify([messages, tools])}`.includes(written)) {
+  if (written !== undefined && !`${template.source}${plainJson([messages, tools])}`.includes(written)) {
     const said = `${template.where}: the template joins a mapping to a text; it has to write it with tojson`
     throw new DataError('CHAT_TEMPLATE_FAILED', said, { where: template.where })
   }

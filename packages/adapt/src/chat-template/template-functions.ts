@@ -124,8 +124,9 @@ function isEqual(left: unknown, right: unknown): boolean {
       [...left].every(([key, item]) => right.has(key) && isEqual(unbox(item), unbox(right.get(key))))
     )
   }
-  const isNumeric = (value: unknown) => typeof value === 'number' || typeof value === 'boolean'
-  return isNumeric(left) && isNumeric(right) ? Number(left) === Number(right) : left === right
+  const isNumeric = (value: unknown) => ['number', 'bigint', 'boolean'].includes(typeof value)
+  // biome-ignore lint/suspicious/noDoubleEquals: numbers of any kind are equal by value, exactly.
+  return isNumeric(left) && isNumeric(right) ? left == right : left === right
 }
 
 function unbox(item: unknown): unknown {

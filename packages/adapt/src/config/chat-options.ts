@@ -7,6 +7,7 @@ export function chatOptions({ data }: RunConfig, baseDir: string): ChatOptions {
     baseDir,
     assistantOnlyLoss: data.assistant_only_loss,
     completionOnlyLoss: data.completion_only_loss,
+    trainOn: data.train_on,
     ...(data.chat_template === undefined ? {} : { configured: data.chat_template }),
   }
 }

@@ -120,6 +120,10 @@ export const dataSchema = z
       .boolean()
       .default(true)
       .describe('Train on the messages of the assistant only; false: on every token of a conversation.'),
+    train_on: z
+      .enum(['all', 'last'])
+      .default('all')
+      .describe('Messages of the assistant that are trained: all of a conversation, or only its last one.'),
     completion_only_loss: z
       .boolean()
       .default(true)

@@ -53,6 +53,7 @@ describe('a valid config', () => {
         packing_window: 1024,
         allow_anchor_overlap: false,
         assistant_only_loss: true,
+        train_on: 'all',
         completion_only_loss: true,
         num_workers: 1,
         max_bad_records: 0,

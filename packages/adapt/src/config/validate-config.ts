@@ -15,6 +15,7 @@ export function validateConfig(config: RunConfig): readonly CrossFieldIssue[] {
     ...validateSchedule(config),
     ...validateEvaluation(config),
     ...validateMixing(config),
+    ...validateTrainOn(config),
   ]
 }
 
@@ -214,4 +215,11 @@ function validateEvaluation({ evaluation }: RunConfig): CrossFieldIssue[] {
       },
     ]
   })
+}
+
+function validateTrainOn({ data }: RunConfig): CrossFieldIssue[] {
+  if (data.train_on === 'all' || data.assistant_only_loss) return []
+  const message =
+    'expected "all" with data.assistant_only_loss: false, which trains every message, received "last"; remove one of the two'
+  return [{ path: ['data', 'train_on'], message }]
 }

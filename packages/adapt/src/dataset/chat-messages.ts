@@ -1,6 +1,8 @@
 import type { ChatMessage } from './document.js'
 import { printable } from './printable.js'
+import { readJsonField } from './read-json.js'
 import { type Fail, fieldOf, isObject, type JsonRecord, keyList, show } from './record-fields.js'
+import { switchOf } from './training-controls.js'
 
 /** Roles that a template is given as they are. */
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function', 'ipython']
@@ -17,16 +19,30 @@ const ROLE_OF: ReadonlyMap<string, string> = new Map([
   ['model', 'assistant'],
   ['observation', 'tool'],
   ['function_response', 'tool'],
+  ['tool_response', 'tool'],
+  ['function_call', 'assistant'],
+  ['tool_call', 'assistant'],
 ])
+
+/** Names of the assistant whose words are the JSON of one or more calls. */
+const CALLS = ['function_call', 'tool_call']
+
+/** The messages of a list. */
+export interface ReadMessages {
+  readonly messages: readonly ChatMessage[]
+  /** Which of them say that they are not trained. */
+  readonly untrained: readonly number[]
+}
 
 /**
  * A list of messages, `{role, content}` or `{from, value}`; other keys are kept. Content is text, or a list of text
- * parts, which are joined. Beside calls of tools or thoughts it may be null or absent, and stays so: templates ask for it.
+ * parts, which are joined. Beside calls of tools or thoughts it may be null or absent, and stays so: templates ask for
+ * it. What `function_call` says becomes `tool_calls`.
  *
  * @param name  Key of the list, for errors.
  * @throws BAD_MESSAGES for anything else, an unknown role or an empty list.
  */
-export function readMessages(list: unknown, name: string, fail: Fail): readonly ChatMessage[] {
+export function readMessages(list: unknown, name: string, fail: Fail): ReadMessages {
   if (!Array.isArray(list)) {
     fail('BAD_MESSAGES', `"${name}": expected a list of messages, received ${show(list)}`)
   }
@@ -34,7 +50,14 @@ export function readMessages(list: unknown, name: string, fail: Fail): readonly 
   if (messages.length === 0) {
     fail('BAD_MESSAGES', `"${name}": expected at least one message, received an empty list`)
   }
-  return messages.map((message, i) => readMessage(message, `"${name}[${i}]"`, fail))
+  const untrained: number[] = []
+  const read = messages.map((written, i) => {
+    const place = `"${name}[${i}]"`
+    const message = readMessage(written, place, fail)
+    if (switchOf(message, message.role, place, fail) === false) untrained.push(i)
+    return message
+  })
+  return { messages: read, untrained }
 }
 
 /** @throws BAD_MESSAGES unless one of the messages is the assistant's: without one there is nothing to learn. */
@@ -50,14 +73,7 @@ export function readTools(value: unknown, fail: Fail): readonly unknown[] | unde
   if (value === undefined || value === null || value === '') {
     return undefined
   }
-  let tools = value
-  if (typeof value === 'string') {
-    try {
-      tools = JSON.parse(value)
-    } catch (error) {
-      fail('BAD_FIELD', `"tools": expected a list, or one as JSON text, received ${show(value)}`, error)
-    }
-  }
+  const tools = typeof value === 'string' ? readJsonField(value, fieldFail('"tools"', fail)) : value
   if (!Array.isArray(tools)) {
     fail('BAD_FIELD', `"tools": expected a list, received ${show(tools)}`)
   }
@@ -69,9 +85,12 @@ function readMessage(message: unknown, place: string, fail: Fail): ChatMessage {
   if (!isObject(message)) {
     fail('BAD_MESSAGES', `${place}: expected {role, content} or {from, value}, received ${show(message)}`)
   }
+  if (message instanceof Map) {
+    fail('BAD_MESSAGES', `${place}: expected keys that are names, received keys of digits`)
+  }
   const record = message as JsonRecord
   // Tables of several collections have the keys of both forms, those of one of them null.
-  const isShareGpt = (fieldOf(record, 'role') ?? null) === null && Object.hasOwn(record, 'from')
+  const isShareGpt = fieldOf(record, 'role') === undefined && Object.hasOwn(record, 'from')
   const [roleKey, contentKey] = isShareGpt ? ['from', 'value'] : ['role', 'content']
   const written = fieldOf(record, roleKey!)
   const role = typeof written === 'string' ? ROLE_OF.get(written) : undefined
@@ -80,22 +99,52 @@ function readMessage(message: unknown, place: string, fail: Fail): ChatMessage {
     const keys = written === undefined ? ` (its keys are ${keyList(Object.keys(record))})` : ''
     fail('BAD_MESSAGES', `${place}.${roleKey}: expected one of ${known}, received ${show(written)}${keys}`)
   }
-  const { [roleKey!]: _role, [contentKey!]: _content, role: _other, content: _null, ...others } = record
+  if (written !== undefined && CALLS.includes(written as string)) {
+    const { [roleKey!]: _role, [contentKey!]: said, role: _other, content: _null, ...others } = record
+    return {
+      role: role as string,
+      content: '',
+      tool_calls: readCalls(said, `${place}.${contentKey}`, fail),
+      ...others,
+    }
+  }
   const content = readContent(record, contentKey!, place, fail)
-  return { role: role as string, ...(content === undefined ? {} : { content }), ...others }
+  const said = content === undefined ? {} : { content }
+  // Templates may write a whole message: its keys stay in their order.
+  if (!isShareGpt) return { ...record, role: role as string, ...said }
+  const { from: _from, value: _value, role: _role, content: _null, ...others } = record
+  return { role: role as string, ...said, ...others }
+}
+
+/** The calls of a ShareGPT turn, `{name, arguments}` or a list of them, as `tool_calls`. @throws BAD_MESSAGES */
+function readCalls(said: unknown, place: string, fail: Fail): readonly unknown[] {
+  const value = typeof said === 'string' ? readJsonField(said, fieldFail(place, fail)) : said
+  const calls = (Array.isArray(value) ? value : [value]) as readonly unknown[]
+  return calls.map((call) => {
+    const name = isObject(call) ? fieldOf(call, 'name') : undefined
+    if (typeof name !== 'string') {
+      fail('BAD_MESSAGES', `${place}: expected the JSON of calls {name, arguments}, received ${show(said)}`)
+    }
+    return { type: 'function', function: call }
+  })
+}
+
+/** Names the field in which JSON stands. */
+function fieldFail(place: string, fail: Fail): Fail {
+  return (code, problem, cause) =>
+    fail(code === 'BAD_JSON' ? 'BAD_FIELD' : code, `${place}: ${problem}`, cause)
 }
 
 /** Keys of what an assistant may say without content. */
 const INSTEAD_OF_CONTENT = ['tool_calls', 'function_call', 'reasoning_content', 'reasoning', 'thinking']
 
 function readContent(record: JsonRecord, key: string, place: string, fail: Fail): string | null | undefined {
-  const content = fieldOf(record, key)
+  const content = Object.hasOwn(record, key) ? record[key] : undefined
   if (typeof content === 'string') {
     return content
   }
-  const isSaidOtherwise = INSTEAD_OF_CONTENT.some((other) => (record[other] ?? null) !== null)
-  if ((content === null || content === undefined) && isSaidOtherwise) {
-    return content
+  if (content === null || content === undefined) {
+    if (INSTEAD_OF_CONTENT.some((other) => fieldOf(record, other) !== undefined)) return content
   }
   if (!Array.isArray(content)) {
     fail('BAD_MESSAGES', `${place}.${key}: expected text or a list of text parts, received ${show(content)}`)

@@ -3,7 +3,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { AdaptError } from '../errors.js'
-import type { DocumentContent } from './document.js'
+import type { ChatContent, DocumentContent } from './document.js'
 import { readDocuments } from './read-documents.js'
 import { resolveSources } from './resolve-sources.js'
 
@@ -146,7 +146,171 @@ describe('records of conversations', () => {
     expect(await contentOf(all, 'text')).toEqual({ kind: 'text', text: 't' })
   })
 
+  it('take null for a key that is not there, as in tables of several forms', async () => {
+    const nulls = { messages: null, prompt: null, completion: null, instruction: null, output: null }
+    expect(await contentOf({ ...nulls, text: 't' })).toEqual({ kind: 'text', text: 't' })
+    expect(await contentOf({ ...nulls, text: null, instruction: 'i', output: 'o', system: null })).toEqual({
+      kind: 'chat',
+      messages: [user('i'), assistant('o')],
+    })
+  })
+
+  it('begin with the system text that stands beside the messages', async () => {
+    const conversations = [
+      { from: 'human', value: 'q' },
+      { from: 'gpt', value: 'a', weight: 0 },
+    ]
+    const messages = [system('s'), user('q'), { ...assistant('a'), weight: 0 }]
+    const expected = { kind: 'chat', messages, untrained: [2] }
+    expect(await contentOf({ conversations, system: 's' })).toEqual(expected)
+    expect(await contentOf({ messages: messages.slice(1), system: 's' })).toEqual(expected)
+    expect(await contentOf({ messages, system: 's' })).toEqual(expected)
+    expect(await contentOf({ messages: messages.slice(1), system: '' })).toMatchObject({ untrained: [1] })
+    expect(await contentOf({ system: 's', prompt: [user('q')], completion: [assistant('a')] })).toEqual({
+      kind: 'chat',
+      messages: [system('s'), user('q'), assistant('a')],
+      numPromptMessages: 2,
+    })
+  })
+
+  it('of ShareGPT hold calls of functions as JSON', async () => {
+    const call = { name: 'f', arguments: { a: 1 } }
+    const conversations = [
+      { from: 'human', value: 'q' },
+      { from: 'function_call', value: JSON.stringify(call) },
+      { from: 'observation', value: '4' },
+      { from: 'function_call', value: JSON.stringify([call, call]), weight: 0 },
+      { from: 'gpt', value: 'a' },
+    ]
+    const one = { type: 'function', function: call }
+    expect(await contentOf({ conversations, tools: '[{"name":"f"}]' })).toEqual({
+      kind: 'chat',
+      messages: [
+        user('q'),
+        { ...assistant(''), tool_calls: [one] },
+        { role: 'tool', content: '4' },
+        { ...assistant(''), tool_calls: [one, one], weight: 0 },
+        assistant('a'),
+      ],
+      untrained: [3],
+      tools: [{ name: 'f' }],
+    })
+  })
+
+  it.each([
+    [{ weight: 0 }, [1]],
+    [{ weight: 1 }, undefined],
+    [{ weight: null }, undefined],
+    [{ train: false }, [1]],
+    [{ training: true }, undefined],
+    [{ loss_mask: 0 }, [1]],
+    [{ loss: false, weight: 0.0 }, [1]],
+    [{ train_detail: [] }, undefined],
+  ])('leave out an answer that says so: %j', async (keys, untrained) => {
+    const messages = [
+      { ...user('q'), weight: 0 },
+      { ...assistant('a'), ...keys },
+    ]
+    const all = [0, ...(untrained ?? [])]
+    expect(await contentOf({ messages })).toEqual({ kind: 'chat', messages, untrained: all })
+  })
+
+  it('keep integers, the kind of floats and the order of keys for the template', async () => {
+    const written =
+      '{"messages":[{"role":"user","content":"q"},{"content":"a","role":"assistant","x":{"b":1,"10":1.0,"2":-0.0,"a":[1e5,9007199254740993,-0,0.5,1e999]}}],"weight":1.0}'
+    writeFileSync(path.join(folder, 'a.jsonl'), `${written}\n`)
+    for await (const { content, weight } of readDocuments(
+      await resolveSources([{ path: 'a.jsonl' }], folder),
+    )) {
+      const [, answer] = (structuredClone(content) as ChatContent).messages
+      expect(weight).toBe(1)
+      expect(Object.keys(answer!)).toEqual(['content', 'role', 'x'])
+      const list = [Object(1e5), 9007199254740993n, 0, 0.5, Object(Number.POSITIVE_INFINITY)]
+      expect([...(answer!.x as Map<string, unknown>)]).toEqual([
+        ['b', 1],
+        ['10', Object(1)],
+        ['2', Object(-0)],
+        ['a', list],
+      ])
+    }
+  })
+
+  it('name keys that look like a control of what is trained but are not heeded', async () => {
+    const ignored = async (record: unknown) => {
+      writeFileSync(path.join(folder, 'a.jsonl'), `${JSON.stringify(record)}\n`)
+      const files = await resolveSources([{ path: 'a.jsonl' }], folder)
+      for await (const { ignoredControls } of readDocuments(files)) return ignoredControls
+    }
+    const messages = [
+      { ...user('q'), mask: 1 },
+      { ...assistant('a'), weight: 1, lossScale: 2, name: 'x', train_on: null },
+    ]
+    expect(await ignored({ messages, label: true, weight: 2, pretrained: 1 })).toEqual([
+      'label',
+      'messages[].mask',
+      'messages[].lossScale',
+    ])
+    expect(await ignored({ text: 't', loss_mask: [1, 0] })).toEqual(['loss_mask'])
+    expect(await ignored({ text: 't', label: null, labelled_by: 'x' })).toBeUndefined()
+  })
+
   const bad: [string, unknown, string, string][] = [
+    ...[{ weight: 0.5 }, { weight: '1' }, { train: 'yes' }, { loss: 2.31 }].map(
+      (keys): [string, unknown, string, string] => [
+        `an answer of ${JSON.stringify(keys)}`,
+        { messages: [user('q'), { ...assistant('a'), ...keys }] },
+        'BAD_MESSAGES',
+        `"messages[1]".${Object.keys(keys)[0]}: expected 1 or true`,
+      ],
+    ),
+    [
+      'an answer that is on and off',
+      { messages: [user('q'), { ...assistant('a'), weight: 1, train: false }] },
+      'BAD_MESSAGES',
+      '"weight" and "train" to agree',
+    ],
+    [
+      'a question that is on',
+      { messages: [{ ...user('q'), train: true }, assistant('a')] },
+      'BAD_MESSAGES',
+      '"messages[0]".train: expected it on for messages of the assistant only',
+    ],
+    [
+      'parts of an answer',
+      { messages: [user('q'), { ...assistant('a'), train_detail: [{ begin_offset: 0 }] }] },
+      'BAD_MESSAGES',
+      '"messages[1]".train_detail',
+    ],
+    [
+      'two system texts',
+      { messages: [system('s'), user('q'), assistant('a')], system: 't' },
+      'BAD_FIELD',
+      '"system": expected the text',
+    ],
+    [
+      'a system text beside plain text',
+      { prompt: 'q', completion: 'a', system: 's' },
+      'BAD_FIELD',
+      '"system"',
+    ],
+    [
+      'earlier turns beside plain text',
+      { prompt: 'q', completion: 'a', history: [['q', 'a']] },
+      'BAD_FIELD',
+      '"history"',
+    ],
+    [
+      'a call that is no JSON',
+      { conversations: [{ from: 'function_call', value: 'f()' }] },
+      'BAD_FIELD',
+      '"conversations[0]".value: expected JSON',
+    ],
+    [
+      'a call without a name',
+      { conversations: [{ from: 'function_call', value: '{"arguments":{}}' }] },
+      'BAD_MESSAGES',
+      'calls {name, arguments}',
+    ],
     ['no messages', { messages: [] }, 'BAD_MESSAGES', '"messages": expected at least one message'],
     ['no list', { messages: 'x' }, 'BAD_MESSAGES', 'expected a list of messages, received "x"'],
     ['an unknown role', { messages: [{ role: 'bot', content: 'x' }] }, 'BAD_MESSAGES', 'received "bot"'],

@@ -42,6 +42,8 @@ export interface Document {
   /** Static weight of the record, 0 or 1e-9 to 1e9; default 1. */
   readonly weight: number
   readonly content: DocumentContent
+  /** Keys of the record that look like a control of what is trained but are not heeded; default none. */
+  readonly ignoredControls?: readonly string[]
 }
 
 /** Plain text, of which everything is learnt; a prompt with the completion to learn; or a conversation. */
@@ -56,6 +58,8 @@ export interface ChatContent {
   readonly messages: readonly ChatMessage[]
   /** Leading messages that are never trained, whatever their role; default 0. */
   readonly numPromptMessages?: number
+  /** Further messages that are not trained because the record says so, by index; default none. */
+  readonly untrained?: readonly number[]
   /** Tools that the template is given; descriptions as JSON. */
   readonly tools?: readonly unknown[]
 }

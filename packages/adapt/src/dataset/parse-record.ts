@@ -1,14 +1,15 @@
 import { isUtf8 } from 'node:buffer'
 import { DataError } from '../errors.js'
 import type { Document, ResolvedFile } from './document.js'
+import { textsOf } from './json-value.js'
 import { printable } from './printable.js'
-import { contentOf } from './record-content.js'
-import { type Fail, idOf, isObject, type JsonRecord, keyList, sourceOf, weightOf } from './record-fields.js'
-import { scanJson } from './scan-json.js'
+import { readJsonRecord } from './read-json.js'
+import { contentOf, RECORD_KEYS } from './record-content.js'
+import { type Fail, idOf, isObject, type JsonRecord, sourceOf, weightOf } from './record-fields.js'
 import type { Line } from './split-lines.js'
+import { ignoredControls } from './training-controls.js'
 
-/** Deepest nesting of a record. */
-export const MAX_JSON_DEPTH = 64
+const ONE_OBJECT = 'one JSON object on the line'
 
 /**
  * Reads one line of a JSON Lines file; `contentOf` says what a record may hold. `id`, `source` (or `meta.source`) and
@@ -20,20 +21,17 @@ export const MAX_JSON_DEPTH = 64
 export function parseRecord(line: Line, file: ResolvedFile, defaultSource: string): Document {
   const fail = failAt(file, line)
   const text = decodeUtf8(line.bytes, fail)
-  const scan = scanJson(line.bytes)
-  if (scan.depth > MAX_JSON_DEPTH) {
-    fail('JSON_TOO_DEEP', `expected at most ${MAX_JSON_DEPTH} levels of nesting, received ${scan.depth}`)
+  if (text.startsWith('version https://git-lfs.github.com/spec/')) {
+    fail('LFS_POINTER', 'this is a Git LFS pointer, not the data; run `git lfs pull`')
   }
-  const record = parseObject(text, fail)
-  if (scan.numKeys !== Object.keys(record).length) {
-    fail(
-      'DUPLICATE_KEY',
-      `expected each key once, received keys ${keyList(Object.keys(record))} with repetitions`,
-    )
+  const { value, idNumber } = readJsonRecord(text, line.bytes, ONE_OBJECT, fail)
+  if (!isObject(value)) {
+    const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
+    fail('BAD_JSON', `expected ${ONE_OBJECT}, received ${kind}`)
   }
-  const document = toDocument(record, scan.idNumber, { file, line, defaultSource }, fail)
+  const document = toDocument(value as JsonRecord, idNumber, { file, line, defaultSource }, fail)
   // Only an escape can make half a character out of valid UTF-8.
-  if (text.includes('\\u') && /\p{Cs}/u.test(strings([document.id, document.source, document.content]))) {
+  if (text.includes('\\u') && /\p{Cs}/u.test(textsOf([document.id, document.source, document.content]))) {
     fail('LONE_SURROGATE', 'a \\u escape is half of a surrogate pair; such text has no UTF-8 form')
   }
   return document
@@ -51,6 +49,7 @@ export function toDocument(
   fail: Fail,
 ): Document {
   const content = contentOf(record, file.textField, fail)
+  const ignored = ignoredControls(record, (key) => RECORD_KEYS.includes(key) || key === file.textField)
   return {
     id: idOf(record, idNumber, fail) ?? `${file.name}:${line.number}`,
     source: file.source ?? sourceOf(record, fail) ?? defaultSource,
@@ -59,6 +58,7 @@ export function toDocument(
     byteOffset: line.byteOffset,
     weight: weightOf(record, fail),
     content,
+    ...(ignored.length === 0 ? {} : { ignoredControls: ignored }),
   }
 }
 
@@ -112,30 +112,4 @@ function firstBadByte(bytes: Buffer): number {
     }
   }
   return good
-}
-
-function parseObject(text: string, fail: Fail): JsonRecord {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    if (text.startsWith('version https://git-lfs.github.com/spec/')) {
-      fail('LFS_POINTER', 'this is a Git LFS pointer, not the data; run `git lfs pull`', error)
-    }
-    fail('BAD_JSON', `expected one JSON object on the line: ${printable((error as Error).message)}`, error)
-  }
-  if (!isObject(value)) {
-    const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
-    fail('BAD_JSON', `expected one JSON object on the line, received ${kind}`)
-  }
-  return value as JsonRecord
-}
-
-/** All texts in a value, one after another. */
-function strings(value: unknown): string {
-  if (typeof value === 'string') return value
-  if (typeof value !== 'object' || value === null) return ''
-  return Object.entries(value)
-    .map(([key, inner]) => `${key} ${strings(inner)}`)
-    .join(' ')
 }

@@ -1,4 +1,4 @@
-import { readMessages, readTools, requireAssistant } from './chat-messages.js'
+import { type ReadMessages, readMessages, readTools, requireAssistant } from './chat-messages.js'
 import type { ChatContent, ChatMessage, DocumentContent } from './document.js'
 import { printable } from './printable.js'
 import {
@@ -37,61 +37,80 @@ export const RECORD_KEYS = [
  * @throws UNKNOWN_RECORD, BAD_FIELD, BAD_MESSAGES through `fail`.
  */
 export function contentOf(record: JsonRecord, textField: string | undefined, fail: Fail): DocumentContent {
+  const has = (key: string) => fieldOf(record, key) !== undefined
   if (textField !== undefined) {
-    if (!Object.hasOwn(record, textField)) {
-      unknown(record, `"${printable(textField)}"`, fail)
-    }
+    if (!has(textField)) unknown(record, `"${printable(textField)}"`, fail)
     return { kind: 'text', text: stringOf(record, textField, fail) }
   }
   for (const name of ['messages', 'conversations']) {
-    const list = fieldOf(record, name) ?? undefined
-    if (list !== undefined) {
-      const messages = readMessages(list, name, fail)
-      requireAssistant(messages, name, fail)
-      return chat(record, messages, 0, fail)
+    if (has(name)) {
+      const read = readMessages(fieldOf(record, name), name, fail)
+      requireAssistant(read.messages, name, fail)
+      return chat(record, read, 0, fail)
     }
   }
-  if (Object.hasOwn(record, 'prompt') && Object.hasOwn(record, 'completion')) {
-    return completionOf(record, fail)
-  }
-  if (Object.hasOwn(record, 'instruction') && Object.hasOwn(record, 'output')) {
-    return chat(record, alpacaMessages(record, fail), 0, fail)
-  }
-  if (Object.hasOwn(record, 'text')) {
-    return { kind: 'text', text: stringOf(record, 'text', fail) }
-  }
+  if (has('prompt') && has('completion')) return completionOf(record, fail)
+  if (has('instruction') && has('output')) return chat(record, alpacaMessages(record, fail), 0, fail)
+  if (has('text')) return { kind: 'text', text: stringOf(record, 'text', fail) }
   const forms =
     '"messages", "conversations", "prompt" and "completion", "instruction" and "output", or "text"'
   return unknown(record, forms, fail)
 }
 
 function unknown(record: JsonRecord, accepted: string, fail: Fail): never {
+  const keys = Object.keys(record)
+  const nulls = keys.some((key) => fieldOf(record, key) === undefined) ? ', some of them null' : ''
   return fail(
     'UNKNOWN_RECORD',
-    `expected a record with the key ${accepted}, received the keys ${keyList(Object.keys(record))}; ` +
+    `expected a record with the key ${accepted}, received the keys ${keyList(keys)}${nulls}; ` +
       'rename the field or set text_field',
   )
 }
 
-function chat(
-  record: JsonRecord,
-  messages: readonly ChatMessage[],
-  numPromptMessages: number,
-  fail: Fail,
-): ChatContent {
+/** @param numPromptMessages  Leading messages of the list that are never trained. */
+function chat(record: JsonRecord, read: ReadMessages, numPromptMessages: number, fail: Fail): ChatContent {
   const tools = readTools(fieldOf(record, 'tools'), fail)
+  const system = systemOf(record, read.messages, fail)
+  const numBefore = system === undefined ? 0 : 1
+  const untrained = read.untrained.map((i) => i + numBefore)
   return {
     kind: 'chat',
-    messages,
-    ...(numPromptMessages === 0 ? {} : { numPromptMessages }),
+    messages: system === undefined ? read.messages : [system, ...read.messages],
+    ...(numPromptMessages === 0 ? {} : { numPromptMessages: numPromptMessages + numBefore }),
+    ...(untrained.length === 0 ? {} : { untrained }),
     ...(tools === undefined ? {} : { tools }),
   }
+}
+
+/** The system message that stands beside the messages; undefined where there is none or the first says the same. */
+function systemOf(record: JsonRecord, messages: readonly ChatMessage[], fail: Fail): ChatMessage | undefined {
+  const content = optionalStringOf(record, 'system', fail)
+  if (content === undefined || content === '') return undefined
+  const own = messages.find(({ role }) => role === 'system' || role === 'developer')
+  if (own === undefined) return { role: 'system', content }
+  if (own !== messages[0] || own.content !== content) {
+    fail(
+      'BAD_FIELD',
+      `"system": expected the text of the conversation's own ${own.role} message or none, received ${show(content)}; ` +
+        'keep one of the two',
+    )
+  }
+  return undefined
 }
 
 /** Two texts, or two lists of messages of which only the second is trained. */
 function completionOf(record: JsonRecord, fail: Fail): DocumentContent {
   const { prompt, completion } = record
   if (!Array.isArray(prompt) && !Array.isArray(completion)) {
+    for (const key of ['system', 'tools', 'history']) {
+      const value = fieldOf(record, key) ?? ''
+      if (value === '' || (Array.isArray(value) && value.length === 0)) continue
+      fail(
+        'BAD_FIELD',
+        `"${key}": expected none beside a prompt and a completion of text, which are trained as they are, received ` +
+          `${show(value)}; write the record as messages`,
+      )
+    }
     return {
       kind: 'completion',
       prompt: stringOf(record, 'prompt', fail),
@@ -104,16 +123,20 @@ function completionOf(record: JsonRecord, fail: Fail): DocumentContent {
   }
   const before = readMessages(prompt, 'prompt', fail)
   const after = readMessages(completion, 'completion', fail)
-  requireAssistant(after, 'completion', fail)
-  return chat(record, [...before, ...after], before.length, fail)
+  requireAssistant(after.messages, 'completion', fail)
+  const numBefore = before.messages.length
+  const both = {
+    messages: [...before.messages, ...after.messages],
+    untrained: [...before.untrained, ...after.untrained.map((i) => i + numBefore)],
+  }
+  return chat(record, both, numBefore, fail)
 }
 
-/** `{instruction, input?, output, system?, history?}`; earlier turns come before the instruction. */
-function alpacaMessages(record: JsonRecord, fail: Fail): readonly ChatMessage[] {
+/** `{instruction, input?, output, history?}`; earlier turns come before the instruction. */
+function alpacaMessages(record: JsonRecord, fail: Fail): ReadMessages {
   const instruction = stringOf(record, 'instruction', fail)
   const output = stringOf(record, 'output', fail)
   const input = optionalStringOf(record, 'input', fail)
-  const system = optionalStringOf(record, 'system', fail)
   const history = fieldOf(record, 'history') ?? []
   if (!Array.isArray(history) || !history.every(isTurn)) {
     fail('BAD_FIELD', `"history": expected a list of [question, answer] pairs, received ${show(history)}`)
@@ -122,13 +145,11 @@ function alpacaMessages(record: JsonRecord, fail: Fail): readonly ChatMessage[] 
     ...(history as readonly (readonly [string, string])[]),
     [[instruction, input].filter((part) => part !== undefined && part !== '').join('\n\n'), output],
   ]
-  return [
-    ...(system === undefined || system === '' ? [] : [{ role: 'system', content: system }]),
-    ...turns.flatMap(([question, answer]) => [
-      { role: 'user', content: question },
-      { role: 'assistant', content: answer },
-    ]),
-  ]
+  const messages = turns.flatMap(([question, answer]) => [
+    { role: 'user', content: question },
+    { role: 'assistant', content: answer },
+  ])
+  return { messages, untrained: [] }
 }
 
 function isTurn(turn: unknown): boolean {

@@ -1,3 +1,4 @@
+import { plainJson } from './json-value.js'
 import { printable } from './printable.js'
 import { isStaticWeight, STATIC_WEIGHT_RANGE } from './static-weight.js'
 
@@ -7,14 +8,15 @@ export type Fail = (code: string, problem: string, cause?: unknown) => never
 /** A record as it was parsed. */
 export type JsonRecord = Readonly<Record<string, unknown>>
 
-/** The value of a record's own key. */
+/** The value of a record's own key; null counts as absent, because tables of several forms have nulls for the others. */
 export function fieldOf(record: JsonRecord, key: string): unknown {
-  return Object.hasOwn(record, key) ? record[key] : undefined
+  if (record instanceof Map) return record.get(key) ?? undefined
+  return Object.hasOwn(record, key) ? (record[key] ?? undefined) : undefined
 }
 
 /** Whether a value is a JSON object. */
 export function isObject(value: unknown): value is JsonRecord {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Number)
 }
 
 /** A text field that must be there. @throws BAD_FIELD */
@@ -28,13 +30,13 @@ export function stringOf(record: JsonRecord, key: string, fail: Fail): string {
 
 /** A text field that may be missing or null; then undefined. @throws BAD_FIELD */
 export function optionalStringOf(record: JsonRecord, key: string, fail: Fail): string | undefined {
-  return (fieldOf(record, key) ?? undefined) === undefined ? undefined : stringOf(record, key, fail)
+  return fieldOf(record, key) === undefined ? undefined : stringOf(record, key, fail)
 }
 
 /** @param written  The id as it stands in the file when it is a number. @throws BAD_FIELD */
 export function idOf(record: JsonRecord, written: string | undefined, fail: Fail): string | undefined {
   const id = fieldOf(record, 'id')
-  if (id === undefined || id === null) {
+  if (id === undefined) {
     return undefined
   }
   if (typeof id === 'string' && id !== '') {
@@ -53,7 +55,7 @@ export function idOf(record: JsonRecord, written: string | undefined, fail: Fail
 export function sourceOf(record: JsonRecord, fail: Fail): string | undefined {
   const meta = fieldOf(record, 'meta')
   const source = fieldOf(record, 'source') ?? (isObject(meta) ? fieldOf(meta, 'source') : undefined)
-  if (source === undefined || source === null) {
+  if (source === undefined) {
     return undefined
   }
   if (typeof source !== 'string' || source === '') {
@@ -74,7 +76,7 @@ export function weightOf(record: JsonRecord, fail: Fail): number {
 
 /** A value for an error message. */
 export function show(value: unknown): string {
-  return printable(typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'nothing'), 60)
+  return printable(typeof value === 'number' ? String(value) : (plainJson(value) ?? 'nothing'), 60)
 }
 
 /** Names of keys for an error message. */

@@ -24,9 +24,11 @@ export function createChatRenderer(
   const template = compileChatTemplate(source, where)
   return (chat, document) => {
     const { numPromptMessages = 0, messages, tools } = chat
+    const untrained = untrainedOf(chat, settings.trainOn)
     const conversation = {
       messages,
       ...(tools === undefined ? {} : { tools }),
+      ...(untrained.length === 0 ? {} : { untrained }),
       numPromptMessages: settings.completionOnlyLoss ? numPromptMessages : 0,
     }
     try {
@@ -41,4 +43,16 @@ export function createChatRenderer(
       throw error
     }
   }
+}
+
+/** Indices of the messages that the record or `data.train_on` leaves out, in order. */
+function untrainedOf(
+  { messages, untrained = [] }: ChatContent,
+  trainOn: ChatSettings['trainOn'],
+): readonly number[] {
+  if (trainOn === 'all') return untrained
+  const last = messages.findLastIndex(({ role }) => role === 'assistant')
+  return [...messages.keys()].filter(
+    (k) => untrained.includes(k) || (messages[k]!.role === 'assistant' && k !== last),
+  )
 }

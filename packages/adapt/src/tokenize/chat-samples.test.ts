@@ -104,6 +104,19 @@ describe('samples of conversations', () => {
     )
   })
 
+  it('leave out answers that say so, and all but the last when told so', async () => {
+    const untrained = { ...chat('qq ww vv kk'), untrained: [3] }
+    expect(await one(untrained)).toBe('<s>u:qq;a:[ww</s>]u:vv;a:kk</s>')
+    expect(await one(chat('qq ww vv kk'), { trainOn: 'last' })).toBe('<s>u:qq;a:ww</s>u:vv;a:[kk</s>]')
+    const both = tokenizeDocuments(
+      [documentOf(untrained), documentOf(chat('q w'), 2)],
+      load({ trainOn: 'last' }),
+      64,
+    )
+    expect(await marked(await both, 0)).toBe('<s>u:qq;a:ww</s>u:vv;a:kk</s>')
+    expect((await both).numUnlabelled).toBe(1)
+  })
+
   it('train every token but the first when told so', async () => {
     expect(await one(chat('qq ww'), { assistantOnlyLoss: false })).toBe('<s>[u:qq;a:ww</s>]')
   })
@@ -168,6 +181,7 @@ describe('the token cache of conversations', () => {
       {},
       { assistantOnlyLoss: false },
       { completionOnlyLoss: false },
+      { trainOn: 'last' },
       { configured: `x${TEMPLATE}` },
     ]
     const found = new Set<string>()
@@ -192,6 +206,15 @@ describe('the token cache of conversations', () => {
     const dataset = await open(records, { tokenizer: strict, maxBadRecords: 2 })
     expect(dataset.numSamples).toBe(2)
     expect(noteLines(dataset.notes)).toEqual([expect.stringContaining('a.jsonl: 2 bad records skipped')])
+  })
+
+  it('says once which keys look like a control of what is trained, with their count', async () => {
+    const records = [1, 2, 3].map((n) => ({ ...record('qq ww'), label: n < 3 ? true : null }))
+    for (let n = 0; n < 2; n++) {
+      expect(noteLines((await open(records)).notes)).toEqual([
+        '"label" looks like a control of what is trained, and is ignored: 2 records have it, the first is a.jsonl:1',
+      ])
+    }
   })
 
   it('of which nothing is trained is refused with the template and the start of a sample', async () => {

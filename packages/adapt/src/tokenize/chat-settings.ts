@@ -12,6 +12,8 @@ export interface ChatOptions {
   readonly assistantOnlyLoss?: boolean
   /** Train on completions, not on their prompts. Default true. */
   readonly completionOnlyLoss?: boolean
+  /** Messages of the assistant that are trained: all of a conversation, or the last one. Default `all`. */
+  readonly trainOn?: 'all' | 'last'
 }
 
 /** How conversations become text and labels; plain data, for threads. */
@@ -24,6 +26,7 @@ export interface ChatSettings {
   readonly specialTokens: Readonly<Record<string, string>>
   readonly assistantOnlyLoss: boolean
   readonly completionOnlyLoss: boolean
+  readonly trainOn: 'all' | 'last'
   /** SHA-256 (hex) of all of this: equal hashes give equal tokens and labels. */
   readonly hash: string
 }
@@ -35,12 +38,24 @@ export interface ChatSettings {
 export function readChatSettings(
   tokenizerFolder: string,
   specialTokens: Readonly<Record<string, string>>,
-  { configured, baseDir = '.', assistantOnlyLoss = true, completionOnlyLoss = true }: ChatOptions,
+  {
+    configured,
+    baseDir = '.',
+    assistantOnlyLoss = true,
+    completionOnlyLoss = true,
+    trainOn = 'all',
+  }: ChatOptions,
 ): ChatSettings {
   const found = find(tokenizerFolder, baseDir, configured)
-  const parts = [found.template?.source ?? null, specialTokens, assistantOnlyLoss, completionOnlyLoss]
+  const parts = [
+    found.template?.source ?? null,
+    specialTokens,
+    assistantOnlyLoss,
+    completionOnlyLoss,
+    trainOn,
+  ]
   const hash = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
-  return { ...found, specialTokens, assistantOnlyLoss, completionOnlyLoss, hash }
+  return { ...found, specialTokens, assistantOnlyLoss, completionOnlyLoss, trainOn, hash }
 }
 
 function find(tokenizerFolder: string, baseDir: string, configured: string | undefined) {

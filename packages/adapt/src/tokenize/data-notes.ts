@@ -1,4 +1,4 @@
-import { printable } from '../dataset/index.js'
+import { type Document, printable } from '../dataset/index.js'
 import type { TokenDataset } from './token-dataset.js'
 
 /** Records of one file that were skipped within `maxBadRecords`. */
@@ -15,14 +15,26 @@ export interface DataNotes {
   readonly badRecords: readonly BadRecords[]
   /** Gzip files of several members: one that was cut between two members reads like a whole one. */
   readonly unverifiedFiles: readonly string[]
+  /** Keys that look like a control of what is trained but are not heeded. */
+  readonly ignoredControls: readonly IgnoredControl[]
 }
 
-export const NO_NOTES: DataNotes = { badRecords: [], unverifiedFiles: [] }
+/** A key of records or messages that looks like a control of what is trained but is not heeded. */
+export interface IgnoredControl {
+  /** As `label`, or `messages[].mask` for a key of messages. */
+  readonly key: string
+  /** Records that have it. */
+  readonly count: number
+  /** Where the first of them is, as `file:line`. */
+  readonly first: string
+}
+
+export const NO_NOTES: DataNotes = { badRecords: [], unverifiedFiles: [], ignoredControls: [] }
 
 const MAX_LINES = 20
 
 /** The notes as lines, one for each file. */
-export function noteLines({ badRecords, unverifiedFiles }: DataNotes): readonly string[] {
+export function noteLines({ badRecords, unverifiedFiles, ignoredControls }: DataNotes): readonly string[] {
   const lines = [
     ...badRecords.map(
       ({ file, count, first }) =>
@@ -31,6 +43,11 @@ export function noteLines({ badRecords, unverifiedFiles }: DataNotes): readonly 
     ...unverifiedFiles.map(
       (file) =>
         `${printable(file)}: completeness unverified: it has several gzip members, and one that was cut between two of them reads like a whole one`,
+    ),
+    ...ignoredControls.map(
+      ({ key, count, first }) =>
+        `"${printable(key)}" looks like a control of what is trained, and is ignored: ${count} ` +
+        `${count === 1 ? 'record has it' : 'records have it'}, the first is ${printable(first)}`,
     ),
   ]
   const rest = lines.length - MAX_LINES
@@ -65,6 +82,7 @@ export function truncationLines({
 export class NoteTaker {
   readonly #badRecords = new Map<string, { count: number; first: string }>()
   readonly #unverifiedFiles = new Set<string>()
+  readonly #ignoredControls = new Map<string, { count: number; first: string }>()
 
   /** @param error  What the record would have ended the reading with. */
   badRecord(file: string, error: Error): void {
@@ -77,10 +95,23 @@ export class NoteTaker {
     this.#unverifiedFiles.add(file)
   }
 
+  /** @param document  One whose content is used. */
+  document({ ignoredControls = [], path, line }: Document): void {
+    for (const key of ignoredControls) {
+      const known = this.#ignoredControls.get(key)
+      if (known !== undefined) known.count += 1
+      // Names come from files, which may hold any number of them.
+      else if (this.#ignoredControls.size < MAX_LINES) {
+        this.#ignoredControls.set(key, { count: 1, first: `${path}:${line}` })
+      }
+    }
+  }
+
   notes(): DataNotes {
     return {
       badRecords: [...this.#badRecords].map(([file, bad]) => ({ file, ...bad })),
       unverifiedFiles: [...this.#unverifiedFiles],
+      ignoredControls: [...this.#ignoredControls].map(([key, found]) => ({ key, ...found })),
     }
   }
 }

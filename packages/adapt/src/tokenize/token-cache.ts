@@ -15,7 +15,7 @@ import type { TokenDataset } from './token-dataset.js'
 import type { Tokenizer } from './tokenizer.js'
 
 // Raise it whenever samples or files come out differently for the same input.
-const FORMAT = 3
+const FORMAT = 4
 const THREADS_FROM_BYTES = 2 * 1024 * 1024
 
 /** How far the building of a cache is. */
@@ -185,6 +185,7 @@ async function buildCache(options: TokenCacheOptions, folder: string, key: strin
       maxPending: encoder.maxPending,
       onDocument(document, tokens) {
         writer.add(document, tokens)
+        notes.document(document)
         numDocuments += 1
         if (onProgress !== undefined && numDocuments % 256 === 0) {
           const fileNumber = fileNumbers.get(document.path)!

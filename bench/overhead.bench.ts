@@ -65,7 +65,7 @@ console.log(
 )
 
 function nextBatch(): Batch {
-  const { rows } = data.rows.next(plan.globalRows, { crossEpochs: true })
+  const { rows } = data.rows.next(plan.globalRows)
   return buildBatch(rows, data.train, {
     padId: data.padId,
     packing: true,

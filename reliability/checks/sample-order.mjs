@@ -11,7 +11,7 @@ const EPOCHS = 3
 const LAYOUTS = [
   ['one sample per row, 3 per step', 'per_device_train_batch_size: 3', false, 3, undefined],
   [
-    'one sample per row, 4 per step, last short step dropped',
+    'one sample per row, 4 per step, last short batch dropped',
     'per_device_train_batch_size: 4, dataloader_drop_last: true',
     false,
     4,

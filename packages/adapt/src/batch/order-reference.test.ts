@@ -59,8 +59,8 @@ function stepsOf(
   let stream = createRowStream(options)
   const steps: number[][][] = []
   while (stream.cursor.epoch < 3) {
-    const { rows } = stream.next(batch)
-    if (rows.length === batch || !dropLast) steps.push(rows.map((row) => [...row]))
+    const { rows, epoch } = stream.next(batch, { multipleOf: dropLast ? batch : 1 })
+    if (epoch < 3) steps.push(rows.map((row) => [...row]))
     if (steps.length % stopEvery === 0) {
       stream = createRowStream({ ...options, cursor: JSON.parse(JSON.stringify(stream.cursor)) as RowCursor })
     }

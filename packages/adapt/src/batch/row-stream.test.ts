@@ -82,7 +82,7 @@ describe('createRowStream', () => {
       const cursor = JSON.parse(JSON.stringify(at)) as RowCursor
       const stream = createRowStream({ ...options, cursor })
       const rest = seen.slice(k).map((s) => s.row)
-      expect(stream.next(rest.length, { crossEpochs: true }).rows).toEqual(rest)
+      expect(rest.map(() => stream.next(1).rows[0])).toEqual(rest)
       expect(stream.cursor).toEqual({ epoch: 2, window: 0, row: 0 })
     }
   })
@@ -100,12 +100,6 @@ describe('createRowStream', () => {
         ends += step.epochEnd ? 1 : 0
       }
       expect(rows).toEqual(one)
-      const crossing = createRowStream(options)
-      const crossed = Array.from({ length: Math.floor(one.length / numRows) }, () =>
-        crossing.next(numRows, { crossEpochs: true }),
-      )
-      expect(crossed.every((s) => s.rows.length === numRows)).toBe(true)
-      expect(crossed.flatMap((s) => s.rows)).toEqual(one.slice(0, crossed.length * numRows))
     }
   })
 
@@ -114,9 +108,28 @@ describe('createRowStream', () => {
     expect(stream.next(3)).toMatchObject({ epoch: 0, epochEnd: false })
     expect(stream.next(3)).toMatchObject({ epoch: 0, epochEnd: true })
     expect(stream.cursor).toEqual({ epoch: 1, window: 0, row: 0 })
-    const crossing = stream.next(20, { crossEpochs: true })
-    expect([crossing.rows.length, crossing.epoch, crossing.epochEnd]).toEqual([20, 1, true])
-    expect(stream.cursor).toEqual({ epoch: 4, window: 0, row: 2 })
+    expect(stream.next(20)).toMatchObject({ epoch: 1, epochEnd: true })
+    expect(stream.cursor).toEqual({ epoch: 2, window: 0, row: 0 })
+  })
+
+  it('skips what is left of an epoch after its last whole batch', () => {
+    const stream = createRowStream(optionsOf(7, false, 4))
+    const taken = Array.from({ length: 5 }, () => {
+      const { rows, epoch, epochEnd } = stream.next(4, { multipleOf: 2 })
+      return [rows.length, epoch, epochEnd]
+    })
+    expect(taken).toEqual([
+      [4, 0, false],
+      [2, 0, true],
+      [4, 1, false],
+      [2, 1, true],
+      [4, 2, false],
+    ])
+    // One row is left of 9 after two steps of 4: it is no batch of 2, and the step begins with the next epoch.
+    const nine = createRowStream(optionsOf(9, false, 4))
+    const epochs = Array.from({ length: 4 }, () => nine.next(4, { multipleOf: 2 }).epoch)
+    expect(epochs).toEqual([0, 0, 1, 1])
+    expect(() => createRowStream(optionsOf(3, false, 4)).next(4, { multipleOf: 4 })).toThrow(/fewer rows/)
   })
 
   it('counts the rows of an epoch without moving', () => {

@@ -35,9 +35,9 @@ export interface RowStreamOptions {
 /** Rows of one optimiser step. */
 export interface RowStep {
   readonly rows: readonly Row[]
-  /** Epoch of the first row. */
+  /** Epoch of the rows. */
   readonly epoch: number
-  /** The last row of an epoch is among the rows. */
+  /** No row of the epoch is left. */
   readonly epochEnd: boolean
 }
 
@@ -46,10 +46,11 @@ export interface RowStream {
   /** Where the next row is; a stream made from it continues exactly. */
   readonly cursor: RowCursor
   /**
-   * The next rows. At the end of an epoch fewer than `numRows` come, unless `crossEpochs` (default false)
-   * fills up from the next.
+   * The next rows, all of one epoch: at its end fewer than `numRows` come.
+   * @param options.multipleOf  The last rows of an epoch are skipped where they are no multiple of this. Default 1: none.
+   * @throws {DataError} TOO_LITTLE_DATA when a whole epoch has no such multiple.
    */
-  next(numRows: number, options?: { readonly crossEpochs?: boolean }): RowStep
+  next(numRows: number, options?: { readonly multipleOf?: number }): RowStep
   /** Rows of an epoch. With packing it depends on the epoch, and packs the whole epoch when first asked. */
   numRowsPerEpoch(epoch: number): number
 }
@@ -91,31 +92,36 @@ export function createRowStream(options: RowStreamOptions): RowStream {
     }
     return current.rows
   }
+  const take = (numRows: number): RowStep & { readonly rows: Row[] } => {
+    const { epoch } = cursor
+    const rows: Row[] = []
+    while (rows.length < numRows && cursor.epoch === epoch) {
+      const inWindow = rowsAt(cursor)
+      const taken = inWindow.slice(cursor.row, cursor.row + numRows - rows.length)
+      rows.push(...taken)
+      cursor = { ...cursor, row: cursor.row + taken.length }
+      if (cursor.row === inWindow.length) cursor = { ...cursor, window: cursor.window + 1, row: 0 }
+      if (cursor.window === numWindows) cursor = { epoch: epoch + 1, window: 0, row: 0 }
+    }
+    return { rows, epoch, epochEnd: cursor.epoch > epoch }
+  }
   return {
     get cursor() {
       return cursor
     },
-    next(numRows, { crossEpochs = false } = {}) {
-      const { epoch } = cursor
-      const rows: Row[] = []
-      let epochEnd = false
-      while (rows.length < numRows) {
-        const inWindow = rowsAt(cursor)
-        const taken = inWindow.slice(cursor.row, cursor.row + numRows - rows.length)
-        rows.push(...taken)
-        cursor = { ...cursor, row: cursor.row + taken.length }
-        if (cursor.row === inWindow.length) {
-          cursor = { ...cursor, window: cursor.window + 1, row: 0 }
-        }
-        if (cursor.window === numWindows) {
-          cursor = { epoch: cursor.epoch + 1, window: 0, row: 0 }
-          epochEnd = true
-          if (!crossEpochs) {
-            break
-          }
+    next(numRows, { multipleOf = 1 } = {}) {
+      for (;;) {
+        const start = cursor
+        const step = take(numRows)
+        if (step.epochEnd) step.rows.length -= step.rows.length % multipleOf
+        if (step.rows.length > 0) return step
+        if (start.window === 0 && start.row === 0) {
+          throw new DataError(
+            'TOO_LITTLE_DATA',
+            `epoch ${start.epoch} has fewer rows than one batch of ${multipleOf}`,
+          )
         }
       }
-      return { rows, epoch, epochEnd }
     },
     numRowsPerEpoch(epoch) {
       if (!options.packing) {

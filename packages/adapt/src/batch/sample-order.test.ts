@@ -194,7 +194,7 @@ describe('a row stream that mixes', () => {
     for (const [k, { at }] of seen.entries()) {
       const resumed = createRowStream({ ...options, cursor: JSON.parse(JSON.stringify(at)) as RowCursor })
       const rest = seen.slice(k).map(({ row }) => row)
-      expect(resumed.next(rest.length, { crossEpochs: true }).rows).toEqual(rest)
+      expect(rest.map(() => resumed.next(1).rows[0])).toEqual(rest)
     }
   })
 })

@@ -10,7 +10,8 @@ import { damaged } from './manifest.js'
 
 /** Everything of a checkpoint but its tensors; `state.json`. */
 export interface TrainingState {
-  readonly schema_version: 1
+  /** 1: a step of a run by `max_steps` could take rows of two epochs. */
+  readonly schema_version: 1 | 2
   /** Completed optimiser steps. */
   readonly step: number
   /** Where the next row of data is. */
@@ -41,7 +42,7 @@ export function writeTrainingState(
   const { json, optimizer, method } = trainer.state()
   writeSafetensors(join(folder, 'optimizer.safetensors'), optimizer)
   writeSafetensors(join(folder, 'method.safetensors'), method)
-  const state: TrainingState = { schema_version: 1, step: trainer.step, ...position, trainer: json }
+  const state: TrainingState = { schema_version: 2, step: trainer.step, ...position, trainer: json }
   writeFileSync(join(folder, 'state.json'), `${toExactJson(state)}\n`)
 }
 
@@ -56,7 +57,8 @@ export function readTrainingState(folder: string): TrainingState {
   } catch (cause) {
     throw damaged(folder, 'state.json', `it cannot be read (${(cause as Error).message})`)
   }
-  if (state?.schema_version !== 1 || !Number.isSafeInteger(state.step) || state.trainer === undefined) {
+  const isKnown = state?.schema_version === 1 || state?.schema_version === 2
+  if (!isKnown || !Number.isSafeInteger(state?.step) || state?.trainer === undefined) {
     throw damaged(folder, 'state.json', 'it is no training state of a version that is read here')
   }
   return state as TrainingState

@@ -67,7 +67,7 @@ export const trainingSchema = z
     dataloader_drop_last: z
       .boolean()
       .default(false)
-      .describe('Drop the last, smaller optimiser step of an epoch.'),
+      .describe('Drop the last batch of an epoch when it has fewer rows than per_device_train_batch_size.'),
     logging_steps: wholeNumber({ min: 1, max: 1_000_000_000 })
       .default(10)
       .describe('Print a line every this many steps; the run folder records every step anyway.'),

@@ -3,10 +3,10 @@ import { createRowStream, holdOut } from '../batch/index.js'
 import {
   chatOptions,
   dataSources,
+  plannedRows,
   planSteps,
   type RunConfig,
   resolveCacheDir,
-  rowsPerStep,
 } from '../config/index.js'
 import { resolveSources } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
@@ -46,10 +46,9 @@ export async function cachedLength(config: RunConfig, baseDir: string): Promise<
         windowSize: Math.min(data.packing_window, 65_536),
         mixing: data.mixing,
       }).numRowsPerEpoch(0)
-      const { totalSteps: steps, stepsPerEpoch } = planSteps(config, rows)
-      const epochs =
-        training.max_steps === undefined ? steps / stepsPerEpoch : (steps * rowsPerStep(config)) / rows
-      return { steps, stepsPerEpoch, tokens: Math.round(epochs * dataset.numTokens), basis: 'token cache' }
+      const plan = planSteps(config, rows)
+      const tokens = Math.round((plannedRows(plan) / rows) * dataset.numTokens)
+      return { steps: plan.totalSteps, stepsPerEpoch: plan.stepsPerEpoch, tokens, basis: 'token cache' }
     } finally {
       whole.close()
     }

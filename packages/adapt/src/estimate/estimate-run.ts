@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
+import { dataSources, plannedRows, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
 import { printable, readDocuments, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { CONFIG_FILE, findModelPlace } from '../hub/index.js'
@@ -199,9 +199,9 @@ function boundedLength(config: RunConfig, samples?: number): RunLength | undefin
     if (steps === undefined) return undefined
     return { steps, stepsPerEpoch: steps, tokens: steps * rows * data.max_length, basis: 'upper bound' }
   }
-  const { totalSteps, stepsPerEpoch } = planSteps(config, samples)
-  const tokens = Math.min(totalSteps * rows, (samples * totalSteps) / stepsPerEpoch) * data.max_length
-  return { steps: totalSteps, stepsPerEpoch, tokens, basis: 'upper bound' }
+  const plan = planSteps(config, samples)
+  const tokens = plannedRows(plan) * data.max_length
+  return { steps: plan.totalSteps, stepsPerEpoch: plan.stepsPerEpoch, tokens, basis: 'upper bound' }
 }
 
 /** Anchors that the method embeds, each at most `max_length` long. */

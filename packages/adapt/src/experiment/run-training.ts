@@ -9,6 +9,7 @@ import type { StepRecord } from '../record/index.js'
 import { type BuiltTrainer, buildTrainer } from './build-trainer.js'
 import { type PreparedData, prepareData } from './prepare-data.js'
 import { checkpointBytes, requireRoom } from './require-room.js'
+import { requireSameSteps } from './require-same-steps.js'
 import { inspectRunFolder, openRunFolder } from './run-folder.js'
 import { RunLock } from './run-lock.js'
 import { RunLog } from './run-log.js'
@@ -58,7 +59,7 @@ export interface TrainingOutcome {
  * Trains what a config describes and leaves a run folder; goes on with the run that is there when it was interrupted.
  *
  * @throws {AdaptError} INTERRUPTED (exit 75) after a signal: everything is saved and the same call goes on.
- * @throws {ConfigError} RUN_ACTIVE, RUN_EXISTS, NOT_A_RUN, CONFIG_CHANGED, DATA_CHANGED and what a config can get wrong.
+ * @throws {ConfigError} RUN_ACTIVE, RUN_EXISTS, NOT_A_RUN, CONFIG_CHANGED, DATA_CHANGED, STEPS_CHANGED and what a config can get wrong.
  */
 export async function runTraining(request: TrainingRequest): Promise<TrainingOutcome> {
   const { config, baseDir, onLine } = request
@@ -80,7 +81,10 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   })
   try {
     const plan = planSteps(config, data.rows.numRowsPerEpoch(0))
-    if (start) requireSameData(start, data.fingerprints, plan)
+    if (start) {
+      requireSameData(start, data.fingerprints, plan)
+      requireSameSteps(start, data.rowsFrom({ epoch: 0, window: 0, row: 0 }), plan, config)
+    }
     stop.throwIfRequested(`before the first step; ${runFolder} can go on`)
     stop.watchNatively()
     // What can be refused is refused before an older run in the folder is removed.

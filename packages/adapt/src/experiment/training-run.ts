@@ -151,7 +151,7 @@ export class TrainingRun {
     }
   }
 
-  /** The micro-batches of the next step, and the epoch in which it begins. */
+  /** The micro-batches of the next step, and its epoch. */
   private nextBatches() {
     const { data, plan, request } = this.parts
     const { training, data: dataConfig } = request.config
@@ -161,10 +161,7 @@ export class TrainingRun {
       worldSize: 1,
       rank: 0,
     }
-    let step = this.rows.next(plan.globalRows, { crossEpochs: plan.crossEpochs })
-    if (training.dataloader_drop_last && step.rows.length < plan.globalRows) {
-      step = this.rows.next(plan.globalRows, { crossEpochs: plan.crossEpochs })
-    }
+    const step = this.rows.next(plan.globalRows, { multipleOf: plan.batchRows })
     const batches = splitGlobalBatch(step.rows, shape)
       .filter((rows) => rows.length > 0)
       .map((rows) =>

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from './parse-config.js'
+import { plannedRows, planSteps } from './plan-steps.js'
+
+/** Optimiser steps of transformers' Trainer (5.x, one process): rows, batch, accumulation, drop_last, length, steps, rows of all. */
+const TRAINER: readonly (readonly [number, number, number, boolean, object, number, number])[] = [
+  [9, 2, 2, false, { numTrainEpochs: 1 }, 3, 9],
+  [9, 2, 2, false, { numTrainEpochs: 2.5 }, 8, 26],
+  [9, 2, 2, false, { maxSteps: 9 }, 9, 27],
+  [9, 2, 2, false, { maxSteps: 5 }, 5, 17],
+  [9, 2, 2, true, { numTrainEpochs: 2 }, 4, 16],
+  [7, 2, 2, false, { numTrainEpochs: 2 }, 4, 14],
+  [7, 2, 2, true, { numTrainEpochs: 1 }, 2, 6],
+  [7, 2, 2, true, { numTrainEpochs: 2.5 }, 5, 16],
+  [7, 2, 2, true, { maxSteps: 9 }, 9, 28],
+  [5, 2, 4, true, { numTrainEpochs: 2.5 }, 3, 12],
+  [5, 2, 4, false, { maxSteps: 5 }, 5, 25],
+  [3, 4, 1, false, { maxSteps: 5 }, 5, 15],
+  [10, 3, 2, true, { maxSteps: 9 }, 9, 42],
+  [11, 1, 4, false, { numTrainEpochs: 2.5 }, 8, 30],
+]
+
+const configOf = (batch: number, accumulation: number, dataloaderDropLast: boolean, length: object) =>
+  parseConfig({
+    model: { init: 'scratch', preset: 'llama-1m' },
+    tokenizer: 'tokenizer',
+    data: { train: ['a.jsonl'] },
+    method: 'uniform',
+    outputDir: 'runs/a',
+    training: {
+      perDeviceTrainBatchSize: batch,
+      gradientAccumulationSteps: accumulation,
+      dataloaderDropLast,
+      ...length,
+    },
+  })
+
+describe('planSteps', () => {
+  it.each(
+    TRAINER,
+  )('plans the steps that others train: %i rows, batch %i x %i, drop_last %s, %o', (rows, batch, accumulation, drop, length, steps, numRows) => {
+    const plan = planSteps(configOf(batch, accumulation, drop, length), rows)
+    expect(plan.totalSteps).toBe(steps)
+    expect(plannedRows(plan)).toBe(numRows)
+  })
+
+  it('refuses data without one whole batch where the rest is dropped, however long the run', () => {
+    for (const length of [{ numTrainEpochs: 1 }, { maxSteps: 5 }])
+      expect(() => planSteps(configOf(4, 1, true, length), 3)).toThrow(
+        expect.objectContaining({ code: 'TOO_LITTLE_DATA', exitCode: 3 }),
+      )
+  })
+})

@@ -1,4 +1,5 @@
 import type { RunConfig } from '../config/index.js'
+import { needsScoringForward } from '../method/method-config.js'
 import { forwardFlops, numRefreshes, trainingFlops } from '../train/flops.js'
 import type { ParameterEstimate } from './estimate-parameters.js'
 
@@ -31,11 +32,6 @@ export interface FlopsEstimate {
   readonly paper8N?: number
 }
 
-/** Whether a method scores its samples by a forward of their own: 2 N more for each token. */
-function scoresApart({ signal, gate }: RunConfig['method']): boolean {
-  return gate.kind === 'softmax' || (signal.kind === 'model-embedding' && signal.score_eval)
-}
-
 /** Times that all anchors are embedded: once before the first step, then as `refresh_every` says; adaptive: at most. */
 function refreshesOf({ signal }: RunConfig['method'], { steps, stepsPerEpoch }: RunLength): number {
   if (signal.kind !== 'model-embedding') return 0
@@ -57,7 +53,7 @@ export function estimateFlops(
   }
   const train = trainingFlops(params.total, length.tokens, options)
   const anchorTokens = anchors.count * anchors.tokensEach * refreshesOf(config.method, length)
-  const scoring = scoresApart(config.method) ? length.tokens : 0
+  const scoring = needsScoringForward(config.method) ? length.tokens : 0
   const signal = forwardFlops(params.total, anchorTokens + scoring)
   const base = params.embedding + params.nonEmbedding
   const plain6N = trainingFlops(base, length.tokens)

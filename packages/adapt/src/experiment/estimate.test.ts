@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type DType, hasOperator, memoryStats, resetPeakMemoryStats } from '@adapt-ts/torch'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig, planSteps } from '../config/index.js'
 import { type AdapterSpec, estimateMemory, estimateParameters, estimateRun } from '../estimate/index.js'
-import { createMethod, resolveMethod } from '../method/index.js'
+import { createMethod, METHOD_PRESETS, resolveMethod } from '../method/index.js'
 import { addLora, CausalLM, LORA_DEFAULTS, type ModelConfig } from '../model/index.js'
 import { batchOf, createTokens, TINY_CONFIG } from '../model/tiny-llama.test.fixture.js'
 import { Trainer } from '../train/index.js'
 import { prepareData } from './prepare-data.js'
+import { Workshop } from './workshop.test.fixture.js'
 
 const keepsScores = !hasOperator('aten::scaled_dot_product_attention')
 
@@ -163,5 +164,37 @@ describe('estimated memory', () => {
     const ratio = total / measuredPeak(setting)
     expect(ratio).toBeGreaterThan(0.9)
     expect(ratio).toBeLessThan(1.2)
+  })
+})
+
+describe('estimated FLOPs', () => {
+  const workshop = new Workshop()
+  afterAll(() => workshop[Symbol.dispose]())
+  const CONTROLS = ['', ', shuffle: true', ', collapse: source', ', signal: { score_eval: true }']
+  const methods = METHOD_PRESETS.flatMap((preset) =>
+    CONTROLS.filter((control) => preset.startsWith('adapt') || !control.includes('score_eval')).map(
+      (control) => `{ preset: ${preset}${control} }`,
+    ),
+  )
+  // Every anchor is longer than max_length and so of the length that it is taken for.
+  const set = [
+    'training={ num_train_epochs: 2, per_device_train_batch_size: 16, gradient_checkpointing: true, bf16: false }',
+    'data.max_length=8',
+    'evaluation={}',
+  ]
+
+  it.each([
+    ...methods,
+    '{ preset: adapt, gate: { kind: softmax } }',
+    '{ preset: adapt, signal: { refresh_every: epoch } }',
+  ])('are what a run charges: %s', async (method) => {
+    const name = `charge-${methods.indexOf(method)}`
+    const { outcome } = await workshop.train(name, [...set, `method=${method}`], { overwrite: true })
+    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), {
+      set: [...set, `method=${method}`],
+    })
+    const { flops } = await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })
+    const last = outcome.steps.at(-1)!
+    expect([flops.signal, flops.train]).toEqual([last.flopsSignal, last.flopsTrain])
   })
 })

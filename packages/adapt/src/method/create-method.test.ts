@@ -1,7 +1,16 @@
 import { tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { createMethod } from './create-method.js'
-import { METHOD_PRESETS, type MethodInput, resolveMethod, resolveNormalizer } from './method-config.js'
+import {
+  type GateConfig,
+  METHOD_PRESETS,
+  type MethodInput,
+  needsScoringForward,
+  resolveMethod,
+  resolveNormalizer,
+  type SignalConfig,
+} from './method-config.js'
+import { needsScorePhase } from './weight-plan.js'
 
 const resolve = (input: MethodInput) =>
   resolveMethod(input, (path, message) => {
@@ -78,5 +87,43 @@ describe('createMethod', () => {
       for (let step = 1; ; step++) if (gate.observe!(scores, step)) return step
     }
     expect([100, 1000, 100_000].map(warmupOf)).toEqual([10, 100, 200])
+  })
+})
+
+// Records, so that a new kind has to be named here.
+const SIGNAL_KINDS: Record<SignalConfig['kind'], true> = {
+  constant: true,
+  random: true,
+  source: true,
+  'model-embedding': true,
+}
+const GATE_KINDS: Record<GateConfig['kind'], true> = {
+  identity: true,
+  linear: true,
+  sigmoid: true,
+  softmax: true,
+  'calibrated-sigmoid': true,
+}
+const keysOf = <K extends string>(record: Record<K, true>) => Object.keys(record) as K[]
+const SIGNALS = [
+  ...keysOf(SIGNAL_KINDS).map((kind) => ({ kind })),
+  { kind: 'model-embedding', score_eval: true } as const,
+]
+const CONTROLS = [{}, { shuffle: true }, { collapse: 'source' }] as const
+
+describe('needsScoringForward', () => {
+  it('says of every config what the built method does', () => {
+    const dataset = { sources: ['a'], sourceIndex: () => 0, length: () => 3 }
+    const inputs = SIGNALS.flatMap((signal) =>
+      keysOf(GATE_KINDS).flatMap((kind) =>
+        CONTROLS.map((control): MethodInput => ({ signal, gate: { kind }, ...control })),
+      ),
+    )
+    for (const input of [...inputs, ...METHOD_PRESETS.map((preset) => ({ preset }))]) {
+      const config = resolve(input)
+      const method = createMethod(config, { ...context, dataset })
+      expect([input, needsScoringForward(config)]).toEqual([input, needsScorePhase(method)])
+      method.signal.dispose()
+    }
   })
 })

@@ -183,6 +183,15 @@ export function needsAnchors(method: MethodConfig): boolean {
 }
 
 /**
+ * Whether a step scores its samples by a forward of their own before it trains on them, which costs 2 N FLOPs for each token: where a gate
+ * weighs the whole step at once, as both controls do, or the signal asks for it. `needsScorePhase` says the same of the built method.
+ */
+export function needsScoringForward({ signal, gate, shuffle, collapse }: MethodConfig): boolean {
+  const weighsStep = gate.kind === 'softmax' || shuffle === true || collapse !== undefined
+  return weighsStep || (signal.kind === 'model-embedding' && signal.score_eval)
+}
+
+/**
  * The normaliser of the weighted loss: the method's own, else token forms when every training document is plain
  * text and sample forms otherwise; self-normalised (`wmean`), except that `adapt-paper` divides by the count.
  */

@@ -5,7 +5,8 @@
     python3 tools/reference/write_data_files.py --check   compare the records in the stored files, write nothing
 
 Files hold the records of `records.jsonl` but for these: `bad-text.parquet` has a text that is no UTF-8 in row 2,
-`two-frames.jsonl.zst` holds them in two frames, `nested-*.parquet` hold the rows of `nested.json` as pyarrow reads them,
+`two-frames.jsonl.zst` holds them in two frames, `values.parquet` holds numbers and keys that JavaScript would change, with
+`values.json` as Python's `json.dumps` writes its messages, `nested-*.parquet` hold the rows of `nested.json` as pyarrow reads them,
 and `bomb-*.parquet` are small files that unpack to far more than a thousand times their size.
 """
 import argparse
@@ -124,6 +125,40 @@ def nested_rows():
     return [as_json(row) for row in rows]
 
 
+def values_table():
+    """Integers above 2^53, floats that look like integers, and keys of digits in structs, maps and JSON."""
+    arguments = pa.struct([
+        ("zeta", pa.int64()), ("10", pa.float64()), ("2", pa.int32()), ("map", pa.map_(pa.string(), pa.float32())),
+        ("large", pa.uint64()), ("list", pa.list_(pa.float64())),
+    ])
+    message = pa.struct([("role", pa.string()), ("content", pa.string()), ("arguments", arguments)])
+    given = [
+        {"zeta": 2**53 + 1, "10": 1.0, "2": 3, "map": [("b", 1.0), ("10", 0.1), ("2", -0.0)], "large": 2**64 - 1, "list": [1e16, 1e-5, 2.5]},
+        {"zeta": -(2**63), "10": float("inf"), "2": None, "map": None, "large": 0, "list": []},
+    ]
+    rows = [
+        [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "arguments": arguments}] for arguments in given
+    ]
+    tools = ['[{"b": 1.0, "10": 12345678901234567890, "2": null, "a": {}}]'] * 2
+    return pa.table({
+        "messages": pa.array(rows, pa.list_(message)),
+        "tools": pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(tools)),
+    })
+
+
+def without_none(value):
+    """A map is an object; a null key is absent."""
+    if isinstance(value, dict):
+        return {key: without_none(inner) for key, inner in value.items() if inner is not None}
+    return [without_none(inner) for inner in value] if isinstance(value, list) else value
+
+
+def values_json():
+    rows = values_table().to_pylist(maps_as_pydicts="strict")
+    texts = [[json.dumps(without_none(row["messages"])), json.dumps(json.loads(row["tools"]))] for row in rows]
+    return json.dumps(texts, indent=1) + "\n"
+
+
 PLAIN = {"BYTE_ARRAY": "DELTA_BYTE_ARRAY", "INT32": "DELTA_BINARY_PACKED", "INT64": "DELTA_BINARY_PACKED",
          "FLOAT": "BYTE_STREAM_SPLIT", "DOUBLE": "BYTE_STREAM_SPLIT", "BOOLEAN": "RLE",
          "FIXED_LEN_BYTE_ARRAY": "BYTE_STREAM_SPLIT"}
@@ -177,6 +212,8 @@ def write():
     pq.write_table(table(), FOLDER / "page-index.parquet", compression="zstd", write_page_index=True)
     texts = pa.array([b"good", b"b\xffd", b"fine"], type=pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": texts}), FOLDER / "bad-text.parquet")
+    pq.write_table(values_table(), FOLDER / "values.parquet")
+    (FOLDER / "values.json").write_text(values_json())
     write_nested()
     write_bombs()
     (FOLDER / "records.jsonl.zst").write_bytes(zstd(lines()))
@@ -192,6 +229,8 @@ def differences():
     for name in [f"{codec}.parquet" for codec in CODECS] + ["page-index.parquet"]:
         if pq.read_table(FOLDER / name) != table():
             found.append(name)
+    if (FOLDER / "values.json").read_text() != values_json() or pq.read_table(FOLDER / "values.parquet") != values_table():
+        found.append("values.parquet")
     if json.loads((FOLDER / "nested.json").read_text()) != nested_rows():
         found.append("nested.json")
     for path in FOLDER.glob("nested-*.parquet"):

@@ -1,3 +1,4 @@
+import { type JsonValue, jsonObject } from './json-value.js'
 import { BadValue } from './parquet-faults.js'
 import type { Page } from './parquet-pages.js'
 import { type Column, type Leaf, leavesOf } from './parquet-schema.js'
@@ -81,8 +82,9 @@ function mapOf(entries: readonly (readonly [unknown, unknown])[]): unknown {
   return objectOf(entries.map(([key, value]) => [String(key), value]))
 }
 
-function objectOf(entries: readonly (readonly [string, unknown])[]): object {
-  return Object.fromEntries(entries)
+/** In the order of the file, for templates that write it again. */
+function objectOf(entries: readonly (readonly [string, unknown])[]): unknown {
+  return jsonObject(new Map(entries as readonly (readonly [string, JsonValue])[]))
 }
 
 /** The entries of one leaf that were read and not yet used. */

@@ -1,13 +1,20 @@
 import { isUtf8 } from 'node:buffer'
 import type { SchemaElement } from 'hyparquet'
 import { parseFloat16 } from 'hyparquet/src/convert.js'
+import type { JsonValue } from './json-value.js'
 import { BadValue, ParquetUnsupported } from './parquet-faults.js'
+import { readJsonField } from './read-json.js'
 
 const INVALID_TEXT = new BadValue('BAD_UTF8', 'expected UTF-8, a text of the row is not; convert it')
 const MS_PER_DAY = 86_400_000
 
+/** What the text of a JSON column says; its nulls are values. */
+export class JsonCell {
+  constructor(readonly value: JsonValue) {}
+}
+
 /**
- * How a value of a column becomes one of a record: texts, numbers, integers as bigint, booleans; times as ISO 8601 text.
+ * How a value of a column becomes one of a record: texts, numbers, integers as bigint, booleans; times as ISO 8601 text; JSON as a `JsonCell`.
  * Undefined where the stored value is that already.
  * @throws {ParquetUnsupported} for a type that has no such form.
  */
@@ -55,10 +62,16 @@ function textOf(value: unknown): string | BadValue {
 function jsonOf(value: unknown): unknown {
   const text = textOf(value)
   if (typeof text !== 'string') return text
+  let bad: BadValue | undefined
   try {
-    return JSON.parse(text)
-  } catch {
-    return new BadValue('BAD_JSON', 'expected JSON in a column of that type')
+    const value = readJsonField(text, (code, problem) => {
+      bad = new BadValue(code, `in a column of JSON: ${problem}`)
+      throw bad
+    })
+    return new JsonCell(value)
+  } catch (error) {
+    if (bad === undefined) throw error
+    return bad
   }
 }
 

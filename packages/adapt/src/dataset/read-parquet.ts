@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises'
 import { type FileMetaData, parquetMetadata } from 'hyparquet'
 import { AdaptError, ConfigError, DataError, ResourceError } from '../errors.js'
 import type { Document, ResolvedFile } from './document.js'
+import { type JsonValue, jsonFloat, jsonInteger, jsonObject } from './json-value.js'
 import { ParquetBudget } from './parquet-budget.js'
 import { requireCodec } from './parquet-codecs.js'
 import { BadValue, ParquetUnsupported } from './parquet-faults.js'
@@ -9,10 +10,12 @@ import { type OpenFile, readPages } from './parquet-pages.js'
 import { ColumnRows } from './parquet-rows.js'
 import { type Column, columnNames, readColumns } from './parquet-schema.js'
 import { thriftEnd } from './parquet-thrift.js'
+import { JsonCell } from './parquet-values.js'
 import { failAt, toDocument } from './parse-record.js'
 import { printable } from './printable.js'
 import { RECORD_KEYS } from './record-content.js'
-import { type Fail, isObject, type JsonRecord, keyList } from './record-fields.js'
+import { type Fail, isObject, keyList } from './record-fields.js'
+import { looksLikeControl } from './training-controls.js'
 
 /** One row of a table. */
 export interface TableRow {
@@ -62,39 +65,56 @@ export function parseRow(row: TableRow, file: ResolvedFile, defaultSource: strin
   const line = { number: row.number, byteOffset: 0 }
   const fail = failAt(file, line, 'row')
   const { id } = row.values
-  const record = plainValue(row.values, fail) as JsonRecord
-  return toDocument(
-    record,
-    typeof id === 'bigint' ? String(id) : undefined,
-    { file, line, defaultSource },
-    fail,
-  )
+  const fields = Object.entries(row.values).map(([key, value]) => {
+    // Templates see none of the outermost numbers; their kinds do not matter.
+    const isNumber = typeof value === 'bigint' || typeof value === 'number'
+    return [key, isNumber ? Number(value) : recordValue(value, fail)]
+  })
+  const number = typeof id === 'bigint' ? String(id) : undefined
+  return toDocument(Object.fromEntries(fields), number, { file, line, defaultSource }, fail)
 }
 
-/** Values as JSON would give them. */
-function plainValue(value: unknown, fail: Fail): unknown {
+/** A value of a row as one of a record: keys that are null are absent, bigints are integers, other numbers floats. */
+function recordValue(value: unknown, fail: Fail): JsonValue {
   if (value instanceof BadValue) return fail(value.code, value.problem)
-  if (typeof value === 'bigint') return Number(value)
+  if (value instanceof JsonCell) return value.value
+  if (value === null || value === undefined) return null
+  if (typeof value === 'bigint') return jsonInteger(value)
+  if (typeof value === 'number') return jsonFloat(value)
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<number>)
-  if (Array.isArray(value)) return value.map((item) => plainValue(item ?? null, fail))
-  if (!isObject(value)) return value
-  const entries = Object.entries(value).filter(([, inner]) => inner !== null && inner !== undefined)
-  return Object.fromEntries(entries.map(([key, inner]) => [key, plainValue(inner, fail)]))
+  if (Array.isArray(value)) return value.map((item) => recordValue(item, fail))
+  if (!isObject(value)) return value as JsonValue
+  const entries = new Map<string, JsonValue>()
+  for (const [key, inner] of value instanceof Map ? value : Object.entries(value)) {
+    if (inner !== null && inner !== undefined) entries.set(key, recordValue(inner, fail))
+  }
+  return jsonObject(entries)
 }
 
 function wantedColumns(metadata: FileMetaData, file: ResolvedFile): string[] {
   const names = columnNames(metadata)
   const wanted = [...RECORD_KEYS, ...(file.textField === undefined ? [] : [file.textField])]
-  const columns = names.filter((name) => wanted.includes(name))
+  // What looks like a control of training is read to be named, where it can be.
+  const isNamed = (name: string) => looksLikeControl(name) && canRead(metadata, name)
+  const columns = names.filter((name) => wanted.includes(name) || isNamed(name))
   const twice = columns.find((name, i) => columns.indexOf(name) !== i)
   if (twice !== undefined) throw new ParquetUnsupported(`two columns of the name "${printable(twice)}"`)
-  if (columns.length > 0) return columns
+  if (columns.some((name) => wanted.includes(name))) return columns
   throw new DataError(
     'UNKNOWN_RECORD',
     `${printable(file.name)}: expected a column of a record (${keyList(RECORD_KEYS)}), received the columns ` +
       `${keyList(names)}; rename one or set text_field`,
     { file: file.name },
   )
+}
+
+function canRead(metadata: FileMetaData, name: string): boolean {
+  try {
+    return readColumns(metadata, [name]).length > 0
+  } catch (error) {
+    if (error instanceof ParquetUnsupported) return false
+    throw error
+  }
 }
 
 function rowsOf(

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
-import type { ComparisonOutcome } from '../compare/index.js'
+import type { ComparisonOutcome, Study } from '../compare/index.js'
+import { loadConfig } from '../config/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError, EXIT } from '../errors.js'
 import type { CliIo } from './cli-io.js'
@@ -27,6 +28,7 @@ export async function compareCommand(path: string, options: CompareOptions, io: 
     env: io.env,
     ...(options.set === undefined ? {} : { set: options.set }),
   })
+  await requireResultFiles(path, study, options)
   const told = options.json === '-' ? io.stderr : io.stdout
   const teller = new CellTeller(told, options.quiet === true)
   const outcome = await runComparison({
@@ -124,6 +126,28 @@ async function renderText({ comparison, failures }: ComparisonOutcome): Promise<
   )
   const notes = [...failed, ...comparison.cautions]
   return `${tables.join('')}${notes.length > 0 ? `\n${notes.join('\n')}\n` : ''}`
+}
+
+/** Found out before anything is trained. */
+async function requireResultFiles(
+  path: string,
+  study: Study,
+  { json, markdown, csv }: CompareOptions,
+): Promise<void> {
+  const files = Object.entries({
+    '--json': json === '-' ? undefined : json,
+    '--markdown': markdown,
+    '--csv': csv,
+  })
+  if (files.every(([, file]) => file === undefined)) return
+  const { configInputs, requireNoInput } = await import('../experiment/index.js')
+  const { config, baseDir } = await loadConfig(study.basePath, { env: study.env, set: study.baseSet })
+  const inputs = [
+    { key: 'the study', path },
+    { key: 'base', path: study.basePath },
+  ]
+  inputs.push(...(await configInputs(config, baseDir)))
+  for (const [option, file] of files) if (file !== undefined) requireNoInput(option, file, inputs)
 }
 
 function writeResult(path: string, text: string, option: string): void {

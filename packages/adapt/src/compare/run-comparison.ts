@@ -5,6 +5,7 @@ import { invalidConfig, suggestName } from '../config/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
 import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError, HostileFileError, NumericError } from '../errors.js'
+import { configInputs, requireInputsOutside } from '../experiment/config-inputs.js'
 import { runTraining, type TrainingOutcome, type TrainingRequest } from '../experiment/index.js'
 import { RunLock } from '../experiment/run-lock.js'
 import { StopRequest } from '../experiment/stop-request.js'
@@ -131,6 +132,10 @@ class ComparisonRun implements Disposable {
     const { study, only = [], dryRun = false } = this.request
     requireStudyFolder(this.plan.folder)
     if (!dryRun && this.stop.warning !== undefined) this.onLine(`warning: ${this.stop.warning}`)
+    for (const { trunk, cells } of this.plan.seeds) {
+      for (const { config, baseDir, folder } of [...(trunk ? [trunk] : []), ...cells])
+        requireInputsOutside(folder, await configInputs(config, baseDir))
+    }
     const wanted = (arm: string) => only.length === 0 || only.includes(arm)
     await this.checkSources()
     const states: CellState[] = []

@@ -1,5 +1,6 @@
 export { autocastDtype, buildModel } from './build-model.js'
 export { buildTrainer } from './build-trainer.js'
+export { type ConfigInput, configInputs, requireNoInput } from './config-inputs.js'
 export { describeMethod, toReportRun } from './describe-run.js'
 export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
 export { findContamination, type OverlapTable } from './find-contamination.js'

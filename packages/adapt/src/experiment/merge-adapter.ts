@@ -1,10 +1,10 @@
-import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
-import { sep } from 'node:path'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { publishModel } from '../checkpoint/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { CONFIG_FILE, GENERATION_FILE, INDEX_FILE, TOKENIZER_FILES } from '../hub/index.js'
 import { mergeLora, parseShardSize } from '../model/index.js'
+import { holdsInput } from './config-inputs.js'
 import { locateModel, openModel } from './open-model.js'
 
 /** Which adapter is folded into which model, and where the result goes. */
@@ -75,8 +75,7 @@ function requireReplaceable(out: string, inputs: readonly string[]): void {
   const refuse = (why: string): never => {
     throw new ConfigError('OUTPUT_EXISTS', `${printable(out)}: ${why}; choose another folder`)
   }
-  const place = realpathSync(out)
-  const used = inputs.find((input) => `${realpathSync(input)}${sep}`.startsWith(`${place}${sep}`))
+  const used = inputs.find((input) => holdsInput(out, input))
   if (used !== undefined) refuse(`holds what is merged (${printable(used)})`)
   if (!statSync(out).isDirectory()) refuse('is a file')
   const known: readonly string[] = [CONFIG_FILE, GENERATION_FILE, INDEX_FILE, ...TOKENIZER_FILES]

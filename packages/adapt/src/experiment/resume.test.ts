@@ -306,7 +306,8 @@ describe('a branch', () => {
   it('is refused from a checkpoint that a new run in its folder would remove', async () => {
     const own = `training.resume_from_checkpoint=${workshop.runFolder('trunk')}/checkpoints/step-16`
     const error = await workshop.failure('trunk', [...SETTINGS, own], { overwrite: true })
-    expect(error).toMatchObject({ code: 'CHECKPOINT_IN_OUTPUT', exitCode: 2 })
+    expect(error).toMatchObject({ code: 'INPUT_IN_OUTPUT', exitCode: 2 })
+    expect(error.message).toContain('training.resume_from_checkpoint')
     expect(existsSync(path.join(workshop.runFolder('trunk'), 'checkpoints', 'step-16'))).toBe(true)
   })
 

@@ -1,6 +1,8 @@
+import { existsSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ConfigError } from '../errors.js'
 import { type ReportRun, writeReport } from '../report/index.js'
+import { requireNoInput } from './config-inputs.js'
 import { type ReadRunOptions, readReportRun } from './read-report-run.js'
 
 /**
@@ -22,6 +24,12 @@ export async function writeRunReport(
       'OUTPUT_NEEDED',
       `a report of ${folders.length} runs needs a file to go to: pass --output`,
     )
+  for (const folder of options.path === undefined ? [] : folders) {
+    if (!existsSync(folder)) continue
+    const entries = readdirSync(folder).filter((name) => name !== 'report.html')
+    const inputs = entries.map((name) => ({ key: `${name} of the run`, path: join(folder, name) }))
+    requireNoInput('--output', options.path!, inputs)
+  }
   const runs: ReportRun[] = []
   for (const folder of folders) runs.push(await readReportRun(folder, options))
   const path = resolve(options.path ?? join(folders[0]!, 'report.html'))

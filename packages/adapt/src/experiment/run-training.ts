@@ -7,6 +7,7 @@ import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
 import { needsAnchors } from '../method/index.js'
 import type { StepRecord } from '../record/index.js'
 import { type BuiltTrainer, buildTrainer } from './build-trainer.js'
+import { configInputs, requireInputsOutside } from './config-inputs.js'
 import { type PreparedData, prepareData } from './prepare-data.js'
 import { checkpointBytes, requireRoom } from './require-room.js'
 import { requireSameSteps } from './require-same-steps.js'
@@ -17,7 +18,6 @@ import {
   checkpointStore,
   findNamedStart,
   findOwnStart,
-  requireOutsideFolder,
   requireSameData,
   type StartPoint,
 } from './start-point.js'
@@ -69,11 +69,15 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   const stop = request.stop ?? ownStop!
   if (ownStop?.warning !== undefined) onLine(`warning: ${ownStop.warning}`)
   const kind = inspectRunFolder(runFolder, request.overwrite)
+  // A run that goes on goes on from its own checkpoints, wherever it began.
+  const inputs = (await configInputs(config, baseDir)).filter(
+    ({ key }) => kind === 'new' || key !== 'training.resume_from_checkpoint',
+  )
+  requireInputsOutside(runFolder, inputs)
   const start =
     (kind === 'continue'
       ? findOwnStart(runFolder, config, (error) => onLine(`warning: ${error.message}; an older one is used`))
       : undefined) ?? findNamedStart(config, baseDir)
-  if (kind === 'new') requireOutsideFolder(start, runFolder)
   const data = await prepareData(config, baseDir, {
     needsAnchors: needsAnchors(config.method),
     onLine,

@@ -1,4 +1,4 @@
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import {
   CheckpointStore,
   readTrainingState,
@@ -69,19 +69,6 @@ export function findNamedStart(config: RunConfig, baseDir: string): StartPoint |
   }
   verifyManifest(folder)
   return { folder, state: readTrainingState(folder), isOwn: false }
-}
-
-/**
- * Refuses a new run that would remove the very checkpoint it starts from.
- * @throws {ConfigError} CHECKPOINT_IN_OUTPUT.
- */
-export function requireOutsideFolder(start: StartPoint | undefined, runFolder: string): void {
-  if (start === undefined || relative(runFolder, start.folder).startsWith('..')) return
-  throw new ConfigError(
-    'CHECKPOINT_IN_OUTPUT',
-    `training.resume_from_checkpoint: ${start.folder} lies in output_dir, which a new run empties; choose another output_dir, ` +
-      'or leave the key out: an interrupted run goes on by itself',
-  )
 }
 
 /**

@@ -86,18 +86,35 @@ output_dir: runs/x
 })
 afterAll(() => rm(folder, { recursive: true }))
 
+describe('what a verb prints', () => {
+  it.each([
+    ['doctor'],
+    ['estimate', 'conf/run.yaml'],
+    ['validate', 'conf/run.yaml'],
+    ['data', 'conf/run.yaml', '--samples', '0', '--set', `data.train.0.source=${'long-name-'.repeat(12)}`],
+  ])('fits 80 columns: %s', async (...args) => {
+    const { stdout } = await adapt(args)
+    // A path is not broken.
+    const wide = stdout.split('\n').filter((line) => line.length > 80 && !/^\S* *\S{60,}$/.test(line))
+    expect(wide).toEqual([])
+    expect(stdout).not.toBe('')
+  })
+})
+
 describe('help', () => {
   it('lists every verb and an example, on stdout', async () => {
     const { exitCode, stdout, stderr } = await adapt(['--help'])
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
     for (const verb of VERBS) expect(stdout).toMatch(new RegExp(`^ {2}${verb} `, 'm'))
     expect(stdout).toContain('adapt train run.yaml')
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([])
   })
 
   it.each(VERBS)('of %s shows an example', async (verb) => {
     const { exitCode, stdout } = await adapt([verb, '--help'])
     expect(exitCode).toBe(0)
     expect(stdout).toMatch(new RegExp(`Examples:\n {2}adapt ${verb}`))
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([])
   })
 
   it('loads neither the engine nor the config libraries', async () => {
@@ -437,7 +454,7 @@ describe('the process', () => {
     const watch = `process.env.ADAPT_TORCH_BUILD_DIR = '/nonexistent'`
     const missing = await adapt(['doctor'], { nodeArgs: ['--import', dataUrl(watch)] })
     expect(missing.exitCode).toBe(5)
-    expect(missing.stdout).toMatch(/NOT READY \(ADDON_NOT_BUILT\): .*npx adapt-torch-build/)
+    expect(missing.stdout).toMatch(/NOT READY \(ADDON_NOT_BUILT\): [^]*npx adapt-torch-build/)
   })
 })
 

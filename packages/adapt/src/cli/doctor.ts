@@ -8,6 +8,7 @@ import { EXIT } from '../errors.js'
 import type { CliIo } from './cli-io.js'
 import { blasProblem, mappedBlas } from './mapped-blas.js'
 import { renderJson } from './render-json.js'
+import { wrapLines } from './render-table.js'
 
 /** What `adapt doctor --json` prints. Bytes are bytes. */
 export interface Diagnosis {
@@ -171,7 +172,9 @@ function readManifest(path: string): Manifest | undefined {
 /** `adapt doctor`; exit code 5 when the engine cannot run. */
 export async function doctorCommand(options: { readonly json?: boolean }, io: CliIo): Promise<number> {
   const diagnosis = await diagnose(io.env)
-  io.stdout.write(options.json === true ? `${renderJson(diagnosis)}\n` : renderDiagnosis(diagnosis))
+  io.stdout.write(
+    options.json === true ? `${renderJson(diagnosis)}\n` : wrapLines(renderDiagnosis(diagnosis), 20),
+  )
   return diagnosis.engine.isReady ? EXIT.done : EXIT.resource
 }
 

@@ -11,7 +11,7 @@ import {
 } from '../estimate/index.js'
 import type { CliIo } from './cli-io.js'
 import { renderJson } from './render-json.js'
-import { formatCount, renderTable } from './render-table.js'
+import { formatCount, renderTable, wrapLines } from './render-table.js'
 
 export interface EstimateCommandOptions {
   readonly set?: readonly string[]
@@ -41,7 +41,9 @@ export async function estimateCommand(
     ...(samples === undefined ? {} : { samples }),
   })
   io.stdout.write(
-    options.json === true ? `${renderJson(toJson(estimate, mfu))}\n` : render(config, estimate, mfu),
+    options.json === true
+      ? `${renderJson(toJson(estimate, mfu))}\n`
+      : wrapLines(render(config, estimate, mfu)),
   )
 }
 

@@ -42,8 +42,8 @@ const VERBS = [
 export function createProgram(io: CliIo, onExitCode: (code: number) => void): Command {
   const program = new Command('adapt')
     .description(
-      'Train language models whose data curation happens during training: every sample stays, and its loss\n' +
-        'is weighted by how close the model itself now finds it to your examples.',
+      'Train language models whose data curation happens during training: every sample stays, and its loss is ' +
+        'weighted by how close the model itself now finds it to your examples.',
     )
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
@@ -54,7 +54,7 @@ export function createProgram(io: CliIo, onExitCode: (code: number) => void): Co
       writeErr: (text) => io.stderr.write(text),
       // One line: commander puts its suggestion on a second one.
       outputError: (text, write) => write(`${text.trim().replace(/\s*\n\s*/g, ' ')}\n`),
-      getOutHelpWidth: () => Math.min(io.stdout.columns ?? 100, 100),
+      getOutHelpWidth: () => Math.min(io.stdout.columns ?? 80, 80),
     })
     .addHelpText(
       'after',
@@ -68,7 +68,8 @@ Examples:
   adapt eval --model runs/first/model --text 'heldout/*.jsonl'
   adapt report runs/first               write its report again
 
-Exit codes: 0 done, 1 bug, 2 config or missing file, 3 data, 4 numeric, 5 resource or set-up, 7 damaged file.`,
+Exit codes: 0 done, 1 bug, 2 config or missing file, 3 data, 4 numeric,
+5 resource or set-up, 7 damaged file, 75 saved: the same command goes on.`,
     )
 
   for (const declare of VERBS) declare({ program, io, onExitCode })

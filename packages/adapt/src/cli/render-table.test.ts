@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { renderTable } from './render-table.js'
+import { renderTable, wrapLines } from './render-table.js'
 
 const columns = [
   { heading: 'source' },
@@ -36,5 +36,15 @@ describe('a table', () => {
     expect(renderTable([{ heading: 'source' }], [['a\nerror: b\u001b[2J']])).toBe(
       'source\na\\u{a}error: b\\u{1b}[2J\n',
     )
+  })
+})
+
+describe('lines of words', () => {
+  it('are broken at 80 columns and set in; a path stays whole', () => {
+    const path = `/${'folder/'.repeat(15)}`
+    const text = wrapLines(`memory  ${'some words '.repeat(10)}${path}\nshort`, 4)
+    expect(text.split('\n').map((line) => line.length <= 80)).toEqual([true, true, false, true])
+    expect(text).toMatch(/^memory {2}some words .*\n {4}(some|words) .*\n {4}\/folder/)
+    expect(text.replace(/\s+/g, ' ')).toBe(`memory ${'some words '.repeat(10)}${path} short`)
   })
 })

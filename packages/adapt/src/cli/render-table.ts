@@ -61,6 +61,26 @@ function shorten(text: string, width: number): string {
   return `${text.slice(0, head)}…${text.slice(text.length - (width - 1 - head))}`
 }
 
+/** Breaks lines of words at {@link TABLE_WIDTH}; what goes on is set in. Longer words, such as paths, stay whole. */
+export function wrapLines(text: string, indent = 2): string {
+  return text
+    .split('\n')
+    .map((line) => {
+      if (line.length <= TABLE_WIDTH) return line
+      const lines = ['']
+      for (const word of line.split(/(?<=\S) (?=\S)/)) {
+        const last = lines.at(-1)!
+        if (last.trim() === '' || last.length + 1 + word.length <= TABLE_WIDTH) {
+          lines[lines.length - 1] = last.trim() === '' ? `${last}${word}` : `${last} ${word}`
+        } else {
+          lines.push(`${' '.repeat(indent)}${word}`)
+        }
+      }
+      return lines.join('\n')
+    })
+    .join('\n')
+}
+
 /** A count with commas between thousands. */
 export function formatCount(value: number): string {
   return Number.isFinite(value) ? Math.round(value).toLocaleString('en-US') : String(value)

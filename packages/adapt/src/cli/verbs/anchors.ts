@@ -18,11 +18,12 @@ export function declareAnchors({ program, io }: CommandLine): void {
     .addHelpText(
       'after',
       `
-Two texts share text when 13 words in a row are the same (texts of 8 to 12 words: when one holds the other whole).
+Two texts share text when 13 words in a row are the same (texts of 8 to 12
+words: when one holds the other whole).
 
 Examples:
   adapt anchors run.yaml --model runs/first
-  adapt anchors run.yaml --model ./Llama-2-7b-hf --samples 200 --json > anchors.json`,
+  adapt anchors run.yaml --model ./Llama-2-7b-hf --samples 200 --json`,
     )
     .action(async (path: string, options: AnchorsOptions) => {
       const { anchorsCommand } = await import('../anchors-command.js')

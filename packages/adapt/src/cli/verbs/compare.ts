@@ -22,13 +22,13 @@ export function declareCompare({ program, io, onExitCode }: CommandLine): void {
     .addHelpText(
       'after',
       `
-Finished cells are kept in the study's output_dir and skipped; an interrupted one goes on. docs/compare.md says how to
-write a study and how to read the tables.
+Finished cells are kept in the study's output_dir and skipped; an interrupted
+one goes on. docs/compare.md says how to write a study and read the tables.
 
 Examples:
   adapt compare study.yaml --dry-run
   adapt compare study.yaml --csv study.csv --markdown study.md
-  adapt compare study.yaml --only adapt-paper --set 'seeds=[0, 1]' --set base.training.max_steps=200`,
+  adapt compare study.yaml --only adapt --set base.training.max_steps=200`,
     )
     .action(async (path: string, options: CompareOptions) => {
       const { compareCommand } = await import('../compare-command.js')

@@ -15,7 +15,8 @@ export function declareData({ program, io }: CommandLine): void {
     .addHelpText(
       'after',
       `
-Trained tokens are coloured on a terminal and stand between [[ and ]] elsewhere; the rest is context.
+Trained tokens are coloured on a terminal and stand between [[ and ]]
+elsewhere; the rest is context.
 
 Examples:
   adapt data run.yaml

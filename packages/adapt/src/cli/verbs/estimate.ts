@@ -23,7 +23,7 @@ Needs no weights and loads no engine. docs/estimate.md derives the figures.
 Examples:
   adapt estimate run.yaml
   adapt estimate run.yaml --samples 270679 --device h100 --mfu 0.5
-  adapt estimate run.yaml --tflops 500 --memory 96 --set training.gradient_checkpointing=true --json`,
+  adapt estimate run.yaml --tflops 500 --memory 96 --json`,
     )
     .action(async (path: string, options: EstimateCommandOptions) => {
       const { estimateCommand } = await import('../estimate-command.js')

@@ -23,8 +23,8 @@ export function declareEval({ program, io }: CommandLine): void {
       'after',
       `
 Examples:
-  adapt eval --model runs/first/model --text 'heldout/*.jsonl'
-  adapt eval --model ./Llama-2-7b-hf --text a.jsonl --text b.jsonl --json > bpb.json`,
+  adapt eval --model runs/first --text 'heldout/*.jsonl'
+  adapt eval --model ./Llama-2-7b-hf --text a.jsonl --text b.jsonl --json`,
     )
     .action(async (options: EvalOptions) => {
       const { evalCommand } = await import('../eval-command.js')

@@ -32,14 +32,15 @@ export function declareGenerate({ program, io }: CommandLine): void {
     .addHelpText(
       'after',
       `
-A tokenizer with a chat template makes the prompt a turn of a conversation; without one, or with --raw, the model
-continues it as text. On a terminal, control characters of the text are shown as
-\\u{hex}; into a pipe or a file it goes as it is.
+A tokenizer with a chat template makes the prompt a turn of a conversation;
+without one, or with --raw, the model continues it as text. On a terminal,
+control characters of the text are shown as \\u{hex}; into a pipe or a file it
+goes as it is.
 
 Examples:
   adapt generate --model runs/first --prompt 'SELECT'
-  adapt generate --model runs/chat                     a conversation in the terminal
-  adapt generate --model ./Llama-2-7b-hf --adapter runs/lora/model --prompt 'Once' --temperature 0.8 --top-p 0.95`,
+  adapt generate --model runs/chat         a conversation in the terminal
+  adapt generate --model runs/lora --prompt 'Once' --temperature 0.8`,
     )
     .action(async (options: GenerateCommandOptions) => {
       const { generateCommand } = await import('../generate-command.js')

@@ -16,11 +16,12 @@ export function declareMerge({ program, io }: CommandLine): void {
     .addHelpText(
       'after',
       `
-The model underneath is the one that adapter_config.json names, unless <dir> is that model and --adapter is given.
+The model underneath is the one that adapter_config.json names, unless <dir> is
+that model and --adapter is given.
 
 Examples:
-  adapt merge runs/lora --out merged
-  adapt merge ./Llama-2-7b-hf --adapter runs/lora/model --out merged --dtype bfloat16`,
+  adapt merge runs/lora --out merged --dtype bfloat16
+  adapt merge ./Llama-2-7b-hf --adapter runs/lora/model --out merged`,
     )
     .action(async (dir: string, options: MergeOptions) => {
       const { mergeCommand } = await import('../merge-command.js')

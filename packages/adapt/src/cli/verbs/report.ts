@@ -15,7 +15,8 @@ export function declareReport({ program, io }: CommandLine): void {
     .addHelpText(
       'after',
       `
-The page needs nothing but itself. It is made from config.yaml, events.jsonl, the ledger and the data files.
+The page needs nothing but itself. It is made from config.yaml, events.jsonl,
+the ledger and the data files.
 
 Examples:
   adapt report runs/first

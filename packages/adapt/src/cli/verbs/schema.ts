@@ -10,7 +10,10 @@ export function declareSchema({ program, io }: CommandLine): void {
       `
 Examples:
   adapt schema > adapt.schema.json
-  then, as the first line of a config:  # yaml-language-server: $schema=adapt.schema.json`,
+
+Names and meanings then appear while a config is written, in editors with the
+YAML language server, when the config begins with this line:
+  # yaml-language-server: $schema=adapt.schema.json`,
     )
     .action(async () => {
       const { configJsonSchema } = await import('../../config/index.js')

@@ -12,8 +12,9 @@ export function declareSetup({ program, io, onExitCode }: CommandLine): void {
     .addHelpText(
       'after',
       `
-Needs a C++ compiler and LibTorch 1.13 or >= 2.1; as root on Debian and Ubuntu it installs what is missing.
-The add-on lies inside @adapt-ts/torch, or in ADAPT_TORCH_BUILD_DIR.
+Needs a C++ compiler and LibTorch 1.13 or >= 2.1; as root on Debian and Ubuntu
+it installs what is missing. The add-on lies inside @adapt-ts/torch, or in
+ADAPT_TORCH_BUILD_DIR.
 
 Examples:
   adapt setup

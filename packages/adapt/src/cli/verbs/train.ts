@@ -18,11 +18,15 @@ export function declareTrain({ program, io }: CommandLine): void {
     .addHelpText(
       'after',
       `
-Paths in the config are relative to the config file; output_dir is relative to the working directory.
+Paths of inputs are relative to the config file; output_dir is relative to the
+working directory, as the paths of a command line are.
+
+A run that was interrupted goes on with the same command. Ctrl-C, SIGTERM and
+SIGUSR1 save first and exit with 75; a second Ctrl-C leaves at once.
 
 Examples:
   adapt train run.yaml
-  adapt train run.yaml --set method=uniform --set training.seed=1 --output-dir runs/uniform-1`,
+  adapt train run.yaml --set method=uniform --output-dir runs/uniform`,
     )
     .action(async (path: string, options: TrainOptions) => {
       const { trainCommand } = await import('../train-command.js')

@@ -14,7 +14,7 @@ export function declareValidate({ program, io }: CommandLine): void {
       `
 Examples:
   adapt validate run.yaml
-  adapt validate run.yaml --set method=adapt-calibrated --resolved > resolved.yaml`,
+  adapt validate run.yaml --set method=adapt --resolved > resolved.yaml`,
     )
     .action(
       async (path: string, options: { readonly set?: readonly string[]; readonly resolved?: boolean }) => {

@@ -17,12 +17,13 @@ export function declareWhatIf({ program, io }: CommandLine): void {
     .addHelpText(
       'after',
       `
-Reads config.yaml, events.jsonl and the ledger of the run. The scores stay those of the run, so only the gate, the
-normaliser and a preset with the same signal can be set. See docs/ledger.md.
+Reads config.yaml, events.jsonl and the ledger of the run. The scores stay
+those of the run, so only the gate, the normaliser and a preset with the same
+signal can be set. See docs/ledger.md.
 
 Examples:
-  adapt what-if runs/first --set method.gate.temperature=0.1
-  adapt what-if runs/first --set method.gate.kind=calibrated-sigmoid --set method.gate.ess=0.9 --json`,
+  adapt what-if runs/first --set method.gate.ess=0.8
+  adapt what-if runs/first --set method=adapt --json`,
     )
     .action(async (run: string, options: WhatIfOptions) => {
       const { whatIfCommand } = await import('../what-if-command.js')

@@ -454,7 +454,7 @@ describe('the process', () => {
     const watch = `process.env.ADAPT_TORCH_BUILD_DIR = '/nonexistent'`
     const missing = await adapt(['doctor'], { nodeArgs: ['--import', dataUrl(watch)] })
     expect(missing.exitCode).toBe(5)
-    expect(missing.stdout).toMatch(/NOT READY \(ADDON_NOT_BUILT\): [^]*npx adapt-torch-build/)
+    expect(missing.stdout).toMatch(/NOT READY \(ADDON_NOT_BUILT\): [\s\S]*npx\s+adapt-torch-build/)
   })
 })
 

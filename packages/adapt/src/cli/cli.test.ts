@@ -86,6 +86,24 @@ output_dir: runs/x
 })
 afterAll(() => rm(folder, { recursive: true }))
 
+describe('an option that is a key of the config', () => {
+  it.each([
+    [['train', 'conf/run.yaml', '--learning_rate', '1'], '--set training.learning_rate=VALUE'],
+    [['train', 'conf/run.yaml', '--max-steps=3'], '--set training.max_steps=VALUE'],
+    [['validate', '--batch-size', '4', 'conf/run.yaml'], '--set training.per_device_train_batch_size=VALUE'],
+    [['train', 'conf/run.yaml', '--resume'], 'goes on by itself with the same command'],
+    [['compare', 'study.yaml', '--lr', '1'], '--set base.training.learning_rate=VALUE'],
+    [['train', 'conf/run.yaml', '--device', 'cuda'], 'there is no such key: a run uses the CPU'],
+    [['train', 'conf/run.yaml', '--quit'], "error: unknown option '--quit' (Did you mean --quiet?)"],
+    [['doctor', '--learning_rate', '1'], "error: unknown option '--learning_rate'"],
+  ])('%j is answered with the way to set it, in one line', async (args, expected) => {
+    const { exitCode, stdout, stderr } = await adapt(args)
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' })
+    expect(stderr).toContain(expected)
+    expect(stderr.trim().split('\n')).toHaveLength(1)
+  })
+})
+
 describe('what a verb prints', () => {
   it.each([
     ['doctor'],

@@ -16,6 +16,9 @@ import { declareTrain } from './verbs/train.js'
 import { declareValidate } from './verbs/validate.js'
 import { declareWhatIf } from './verbs/what-if.js'
 
+/** Of commander. */
+export const UNKNOWN_OPTION = /^error: unknown option '([\s\S]*?)'(?=\s|$)/
+
 // In the order of the help.
 const VERBS = [
   declareTrain,
@@ -53,7 +56,9 @@ export function createProgram(io: CliIo, onExitCode: (code: number) => void): Co
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
       // One line: commander puts its suggestion on a second one.
-      outputError: (text, write) => write(`${text.trim().replace(/\s*\n\s*/g, ' ')}\n`),
+      // An unknown option may be a key of the config; who catches the error looks that up and writes it.
+      outputError: (text, write) =>
+        UNKNOWN_OPTION.test(text) ? undefined : write(`${text.trim().replace(/\s*\n\s*/g, ' ')}\n`),
       getOutHelpWidth: () => Math.min(io.stdout.columns ?? 80, 80),
     })
     .addHelpText(

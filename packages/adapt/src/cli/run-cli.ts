@@ -1,6 +1,7 @@
+import { CommanderError } from 'commander'
 import { EXIT } from '../errors.js'
-import type { ProcessIo } from './cli-io.js'
-import { createProgram } from './program.js'
+import type { CliIo, ProcessIo } from './cli-io.js'
+import { createProgram, UNKNOWN_OPTION } from './program.js'
 import { reportError } from './report-error.js'
 import { safeIo } from './safe-stream.js'
 
@@ -20,6 +21,18 @@ export async function runCli(argv: readonly string[], processIo: ProcessIo = pro
     await program.parseAsync([...argv], { from: 'user' })
     return exitCode
   } catch (error) {
+    if (error instanceof CommanderError && error.code === 'commander.unknownOption') {
+      await writeUnknownOption(argv, error.message, io)
+    }
     return reportError(error, io)
   }
+}
+
+async function writeUnknownOption(argv: readonly string[], message: string, io: CliIo): Promise<void> {
+  const { optionHint } = await import('./option-hint.js')
+  const flag = UNKNOWN_OPTION.exec(message)?.[1] ?? ''
+  const verb = argv.find((word) => !word.startsWith('-')) ?? ''
+  const hint = optionHint(verb, flag, message.includes('Did you mean'))
+  const text = message.trim().replace(/\s*\n\s*/g, ' ')
+  io.stderr.line(hint === undefined ? text : `error: unknown option '${flag}' (${hint})`)
 }

@@ -43,6 +43,12 @@ export async function loadStudy(path: string, options: LoadStudyOptions = {}): P
     env,
   )
   if (draft.issues.length > 0 && parsed.value === undefined) throw invalidConfig(draft.issues)
+  const keys = Object.keys(draft.value ?? {})
+  if (!keys.includes('arms') && keys.includes('model') && keys.includes('data')) {
+    const message =
+      'expected a study with base, arms and seeds, received the config of a run; adapt train trains it'
+    throw invalidConfig([{ where: shown, path: '', message }])
+  }
   const result = studySchema.safeParse(draft.value)
   if (!result.success) {
     const described = describeIssues(result.error.issues, draft.value, () => studyJsonSchema() as JsonSchema)

@@ -1,7 +1,8 @@
 import type { z } from 'zod'
 import { MAX_LISTED_ISSUES } from './config-issue.js'
 import { describeValue } from './describe-value.js'
-import { suggestName } from './nearest-name.js'
+import { keyOfForeignName, reasonForNoKey } from './foreign-names.js'
+import { nearestName, suggestName } from './nearest-name.js'
 import { configJsonSchema } from './run-config.js'
 
 type ZodIssue = z.core.$ZodIssue
@@ -111,14 +112,25 @@ function listValues(values: readonly string[]): string {
   return quoted.length === 1 ? quoted[0]! : `one of ${quoted.join(', ')}`
 }
 
-/** Nearest key of the same mapping, else the same key elsewhere in the config, else the keys there are. */
+/**
+ * The same key elsewhere in the config, what another trainer calls by this name, the nearest key of the same mapping,
+ * else the keys there are.
+ */
 function keyHint(key: string, path: readonly PropertyKey[], schema: JsonSchema): string {
   const known = keysAt(schema, path)
   if (known.includes(key)) return ` (it does not go together with the other keys of ${path.join('.')})`
+  const paths = allKeyPaths(schema)
+  const elsewhere = pathOfKey(key, paths)
+  if (elsewhere !== undefined) return ` (did you mean "${elsewhere}"?)`
+  const reason = reasonForNoKey(key)
+  if (reason !== undefined) return ` (there is no such key: ${reason})`
+  const foreign = keyOfForeignName(key)
+  // A study has keys of its own.
+  if (foreign !== undefined && paths.includes(foreign)) return ` (did you mean "${foreign}"?)`
   const near = suggestName(key, known)
   if (near !== '') return near
-  const elsewhere = allKeyPaths(schema, []).filter((candidate) => candidate.endsWith(`.${key}`))
-  if (elsewhere.length > 0) return ` (did you mean "${elsewhere[0]}"?)`
+  const far = nearestPath(key, paths)
+  if (far !== undefined) return ` (did you mean "${far}"?)`
   return known.length === 0 ? '' : ` (known keys: ${known.join(', ')})`
 }
 
@@ -150,7 +162,21 @@ function keysAt(root: JsonSchema, path: readonly PropertyKey[]): string[] {
   return [...new Set(level.flatMap((schema) => Object.keys(schema.properties ?? {})))]
 }
 
-function allKeyPaths(schema: JsonSchema, path: readonly string[]): string[] {
+/** The path of a key of this name, the least deep where there are several. */
+export function pathOfKey(name: string, paths: readonly string[]): string | undefined {
+  const found = paths.filter((path) => path === name || path.endsWith(`.${name}`))
+  const depth = (path: string) => path.split('.').length
+  return found.length === 0 ? undefined : found.reduce((a, b) => (depth(b) < depth(a) ? b : a))
+}
+
+/** The path of the key that is spelled most like this name. */
+export function nearestPath(name: string, paths: readonly string[]): string | undefined {
+  const leaf = nearestName(name, [...new Set(paths.map((path) => path.split('.').at(-1)!))])
+  return leaf === undefined ? undefined : pathOfKey(leaf, paths)
+}
+
+/** Dotted paths of all keys that are reached by names; those inside of lists are left out. */
+export function allKeyPaths(schema: JsonSchema, path: readonly string[] = []): string[] {
   return branchesOf(schema).flatMap((branch) =>
     Object.entries(branch.properties ?? {}).flatMap(([key, child]) => [
       [...path, key].join('.'),

@@ -205,11 +205,75 @@ learning_rate: 3
   })
 
   it('is refused when empty, not a mapping, or not YAML', () => {
-    expect(failure('')[0]).toBe('run.yaml:1:1: expected a mapping, received nothing (null)')
-    expect(failure('- a')[0]).toBe('run.yaml:1:1: expected a mapping, received a list')
+    const expected = 'run.yaml: expected a config with keys such as model and data, received'
+    expect(failure('')).toEqual([`${expected} nothing (null)`])
+    expect(failure('- a')).toEqual([`${expected} a list`])
     expect(failure('a: "b')[0]).toMatch(
       /^run\.yaml:1:6: expected valid YAML, received: Missing closing "quote/,
     )
+  })
+})
+
+describe('another kind of file', () => {
+  const only = (text: string, file = 'run.yaml') => {
+    try {
+      parseConfigText(text, file, { env: {} })
+    } catch (error) {
+      const lines = (error as Error).message.split('\n')
+      expect(lines).toHaveLength(1)
+      return lines[0]!
+    }
+    throw new Error('was read')
+  }
+
+  it('is one error that says what it is', () => {
+    expect(only('base: run.yaml\nseeds: [0]\narms: {}\n')).toBe(
+      'run.yaml: expected the config of a run, received a study; adapt compare trains it',
+    )
+    const records = '{"text": "a", "id": 1}\n{"text": "b", "id": 2}\n'
+    expect(only(records, 'a.jsonl')).toContain('received a data file; a config names it in data.train')
+    expect(only(records.split('\n')[0]!, 'a.json')).toContain('received a file with text, id; is it data?')
+    expect(only('a,b\n1,2\n', 'a.csv')).toContain(
+      'expected a config with keys such as model and data, received',
+    )
+    expect(only('modle: {}\n')).toContain('received a file with modle (did you mean "model"?)')
+  })
+
+  it('is one error where one mistake makes the rest unreadable', () => {
+    expect(only('model:\n\tpath: x\n\tdtype: y\ndata:\n\ttrain: [a]\n')).toBe(
+      'run.yaml:2:1: expected spaces, received a tab (YAML indents with spaces only)',
+    )
+    expect(
+      only('model: { path: ${X} }\ndata: { train: [${D}/a.jsonl, ${E}] }\noutput_dir: ${O}\n'),
+    ).toContain(
+      'run.yaml:1:17: expected valid YAML, received: Unexpected flow-map-start at node end (inside { } or [ ], write "${X}" in quotes)',
+    )
+  })
+})
+
+describe('a key of another trainer', () => {
+  const hint = (assignment: string) => {
+    try {
+      load(MINIMAL, { set: [assignment] })
+    } catch (error) {
+      return /\(.*\)$/.exec((error as Error).message)?.[0]
+    }
+    throw new Error('was read')
+  }
+  it.each([
+    ['training.eval_steps=2', '(did you mean "evaluation.every_steps"?)'],
+    ['seed=1', '(did you mean "training.seed"?)'],
+    ['method.seed=1', '(did you mean "training.seed"?)'],
+    ['training.batch_size=2', '(did you mean "training.per_device_train_batch_size"?)'],
+    ['lr=1', '(did you mean "training.learning_rate"?)'],
+    ['epochs=1', '(did you mean "training.num_train_epochs"?)'],
+    ['output=x', '(did you mean "output_dir"?)'],
+    ['resume=true', '(did you mean "training.resume_from_checkpoint"?)'],
+    ['device=cuda', '(there is no such key: a run uses the CPU)'],
+    ['warmup_ratoi=0', '(did you mean "training.warmup_ratio"?)'],
+    ['training.learing_rate=1', '(did you mean "learning_rate"?)'],
+  ])('%s is answered with the key of ours', (assignment, expected) => {
+    expect(hint(assignment)).toBe(expected)
   })
 })
 
@@ -314,7 +378,7 @@ describe('configJsonSchema', () => {
     expect(undescribed).toEqual([])
     expect(schema).toMatchObject({
       type: 'object',
-      required: ['model', 'tokenizer', 'data', 'output_dir'],
+      required: ['model', 'data', 'output_dir'],
       additionalProperties: false,
       properties: { training: { properties: { learning_rate: { default: 5e-4, minimum: 1e-12 } } } },
     })

@@ -5,9 +5,11 @@ import { ConfigError } from '../errors.js'
 import { applyOverrides } from './apply-overrides.js'
 import { type ConfigIssue, invalidConfig } from './config-issue.js'
 import { describeIssues } from './describe-issues.js'
+import { describeValue } from './describe-value.js'
 import { type Environment, escapeReferences } from './interpolate.js'
+import { suggestName } from './nearest-name.js'
 import { type ParsedYaml, parseYaml, placeKey } from './parse-yaml.js'
-import { type RunConfig, runConfigSchema } from './run-config.js'
+import { type RunConfig, runConfigSchema, withModelTokenizer } from './run-config.js'
 import { configWarnings, validateConfig } from './validate-config.js'
 
 /** Largest config file that is read. */
@@ -61,9 +63,17 @@ export function parseConfigText(text: string, file: string, options: LoadConfigO
     set.push(`output_dir=${JSON.stringify(escapeReferences(options.outputDir))}`)
   }
   const draft = applyOverrides(parsed, set, env)
-  const { value, places } = draft
+  const { places } = draft
+  const value = withModelTokenizer(draft.value)
   // A document that could not be read gives no value to check; its own issues say why.
-  if (draft.issues.length > 0 && parsed.value === undefined) throw invalidConfig(draft.issues)
+  if (draft.issues.length > 0 && parsed.value === undefined) {
+    if (!DATA_FILE.test(file)) throw invalidConfig(draft.issues)
+    throw otherFile(
+      shownFile,
+      'expected a YAML config, received a data file; a config names it in data.train',
+    )
+  }
+  requireRunConfig(value, shownFile)
   const result = runConfigSchema.safeParse(value)
   if (!result.success) {
     const described = describeIssues(result.error.issues, value).map(({ path, at, message }) =>
@@ -78,6 +88,40 @@ export function parseConfigText(text: string, file: string, options: LoadConfigO
   )
   if (draft.issues.length + crossField.length > 0) throw invalidConfig([...draft.issues, ...crossField])
   return result.data
+}
+
+/**
+ * Refuses another kind of file by name, instead of every key of it.
+ * @throws {ConfigError} INVALID_CONFIG
+ */
+function requireRunConfig(value: unknown, where: string): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw otherFile(
+      where,
+      `expected a config with keys such as model and data, received ${describeValue(value)}`,
+    )
+  }
+  const keys = Object.keys(value)
+  if (keys.includes('base') && keys.some((key) => key === 'arms' || key === 'seeds')) {
+    throw otherFile(where, 'expected the config of a run, received a study; adapt compare trains it')
+  }
+  if (keys.length > 0 && !keys.some((key) => key in runConfigSchema.shape)) {
+    const shown = keys.slice(0, 5).map((key) => printable(key, 40))
+    const hint = keys
+      .map((key) => suggestName(key, Object.keys(runConfigSchema.shape)))
+      .find((found) => found !== '')
+    throw otherFile(
+      where,
+      `expected a config with keys such as model and data, received a file with ${shown.join(', ')}${hint ?? '; is it data? A config names it in data.train'}`,
+    )
+  }
+}
+
+/** Names of files that nobody gives to a config. */
+const DATA_FILE = /\.(?:jsonl|ndjson|csv|tsv|txt|md|parquet)$|\.(?:gz|zst)$/i
+
+function otherFile(where: string, message: string): ConfigError {
+  return invalidConfig([{ where, path: '', message }])
 }
 
 /** Where a path stands: its own key or value, else the nearest mapping around it. */

@@ -51,7 +51,15 @@ output_dir: runs/someName
     expect(problemsOf({ ...RUN, training: { warmupRatio: 0.1, warmupSteps: 2 } })).toEqual([
       'training.warmupSteps: expected either warmupRatio or warmupSteps, received both',
     ])
-    expect(problemsOf({})).toContain('tokenizer: expected text, received nothing')
+    expect(problemsOf({})).toContain(
+      'tokenizer: expected a folder with tokenizer.json (a model with a path brings its own), received nothing',
+    )
+  })
+
+  it('takes the tokenizer of a model with a path, where none is named', () => {
+    const { tokenizer: _, ...rest } = RUN
+    expect(parseConfig({ ...rest, model: { path: 'org/name' } }).tokenizer).toBe('org/name')
+    expect(parseConfig({ ...RUN, model: { path: 'org/name' } }).tokenizer).toBe(RUN.tokenizer)
   })
 
   it('refuses what JSON could not hold', () => {

@@ -1,7 +1,13 @@
 import { type CamelCaseKeys, toCamelCase, toSnakeCase } from '../method/option-names.js'
 import { invalidConfig } from './config-issue.js'
 import { describeIssues } from './describe-issues.js'
-import { configJsonSchema, type RunConfig, type RunConfigInput, runConfigSchema } from './run-config.js'
+import {
+  configJsonSchema,
+  type RunConfig,
+  type RunConfigInput,
+  runConfigSchema,
+  withModelTokenizer,
+} from './run-config.js'
 import { validateConfig } from './validate-config.js'
 
 /**
@@ -28,7 +34,7 @@ export type RunOptions = CamelCaseKeys<RunConfigInput>
  */
 export function parseConfig(options: RunOptions): RunConfig {
   const schema = configJsonSchema() as Schema
-  const value = toFileKeys(options, [schema])
+  const value = withModelTokenizer(toFileKeys(options, [schema]))
   const result = runConfigSchema.safeParse(value)
   const issues = result.success ? validateConfig(result.data) : describeIssues(result.error.issues, value)
   if (result.success && issues.length === 0) return result.data

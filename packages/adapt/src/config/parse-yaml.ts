@@ -86,9 +86,9 @@ export function parseYaml(text: string, options: ParseYamlOptions): ParsedYaml {
     report(excess!.offset, [], excess!.message)
     return done(undefined)
   }
-  for (const error of document.errors) {
-    report(error.pos[0], [], syntaxMessage(error.code, error.message, text, error.pos))
-  }
+  // What follows the first error is mostly read wrongly because of it.
+  const [error] = document.errors
+  if (error) report(error.pos[0], [], syntaxMessage(error.code, error.message, text, error.pos))
   if (document.directives?.yaml.explicit) report(0, [], 'expected no %YAML directive, received one')
   if (issues.length > 0) return done(undefined)
 
@@ -190,6 +190,7 @@ function doubtfulScalar(source: string): string | undefined {
 
 function syntaxMessage(code: string, message: string, text: string, [start, end]: [number, number]): string {
   if (code === 'MULTIPLE_DOCS') return 'expected one YAML document, received several'
+  if (code === 'TAB_AS_INDENT') return 'expected spaces, received a tab (YAML indents with spaces only)'
   const lineStart = text.lastIndexOf('\n', start - 1) + 1
   const reference = /\$\{[^}\n]*\}/.exec(text.slice(lineStart, Math.max(end, start) + 80))?.[0]
   const hint = reference === undefined ? '' : ` (inside { } or [ ], write "${reference}" in quotes)`

@@ -9,9 +9,16 @@ export const runConfigSchema = z
   .strictObject({
     model: modelSchema,
     tokenizer: z
-      .string()
+      .string({
+        error: ({ input }) =>
+          input === undefined
+            ? 'expected a folder with tokenizer.json (a model with a path brings its own)'
+            : undefined,
+      })
       .min(1, { error: 'expected a folder' })
-      .describe('Folder with tokenizer.json, relative to the folder of the config file.'),
+      .describe(
+        'Folder with tokenizer.json, relative to the config file, or a hub id. Default: that of model.path.',
+      ),
     data: dataSchema,
     anchors: z
       .array(anchorSchema)
@@ -37,11 +44,24 @@ export const runConfigSchema = z
 export type RunConfig = z.output<typeof runConfigSchema>
 
 /** What may be written in a config file. */
-export type RunConfigInput = z.input<typeof runConfigSchema>
+export type RunConfigInput = Omit<z.input<typeof runConfigSchema>, 'tokenizer'> & {
+  readonly tokenizer?: string
+}
+
+/** What is written, with the tokenizer that goes without saying: that of the model, where the model has a path. */
+export function withModelTokenizer(value: unknown): unknown {
+  if (!isMapping(value) || value.tokenizer !== undefined || !isMapping(value.model)) return value
+  const { path } = value.model
+  return typeof path === 'string' && path !== '' ? { ...value, tokenizer: path } : value
+}
+
+function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
 
 /** JSON Schema (draft 7) of a config file, for editors and for validation from other languages. */
 export function configJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(runConfigSchema, {
+  const { required, ...schema } = z.toJSONSchema(runConfigSchema, {
     io: 'input',
     target: 'draft-7',
     override: ({ jsonSchema }) => {
@@ -50,4 +70,5 @@ export function configJsonSchema(): Record<string, unknown> {
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
     },
   }) as Record<string, unknown>
+  return { ...schema, required: (required as string[]).filter((key) => key !== 'tokenizer') }
 }

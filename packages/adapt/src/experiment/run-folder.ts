@@ -83,7 +83,7 @@ export function inspectRunFolder(folder: string, overwrite: boolean): 'new' | 'c
   if (state.status === 'finished') {
     throw new ConfigError(
       'RUN_EXISTS',
-      `output_dir: ${folder} holds a finished run (${state.step} of ${state.total_steps} steps): choose another folder or pass --overwrite`,
+      `output_dir: ${folder} holds a finished run (${state.step} of ${state.total_steps} steps): choose another folder or pass --overwrite; to train it longer, give a new folder and training.resume_from_checkpoint: ${join(folder, 'checkpoints', `step-${state.step}`)}`,
     )
   }
   // Without a config and without checkpoints there is nothing yet that could go on.

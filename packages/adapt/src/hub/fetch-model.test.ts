@@ -188,6 +188,16 @@ describe('a path', () => {
   })
 })
 
+describe('a mistyped path', () => {
+  it('is not asked of the hub: where runs are kept, or where a folder of that name lies', async () => {
+    mkdirSync(path.join(root, 'experiments'), { recursive: true })
+    for (const text of ['runs/nope', 'outputs/first', 'experiments/nope', 'mine/checkpoint-500'])
+      expect(await fetchIt(text)).toBe(path.resolve(root, text))
+    expect(hub.requests).toEqual([])
+    expect(await failure(fetchIt('experiments/nope@main'))).toMatchObject({ code: 'HUB_NOT_FOUND' })
+  })
+})
+
 describe('a download that breaks off', () => {
   it('goes on where it stopped', async () => {
     hub.cut = { file: 'model.safetensors', after: 100_000 }

@@ -24,14 +24,30 @@ export function pinSnapshot(settings: HubSettings, id: HubId, folder: string): v
   pinned.set(pinKey(settings, id), folder)
 }
 
-/** A path that exists wins; else `org/name` is a hub id. `./a/b` and absolute paths are never hub ids. Asks no network. */
+/**
+ * A path that exists wins; else `org/name` is a hub id. `./a/b` and absolute paths are never hub ids, and neither is
+ * what is a mistyped path: `org` is a folder here, or a name that runs are kept under. `org/name@main` is one always.
+ * Asks no network.
+ */
 export function findModelPlace(baseDir: string, text: string, env: HubVariables = process.env): ModelPlace {
   const path = resolve(baseDir, text)
-  const hubId = existsSync(path) ? undefined : parseHubId(text)
+  const hubId = existsSync(path) || isMistypedPath(baseDir, text) ? undefined : parseHubId(text)
   if (hubId === undefined) return { folder: path, path, hubId, isPinned: false }
   const settings = hubSettings(env)
   const pin = pinned.get(pinKey(settings, hubId))
   return { folder: pin ?? cachedSnapshot(settings, hubId), path, hubId, isPinned: pin !== undefined }
+}
+
+/** What nobody would name an organisation on a hub. */
+const OUTPUT_FOLDERS = /^(?:runs?|outputs?|out|results?|checkpoints?|models?|tmp)$/i
+/** What stands in a run folder. */
+const RUN_PARTS = /^(?:checkpoints|(?:step|checkpoint)-\d+)$/i
+
+function isMistypedPath(baseDir: string, text: string): boolean {
+  const parts = text.split('/')
+  if (parts.length !== 2 || text.includes('@')) return false
+  const [first, second] = parts as [string, string]
+  return OUTPUT_FOLDERS.test(first) || RUN_PARTS.test(second) || existsSync(resolve(baseDir, first))
 }
 
 /** The folder of a path or of a hub id that was fetched before; a path of no folder when there is neither. */

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { ADAPTER_FILES, foreignWeights } from '../hub/index.js'
@@ -30,11 +30,25 @@ export function refuseForeignConfig(json: JsonObject, where: string): void {
   }
 }
 
+/** What there is beside a folder that is not there: its name may be mistyped. */
+function siblings(folder: string): string {
+  try {
+    const names = readdirSync(dirname(folder), { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    if (names.length === 0) return ''
+    const shown = names.slice(0, 3).map(({ name }) => printable(name, 60))
+    return ` (beside it: ${shown.join(', ')}${names.length > 3 ? ', ...' : ''})`
+  } catch {
+    return ''
+  }
+}
+
 /** Why a folder holds no model that can be loaded, and what mends it. */
 export function describeMissingModel(folder: string): string {
   const names = existsSync(folder) ? readdirSync(folder) : undefined
   const shown = printable(folder)
-  if (names === undefined) return `${shown}: no such folder; expected a Hugging Face model folder`
+  if (names === undefined) {
+    return `${shown}: no such folder${siblings(folder)}; expected a Hugging Face model folder, or a hub id (org/name, or org/name@main where a folder org lies here)`
+  }
   if (names.includes(ADAPTER_FILES[0]) && !names.includes('config.json')) {
     return `${shown}: looks like a PEFT adapter folder (adapter_config.json); give its base model as model.path and this folder as model.adapter`
   }

@@ -154,11 +154,11 @@ async function requireFitting({ model, data }: RunConfig, baseDir: string): Prom
  * A model folder whose weights have not come yet may be without its tokenizer too.
  * @throws what reading a tokenizer throws. @throws {ConfigError} HUB_OFFLINE
  */
-function describeTokenizer(
+async function describeTokenizer(
   { model, tokenizer }: RunConfig,
   baseDir: string,
   warn: (text: string) => void,
-): string {
+): Promise<string> {
   const place = findModelPlace(baseDir, tokenizer)
   const { folder, hubId } = place
   if (folder === undefined || (hubId !== undefined && !isComplete(folder, 'tokenizer')))
@@ -169,7 +169,10 @@ function describeTokenizer(
     warn(`tokenizer: ${printable(folder)}: tokenizer.json is missing as the weights are`)
     return `${printable(tokenizer)}, not there yet`
   }
-  return `${printable(tokenizer)}, ${formatCount(loadTokenizer(folder).vocabSize)} tokens`
+  const loaded = loadTokenizer(folder)
+  // Only a call shows what the native library thinks of the file.
+  await loaded.encodeBatch(['a'])
+  return `${printable(tokenizer)}, ${formatCount(loaded.vocabSize)} tokens`
 }
 
 /**

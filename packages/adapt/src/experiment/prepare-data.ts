@@ -25,6 +25,9 @@ import { fetchModels } from './fetch-models.js'
 import { fingerprintBase } from './fingerprint-base.js'
 import { prepareAnchors } from './prepare-anchors.js'
 
+/** Between two looks for a request to stop. */
+const LOOK_MS = 100
+
 /** Everything of a run that comes from files, checked before the model is built. */
 export interface PreparedData {
   readonly tokenizer: Tokenizer
@@ -71,7 +74,10 @@ export async function prepareData(
 ): Promise<PreparedData> {
   const { data, training } = config
   await fetchModels(config, baseDir, { onLine, checkStop })
-  const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer), chatOptions(config, baseDir))
+  using stopWatch = new StopWatch(checkStop)
+  const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer), chatOptions(config, baseDir), {
+    signal: stopWatch.signal,
+  })
   const padId = tokenizer.padId ?? tokenizer.eosId
   if (needsAnchors && config.anchors.length === 0) {
     throw new ConfigError(
@@ -146,4 +152,30 @@ export async function prepareData(
 function describeOrder({ data, training }: RunConfig): string {
   const { max_length, packing, packing_window, mixing, val_set_size } = data
   return JSON.stringify({ seed: training.seed, max_length, packing, packing_window, mixing, val_set_size })
+}
+
+/** Turns what `checkStop` throws into an abort, also while one document is tokenised for long. */
+class StopWatch implements Disposable {
+  private readonly controller = new AbortController()
+  private readonly timer: NodeJS.Timeout
+
+  constructor(checkStop: (() => void) | undefined) {
+    this.timer = setInterval(() => {
+      try {
+        checkStop?.()
+      } catch (error) {
+        this.controller.abort(error)
+        clearInterval(this.timer)
+      }
+    }, LOOK_MS)
+    this.timer.unref()
+  }
+
+  get signal(): AbortSignal {
+    return this.controller.signal
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.timer)
+  }
 }

@@ -51,14 +51,13 @@ export interface RenderBudget {
   readonly heapMb: number
 }
 
-const YOUNG_GENERATION_MB = 3
 /** Looks of the watchdog in the time of one rendering. */
 const LOOKS = 20
 const RENDER_BUDGET: RenderBudget = { renderMs: 20_000, heapMb: 768 }
 
 interface Waiting {
   readonly resolve: (encoded: EncodedDocuments) => void
-  readonly reject: (error: Error) => void
+  readonly reject: (error: unknown) => void
 }
 
 /**
@@ -87,25 +86,20 @@ export function createEncoderPool(
   }
 }
 
-function startMember({ folder, hash, chat }: Tokenizer, budget: RenderBudget) {
+function startMember({ folder, hash, chat, signal }: Tokenizer, budget: RenderBudget) {
   const watch = new Int32Array(new SharedArrayBuffer(12))
   const workerData: WorkerData = { folder, hash, chat, watch }
   const worker = new Worker(new URL('./tokenize-worker.js', import.meta.url), {
     workerData,
-    resourceLimits: {
-      // What the tokenizer holds for an encoding, some hundred bytes a token, is freed with a small object that the
-      // collector does not know to be heavy. A small nursery makes it look often.
-      maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
-      maxOldGenerationSizeMb: budget.heapMb,
-    },
+    resourceLimits: { maxOldGenerationSizeMb: budget.heapMb },
   })
   const waiting = new Map<number, Waiting>()
-  let failure: Error | undefined
+  let failure: { readonly reason: unknown } | undefined
   let hasExited = false
-  const fail = (error: Error): void => {
-    failure ??= error
+  const fail = (reason: unknown): void => {
+    failure ??= { reason }
     for (const one of waiting.values()) {
-      one.reject(failure)
+      one.reject(failure.reason)
     }
     waiting.clear()
   }
@@ -119,6 +113,11 @@ function startMember({ folder, hash, chat }: Tokenizer, budget: RenderBudget) {
     fail(overBudget(`took more than ${budget.renderMs / 1000} s`))
     void worker.terminate()
   })
+  const onAbort = () => {
+    fail(signal!.reason)
+    void worker.terminate()
+  }
+  signal?.addEventListener('abort', onAbort, { once: true })
   worker.on('message', (reply: EncodeReply) => {
     const one = waiting.get(reply.chunk)
     waiting.delete(reply.chunk)
@@ -139,12 +138,13 @@ function startMember({ folder, hash, chat }: Tokenizer, budget: RenderBudget) {
   worker.on('exit', (code) => {
     hasExited = true
     stopWatching()
+    signal?.removeEventListener('abort', onAbort)
     fail(threadFailed(`it ended with code ${code}`))
   })
   return {
     send(request: EncodeRequest, one: Waiting): void {
       if (failure !== undefined) {
-        one.reject(failure)
+        one.reject(failure.reason)
         return
       }
       waiting.set(request.chunk, one)
@@ -183,6 +183,7 @@ function watchRenders(watch: Int32Array, renderMs: number, onStuck: () => void):
 
 function asError({ message, known }: EncodeFailure): Error {
   if (known?.name === 'ConfigError') return new ConfigError(known.code, message, known.context)
+  if (known?.name === 'ResourceError') return new ResourceError(known.code, message, known.context)
   if (known?.name === 'HostileFileError') return new HostileFileError(known.code, message, known.context)
   return new ResourceError('TOKENIZER_THREAD_FAILED', `tokenising failed: ${printable(message)}`)
 }

@@ -110,16 +110,24 @@ describe('loadTokenizer', () => {
       'an added token that moves a known one',
       (j) => Object.assign(j.added_tokens[0]!, { content: 'a' }) && j,
     ],
-    ['an added token behind a gap', (j) => Object.assign(j.added_tokens[2]!, { id: 400 }) && j],
-    ['a merge of unknown tokens', (j) => j.model.merges.push('q zz') && j],
-    ['an unknown model', (j) => Object.assign(j.model, { type: 'Oracle' }) && j],
-    ['an unknown pre-tokenizer', (j) => ({ ...j, pre_tokenizer: { type: 'Script', code: 'x' } })],
     ['no vocabulary', (j) => Object.assign(j.model, { vocab: null }) && j],
     ['no model', ({ model: _, ...j }) => j],
     ['deep nesting', (j) => ({ ...j, x: JSON.parse('['.repeat(70) + ']'.repeat(70)) })],
   ]
   it.each(edits)('refuses %s', (_, edit) => {
     expect(codeOf(() => load({ edit }))).toBe('BAD_TOKENIZER')
+  })
+
+  const nativeEdits: [string, (json: TinyTokenizerJson) => unknown][] = [
+    ['an added token behind a gap', (j) => Object.assign(j.added_tokens[2]!, { id: 400 }) && j],
+    ['a merge of unknown tokens', (j) => j.model.merges.push('q zz') && j],
+    ['an unknown model', (j) => Object.assign(j.model, { type: 'Oracle' }) && j],
+    ['an unknown pre-tokenizer', (j) => ({ ...j, pre_tokenizer: { type: 'Script', code: 'x' } })],
+  ]
+  it.each(nativeEdits)('refuses %s with the first call', async (_, edit) => {
+    const bad = { code: 'BAD_TOKENIZER', exitCode: 7 }
+    await expect(load({ edit }).encodeBatch(['a'])).rejects.toMatchObject(bad)
+    await expect(load({ edit }).decode([1])).rejects.toMatchObject(bad)
   })
 
   it('refuses files that are cut', () => {

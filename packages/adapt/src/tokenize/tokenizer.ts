@@ -1,13 +1,18 @@
 import { createHash } from 'node:crypto'
 import path from 'node:path'
-import { type Encoding, Tokenizer as NativeTokenizer } from 'tokenizers'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { type ChatOptions, type ChatSettings, readChatSettings } from './chat-settings.js'
-import { type EncodedText, type MarkedText, markTokens } from './mark-tokens.js'
-import { badTokenizer, readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.js'
+import type { EncodedText, MarkedText } from './mark-tokens.js'
+import type { NativeSpec } from './native-tokenizer.js'
+import { BASE_BUDGET, type TokenizerBudget } from './tokenizer-budget.js'
+import { readTokenizerFiles } from './tokenizer-files.js'
+import { endTokenizerProcess, type TokenizerCalls, tokenizerProcess } from './tokenizer-process.js'
 
-/** A Hugging Face tokenizer; encoding runs in the native library, off this thread. */
+/**
+ * A Hugging Face tokenizer; the native library runs in a process of its own, under a deadline and a bound on memory. Its calls
+ * throw {HostileFileError} BAD_TOKENIZER, TOKENIZER_BUDGET and {ResourceError} TOKENIZER_FAILED.
+ */
 export interface Tokenizer {
   /** Folder it was loaded from; worker threads load it again. */
   readonly folder: string
@@ -22,6 +27,8 @@ export interface Tokenizer {
   readonly hash: string
   /** How conversations become text, and what of them and of completions is trained. */
   readonly chat: ChatSettings
+  /** When it aborts, all tokenising ends at once, with its reason. */
+  readonly signal?: AbortSignal
   /** Ids of each text, without special tokens of our own; `<eos>` written in a text is that token. */
   encodeBatch(texts: readonly string[]): Promise<Int32Array[]>
   /** Ids of prompt and completion joined; see `EncodedCompletion` for the border. */
@@ -49,18 +56,29 @@ export interface EncodedCompletion {
   readonly numPromptTokens: number
 }
 
+/** Who may end the tokenising, and what it may take. */
+export interface TokenizerOptions {
+  readonly signal?: AbortSignal | undefined
+  /** What a call may take beside what its text allows. Default: 3 s of processor time, 256 MB. */
+  readonly budget?: TokenizerBudget | undefined
+}
+
 /**
  * Loads a Hugging Face tokenizer: tokenizer.json, with the tokens that tokenizer_config.json, special_tokens_map.json
  * and added_tokens.json add, ids as in transformers.
  *
  * @param chat  What the config says of conversations, or settings that were read before.
  * @throws {ConfigError} FILE_NOT_FOUND; TOKENIZER_NO_EOS.
- * @throws {HostileFileError} BAD_TOKENIZER, TOKENIZER_PATTERN.
+ * @throws {HostileFileError} BAD_TOKENIZER, TOKENIZER_PATTERN. What only the native library finds wrong with the file comes
+ *   with the first call.
  */
-export function loadTokenizer(folder: string, chat: ChatOptions | ChatSettings = {}): Tokenizer {
+export function loadTokenizer(
+  folder: string,
+  chat: ChatOptions | ChatSettings = {},
+  { signal, budget = BASE_BUDGET }: TokenizerOptions = {},
+): Tokenizer {
   const files = readTokenizerFiles(folder)
   const file = path.join(folder, 'tokenizer.json')
-  const native = loadNative(files, file)
   const idOf = (token: string | undefined) => (token === undefined ? undefined : files.idOf.get(token))
   const [bosId, eosId, padId] = [files.bosToken, files.eosToken, files.padToken].map(idOf)
   if (eosId === undefined) {
@@ -72,7 +90,6 @@ export function loadTokenizer(folder: string, chat: ChatOptions | ChatSettings =
   }
   const startId = files.addBosToken ? (bosId ?? eosId) : eosId
   const settings = 'hash' in chat ? chat : readChatSettings(folder, files.specialTokens, chat)
-  const addedIds = new Set(files.addedTokens.values())
   const { foreignTokens } = files
   const identity = JSON.stringify([
     files.sha256,
@@ -80,6 +97,17 @@ export function loadTokenizer(folder: string, chat: ChatOptions | ChatSettings =
     eosId,
     ...(foreignTokens.length > 0 ? [foreignTokens] : []),
   ])
+  const hash = createHash('sha256').update(identity).digest('hex')
+  const spec: NativeSpec = { json: files.json, addedTokens: [...files.addedTokens], file }
+  const key = `${hash} ${file} ${JSON.stringify(budget)}`
+  signal?.addEventListener('abort', () => endTokenizerProcess(key, signal.reason), { once: true })
+  const call = async <M extends keyof TokenizerCalls>(
+    method: M,
+    input: TokenizerCalls[M]['input'],
+  ): Promise<TokenizerCalls[M]['output']> => {
+    signal?.throwIfAborted()
+    return await tokenizerProcess(key, spec, budget).call(method, input)
+  }
   return {
     folder: path.resolve(folder),
     vocabSize: files.vocabSize,
@@ -87,31 +115,14 @@ export function loadTokenizer(folder: string, chat: ChatOptions | ChatSettings =
     eosId,
     ...(padId === undefined ? {} : { padId }),
     startId,
-    hash: createHash('sha256').update(identity).digest('hex'),
+    hash,
     chat: settings,
-    async encodeBatch(texts) {
-      return (await encode(native, texts)).map((e) => Int32Array.from(e.getIds()))
-    },
-    async encodeCompletions(pairs) {
-      const encodings = await encode(
-        native,
-        pairs.map((p) => p.prompt + p.completion),
-      )
-      return encodings.map((encoding, i) => ({
-        tokens: Int32Array.from(encoding.getIds()),
-        numPromptTokens: countPromptTokens(encoding, pairs[i]!.prompt),
-      }))
-    },
-    async encodeMarked(texts) {
-      const encodings = await encode(
-        native,
-        texts.map((t) => t.text),
-      )
-      return encodings.map((encoding, i) => markTokens(encoding, texts[i]!, addedIds))
-    },
-    async decode(ids, options = {}) {
-      return await native.decode(Array.from(ids), options.skipSpecialTokens ?? false)
-    },
+    ...(signal === undefined ? {} : { signal }),
+    encodeBatch: async (texts) => (texts.length === 0 ? [] : await call('encodeBatch', texts)),
+    encodeCompletions: async (pairs) => (pairs.length === 0 ? [] : await call('encodeCompletions', pairs)),
+    encodeMarked: async (texts) => (texts.length === 0 ? [] : await call('encodeMarked', texts)),
+    decode: async (ids, options = {}) =>
+      await call('decode', { ids: Array.from(ids), skipSpecialTokens: options.skipSpecialTokens ?? false }),
   }
 }
 
@@ -128,43 +139,4 @@ export function assertTokenizerFits(tokenizer: Tokenizer, embeddingRows: number)
       { vocabSize: tokenizer.vocabSize, embeddingRows },
     )
   }
-}
-
-async function encode(native: NativeTokenizer, texts: readonly string[]): Promise<Encoding[]> {
-  return texts.length === 0 ? [] : await native.encodeBatch([...texts], { addSpecialTokens: false })
-}
-
-function countPromptTokens(encoding: Encoding, prompt: string): number {
-  if (prompt === '') {
-    return 0
-  }
-  // Offsets count characters (code points), a JavaScript length counts UTF-16 units.
-  let numCharacters = 0
-  for (const _ of prompt) {
-    numCharacters += 1
-  }
-  const offsets = encoding.getOffsets()
-  const border = offsets.findIndex(([, end]) => end! > numCharacters)
-  return border < 0 ? offsets.length : border
-}
-
-function loadNative(files: TokenizerFiles, file: string): NativeTokenizer {
-  let native: NativeTokenizer
-  try {
-    native = NativeTokenizer.fromString(files.json)
-  } catch (error) {
-    const said = printable((error as Error).message)
-    throw badTokenizer(file, `not a tokenizer this program can load: ${said}`, error)
-  }
-  for (const [token, id] of files.addedTokens) {
-    // The library gives an added token another id than the file says when the ids leave gaps.
-    const actual = native.tokenToId(token)
-    if (actual !== id) {
-      throw badTokenizer(
-        file,
-        `added token "${printable(token, 40)}": expected id ${id}, it would get ${actual}`,
-      )
-    }
-  }
-  return native
 }

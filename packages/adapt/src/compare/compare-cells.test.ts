@@ -180,9 +180,9 @@ describe('the outputs', () => {
 
   it('draw every arm with its interval over the floor', () => {
     const page = renderComparisonPage(compared)
-    const chart = page.slice(page.indexOf('<figure>'), page.indexOf('</figure>'))
+    const chart = page.slice(page.indexOf('<figure'), page.indexOf('</figure>'))
     expect(chart.match(/class="interval/g)).toHaveLength(5)
-    expect(chart.match(/class="seed/g)).toHaveLength(15)
+    expect(chart.match(/class="ring/g)).toHaveLength(15)
     expect(chart).toContain('class="floor"')
     expect(page).not.toMatch(/NaN|undefined/)
   })

@@ -1,25 +1,13 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ResourceError } from '../errors.js'
-import { niceTicks } from '../report/evaluation-chart.js'
-import { type Html, html, Html as Markup, visibleText } from '../report/html.js'
-import { REPORT_STYLE } from '../report/report-style.js'
+import { type DotRow, renderDotChart } from '../report/dot-chart.js'
+import { anchoredName, sourceKey } from '../report/evaluation-chart.js'
+import { formatNumber } from '../report/format.js'
+import { type Html, html, visibleText } from '../report/html.js'
+import { type PageSection, renderFacts, renderPage } from '../report/page-shell.js'
+import { MAX_COLORS, SourceColors } from '../report/source-colors.js'
+import { writePage } from '../report/write-page.js'
 import type { ComparedArm, Comparison, Measure } from './compare-cells.js'
 import { comparisonTables, floorText, signed, type TextTable } from './comparison-tables.js'
-
-const POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-const STYLE = `
-.forest { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 480px), 1fr)); margin: 12px 0; }
-.floor { fill: var(--muted); opacity: 0.16; }
-.interval { stroke: var(--mark); stroke-width: 2.2; }
-.seed { fill: none; stroke: var(--mark); opacity: 0.65; }
-figcaption { font-size: 13px; margin: 0 0 4px; }
-figcaption strong { color: var(--text); font-size: 14px; }
-td.text, th.text { text-align: left; font: inherit; }
-td.text { white-space: nowrap; }
-ul.caution { padding-left: 32px; }
-`
 
 /**
  * Writes `report.html` of a study: differences with intervals over the noise floor, then the tables. One page that needs
@@ -34,110 +22,122 @@ export function writeComparisonReport({
   readonly comparison: Comparison
 }): string {
   const path = join(folder, 'report.html')
-  const temporary = `${path}.${process.pid}.tmp`
-  try {
-    writeFileSync(temporary, renderComparisonPage(comparison))
-    renameSync(temporary, path)
-  } catch (cause) {
-    rmSync(temporary, { force: true })
-    throw new ResourceError(
-      'REPORT_WRITE',
-      `report: cannot write ${path} (${(cause as Error).message})`,
-      { path },
-      { cause },
-    )
-  }
+  writePage(path, renderComparisonPage(comparison))
   return path
 }
 
 /** The page that {@link writeComparisonReport} writes, as HTML. All names are shown as text, never read as markup. */
 export function renderComparisonPage(comparison: Comparison): string {
-  const groups = comparison.measures.filter(({ isGroup }) => isGroup)
-  const charts = (some: readonly Measure[]) =>
-    html`<div class="forest">${some.map((measure) => renderForest(comparison, measure))}</div>`
-  const sources = comparison.measures.filter(({ isGroup }) => !isGroup)
-  const cautions = comparison.cautions.map((caution) => html`<li>${visibleText(caution)}</li>`)
-  const title = `Comparison with ${comparison.baseline}`
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${new Markup(POLICY)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>${visibleText(title)}</title>
-<style>${new Markup(REPORT_STYLE + STYLE)}</style>
-</head>
-<body>
-<header><h1>${visibleText(title)}</h1>
-<p>${comparison.arms.length} arms, seeds ${comparison.seeds.join(', ')}. Differences in held-out bits per byte, paired by seed; left of zero is better than ${visibleText(comparison.baseline)}.</p>
-${cautions.length > 0 ? html`<ul class="caution">${cautions}</ul>` : html``}</header>
-<main>
-<section><h2>Differences</h2>
-<p class="about">Filled mark and line: mean and 95 % interval. Rings: one seed each. Grey band: the noise floor, where differences mean nothing.</p>
-${groups.length > 0 ? charts(groups) : charts(sources)}
-${groups.length > 0 ? html`<details><summary>Every source</summary>${charts(sources)}</details>` : html``}</section>
-<section><h2>Tables</h2>${comparisonTables(comparison).map(renderTextTable)}</section>
-</main>
-<footer>Made by ADAPT for TypeScript.</footer>
-</body>
-</html>
-`
-  return page.markup
+  const colors = sourceColors(comparison)
+  const sections: PageSection[] = [
+    { id: 'differences', title: 'Differences', body: renderDifferences(comparison, colors) },
+    { id: 'weights', title: 'Relative weights', body: renderRelativeWeights(comparison, colors) },
+    { id: 'tables', title: 'Tables', body: html`${comparisonTables(comparison).map(renderTextTable)}` },
+  ]
+  return renderPage({
+    title: `Comparison with ${comparison.baseline}`,
+    head: renderHead(comparison),
+    sections: sections.filter(({ body }) => body.markup !== ''),
+  })
 }
 
-const WIDTH = 560
-const LABEL_WIDTH = 132
-const RIGHT = 28
-const TOP = 6
-const ROW_HEIGHT = 30
-const AXIS_HEIGHT = 30
+/** By the names of the same sources as in the reports of the study's runs, so that both agree. */
+function sourceColors({ arms, measures, targets }: Comparison): SourceColors {
+  const trained = arms.flatMap(({ relativeWeights }) => Object.entries(relativeWeights))
+  const byMove = trained
+    .map(([name, weight]) => ({ name, distance: Math.abs(Math.log(weight)) }))
+    .filter(({ distance }) => Number.isFinite(distance))
+    .sort((a, b) => b.distance - a.distance)
+    .map(({ name }) => name)
+  const evaluated = measures.flatMap(({ isGroup, sources }) => (isGroup ? [] : sources))
+  return new SourceColors(
+    [...trained.map(([name]) => name), ...evaluated],
+    [...targets, ...new Set([...byMove, ...evaluated])].slice(0, MAX_COLORS),
+  )
+}
+
+function renderHead({ arms, seeds, targets, missing, cautions, baseline }: Comparison): Html {
+  const done = arms.reduce((sum, arm) => sum + arm.seeds.length, 0)
+  const facts: (readonly [string, Html])[] = [
+    ['arms', html`${arms.map(({ arm }) => visibleText(arm)).join(', ')}`],
+    ['baseline', html`${visibleText(baseline)}`],
+    ['seeds', html`${seeds.join(', ')}`],
+    ['cells', missing.length === 0 ? html`${done}` : html`${done} of ${done + missing.length}`],
+    ...(targets.length > 0 ? [['targets', html`${targets.map(visibleText).join(', ')}`] as const] : []),
+  ]
+  const list = cautions.map((caution) => html`<li>${visibleText(caution)}</li>`)
+  return html`${renderFacts(facts)}${cautions.length > 0 ? html`<ul class="caution">${list}</ul>` : html``}`
+}
+
+function renderDifferences(comparison: Comparison, colors: SourceColors): Html {
+  const groups = comparison.measures.filter(({ isGroup }) => isGroup)
+  const sources = comparison.measures.filter(({ isGroup }) => !isGroup)
+  const charts = (some: readonly Measure[]): Html =>
+    html`<div class="pair level">${some.map((measure) => renderForest(comparison, measure, colors))}</div>`
+  return html`<p class="about">Held-out bits per byte, paired by seed: left of zero is better than ${visibleText(comparison.baseline)}. Filled mark and line: mean and 95 % interval. Rings: one seed each. Grey band: the noise floor, where differences mean nothing.</p>
+${groups.length > 0 ? charts(groups) : charts(sources)}
+${groups.length > 0 ? html`<details><summary>Every source</summary>${charts(sources)}</details>` : html``}`
+}
 
 /** Arms by row, the difference on the axis, the floor as a band around zero. */
-function renderForest(comparison: Comparison, measure: Measure): Html {
+function renderForest(comparison: Comparison, measure: Measure, colors: SourceColors): Html {
   const place = comparison.measures.indexOf(measure)
-  const arms = comparison.arms.filter(({ measures }) => measures[place]!.paired !== undefined)
-  const { floor } = measure
-  const bounds = arms.flatMap(({ measures }) => {
-    const { low, high, differences } = measures[place]!.paired!
-    return [low, high, ...differences].filter(Number.isFinite)
+  const [source] = measure.sources
+  const color = measure.isGroup || source === undefined ? 'ink' : colors.of(source)
+  const rows = comparison.arms.flatMap((arm): DotRow[] => {
+    const { paired } = arm.measures[place]!
+    if (paired === undefined) return []
+    const { mean, low, high, differences, verdict } = paired
+    const rings = differences.map((value) => ({ value, color, isRing: true }))
+    const mark = {
+      value: mean,
+      color,
+      title: `${arm.arm}: ${signed(mean)}, ${verdict}`,
+      ...(Number.isFinite(low) ? { interval: [low, high] as const } : { interval: [mean, mean] as const }),
+    }
+    return [
+      {
+        name: arm.arm,
+        marks: [mark, ...(differences.length > 1 ? rings : [])],
+        text: html`${minus(signed(mean))}`,
+      },
+    ]
   })
-  const ticks = niceTicks([0, ...bounds, ...(floor ? [-floor.largest, floor.largest] : [])], 0.06)
-  const low = ticks[0]!
-  const high = ticks.at(-1)!
-  const x = (value: number) =>
-    Math.round((LABEL_WIDTH + ((value - low) / (high - low)) * (WIDTH - LABEL_WIDTH - RIGHT)) * 100) / 100
-  const bottom = TOP + arms.length * ROW_HEIGHT
-  const digits = Math.max(0, -Math.floor(Math.log10(ticks[1]! - low) + 1e-9))
-  const grid = ticks.map(
-    (tick) =>
-      html`<line class="${tick === 0 ? 'zero' : 'grid'}" x1="${x(tick)}" x2="${x(tick)}" y1="${TOP}" y2="${bottom}"/><text class="tick" x="${x(tick)}" y="${bottom + 16}">${signed(tick, digits)}</text>`,
-  )
-  const band = floor
-    ? html`<rect class="floor" x="${x(-floor.largest)}" width="${Math.max(1, x(floor.largest) - x(-floor.largest))}" y="${TOP}" height="${bottom - TOP}"/>`
-    : html``
-  const rows = arms.map((arm, i) =>
-    renderRow(arm, place, { x, y: TOP + (i + 0.5) * ROW_HEIGHT, color: i % 8 }),
-  )
-  const label = `${measure.name}: differences to ${comparison.baseline}`
-  return html`<figure><figcaption><strong>${visibleText(measure.name)}</strong> ${measure.isGroup ? visibleText(`${measure.sources.join(', ')} \u00b7`) : ''} ${floorText(floor)}</figcaption>
-<svg class="dots" viewBox="0 0 ${WIDTH} ${bottom + AXIS_HEIGHT}" role="img" aria-label="${visibleText(label)}">${band}${grid}${rows}</svg></figure>`
+  const chart = renderDotChart({
+    label: `difference to ${comparison.baseline} in bits per byte`,
+    rows,
+    fromZero: true,
+    ...(measure.floor ? { floor: measure.floor.largest } : {}),
+  })
+  const key = measure.isGroup ? html`` : sourceKey(measure.name, colors)
+  const of = measure.isGroup ? html`${visibleText(measure.sources.join(', '))}. ` : html``
+  return html`<div><h4 class="part">${key}${visibleText(measure.name)}</h4><p class="about">${of}${floorText(measure.floor)}</p>${chart}</div>`
 }
 
-function renderRow(
-  arm: ComparedArm,
-  place: number,
-  { x, y, color }: { readonly x: (value: number) => number; readonly y: number; readonly color: number },
-): Html {
-  const paired = arm.measures[place]!.paired!
-  const name = visibleText(arm.arm)
-  const line = Number.isFinite(paired.low)
-    ? html`<line class="interval s${color}" x1="${x(paired.low)}" x2="${x(paired.high)}" y1="${y}" y2="${y}"/>`
-    : html``
-  const seeds = paired.differences.map(
-    (difference) => html`<circle class="seed s${color}" cx="${x(difference)}" cy="${y - 7}" r="2.6"/>`,
-  )
-  return html`<g><title>${name}: ${signed(paired.mean)}, ${paired.verdict}</title><text class="set" x="${LABEL_WIDTH - 10}" y="${y + 4}">${name.length > 19 ? `${name.slice(0, 18)}\u2026` : name}</text>${line}<circle class="mark s${color}" cx="${x(paired.mean)}" cy="${y}" r="4.4"/>${seeds}</g>`
+/** What the arms weighted up and down, source by source; nothing when all are uniform. */
+function renderRelativeWeights({ arms, targets }: Comparison, colors: SourceColors): Html {
+  const isWeighted = ({ relativeWeights }: ComparedArm): boolean =>
+    Object.values(relativeWeights).some((weight) => Math.abs(weight - 1) > 1e-9)
+  const shown = arms.filter(isWeighted)
+  const names = [...new Set(shown.flatMap(({ relativeWeights }) => Object.keys(relativeWeights)))].sort()
+  if (shown.length === 0 || names.length < 2) return html``
+  const rows = names.map((name) => {
+    const cells = shown.map(({ relativeWeights }) => {
+      const weight = Object.hasOwn(relativeWeights, name) ? relativeWeights[name]! : Number.NaN
+      return html`<td>${Number.isFinite(weight) ? formatNumber(weight, 'ratio') : html`<span class="none">n/a</span>`}</td>`
+    })
+    return html`<tr><th scope="row">${sourceKey(name, colors)}${anchoredName({ anchoredSources: targets }, name)}</th>${cells}</tr>`
+  })
+  const heads = shown.map(({ arm }) => html`<th scope="col">${visibleText(arm)}</th>`)
+  const rest = arms.length - shown.length
+  const left =
+    rest === 0
+      ? ''
+      : rest === 1
+        ? ' The other arm is uniform: 1 throughout.'
+        : ` The other ${rest} arms are uniform: 1 throughout.`
+  return html`<p class="about">Share of the weighted loss that a source has, divided by its share without weights, over all steps of the arm and its seeds.${left}</p>
+<div class="scroll narrow"><table class="figures"><thead><tr><th scope="col"></th>${heads}</tr></thead><tbody>${rows}</tbody></table></div>`
 }
 
 function renderTextTable({ title, about, columns, rows }: TextTable): Html {
@@ -146,11 +146,13 @@ function renderTextTable({ title, about, columns, rows }: TextTable): Html {
     ({ heading }, c) => html`<th scope="col" class="${kind(c)}">${visibleText(heading)}</th>`,
   )
   const body = rows.map((cells) => {
-    const [first, ...others] = cells.map((cell) =>
-      visibleText(cell.trim().replace(/(^|[[ (])-(?=\d)/g, '$1\u2212')),
-    )
+    const [first, ...others] = cells.map((cell) => visibleText(minus(cell.trim())))
     const fields = others.map((cell, i) => html`<td class="${kind(i + 1)}">${cell}</td>`)
     return html`<tr><th scope="row">${first!}</th>${fields}</tr>`
   })
   return html`<h3>${visibleText(title)}</h3><p class="about">${visibleText(about)}</p><div class="scroll"><table class="figures"><thead><tr>${heads}</tr></thead><tbody>${body}</tbody></table></div>`
+}
+
+function minus(text: string): string {
+  return text.replace(/(^|[[ (])-(?=\d)/g, '$1\u2212')
 }

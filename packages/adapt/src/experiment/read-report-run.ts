@@ -15,6 +15,7 @@ import {
   type LedgerSummary,
   type ReportRun,
   type ReportSample,
+  type RunAbout,
   type SampleWeight,
   summarizeLedger,
 } from '../report/index.js'
@@ -51,6 +52,7 @@ export async function readReportRun(folder: string, options: ReadRunOptions = {}
     calibrations: ofType(events, 'calibration'),
     alerts: ofType(events, 'alert'),
     restarts: countRestarts(log),
+    ...describeOrigin(folder, config, log),
   }
   const ledgerFolder = join(folder, 'ledger')
   if (!existsSync(ledgerFolder)) return run
@@ -91,13 +93,72 @@ async function describeSamples(
   })
 }
 
-/** Where the data of a run was, and which it was; runs of older versions do not say where. */
-function readProvenance(folder: string): { readonly baseDir: string; readonly fingerprint: string } {
+/** What the run was made from, and how far it came. */
+function describeOrigin(
+  folder: string,
+  config: RunConfig,
+  { events }: EventLog,
+): Pick<ReportRun, 'about' | 'anchoredSources'> {
+  const { inputs } = readProvenance(folder)
+  const { training, data, model } = config
+  const start = events.find((event) => event.type === 'run-start')
+  const last = events.findLast((event) => event.type === 'run-start' || event.type === 'run-end')
+  const count = (key: string): number | undefined =>
+    Number.isSafeInteger(inputs[key]) ? (inputs[key] as number) : undefined
+  const about: { -readonly [Key in keyof RunAbout]: RunAbout[Key] | undefined } = {
+    started: start?.time,
+    model: 'path' in model ? model.path : `${model.preset}, from scratch`,
+    parameters: count('parameters'),
+    trainedParameters: count('trained_parameters'),
+    files: count('files'),
+    samples: count('samples'),
+    tokens: count('tokens'),
+    anchors: count('anchors'),
+    batchSize: training.per_device_train_batch_size * training.gradient_accumulation_steps,
+    maxLength: data.max_length,
+    packing: data.packing,
+    learningRate: training.learning_rate,
+    schedule: training.lr_scheduler_type,
+    totalSteps: readTotalSteps(folder) ?? training.max_steps,
+    status: last?.type === 'run-end' ? last.status : undefined,
+  }
+  const known = Object.fromEntries(Object.entries(about).filter(([, value]) => value !== undefined))
+  const sources: unknown = inputs.anchor_sources
+  return {
+    about: known,
+    ...(Array.isArray(sources) && sources.length > 0 ? { anchoredSources: sources.map(String) } : {}),
+  }
+}
+
+/** The length of the run, which its config may say in epochs only. */
+function readTotalSteps(folder: string): number | undefined {
   try {
-    const { base_dir, data } = JSON.parse(readRegular(join(folder, 'provenance.json')).toString('utf8'))
-    return { baseDir: String(base_dir ?? '.'), fingerprint: String(data?.data ?? 'unknown') }
+    const { total_steps } = JSON.parse(readRegular(join(folder, 'run.json')).toString('utf8')) as {
+      total_steps?: unknown
+    }
+    return Number.isSafeInteger(total_steps) ? (total_steps as number) : undefined
   } catch {
-    return { baseDir: '.', fingerprint: 'unknown' }
+    return undefined
+  }
+}
+
+/** Where the data of a run was, and which it was; runs of older versions do not say where. */
+function readProvenance(folder: string): {
+  readonly baseDir: string
+  readonly fingerprint: string
+  readonly inputs: Readonly<Record<string, unknown>>
+} {
+  try {
+    const { base_dir, data, inputs } = JSON.parse(
+      readRegular(join(folder, 'provenance.json')).toString('utf8'),
+    )
+    return {
+      baseDir: String(base_dir ?? '.'),
+      fingerprint: String(data?.data ?? 'unknown'),
+      inputs: { ...inputs },
+    }
+  } catch {
+    return { baseDir: '.', fingerprint: 'unknown', inputs: {} }
   }
 }
 

@@ -27,7 +27,7 @@ export function renderAlertTable(alerts: readonly AlertEvent[]): Html {
     (group) =>
       html`<tr><th scope="row">${visibleText(group.code)}</th><td>${visibleText(group.severity)}</td><td>${formatNumber(group.count, 'count')}</td><td>${renderSteps(group)}</td><td class="what">${visibleText(group.message)}</td></tr>`,
   )
-  return html`<div class="scroll"><table><thead><tr><th scope="col"></th><th scope="col">severity</th><th scope="col">times</th><th scope="col">steps</th><th scope="col" class="what">last message</th></tr></thead><tbody>${rows}</tbody></table></div>`
+  return html`<div class="scroll"><table class="alerts"><thead><tr><th scope="col"></th><th scope="col">severity</th><th scope="col">times</th><th scope="col">steps</th><th scope="col" class="what">last message</th></tr></thead><tbody>${rows}</tbody></table></div>`
 }
 
 function renderSteps({ firstStep, lastStep }: AlertGroup): Html {

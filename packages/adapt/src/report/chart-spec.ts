@@ -1,3 +1,5 @@
+import type { ColorName } from './source-colors.js'
+
 /** A chart over optimiser steps, complete but for drawing: the page's script turns it into a uPlot instance. */
 export interface ChartSpec {
   readonly title: string
@@ -15,8 +17,16 @@ export interface ChartSpec {
   readonly smoothPoints: number
   /** Drawn under the lines, on the same axes. */
   readonly heat?: HeatMap
-  /** The cumulative series are shares: each is drawn down to the next, and the legend shows its own part. */
-  readonly stacked?: boolean
+  /** Over the whole width. */
+  readonly wide?: boolean
+  /** Each line has its name at its end instead of in a legend. */
+  readonly named?: boolean
+  /** Equal ratios are equally far apart. */
+  readonly logarithmic?: boolean
+  /** A value that the lines are read against, and what it stands for. */
+  readonly reference?: { readonly value: number; readonly label: string }
+  /** Steps that are marked on the axis. */
+  readonly marks?: readonly number[]
 }
 
 export interface ChartTable {
@@ -26,9 +36,13 @@ export interface ChartTable {
 
 export interface ChartSeries {
   readonly label: string
-  /** Position in the palette. */
-  readonly color: number
-  readonly dashed?: boolean
+  readonly color: ColorName
+  /** Lengths of stroke and gap in pixels. */
+  readonly dash?: readonly [number, number]
+  /** Stands out beside its name. */
+  readonly strong?: boolean
+  /** Without a name at its end. */
+  readonly unnamed?: boolean
   /** Pixels; default 1.5. */
   readonly width?: number
   /** Lines go over missing values: not every step has a sample of every source. */
@@ -41,8 +55,6 @@ export interface ChartSeries {
   /** Least and largest value behind each point, where a point stands for several: drawn as a shade. */
   readonly low?: readonly (number | null)[]
   readonly high?: readonly (number | null)[]
-  /** Shown in the legend in place of `values`. */
-  readonly legendValues?: readonly (number | null)[]
 }
 
 /** How many of something fall where: columns over steps, cells over the y axis from below. */
@@ -53,14 +65,13 @@ export interface HeatMap {
   readonly high: number
   /** One row per column: percent of the column's fullest cell, 0 to 100. */
   readonly cells: readonly (readonly number[])[]
-  /** Position in the palette. */
-  readonly color: number
+  readonly color: ColorName
 }
 
 export interface ChartBand {
   readonly upper: number
   readonly lower: number
-  readonly color: number
+  readonly color: ColorName
   readonly opacity: number
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { AlertEvent, CalibrationEvent, RefreshEvent, StepRecord } from '../record/index.js'
-import { spellOut } from './diagnostic-charts.js'
+import { spellOut } from './anchor-table.js'
 import { visibleText } from './html.js'
 import { renderReport } from './render-report.js'
 import { cellsOf, createRun, embeddedCharts, HOSTILE } from './report-page.test.fixture.js'
@@ -56,7 +56,7 @@ const ledger: LedgerSummary = {
       [0, 100],
       [50, 100],
     ],
-    color: 3,
+    color: 'ink',
   },
 }
 
@@ -68,9 +68,9 @@ describe('the report of a single run', () => {
   it('shows the loss pair in one chart and the spread of the scores', () => {
     const page = pageOf({})
     const loss = chartOf(page, 'Training loss')!.tables[0]!.series
-    expect(loss.map((series) => [series.label, series.dashed ?? false])).toEqual([
-      ['adapt', false],
-      ['adapt, weighted', true],
+    expect(loss.map((series) => [series.label, series.dash !== undefined])).toEqual([
+      ['unweighted', false],
+      ['weighted', true],
     ])
     const scores = chartOf(page, 'Scores')!
     expect(scores.tables[0]!.series.map((series) => series.label)).toContain('95 %')
@@ -89,7 +89,8 @@ describe('the report of a single run', () => {
     const titles = embeddedCharts(page).map((chart) => chart.title)
     for (const title of ['Weights', 'Scores', 'Effective sample size', 'Effective data ratio'])
       expect(titles).not.toContain(title)
-    expect(titles).toContain('Weight mass by source')
+    expect(titles).not.toContain('Relative weight by source')
+    expect(page).toContain('Every weight is 1: the run is uniform')
     expect(chartOf(page, 'Training loss')!.tables[0]!.series).toHaveLength(1)
   })
 
@@ -123,7 +124,7 @@ describe('runs that were evaluated at different steps', () => {
 })
 
 describe('the gate and the anchors', () => {
-  it('have a chart for each constant over the calibrations and for each figure that changes', () => {
+  it('are told in a sentence and a table: their course has few values', () => {
     const page = pageOf({
       calibrations: [calibration(10, 0.1), calibration(20, 0.2), calibration(30, 0.4)],
       refreshes: [
@@ -131,20 +132,18 @@ describe('the gate and the anchors', () => {
         refresh(20, { resultantLength: 0.5, worldSize: 1, split_half: 0.9 }),
       ],
     })
-    expect(chartOf(page, 'Gate: centre mu')!.tables[0]).toMatchObject({ steps: [10, 20, 30] })
-    expect(chartOf(page, 'Gate: centre mu')!.tables[0]!.series[0]!.values).toEqual([0.1, 0.2, 0.4])
-    expect(chartOf(page, 'Gate: temperature tau')).toBeDefined()
-    expect(chartOf(page, 'resultant length')!.tables[0]).toMatchObject({ steps: [0, 20] })
-    // What never changed or was measured once is no chart.
-    expect(page).toContain('<dt>world size</dt><dd>1</dd>')
-    expect(page).toContain('<dt>split half</dt><dd>0.9</dd>')
-    expect(page).toContain('Anchors over 2 refreshes')
+    expect(page).toContain('The gate was calibrated 3 times')
+    expect(page).toContain('\u03bc went from 0.1 to 0.4')
+    expect(cellsOf(page, 'resultant length')).toEqual(['0.4', '', '0.5'])
+    expect(cellsOf(page, 'world size')).toEqual(['1', '', ''])
+    expect(cellsOf(page, 'split half')).toEqual(['0.9', '', ''])
+    expect(chartOf(page, 'resultant length')).toBeUndefined()
   })
 
   it('take no room in a run without them', () => {
     const page = pageOf({})
-    expect(page.includes('Anchors over')).toBe(false)
-    expect(embeddedCharts(page).some((chart) => chart.title.startsWith('Gate'))).toBe(false)
+    expect(page).not.toContain('>Anchors<')
+    expect(page).not.toContain('The gate was calibrated')
   })
 
   it('have names in words', () => {
@@ -170,7 +169,7 @@ describe('what the ledger says', () => {
       '0.200',
       '3.000',
     ])
-    expect(page).toContain('62.0\u2009% of the variance of the weights lies between the sources')
+    expect(page).toContain('62.0\u2009% in the last quarter of the run lay between the sources')
     expect(page).toContain('Sources, steps 31 to 40')
   })
 

@@ -1,144 +1,90 @@
+import { renderDotChart } from './dot-chart.js'
 import { formatDifference, formatNumber } from './format.js'
 import { type Html, html, visibleText } from './html.js'
 import type { ReportRun } from './report-run.js'
-import { evaluationNames, type RunFigures } from './run-figures.js'
-
-const WIDTH = 560
-const LABEL_WIDTH = 132
-const RIGHT = 16
-const TOP = 8
-const AXIS_HEIGHT = 44
-const DOT_GAP = 12
+import { bitsPerByte, evaluationNames, type RunFigures } from './run-figures.js'
+import type { SourceColors } from './source-colors.js'
 
 /**
- * Two dot charts in SVG: bits per byte of the last evaluation by set, and the differences to the first run on a
- * scale of their own, because they are small against the values.
+ * The last evaluation: of one run a table of what changed since its first one, of several runs the differences to the
+ * first run; the values themselves lie too close together to be told apart in a chart.
  */
-export function renderEvaluationCharts(runs: readonly ReportRun[], figures: readonly RunFigures[]): Html {
+export function renderEvaluations(
+  runs: readonly ReportRun[],
+  figures: readonly RunFigures[],
+  colors: SourceColors,
+): Html {
   const names = evaluationNames(figures)
   if (names.length === 0) {
     const isMeasured = figures.some((run) => run.evalLoss.size > 0)
     return isMeasured ? html`` : html`<p class="about">No run was evaluated.</p>`
   }
+  if (runs.length === 1) return renderChanges(runs[0]!, figures[0]!, names, colors)
   const values = (name: string): number[] => figures.map((run) => run.bitsPerByte.get(name) ?? Number.NaN)
-  const absolute = renderDots({
-    label: 'bits per byte (lower is better)',
-    names,
-    runs,
-    fromZero: false,
-    format: (value) => formatNumber(value, 'bits'),
-    rows: names.map((name) => values(name).map((value, run) => ({ run, value }))),
-  })
-  if (runs.length < 2) return html`<div class="pair">${absolute}</div>`
-  const differences = renderDots({
-    label: `difference to ${visibleText(runs[0]!.name)} (left is better)`,
-    names,
-    runs,
+  const [base] = runs
+  const differences = renderDotChart({
+    label: `difference to ${base!.name} in bits per byte (left is better)`,
     fromZero: true,
-    format: (value) => formatDifference(value, 'bits'),
-    rows: names.map((name) => {
+    rows: names.flatMap((name) => {
       const [first, ...others] = values(name)
-      return others.map((value, i) => ({ run: i + 1, value: value - first! }))
+      return others.map((value, i) => {
+        const difference = value - first!
+        const text = Number.isFinite(difference) ? formatDifference(difference, 'bits') : html``
+        const title = `${runs[i + 1]!.name}, ${name}: ${text.markup}`
+        const mark = { value: difference, color: colors.of(name), shape: i, title }
+        return { name: i === 0 ? name : '', marks: [mark], text }
+      })
     }),
   })
-  const keys = runs.map(
-    (run, i) =>
-      html`<li><svg class="dot" viewBox="-6 -6 12 12">${mark(i, 0, 0)}</svg>${visibleText(run.name)}</li>`,
+  const keys = runs.slice(1).map((run, i) => html`<li>${runKey(i)}${visibleText(run.name)}</li>`)
+  const legend = runs.length > 2 ? html`<ul class="keys">${keys}</ul>` : html``
+  return html`<h3>Last evaluation against ${visibleText(base!.name)}</h3>${legend}${differences}`
+}
+
+/** The shape of the marks of a run. */
+function runKey(shape: number): Html {
+  return html`<b class="mark still m${shape % 4} v-ink"></b>`
+}
+
+function renderChanges(
+  run: ReportRun,
+  figures: RunFigures,
+  names: readonly string[],
+  colors: SourceColors,
+): Html {
+  const first = run.evaluations.reduce<(typeof run.evaluations)[number] | undefined>(
+    (least, one) => (least === undefined || one.step < least.step ? one : least),
+    undefined,
   )
-  return html`<ul class="keys">${keys}</ul><div class="pair">${absolute}${differences}</div>`
-}
-
-interface DotChart {
-  readonly label: string
-  readonly names: readonly string[]
-  readonly runs: readonly ReportRun[]
-  /** Draws stems from zero and writes the values out. */
-  readonly fromZero: boolean
-  readonly format: (value: number) => Html
-  readonly rows: readonly (readonly { readonly run: number; readonly value: number }[])[]
-}
-
-function renderDots(chart: DotChart): Html {
-  const perRow = Math.max(2, chart.runs.length)
-  const rowHeight = perRow * DOT_GAP + 12
-  const bottom = TOP + chart.names.length * rowHeight
-  const height = bottom + AXIS_HEIGHT
-  const all = chart.rows
-    .flat()
-    .map((dot) => dot.value)
-    .filter(Number.isFinite)
-  const ticks = niceTicks(chart.fromZero ? [0, ...all] : all, chart.fromZero ? 0.2 : 0.04)
-  const low = ticks[0]!
-  const high = ticks.at(-1)!
-  const x = (value: number): number =>
-    round(LABEL_WIDTH + ((value - low) / (high - low)) * (WIDTH - LABEL_WIDTH - RIGHT))
-  const grid = ticks.map((tick) => {
-    const kind = chart.fromZero && tick === 0 ? 'zero' : 'grid'
-    return html`<line class="${kind}" x1="${x(tick)}" x2="${x(tick)}" y1="${TOP}" y2="${bottom}"/><text class="tick" x="${x(tick)}" y="${bottom + 16}">${tickText(tick, ticks)}</text>`
+  const isFirst = first === undefined || first.step === figures.evaluationStep
+  const rows = names.map((name) => {
+    const last = figures.bitsPerByte.get(name) ?? Number.NaN
+    const head = html`<th scope="row">${sourceKey(name, colors)}${anchoredName(run, name)}</th>`
+    if (isFirst) return html`<tr>${head}<td>${formatNumber(last, 'bits')}</td></tr>`
+    const before = bitsPerByte(first.sources, name)
+    const change = last - before
+    const verdict = change < 0 ? 'good' : change > 0 ? 'bad' : ''
+    return html`<tr>${head}<td>${figure(before)}</td><td>${formatNumber(last, 'bits')}</td><td class="diff ${verdict}">${Number.isFinite(change) ? formatDifference(change, 'bits') : html``}</td><td class="diff share">${Number.isFinite(change) ? html`${formatDifference(change / before, 'percent')}` : html``}</td></tr>`
   })
-  const rows = chart.rows.map((dots, i) => {
-    const top = TOP + i * rowHeight
-    const marks = dots.map((dot, position) => {
-      const y = top + rowHeight / 2 + (position - (dots.length - 1) / 2) * DOT_GAP
-      if (!Number.isFinite(dot.value)) return html``
-      const title = html`<title>${visibleText(chart.runs[dot.run]!.name)}, ${visibleText(chart.names[i]!)}: ${chart.format(dot.value)}</title>`
-      const stem = chart.fromZero
-        ? html`<line class="stem s${dot.run % 8}" x1="${x(0)}" x2="${x(dot.value)}" y1="${y}" y2="${y}"/>`
-        : html``
-      const side = dot.value < 0 ? -9 : 9
-      const text = chart.fromZero
-        ? html`<text class="value" text-anchor="${dot.value < 0 ? 'end' : 'start'}" x="${x(dot.value) + side}" y="${y + 3.5}">${chart.format(dot.value)}</text>`
-        : html``
-      return html`<g>${title}${stem}${mark(dot.run, x(dot.value), y)}${text}</g>`
-    })
-    const rule =
-      i === 0 ? html`` : html`<line class="rule" x1="0" x2="${WIDTH - RIGHT}" y1="${top}" y2="${top}"/>`
-    return html`${rule}<text class="set" x="${LABEL_WIDTH - 10}" y="${top + rowHeight / 2 + 4}"><title>${visibleText(chart.names[i]!)}</title>${shorten(visibleText(chart.names[i]!))}</text>${marks}`
-  })
-  const middle = (LABEL_WIDTH + WIDTH - RIGHT) / 2
-  return html`<figure><svg class="dots" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${chart.label}">${grid}${rows}<text class="axis" x="${middle}" y="${height - 6}">${chart.label}</text></svg></figure>`
+  const heads = isFirst
+    ? html`<th scope="col">step ${formatNumber(figures.evaluationStep, 'count')}</th>`
+    : html`<th scope="col">step ${formatNumber(first.step, 'count')}</th><th scope="col">step ${formatNumber(figures.evaluationStep, 'count')}</th><th scope="col" class="diff">change</th><th scope="col" class="diff share"></th>`
+  return html`<p class="about">Bits per byte of held-out text: lower is better.</p><div class="scroll narrow"><table class="figures"><thead><tr><th scope="col"></th>${heads}</tr></thead><tbody>${rows}</tbody></table></div>`
 }
 
-/** Another shape per run as well as another colour, for eyes and printers that see no colour. */
-function mark(run: number, x: number, y: number): Html {
-  const style = `mark s${run % 8}`
-  switch (run % 4) {
-    case 0:
-      return html`<circle class="${style}" cx="${x}" cy="${y}" r="4.2"/>`
-    case 1:
-      return html`<rect class="${style}" x="${round(x - 3.8)}" y="${round(y - 3.8)}" width="7.6" height="7.6"/>`
-    case 2:
-      return html`<path class="${style}" d="M${x} ${round(y - 5)}l4.8 8.6h-9.6z"/>`
-    default:
-      return html`<path class="${style}" d="M${x} ${round(y - 5.4)}l5.4 5.4l-5.4 5.4l-5.4 -5.4z"/>`
-  }
+function figure(value: number): Html {
+  return Number.isFinite(value) ? formatNumber(value, 'bits') : html`<span class="none">n/a</span>`
 }
 
-/** Round numbers that enclose the values with a margin on both sides. */
-export function niceTicks(values: readonly number[], margin: number): number[] {
-  const low = values.length === 0 ? 0 : Math.min(...values)
-  const high = values.length === 0 ? 1 : Math.max(...values)
-  const span = high - low || Math.abs(high) * 0.1 || 1
-  const from = low - margin * span
-  const to = high + margin * span
-  const rough = (to - from) / 5
-  const power = 10 ** Math.floor(Math.log10(rough))
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough)!
-  const ticks: number[] = []
-  for (let i = Math.floor(from / step); i <= Math.ceil(to / step); i++) ticks.push(i === 0 ? 0 : i * step)
-  return ticks
+/** The dot in a source's colour that stands before its name in tables. */
+export function sourceKey(name: string, colors: SourceColors): Html {
+  return html`<span class="key k-${colors.of(name)}"></span>`
 }
 
-function tickText(tick: number, ticks: readonly number[]): string {
-  const step = ticks[1]! - ticks[0]!
-  const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9))
-  return tick.toFixed(decimals).replace('-', '\u2212')
-}
-
-function shorten(text: string): string {
-  return text.length > 19 ? `${text.slice(0, 18)}\u2026` : text
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100
+/** A source's name, and whether the anchors are from it. */
+export function anchoredName(run: Pick<ReportRun, 'anchoredSources'>, name: string): Html {
+  const isAnchored = run.anchoredSources?.includes(name) === true
+  return isAnchored
+    ? html`<strong>${visibleText(name)}</strong> <span class="unit">anchored</span>`
+    : html`${visibleText(name)}`
 }

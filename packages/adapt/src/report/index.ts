@@ -1,5 +1,5 @@
 export { renderReport } from './render-report.js'
-export type { ReportEvaluation, ReportInput, ReportRun, ReportSample } from './report-run.js'
+export type { ReportEvaluation, ReportInput, ReportRun, ReportSample, RunAbout } from './report-run.js'
 export {
   type LedgerRows,
   type LedgerSummary,

@@ -2,23 +2,29 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { renderAlertTable } from './alert-table.js'
+import { renderAnchorTable } from './anchor-table.js'
 import type { ChartSpec } from './chart-spec.js'
-import { spellOut } from './diagnostic-charts.js'
-import { renderEvaluationCharts } from './evaluation-chart.js'
+import { type Curriculum, computeCurriculum, curriculumChart, curriculumRange } from './curriculum-chart.js'
+import { endLabels } from './end-labels.js'
+import { renderEvaluations } from './evaluation-chart.js'
+import { evaluationChanges, evaluationDifferences, heldOutLoss } from './evaluation-curves.js'
 import { formatNumber } from './format.js'
+import { renderGateSummary } from './gate-summary.js'
 import { embedJson, Html, html, visibleText } from './html.js'
+import { type PageSection, renderPage } from './page-shell.js'
 import { reportClient } from './report-client.js'
 import type { ReportInput, ReportRun } from './report-run.js'
-import { REPORT_STYLE } from './report-style.js'
-import { computeRunFigures, evaluationNames } from './run-figures.js'
+import { computeRunFigures, evaluationNames, type RunFigures } from './run-figures.js'
+import { renderHead } from './run-head.js'
 import { renderSampleTables } from './sample-tables.js'
 import { renderSeedComparison } from './seed-comparison.js'
+import { MAX_COLORS, SourceColors } from './source-colors.js'
 import { renderSourceTable } from './source-table.js'
 import { renderSummaryTable } from './summary-table.js'
 import { hasEqualWeights, TrainingCharts } from './training-charts.js'
 
-const POLICY =
-  "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+/** Collects the charts of a page in the order of their frames. */
+type Place = (specs: readonly ChartSpec[]) => Html
 
 /**
  * A report as one HTML file that needs nothing else: no network, no fonts, no other file. All text of the input
@@ -27,32 +33,38 @@ const POLICY =
  * The first run is the one that the others are compared with. Runs with the same `method` count as its seeds.
  */
 export function renderReport(input: ReportInput): string {
-  const runs = input.runs.map((run) => ({ ...run, steps: [...run.steps].sort((a, b) => a.step - b.step) }))
+  const runs = withAnchoredSources(input.runs)
   const figures = runs.map(computeRunFigures)
-  const names = evaluationNames(figures)
+  const curricula = runs.map(({ steps }) => computeCurriculum(steps))
+  const colors = sourceColors(runs, figures)
   const charts = new TrainingCharts(runs)
   const specs: ChartSpec[] = []
-  const place = (some: readonly ChartSpec[], kind = ''): Html => {
+  const place: Place = (some) => {
     specs.push(...some)
-    return html`<div class="grid${kind}">${some.map(renderFrame)}</div>`
+    return some.length === 0 ? html`` : html`<div class="grid">${some.map(renderFrame)}</div>`
   }
-
-  const sections: { readonly id: string; readonly title: string; readonly body: Html }[] = [
-    {
-      id: 'summary',
-      title: 'Summary',
-      body: html`${renderSeedComparison(runs, figures)}${runs.length > 1 ? html`<h3>By run</h3>` : html``}${renderSummaryTable(runs, figures)}`,
-    },
+  const isTrained = runs.some(({ steps }) => steps.length > 0)
+  const sections: PageSection[] = [
+    { id: 'curriculum', title: 'Curriculum', body: renderCurricula(runs, curricula, colors, place) },
     {
       id: 'evaluation',
       title: 'Held-out evaluation',
-      body: html`${renderEvaluationCharts(runs, figures)}${renderCurves(charts, names, place)}${renderHeldOut(charts, place)}`,
+      body: html`${renderSeedComparison(runs, figures)}${renderEvaluations(runs, figures, colors)}${renderCurves(runs, figures, colors, place)}`,
     },
-    { id: 'training', title: 'Training', body: html`${renderToolbar(charts)}${place(charts.overview())}` },
+    {
+      id: 'figures',
+      title: 'Figures',
+      body: html`${renderSummaryTable(runs, figures, colors)}${renderSettings(runs)}`,
+    },
+    {
+      id: 'training',
+      title: 'Training',
+      body: isTrained ? html`${renderToolbar(charts)}${place(charts.overview())}` : html``,
+    },
     {
       id: 'weights',
-      title: runs.length === 1 ? 'What the model was taught' : 'What each run was taught',
-      body: html`${runs.map((run, i) => renderRun(run, i, html`${place(charts.ofRun(run))}${renderSources(run)}${renderAnchors(run, charts, place)}`))}`,
+      title: 'Weights and scores',
+      body: html`${runs.map((run) => renderWeights(run, runs, charts, colors, place))}`,
     },
   ]
   const alerted = runs.filter((run) => (run.alerts?.length ?? 0) > 0)
@@ -67,64 +79,113 @@ export function renderReport(input: ReportInput): string {
     )
     sections.push({ id: 'samples', title: 'Samples', body: html`${tables}` })
   }
-
   const { script, style, license } = readPlotLibrary()
-  const links = sections.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)
-  const blocks = sections.map(
-    ({ id, title, body }) => html`<section id="${id}"><h2>${title}</h2>${body}</section>`,
-  )
   const notes = (input.notes ?? []).map((note) => html`<p>${visibleText(note)}</p>`)
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${new Html(POLICY)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<link rel="icon" href="data:,">
-<title>${visibleText(input.title)}</title>
-<style>${style}${new Html(REPORT_STYLE)}</style>
-</head>
-<body>
-<header><h1>${visibleText(input.title)}</h1>${notes}<nav>${links}</nav></header>
-<main>
-${blocks}
-</main>
-<footer>Made by ADAPT for TypeScript. Charts by uPlot (MIT licence, in the page source).</footer>
-<script type="application/json" id="charts">${embedJson(specs)}</script>
+  return renderPage({
+    title: input.title,
+    head: html`${notes}${renderHead(runs, figures)}${renderAlertCount(runs)}`,
+    sections: sections.filter(({ body }) => body.markup !== ''),
+    credit: ' Charts by uPlot (MIT licence, in the page source).',
+    scripts: {
+      style,
+      body: html`<script type="application/json" id="charts">${embedJson(specs)}</script>
 <script>/*
 ${license}*/
 ${script}
-(${inlineScript(reportClient.toString())})(uPlot, document, window)
+(${inlineScript(reportClient.toString())})(uPlot, document, window, ${inlineScript(endLabels.toString())})
 </script>
-</body>
-</html>
-`
-  return page.markup
+`,
+    },
+  })
 }
 
-/** Evaluations over the run: differences in view where there are several runs, the curves themselves on demand. */
-function renderCurves(
-  charts: TrainingCharts,
-  names: readonly string[],
-  place: (specs: readonly ChartSpec[]) => Html,
+/** Steps in order; and runs of the same data, some of them without anchors, agree on the anchored sources. */
+function withAnchoredSources(runs: readonly ReportRun[]): ReportRun[] {
+  const anchoredSources = [...new Set(runs.flatMap((run) => run.anchoredSources ?? []))].sort()
+  return runs.map((run) => ({
+    ...run,
+    steps: [...run.steps].sort((a, b) => a.step - b.step),
+    ...(anchoredSources.length === 0 ? {} : { anchoredSources }),
+  }))
+}
+
+/** Of many sources the anchored ones and those that the weights moved most have a colour. */
+function sourceColors(runs: readonly ReportRun[], figures: readonly RunFigures[]): SourceColors {
+  const trained = [...new Set(figures.flatMap(({ shares }) => [...shares.keys()]))]
+  const moved = (name: string): number =>
+    figures.reduce((most, { shares }) => {
+      const { mass = 0, uniform = 0 } = shares.get(name) ?? {}
+      return Math.max(most, Math.abs(mass - uniform))
+    }, 0)
+  const byMove = trained
+    .map((name) => ({ name, distance: moved(name) }))
+    .sort((a, b) => b.distance - a.distance || (a.name < b.name ? -1 : 1))
+    .slice(0, MAX_COLORS)
+  const anchored = runs.flatMap((run) => run.anchoredSources ?? [])
+  const names = [...trained, ...evaluationNames(figures)]
+  return new SourceColors(names, [...anchored, ...byMove.map(({ name }) => name)])
+}
+
+/** What counted for how much over a run; a sentence where that is the same throughout. */
+function renderCurricula(
+  runs: readonly ReportRun[],
+  curricula: readonly Curriculum[],
+  colors: SourceColors,
+  place: Place,
 ): Html {
-  const curves = charts.evaluations(names)
-  if (curves.length === 0) return html``
-  const differences = charts.evaluationDifferences(names)
-  if (differences.length === 0) return html`<h3>Over the run</h3>${place(curves)}`
-  return html`<h3>Difference to the first run, over the run</h3>${place(differences)}
-<details><summary>Bits per byte over the run</summary>${place(curves)}</details>`
+  const isDrawn = (run: ReportRun, i: number): boolean =>
+    !hasEqualWeights(run) && curricula[i]!.sources.size > 1
+  const range = curriculumRange(curricula.filter((_, i) => isDrawn(runs[i]!, i)))
+  return html`${runs.map((run, i) => html`${renderName(run, runs)}${isDrawn(run, i) ? place([curriculumChart(run, curricula[i]!, colors, range)]) : renderFlat(run, curricula[i]!)}${renderVariance(run)}`)}`
 }
 
-function renderHeldOut(charts: TrainingCharts, place: (specs: readonly ChartSpec[]) => Html): Html {
-  const curves = charts.heldOutLoss()
-  return curves.length === 0 ? html`` : html`<h3>Held-out part of the training data</h3>${place(curves)}`
+function renderFlat(run: ReportRun, { sources }: Curriculum): Html {
+  if (run.steps.length === 0) return html`<p>No step was recorded.</p>`
+  if (hasEqualWeights(run))
+    return html`<p>Every weight is 1: the run is uniform, so each source counts for its share of the data.</p>`
+  if (sources.size === 0) return html`<p>No step had any weight.</p>`
+  return html`<p>The data has one source, so weights only tell its samples apart: see <a href="#weights">Weights and scores</a>.</p>`
+}
+
+/** Whether the weights were coarse, by source, or fine, by sample. */
+function renderVariance({ ledger }: ReportRun): Html {
+  if (ledger === undefined || ledger.sources.length < 2) return html``
+  const { betweenSources: late, betweenSourcesEarly: early = Number.NaN } = ledger
+  if (!Number.isFinite(late)) return html``
+  const parts = Number.isFinite(early)
+    ? html`${formatNumber(early, 'percent')} in the first quarter of the run, ${formatNumber(late, 'percent')} in the last`
+    : html`${formatNumber(late, 'percent')} in the last quarter of the run`
+  return html`<p>Coarse or fine? Of the variance of the weights ${parts} lay between the sources, the rest between samples of the same source.</p>`
+}
+
+/** How many warnings there are, where they cannot be overlooked. */
+function renderAlertCount(runs: readonly ReportRun[]): Html {
+  const alerts = runs.flatMap((run) => run.alerts ?? []).filter(({ severity }) => severity !== 'info')
+  if (alerts.length === 0) return html``
+  const codes = [...new Set(alerts.map(({ code }) => code))].map(visibleText).join(', ')
+  return html`<p class="caution" role="note"><a href="#alerts">${alerts.length === 1 ? html`1 warning` : html`${formatNumber(alerts.length, 'count')} warnings`}</a>: ${codes}</p>`
+}
+
+/** Evaluations over the run: how each changed, and with several runs how they differ from the first one. */
+function renderCurves(
+  runs: readonly ReportRun[],
+  figures: readonly RunFigures[],
+  colors: SourceColors,
+  place: Place,
+): Html {
+  const context = { names: evaluationNames(figures), colors }
+  const changes = evaluationChanges(runs, context)
+  const differences = evaluationDifferences(runs, context)
+  const loss = heldOutLoss(runs)
+  const held = loss.length === 0 ? html`` : html`<h3>Held-out part of the training data</h3>${place(loss)}`
+  if (differences.length === 0) return html`${place(changes)}${held}`
+  return html`<h3>Over the run</h3>${place(differences)}
+<details><summary>Change since the first evaluation, run by run</summary>${place(changes)}</details>${held}`
 }
 
 function renderFrame(spec: ChartSpec): Html {
   const about = spec.about === '' ? html`` : html`<p class="about">${spec.about}</p>`
-  return html`<div class="chart"><h4>${spec.title}</h4>${about}<div class="plot"></div></div>`
+  return html`<div class="chart${spec.wide === true ? ' wide' : ''}"><h4>${spec.title}</h4>${about}<div class="plot"></div></div>`
 }
 
 function renderToolbar(charts: TrainingCharts): Html {
@@ -140,13 +201,27 @@ function renderToolbar(charts: TrainingCharts): Html {
 <noscript><p class="caution">The charts over steps are drawn by a script, which this viewer does not run. Tables and dot charts are complete without it.</p></noscript>`
 }
 
-function renderRun(run: ReportRun, index: number, charts: Html): Html {
-  const settings = Object.entries(run.config).map(
-    ([key, value]) => html`<dt>${visibleText(key)}</dt><dd>${visibleText(String(value))}</dd>`,
-  )
-  const equal = hasEqualWeights(run) ? html` \u00b7 every weight is 1` : html``
-  return html`<h3><span class="key c${index % 8}"></span>${visibleText(run.name)}</h3><p class="about">${visibleText(run.method)}${equal}</p>
-<details><summary>Settings</summary><dl>${settings}</dl></details>${charts}`
+function renderSettings(runs: readonly ReportRun[]): Html {
+  const lists = runs.map((run) => {
+    const settings = Object.entries(run.config).map(
+      ([key, value]) => html`<dt>${visibleText(key)}</dt><dd>${visibleText(String(value))}</dd>`,
+    )
+    return html`${renderName(run, runs)}<dl><dt>method</dt><dd>${visibleText(run.method)}</dd>${settings}</dl>`
+  })
+  return runs.length === 0 ? html`` : html`<details><summary>Settings</summary>${lists}</details>`
+}
+
+/** What the weights of a run did, and why: spread, scores, sources, gate and anchors. */
+function renderWeights(
+  run: ReportRun,
+  runs: readonly ReportRun[],
+  charts: TrainingCharts,
+  colors: SourceColors,
+  place: Place,
+): Html {
+  const table = run.ledger === undefined ? html`` : renderSourceTable(run.ledger, run, colors)
+  const body = html`${place(charts.ofRun(run))}${renderGateSummary(run)}${table}${renderAnchorTable(run)}`
+  return body.markup === '' ? body : html`${renderName(run, runs)}${body}`
 }
 
 /** Which of several runs a block is about. */
@@ -158,26 +233,6 @@ function renderWindow({ ledger }: ReportRun): Html {
   if (ledger === undefined) return html``
   const { firstStep, lastStep, numSamples } = ledger
   return html`<p class="about">By relative weight, the weight divided by the mean weight of its step, averaged over steps ${firstStep} to ${lastStep}: what the model thinks at the end. ${formatNumber(numSamples, 'count')} different samples were seen in these steps; times seen counts the whole run.</p>`
-}
-
-function renderSources({ ledger }: ReportRun): Html {
-  return ledger === undefined ? html`` : renderSourceTable(ledger)
-}
-
-function renderAnchors(
-  run: ReportRun,
-  charts: TrainingCharts,
-  place: (specs: readonly ChartSpec[], kind: string) => Html,
-): Html {
-  const { charts: changing, constants } = charts.anchorsOf(run)
-  if (changing.length === 0 && constants.length === 0) return html``
-  const refreshes = run.refreshes!.length
-  const rows = constants.map(
-    ([name, value]) => html`<dt>${spellOut(name)}</dt><dd>${formatNumber(value, 'plain')}</dd>`,
-  )
-  const table = constants.length > 0 ? html`<dl>${rows}</dl>` : html``
-  const times = refreshes === 1 ? html`one refresh` : html`${refreshes} refreshes`
-  return html`<h4 class="part">Anchors over ${times}</h4>${table}${changing.length > 0 ? place(changing, ' many') : html``}`
 }
 
 /** The chart library as it lies in node_modules, with its licence. */

@@ -1,70 +1,19 @@
+import type { Browser, Page, PageElement, Plot, PlotLibrary } from './browser-types.js'
 import type { ChartSeries, ChartSpec, HeatMap } from './chart-spec.js'
-
-// The few parts of the browser that the script uses; the package is compiled without the DOM's types.
-
-interface PageElement {
-  textContent: string | null
-  checked?: boolean
-  readonly clientWidth: number
-  addEventListener(type: 'change', listener: () => void): void
-}
-
-interface Page {
-  getElementById(id: string): PageElement | null
-  querySelectorAll(selector: string): Iterable<PageElement>
-  readonly documentElement: PageElement
-}
-
-interface Browser {
-  getComputedStyle(element: PageElement): { getPropertyValue(name: string): string }
-  matchMedia(query: string): { addEventListener(type: 'change', listener: () => void): void }
-  readonly ResizeObserver: new (callback: () => void) => { observe(element: PageElement): void }
-}
-
-type Column = (number | null | undefined)[]
-
-interface Canvas {
-  save(): void
-  restore(): void
-  beginPath(): void
-  rect(x: number, y: number, width: number, height: number): void
-  clip(): void
-  moveTo(x: number, y: number): void
-  lineTo(x: number, y: number): void
-  closePath(): void
-  fill(): void
-  stroke(): void
-  fillRect(x: number, y: number, width: number, height: number): void
-  fillStyle: string
-  strokeStyle: string
-  lineWidth: number
-}
-
-interface Plot {
-  readonly ctx: Canvas
-  readonly bbox: {
-    readonly left: number
-    readonly top: number
-    readonly width: number
-    readonly height: number
-  }
-  readonly scales: { readonly x: { readonly min?: number | null; readonly max?: number | null } }
-  valToPos(value: number, scale: 'x' | 'y', canvasPixels: true): number
-  setSize(size: { width: number; height: number }): void
-  destroy(): void
-}
-
-interface PlotLibrary {
-  new (options: object, data: Column[], target: PageElement): Plot
-  join(tables: Column[][]): Column[]
-}
+import type { EndLabels, endLabels } from './end-labels.js'
 
 /**
  * Draws the charts of a report. Runs in the reader's browser: the page holds this function's source text, so it
- * must not refer to anything outside itself.
+ * must not refer to anything outside itself. {@link endLabels} comes as an argument for the same reason.
  */
-export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser): void {
+export function reportClient(
+  uPlot: PlotLibrary,
+  document: Page,
+  window: Browser,
+  nameEnds: typeof endLabels,
+): void {
   const HEIGHT = 260
+  const WIDE_HEIGHT = 400
   const specs = JSON.parse(document.getElementById('charts')!.textContent!) as ChartSpec[]
   const frames = [...document.querySelectorAll('.plot')]
   const smoothing = document.getElementById('smoothing')
@@ -74,8 +23,8 @@ export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser
     return window.getComputedStyle(document.documentElement).getPropertyValue(name).trim()
   }
 
-  function color(position: number): string {
-    return cssValue(`--c${position % 8}`)
+  function color(name: string): string {
+    return cssValue(`--${name}`)
   }
 
   function translucent(hex: string, opacity: number): string {
@@ -103,13 +52,34 @@ export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser
     return text.replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, '\u2009'))
   }
 
-  function tickLabels(ticks: number[]): string[] {
-    const small = ticks.every((tick) => Math.abs(tick) < 1e-3)
-    const texts = ticks.map((tick) => {
-      const short = Number(tick.toPrecision(6))
-      return small && tick !== 0 ? short.toExponential() : String(short)
+  /** As many digits as tell neighbours apart. A logarithmic axis leaves out ticks with null. */
+  function tickLabels(ticks: (number | null)[], isLogarithmic = false): string[] {
+    const shown = ticks.filter((tick) => tick !== null)
+    const most = shown.reduce((size, tick) => Math.max(size, Math.abs(tick)), 0)
+    const step = shown.length > 1 ? Math.abs(shown[1]! - shown[0]!) : most
+    const isTiny = most !== 0 && most < 1e-3
+    const decimals = Math.min(9, Math.max(0, Math.ceil(-Math.log10(step || 1) - 1e-6)))
+    // A step of 0.25 needs one more digit than one of 0.2.
+    const digits =
+      Math.abs(step * 10 ** decimals - Math.round(step * 10 ** decimals)) > 1e-6 ? decimals + 1 : decimals
+    return ticks.map((tick) => {
+      if (tick === null) return ''
+      if (isLogarithmic) return groupThousands(String(Number(tick.toPrecision(3)))).replace(/^-/, '\u2212')
+      const text =
+        isTiny && tick !== 0
+          ? String(Number(tick.toPrecision(6)).toExponential())
+          : tick.toFixed(isTiny ? 0 : digits)
+      return groupThousands(text).replace(/^-/, '\u2212')
     })
-    return texts.map((text) => groupThousands(text).replace(/^-/, '\u2212'))
+  }
+
+  /** Round numbers, equal ratios apart. */
+  function logTicks(low: number, high: number): number[] {
+    const factors = high / low < 200 ? [1, 2, 5] : high / low < 1e5 ? [1, 3] : [1]
+    const ticks: number[] = []
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
+      for (const factor of factors) ticks.push(Number((factor * 10 ** power).toPrecision(1)))
+    return ticks.filter((tick) => tick >= low && tick <= high)
   }
 
   function drawHeat(plot: Plot, heat: HeatMap): void {
@@ -167,6 +137,34 @@ export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser
     }
   }
 
+  /** The value that lines are read against, and short marks on the axis of steps. */
+  function drawGuides(plot: Plot, { reference, marks = [] }: ChartSpec): void {
+    const { ctx, bbox } = plot
+    const scale = window.devicePixelRatio || 1
+    ctx.lineWidth = scale
+    if (reference !== undefined) {
+      const y = Math.round(plot.valToPos(reference.value, 'y', true))
+      ctx.strokeStyle = cssValue('--muted')
+      ctx.beginPath()
+      ctx.moveTo(bbox.left, y)
+      ctx.lineTo(bbox.left + bbox.width, y)
+      ctx.stroke()
+    }
+    const bottom = bbox.top + bbox.height
+    // Side by side they would be a grey bar.
+    const half = marks.length * 12 < bbox.width / scale ? 4 : 0.5
+    ctx.fillStyle = cssValue('--muted')
+    for (const step of marks) {
+      const x = plot.valToPos(step, 'x', true)
+      ctx.beginPath()
+      ctx.moveTo(x, bottom - 7 * scale)
+      ctx.lineTo(x + half * scale, bottom)
+      ctx.lineTo(x - half * scale, bottom)
+      ctx.closePath()
+      ctx.fill()
+    }
+  }
+
   function drawUnder(plot: Plot, spec: ChartSpec): void {
     const { ctx, bbox } = plot
     ctx.save()
@@ -174,6 +172,7 @@ export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height)
     ctx.clip()
     if (spec.heat !== undefined) drawHeat(plot, spec.heat)
+    drawGuides(plot, spec)
     for (const { steps, series } of spec.tables) for (const one of series) drawShade(plot, steps, one)
     ctx.restore()
   }
@@ -197,27 +196,33 @@ export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser
     return [least, most]
   }
 
+  /** Room to the right of the lines for their names, in pixels. */
+  function labelRoom(spec: ChartSpec, width: number): number {
+    const names = spec.tables.flatMap(({ series }) =>
+      series.map((one) => one.label.length * (one.strong ? 1.12 : 1)),
+    )
+    const needed = 86 + 7 * names.reduce((most, length) => Math.max(most, length), 0)
+    return Math.round(Math.min(needed, width * 0.42, 300))
+  }
+
   function build(spec: ChartSpec, frame: PageElement): Plot {
     const points = smoothing?.checked ? spec.smoothPoints : 1
-    const columns = (key: 'values' | 'legendValues'): Column[] =>
-      uPlot.join(
-        spec.tables.map((table) => [
-          [...table.steps],
-          ...table.series.map((one) => runningMean(one[key] ?? one.values, points)),
-        ]),
-      )
-    const data = columns('values')
-    const shown = spec.stacked ? columns('legendValues') : data
+    const isWide = spec.wide === true
+    const data = uPlot.join(
+      spec.tables.map((table) => [
+        [...table.steps],
+        ...table.series.map((one) => runningMean(one.values, points)),
+      ]),
+    )
     const series = spec.tables.flatMap((table) => table.series)
     const bands = (spec.bands ?? []).map((band) => ({
       series: [band.upper + 1, band.lower + 1],
       fill: translucent(color(band.color), band.opacity),
     }))
-    if (spec.stacked) {
-      for (let i = 1; i < series.length; i++) {
-        bands.push({ series: [i, i + 1], fill: translucent(color(series[i - 1]!.color), 0.55) })
-      }
-    }
+    const width = Math.max(240, frame.clientWidth)
+    const isNamed = spec.named === true
+    const room = isNamed ? labelRoom(spec, width) : 0
+    let ends: EndLabels | undefined
     const axis = {
       stroke: cssValue('--muted'),
       font: '12px system-ui, sans-serif',
@@ -228,18 +233,22 @@ export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser
     }
     return new uPlot(
       {
-        width: Math.max(240, frame.clientWidth),
-        height: HEIGHT,
+        width,
+        height: isWide ? WIDE_HEIGHT : HEIGHT,
+        padding: isNamed ? [24, room, null, null] : [null, null, null, null],
         cursor: { sync: { key: 'steps', scales: ['x', null] }, points: { size: 7 } },
         scales: {
           x: { time: false },
           y: {
+            ...(spec.logarithmic ? { distr: 3, log: 2 } : {}),
             range: (plot: Plot, low: number | null, high: number | null) => {
               const [fixedLow, fixedHigh] = spec.yRange ?? [null, null]
               const shades = shadeRange(spec, plot, low ?? 0, high ?? 1)
               const least = fixedLow ?? shades[0]
               const most = fixedHigh ?? shades[1]
-              const margin = most > least ? (most - least) * 0.06 : Math.abs(most) * 0.1 || 1
+              // What rounding alone moves is not blown up to fill the chart.
+              const margin =
+                Math.max((most - least) * 0.06, Math.max(Math.abs(most), Math.abs(least)) * 1e-3) || 1
               return [fixedLow ?? least - margin, fixedHigh ?? most + margin]
             },
           },
@@ -249,40 +258,60 @@ export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser
             ...axis,
             label: 'optimiser step',
             size: 30,
+            space: 46,
+            incrs: Array.from({ length: 30 }, (_, i) => [1, 2, 5][i % 3]! * 10 ** Math.floor(i / 3)),
             values: (_: unknown, ticks: number[]) => tickLabels(ticks),
           },
           {
             ...axis,
             label: spec.yLabel,
+            ...(spec.logarithmic
+              ? { splits: (_: unknown, __: unknown, low: number, high: number) => logTicks(low, high) }
+              : {}),
             size: (_: unknown, texts: string[] | null) =>
               20 + 7 * (texts ?? ['']).reduce((most, text) => Math.max(most, text.length), 2),
-            values: (_: unknown, ticks: number[]) => tickLabels(ticks),
+            values: (_: unknown, ticks: (number | null)[]) => tickLabels(ticks, spec.logarithmic),
           },
         ],
         bands,
-        hooks: { drawAxes: [(plot: Plot) => drawUnder(plot, spec)] },
+        hooks: {
+          drawAxes: [(plot: Plot) => drawUnder(plot, spec)],
+          draw: [
+            (plot: Plot) => {
+              if (!isNamed) return
+              ends ??= nameEnds(plot, series, { room, document, window, color })
+              ends.layout()
+            },
+          ],
+          setCursor: [() => ends?.show()],
+          destroy: [() => ends?.remove()],
+        },
         legend: {
+          show: !isNamed,
           markers: {
+            show: series.length > 1,
             fill: (_: unknown, column: number) =>
-              series[column - 1]!.dashed ? 'transparent' : color(series[column - 1]!.color),
-            dash: (_: unknown, column: number) => (series[column - 1]!.dashed ? 'dashed' : 'solid'),
+              series[column - 1]!.dash ? 'transparent' : color(series[column - 1]!.color),
+            dash: (_: unknown, column: number) => (series[column - 1]!.dash ? 'dashed' : 'solid'),
           },
         },
         series: [
           {
-            label: 'step',
-            value: (_: unknown, step: number | null) => (step === null ? '' : groupThousands(String(step))),
+            label: '',
+            value: (_: unknown, step: number | null) =>
+              step === null ? '' : `step ${groupThousands(String(step))}`,
           },
-          ...series.map((one, i) => ({
-            label: one.label,
-            stroke: color(one.color),
+          ...series.map((one) => ({
+            // A single line needs no name beside the title of its chart.
+            label: series.length > 1 ? one.label : '\u00a0',
+            // Many thin lines are a ground for the others.
+            stroke:
+              (one.width ?? 1.5) < 1 && !spec.bands ? translucent(color(one.color), 0.5) : color(one.color),
             width: one.width ?? 1.5,
             points: { show: one.points === true, size: 6, fill: color(one.color) },
             spanGaps: one.sparse === true,
-            ...(one.dashed ? { dash: [5, 4] } : {}),
-            ...(spec.stacked && i === series.length - 1 ? { fill: translucent(color(one.color), 0.55) } : {}),
-            value: (_: unknown, __: unknown, column: number, row: number | null) =>
-              label(row === null ? null : shown[column]![row]),
+            ...(one.dash ? { dash: [...one.dash] } : {}),
+            value: (_: unknown, value: number | null) => label(value),
           })),
         ],
       },
@@ -297,11 +326,18 @@ export function reportClient(uPlot: PlotLibrary, document: Page, window: Browser
   }
 
   draw()
+  const drawn = frames.map((frame) => frame.clientWidth)
   smoothing?.addEventListener('change', draw)
   window.matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw)
   frames.forEach((frame, i) => {
     const observer = new window.ResizeObserver(() => {
-      plots[i]!.setSize({ width: Math.max(240, frame.clientWidth), height: HEIGHT })
+      // The room for names depends on the width.
+      if (specs[i]!.named === true) {
+        if (frame.clientWidth === drawn[i]) return
+        drawn[i] = frame.clientWidth
+        plots[i]!.destroy()
+        plots[i] = build(specs[i]!, frame)
+      } else plots[i]!.setSize({ width: Math.max(240, frame.clientWidth), height: HEIGHT })
     })
     observer.observe(frame)
   })

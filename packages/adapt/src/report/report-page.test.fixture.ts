@@ -111,7 +111,8 @@ export function embeddedCharts(page: string): ChartSpec[] {
 
 /** Text of the cells of the table row with this head. */
 export function cellsOf(page: string, head: string): string[] {
-  const row = page.split('<tr').find((part) => part.includes(`<th scope="row">${head}`))
+  const plain = page.replace(/<span class="key[^>]*><\/span>|<\/?strong>/g, '')
+  const row = plain.split('<tr').find((part) => part.includes(`<th scope="row">${head}`))
   if (row === undefined) throw new Error(`no row ${head}`)
   return [...row.matchAll(/<td[^>]*>(.*?)<\/td>/gs)].map(([, cell]) => cell!.replace(/<[^>]+>/g, ''))
 }

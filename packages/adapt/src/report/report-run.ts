@@ -37,11 +37,39 @@ export interface ReportSample {
   readonly textNote?: string
 }
 
+/** What a run was made from, as far as its folder says. */
+export interface RunAbout {
+  /** Seconds since the epoch. */
+  readonly started?: number
+  /** Folder or preset. */
+  readonly model?: string
+  readonly parameters?: number
+  /** Fewer than `parameters` with an adapter. */
+  readonly trainedParameters?: number
+  readonly files?: number
+  readonly samples?: number
+  readonly tokens?: number
+  /** Anchor records. */
+  readonly anchors?: number
+  /** Rows per optimiser step, and positions per row. */
+  readonly batchSize?: number
+  readonly maxLength?: number
+  readonly packing?: boolean
+  readonly learningRate?: number
+  readonly schedule?: string
+  readonly totalSteps?: number
+  /** How the run ended; absent for one that is under way or was killed. */
+  readonly status?: 'finished' | 'interrupted' | 'failed'
+}
+
 /** One run of a report. Runs with the same `method` are taken for seeds of it. */
 export interface ReportRun {
   readonly name: string
   /** One line for people; equal for the seeds of one method. */
   readonly method: string
+  readonly about?: RunAbout
+  /** Sources of the training data that the anchors are from. */
+  readonly anchoredSources?: readonly string[]
   /** Resolved settings to show. `seed` pairs runs of different methods. */
   readonly config: Readonly<Record<string, string | number | boolean | null>>
   readonly steps: readonly StepRecord[]

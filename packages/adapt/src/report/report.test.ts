@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Script } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { niceTicks } from './evaluation-chart.js'
+import { niceTicks } from './dot-chart.js'
 import { formatDifference, formatDuration, formatNumber, type NumberFormat } from './format.js'
 import { renderReport } from './render-report.js'
 import { cellsOf, createRun, embeddedCharts, HOSTILE, SOURCES } from './report-page.test.fixture.js'
@@ -65,8 +65,8 @@ describe('renderReport', () => {
     ]) {
       expect(titles).toContain(title)
     }
-    // Uniform has a mass, but nothing to say about its weights.
-    expect(titles.filter((title) => title === 'Weight mass by source')).toHaveLength(3)
+    // Uniform has nothing to say about its weights.
+    expect(titles.filter((title) => title === 'Relative weight by source')).toHaveLength(2)
     expect(titles.filter((title) => title === 'Weights')).toHaveLength(2)
     expect(titles.filter((title) => title === 'Scores')).toHaveLength(2)
     expect(titles.filter((title) => title === 'Where the scores lie')).toHaveLength(0)
@@ -84,17 +84,29 @@ describe('renderReport', () => {
     expect(loss.tables[1]!.steps).toEqual(paper.steps.map((step) => step.step))
     const close = (values: readonly number[]): unknown[] => values.map((value) => expect.closeTo(value, 4))
     expect(loss.tables[1]!.series[0]!.values).toEqual(close(paper.steps.map((step) => step.lossUnweighted)))
-    expect(loss.tables[1]!.series[1]!.values).toEqual(close(paper.steps.map((step) => step.lossWeighted)))
+    const [single] = embeddedCharts(renderReport({ title: 'one', runs: [paper] })).filter(
+      (chart) => chart.title === 'Training loss',
+    )
+    expect(single!.tables[0]!.series[1]!.values).toEqual(close(paper.steps.map((step) => step.lossWeighted)))
   })
 
-  it('stacks the shares of the sources up to 1', () => {
-    const mass = embeddedCharts(page).filter((chart) => chart.title === 'Weight mass by source')[2]!
-    const series = mass.tables[0]!.series
-    expect(series).toHaveLength(SOURCES.length)
-    for (const value of series[0]!.values) expect(value).toBeCloseTo(1, 5)
-    const own = Object.fromEntries(series.map((one) => [one.label, one.legendValues![599]]))
-    for (const source of SOURCES)
-      expect(own[source]).toBeCloseTo(calibrated.steps[599]!.massBySource[source] ?? 0, 5)
+  it('draws the relative weight of every source over a tenth of the run, on one scale for all runs', () => {
+    const [first, second, ...others] = embeddedCharts(page).filter(
+      (chart) => chart.title === 'Relative weight by source',
+    )
+    expect(others).toEqual([])
+    expect(first!.yRange).toEqual(second!.yRange)
+    expect(first).toMatchObject({ wide: true, reference: { value: 1 } })
+    const { steps, series } = second!.tables[0]!
+    expect(series.map(({ label }) => label)).toEqual([...SOURCES].sort())
+    // The middle one: 60 of 600 steps.
+    const at = steps.findIndex((step) => step >= 300)
+    const near = calibrated.steps.filter(({ step }) => step > steps[at]! - 30 && step <= steps[at]! + 30)
+    const sum = (key: 'massBySource' | 'uniformMassBySource') =>
+      near.reduce((total, step) => total + (step[key]?.noise ?? 0), 0)
+    const noise = series.find(({ label }) => label === 'noise')!.values[at]!
+    expect(noise).toBeCloseTo(sum('massBySource') / sum('uniformMassBySource'), 2)
+    expect(noise).toBeLessThan(0.9)
   })
 
   it('shows the last evaluation and its difference to the first run, better ones marked', () => {
@@ -242,27 +254,97 @@ describe('renderReport', () => {
     expect(page.includes('mean of 3 steps')).toBe(true)
   })
 
-  it('keeps the largest sources apart and gathers the rest', () => {
-    const shares = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`s${i}`, (i + 1) / 210]))
-    const steps = paper.steps
-      .slice(0, 3)
-      .map((step) => ({ ...step, massBySource: shares, weightMeanBySource: shares }))
-    const page = renderReport({ title: 'sources', runs: [{ ...paper, steps }] })
-    const mass = embeddedCharts(page).find((chart) => chart.title === 'Weight mass by source')!
-    const series = mass.tables[0]!.series
-    expect(series.map((one) => one.label)).toEqual([
-      's19',
-      's18',
-      's17',
-      's16',
-      's15',
-      's14',
-      's13',
-      '13 others',
+  it('never gathers the anchored source with others, however many there are and little it weighs', () => {
+    const names = Array.from({ length: 60 }, (_, i) => `s${String(i).padStart(2, '0')}`)
+    const uniformMassBySource = Object.fromEntries(names.map((name) => [name, 1 / 60]))
+    const massBySource = Object.fromEntries(names.map((name, i) => [name, (i + 0.5) / 1800]))
+    const steps = paper.steps.slice(0, 3).map((step) => ({ ...step, massBySource, uniformMassBySource }))
+    const page = renderReport({ title: 'sources', runs: [{ ...paper, steps, anchoredSources: ['s31'] }] })
+    const chart = embeddedCharts(page).find(({ title }) => title === 'Relative weight by source')!
+    const { series } = chart.tables[0]!
+    const anchored = series.find(({ label }) => label === 's31')!
+    expect(anchored).toMatchObject({ strong: true, color: expect.stringMatching(/^s\d$/) })
+    expect(anchored.values).toEqual([expect.closeTo(31.5 / 30, 4), expect.anything(), expect.anything()])
+    const colored = series.filter(({ color }) => color !== 'grey')
+    expect(colored.map(({ label }) => label)).toEqual([
+      's00',
+      's01',
+      's02',
+      's03',
+      's31',
+      's56',
+      's57',
+      's58',
+      's59',
     ])
-    expect(series[0]!.values[0]).toBeCloseTo(1, 5)
-    const means = embeddedCharts(page).find((chart) => chart.title === 'Mean weight by source')!
-    expect(means.tables[0]!.series).toHaveLength(7)
+    expect(series.filter(({ unnamed, color }) => color === 'grey' && unnamed !== true)).toMatchObject([
+      { label: '51 other sources' },
+    ])
+  })
+
+  it('gives a source the same colour in every chart and table', () => {
+    const charts = embeddedCharts(page)
+    const evaluated = charts.find(({ title }) => title === 'adapt against uniform')!
+    const weighted = charts.find(({ title }) => title === 'Relative weight by source')!
+    const colors = (chart: typeof weighted): unknown[] =>
+      chart.tables[0]!.series.map(({ label, color }) => [label, color]).sort()
+    expect(colors(evaluated)).toEqual(colors(weighted))
+    for (const [name, color] of colors(weighted) as [string, string][])
+      expect(page).toContain(`<span class="key k-${color}"></span>${name}`)
+  })
+
+  it.each([
+    ['one source', { massBySource: { a: 1 }, uniformMassBySource: { a: 1 } }, 'The data has one source'],
+    ['no weight at all', { massBySource: { a: 0 }, uniformMassBySource: { a: 1 } }, 'No step had any weight'],
+  ])('says in a sentence what a run with %s has no curve of', (_, shares, sentence) => {
+    const steps = paper.steps.slice(0, 3).map((step) => ({ ...step, ...shares }))
+    const page = renderReport({ title: 'flat', runs: [{ ...paper, steps }] })
+    expect(page).toContain(sentence)
+    expect(embeddedCharts(page).some(({ title }) => title === 'Relative weight by source')).toBe(false)
+  })
+
+  it('shows what a run was made from, and for several runs what they have in common', () => {
+    const about = {
+      ...{ started: 1_795_876_102, model: 'base/<b>', parameters: 990_000, files: 9, samples: 8921 },
+      ...{ tokens: 1_870_088, batchSize: 16, maxLength: 256, learningRate: 2e-3, totalSteps: 900 },
+    }
+    const facts = (runs: ReportRun[]): string =>
+      /<dl class="facts">.*?<\/dl>/s.exec(renderReport({ title: 'x', runs }))![0].replace(/<[^>]+>/g, ' ')
+    const single = facts([{ ...paper, about: { ...about, status: 'interrupted' } }])
+    for (const part of [
+      '28 Nov 2026, 14:28 UTC',
+      'base/&lt;b&gt;',
+      '0.99\u2009M parameters',
+      '1.87\u2009M tokens',
+    ])
+      expect(single).toContain(part)
+    expect(single).toMatch(
+      /8\u2009921 samples in 9 files.*16 \u00d7 256 tokens.*0\.002.*600 of 900\s+interrupted/,
+    )
+    const both = facts([
+      { ...paper, about },
+      { ...calibrated, about: { ...about, batchSize: 8 } },
+    ])
+    expect(both).toContain('0.99')
+    expect(both).not.toContain('256 tokens')
+  })
+
+  it('sets the last evaluation against the first one, set by set', () => {
+    const [first, , , last] = paper.evaluations
+    const page = renderReport({ title: 'one', runs: [{ ...paper, anchoredSources: ['noise'] }] })
+    const [before, after] = [first!, last!].map(({ sources }) => sources.noise!.bits_per_byte!) as [
+      number,
+      number,
+    ]
+    expect(cellsOf(page, 'noise')).toEqual([
+      before.toFixed(4),
+      after.toFixed(4),
+      `\u2212${(before - after).toFixed(4)}`,
+      `\u2212${((100 * (before - after)) / before).toFixed(1)}\u2009%`,
+    ])
+    const chart = embeddedCharts(page).find(({ title }) => title === 'Change since step 150')!
+    expect(chart.tables[0]!.series.find(({ label }) => label === 'noise')).toMatchObject({ strong: true })
+    expect(chart.tables[0]!.series.map(({ values }) => values[0])).toEqual(SOURCES.map(() => 0))
   })
 
   it('stands a run without steps, evaluations or samples, and a report without runs', () => {

@@ -1,6 +1,6 @@
 import type { ValidationFigures } from '../record/index.js'
 import type { ReportRun } from './report-run.js'
-import { ShareSums, type SourceShare } from './source-shares.js'
+import { ownValue, ShareSums, type SourceShare } from './source-shares.js'
 
 /** The row of all sources together. */
 const HELD_OUT_ALL = 'eval_loss'
@@ -88,6 +88,14 @@ function lossesOf(validation: ValidationFigures | undefined): Map<string, number
   ]
   // A source without a trained token has no loss.
   return new Map(losses.flatMap(([name, loss]) => (loss === null ? [] : [[name, loss] as const])))
+}
+
+/** Of one evaluation set; NaN where it was not evaluated, or had nothing to predict. */
+export function bitsPerByte(
+  sources: Readonly<Record<string, { readonly bits_per_byte: number | null }>>,
+  name: string,
+): number {
+  return ownValue(sources, name)?.bits_per_byte ?? Number.NaN
 }
 
 /** Evaluation sets of all runs, in the order of their first appearance. */

@@ -1,7 +1,10 @@
 import type { StepRecord } from '../record/index.js'
 import type { HeatMap } from './chart-spec.js'
 
-const COLUMNS = 100
+const MAX_COLUMNS = 100
+const MIN_COLUMNS = 20
+/** With fewer samples in a column the map would show their luck. */
+const SAMPLES_PER_COLUMN = 150
 const CELLS = 40
 
 /** Counts scores over steps and over a fixed range, for a heat map. */
@@ -22,11 +25,13 @@ export class ScoreDensity {
     const span = most(5) - least(1)
     const low = Math.max(least(0), least(1) - span)
     const high = Math.min(most(6), most(5) + span)
-    return high > low ? new ScoreDensity(low, high, steps.at(-1)!.step) : undefined
+    const samples = steps.reduce((sum, step) => sum + step.numSamples, 0)
+    const columns = Math.min(MAX_COLUMNS, Math.max(MIN_COLUMNS, Math.floor(samples / SAMPLES_PER_COLUMN)))
+    return high > low ? new ScoreDensity(low, high, steps.at(-1)!.step, columns) : undefined
   }
 
-  private constructor(low: number, high: number, lastStep: number) {
-    const columns = Math.min(COLUMNS, lastStep)
+  private constructor(low: number, high: number, lastStep: number, most: number) {
+    const columns = Math.min(most, lastStep)
     this.#edges = Array.from({ length: columns + 1 }, (_, i) => Math.round((i * lastStep) / columns))
     this.#low = low
     this.#high = high
@@ -49,6 +54,6 @@ export class ScoreDensity {
       const fullest = column.reduce((most, count) => Math.max(most, count), 1)
       return column.map((count) => Math.ceil((100 * count) / fullest))
     })
-    return { edges: this.#edges, low: this.#low, high: this.#high, cells, color: 3 }
+    return { edges: this.#edges, low: this.#low, high: this.#high, cells, color: 'ink' }
   }
 }

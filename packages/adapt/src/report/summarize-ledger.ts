@@ -57,6 +57,8 @@ export interface LedgerSummary {
    * they do not vary. At 1 a weight says no more than where a sample comes from.
    */
   readonly betweenSources: number
+  /** The same for the first part of the run, of the same length; absent where it has no rows. */
+  readonly betweenSourcesEarly?: number
   /** Highest relative weight first; empty when the weights do not vary. No sample is in both lists. */
   readonly upWeighted: readonly SampleWeight[]
   /** Lowest first. */
@@ -90,6 +92,8 @@ export async function summarizeLedger(
   const meanWeight = new Map(steps.map((step) => [step.step, step.weightMean]))
   const samples = new SampleSums()
   const sources = new Map<string, SourceSums>()
+  const early = new Map<string, SourceSums>()
+  const lastEarlyStep = lastStep - firstStep + 1
   const density = ScoreDensity.over(steps)
   for await (const part of parts) {
     for (let row = 0; row < part.rows; row++) {
@@ -104,16 +108,15 @@ export async function summarizeLedger(
       }
       density?.add(step, seen.score)
       samples.count(part.sample[row]!)
+      if (step <= lastEarlyStep && lastEarlyStep < firstStep) addTo(early, part.source[row]!, seen)
       if (step < firstStep) continue
       samples.add(part.sample[row]!, seen)
-      const source = sources.get(part.source[row]!) ?? new SourceSums()
-      source.add(seen)
-      sources.set(part.source[row]!, source)
+      addTo(sources, part.source[row]!, seen)
     }
   }
   if (sources.size === 0) return null
-  const { between, total } = varianceParts([...sources.values()])
-  const varies = total > 1e-12
+  const betweenSources = betweenShare([...sources.values()])
+  const varies = !Number.isNaN(betweenSources)
   const [upWeighted, downWeighted] = varies ? samples.extremes(top) : [[], []]
   const heat = density?.finish()
   const shares = new ShareSums()
@@ -126,7 +129,8 @@ export async function summarizeLedger(
     sources: [...sources]
       .map(([name, sums]) => sums.finish(name, means.get(name)))
       .sort((a, b) => b.rows - a.rows || (a.source < b.source ? -1 : 1)),
-    betweenSources: varies ? between / total : Number.NaN,
+    betweenSources,
+    ...(early.size === 0 ? {} : { betweenSourcesEarly: betweenShare([...early.values()]) }),
     upWeighted,
     downWeighted,
     ...(heat === undefined ? {} : { density: heat }),
@@ -172,11 +176,17 @@ class SourceSums {
   }
 }
 
-/** Variance per row: that of the sources' means around the common mean, and all of it. */
-function varianceParts(sources: readonly SourceSums[]): { readonly between: number; readonly total: number } {
+function addTo(sources: Map<string, SourceSums>, source: string, seen: Seen): void {
+  const sums = sources.get(source) ?? new SourceSums()
+  sums.add(seen)
+  sources.set(source, sums)
+}
+
+/** Variance of the sources' means around the common mean as a share of all of it; NaN when nothing varies. */
+function betweenShare(sources: readonly SourceSums[]): number {
   const rows = sources.reduce((sum, source) => sum + source.rows, 0)
   const mean = sources.reduce((sum, source) => sum + source.rows * source.mean, 0) / rows
   const between = sources.reduce((sum, source) => sum + source.rows * (source.mean - mean) ** 2, 0) / rows
   const within = sources.reduce((sum, source) => sum + source.squares, 0) / rows
-  return { between, total: between + within }
+  return between + within > 1e-12 ? between / (between + within) : Number.NaN
 }

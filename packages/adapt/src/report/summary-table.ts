@@ -1,10 +1,14 @@
+import { sourceKey } from './evaluation-chart.js'
 import { formatDifference, formatNumber, type NumberFormat } from './format.js'
 import { type Html, html, visibleText } from './html.js'
 import type { ReportRun } from './report-run.js'
 import { evaluationNames, meanBitsPerByte, type RunFigures } from './run-figures.js'
+import type { SourceColors } from './source-colors.js'
 
 interface Row {
   readonly label: string
+  /** A source, which is shown with its colour. */
+  readonly source?: string
   readonly unit: string
   readonly format: NumberFormat
   /** One per run; null where the run has no such figure. */
@@ -20,18 +24,29 @@ interface RowGroup {
   readonly rows: readonly Row[]
 }
 
-/** Figures by row, runs by column, each later run with its difference to the first. */
-export function renderSummaryTable(runs: readonly ReportRun[], figures: readonly RunFigures[]): Html {
+/** Figures by row, runs by column, each later run with its difference to the first; of one run a small table per group. */
+export function renderSummaryTable(
+  runs: readonly ReportRun[],
+  figures: readonly RunFigures[],
+  colors: SourceColors,
+): Html {
   const groups = buildRows(runs, figures).filter((group) => group.rows.length > 0)
+  if (runs.length === 1) {
+    const cards = groups.map(
+      ({ label, rows }) =>
+        html`<div class="scroll"><table><caption>${label}</caption><tbody>${rows.map((row) => renderRow(row, colors))}</tbody></table></div>`,
+    )
+    return html`<div class="cards">${cards}</div>`
+  }
   const heads = runs.map((run, i) => {
-    const name = html`<span class="key c${i % 8}"></span>${visibleText(run.name)}`
+    const name = visibleText(run.name)
     return i === 0
       ? html`<th scope="col">${name}</th>`
       : html`<th scope="col">${name}</th><th scope="col" class="diff">difference</th>`
   })
   const bodies = groups.map(
     ({ label, rows }) =>
-      html`<tbody><tr class="group"><th scope="rowgroup" colspan="${2 * runs.length}">${label}</th></tr>${rows.map(renderRow)}</tbody>`,
+      html`<tbody><tr class="group"><th scope="rowgroup" colspan="${2 * runs.length}">${label}</th></tr>${rows.map((row) => renderRow(row, colors))}</tbody>`,
   )
   return html`<div class="scroll"><table class="figures"><thead><tr><th scope="col"></th>${heads}</tr></thead>${bodies}</table></div>`
 }
@@ -40,12 +55,13 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
   const names = evaluationNames(figures)
   const quality: Row[] = names.map((name) => ({
     label: visibleText(name),
+    source: name,
     unit: '',
     format: 'bits',
     better: 'lower',
     values: figures.map((run) => run.bitsPerByte.get(name) ?? null),
   }))
-  if (names.length > 1) {
+  if (names.length > 1 && runs.length > 1) {
     const values = figures.map((run) => meanBitsPerByte(run, names))
     quality.push({ label: 'mean of the sets', unit: '', format: 'bits', better: 'lower', values })
   }
@@ -65,7 +81,8 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
   ): Row => ({ label, unit, format, values: figures.map(pick), ...(better === undefined ? {} : { better }) })
   const summaryKeys = [...new Set(runs.flatMap((run) => Object.keys(run.summary)))]
   return [
-    { label: 'Held-out bits per byte, last evaluation', rows: quality },
+    // Of a single run they stand in a table of their own, with what changed.
+    { label: 'Held-out bits per byte, last evaluation', rows: runs.length === 1 ? [] : quality },
     { label: 'Loss on the held-out part of the training data, last evaluation', rows: heldOut },
     {
       label: 'Training',
@@ -116,19 +133,21 @@ function relativeRows(figures: readonly RunFigures[]): Row[] {
   const moved = (name: string): number =>
     Math.max(...figures.map((run) => Math.abs(Math.log(of(run, name)))).map((x) => (x > 0 ? x : 0)))
   const names = [...new Set(figures.flatMap((run) => [...run.shares.keys()]))]
+  if (names.length < 2) return []
   return names
     .sort((a, b) => moved(b) - moved(a) || (a < b ? -1 : 1))
     .slice(0, MAX_SOURCES)
     .sort()
     .map((name) => ({
       label: visibleText(name),
+      source: name,
       unit: '',
       format: 'ratio',
       values: figures.map((run) => of(run, name)),
     }))
 }
 
-function renderRow({ label, unit, format, values, better }: Row): Html {
+function renderRow({ label, source, unit, format, values, better }: Row, colors: SourceColors): Html {
   const first = values[0]
   const cells = values.map((value, i) => {
     const shown = html`<td>${renderValue(value, format)}</td>`
@@ -138,7 +157,7 @@ function renderRow({ label, unit, format, values, better }: Row): Html {
     return html`${shown}<td class="diff ${verdict(difference, better)}">${formatDifference(difference, format)}</td>`
   })
   const units = unit === '' ? html`` : html` <span class="unit">${unit}</span>`
-  return html`<tr><th scope="row">${label}${units}</th>${cells}</tr>`
+  return html`<tr><th scope="row">${source === undefined ? html`` : sourceKey(source, colors)}${label}${units}</th>${cells}</tr>`
 }
 
 function renderValue(value: number | string | null, format: NumberFormat): Html {

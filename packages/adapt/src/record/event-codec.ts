@@ -1,4 +1,4 @@
-import { crc32 } from './crc32.js'
+import { crc32 } from '../dataset/crc32.js'
 import { NUMERIC_PATHS, type RunEvent } from './run-event.js'
 
 const CRC_TAIL = /,"crc":"([0-9a-f]{8})"\}$/

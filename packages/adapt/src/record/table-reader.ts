@@ -1,8 +1,8 @@
 import { closeSync, fstatSync, readSync } from 'node:fs'
 import { type DecodedArray, type FileMetaData, parquetMetadata, parquetRead } from 'hyparquet'
+import { crc32 } from '../dataset/crc32.js'
 import { openRegular } from '../dataset/regular-file.js'
 import { AdaptError, ConfigError, HostileFileError, ResourceError } from '../errors.js'
-import { crc32 } from './crc32.js'
 import {
   CHECKSUM_MARK,
   CHECKSUM_ZEROS,

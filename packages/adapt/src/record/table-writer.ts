@@ -2,9 +2,9 @@ import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'n
 import { dirname } from 'node:path'
 import type { Encoding, SchemaElement } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
+import { crc32 } from '../dataset/crc32.js'
 import { syncPath } from '../dataset/sync-path.js'
 import { ResourceError } from '../errors.js'
-import { crc32 } from './crc32.js'
 import {
   CHECKSUM_KEY,
   CHECKSUM_MARK,

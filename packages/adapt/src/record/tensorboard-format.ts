@@ -1,4 +1,4 @@
-import { crc32c } from './crc32.js'
+import { crc32c } from '../dataset/crc32.js'
 
 /** One named figure. TensorBoard keeps it as a float32. */
 export type Scalar = readonly [tag: string, value: number]

@@ -15,6 +15,7 @@ const BUFFER_BYTES = 1024 * 1024
 interface CacheMeta {
   readonly key: string
   readonly facts: DatasetFacts
+  readonly factsSha256: string
   readonly bytes: Readonly<Record<(typeof FILES)[number], number>>
   readonly recordsSha256: string
 }
@@ -38,6 +39,7 @@ export function createCacheFiles(folder: string): SampleSink & {
       const meta: CacheMeta = {
         key,
         facts,
+        factsSha256: hashOf(facts),
         bytes: { 'tokens.bin': numTokenBytes, 'ids.bin': numIdBytes, 'records.bin': numRecordBytes },
         recordsSha256: recordsHash.digest('hex'),
       }
@@ -67,6 +69,7 @@ export function openCacheFiles(
     const records = readWhole(path.join(folder, 'records.bin'))
     const isWhole =
       meta.key === key &&
+      meta.factsSha256 === hashOf(meta.facts) &&
       records.length === meta.bytes['records.bin'] &&
       records.length === meta.facts.numSamples * RECORD_BYTES &&
       createHash('sha256').update(records).digest('hex') === meta.recordsSha256
@@ -95,6 +98,11 @@ export function openCacheFiles(
     }
     throw error
   }
+}
+
+/** Key by key as they were written; JSON gives the same text again. */
+function hashOf(facts: DatasetFacts): string {
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex')
 }
 
 function createAppender(file: string) {
@@ -165,6 +173,7 @@ function openStore(file: string, numBytes: number): ByteStore | undefined {
   }
   let isOpen = true
   return {
+    name: file,
     // Read, not mapped: a mapped file that someone shortens would kill the process.
     read(offset, length) {
       const bytes = new Uint8Array(length)

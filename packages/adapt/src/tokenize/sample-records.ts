@@ -1,6 +1,6 @@
 /**
- * What is known of a sample apart from its tokens, as a record of 56 bytes: three float64 (first token, in
- * tokens; first byte of the id; weight), then eight uint32 (length to document). Which tokens are labels stands with
+ * What is known of a sample apart from its tokens, as a record of 64 bytes: three float64 (first token, in
+ * tokens; first byte of the id; weight), then ten uint32 (length to idCrc). Which tokens are labels stands with
  * the tokens themselves (`markedToken`).
  */
 export interface SampleRecordFields {
@@ -19,15 +19,19 @@ export interface SampleRecordFields {
   readonly idBytes: number
   /** Number of the document in reading order. */
   readonly document: number
+  /** CRC-32 of the bytes of its tokens: what is read later must be what was written. */
+  readonly tokensCrc: number
+  /** CRC-32 of the bytes of its document's id. */
+  readonly idCrc: number
 }
 
-export const RECORD_BYTES = 56
+export const RECORD_BYTES = 64
 
 /** Writes one record in this machine's byte order; the cache key holds the byte order. */
 export function encodeRecord(fields: SampleRecordFields): Uint8Array {
   const buffer = new ArrayBuffer(RECORD_BYTES)
   new Float64Array(buffer, 0, 3).set([fields.firstToken, fields.firstIdByte, fields.weight])
-  new Uint32Array(buffer, 24, 8).set([
+  new Uint32Array(buffer, 24, 10).set([
     fields.length,
     fields.numLabels,
     fields.path,
@@ -36,11 +40,13 @@ export function encodeRecord(fields: SampleRecordFields): Uint8Array {
     fields.source,
     fields.idBytes,
     fields.document,
+    fields.tokensCrc,
+    fields.idCrc,
   ])
   return new Uint8Array(buffer)
 }
 
-/** All records of a dataset, held as bytes: 56 MB for a million samples. */
+/** All records of a dataset, held as bytes: 64 MB for a million samples. */
 export class SampleRecords {
   readonly size: number
   readonly #floats: Float64Array
@@ -73,7 +79,7 @@ export class SampleRecords {
   get(index: number): SampleRecordFields {
     // Judges the index before anything is read.
     const length = this.#int(index, 0)
-    const at = index * 7
+    const at = index * 8
     return {
       firstToken: this.#floats[at]!,
       firstIdByte: this.#floats[at + 1]!,
@@ -86,6 +92,8 @@ export class SampleRecords {
       source: this.#int(index, 5),
       idBytes: this.#int(index, 6),
       document: this.#int(index, 7),
+      tokensCrc: this.#int(index, 8),
+      idCrc: this.#int(index, 9),
     }
   }
 
@@ -93,6 +101,6 @@ export class SampleRecords {
     if (!(Number.isInteger(index) && index >= 0 && index < this.size)) {
       throw new RangeError(`sample ${index}: expected an index in 0..${this.size - 1}`)
     }
-    return this.#ints[index * 14 + 6 + field]!
+    return this.#ints[index * 16 + 6 + field]!
   }
 }

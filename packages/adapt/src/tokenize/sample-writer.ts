@@ -1,3 +1,4 @@
+import { crc32 } from '../dataset/crc32.js'
 import type { Document } from '../dataset/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError, DataError } from '../errors.js'
@@ -73,6 +74,7 @@ export class SampleWriter {
       line: document.line,
       source: indexIn(this.#sources, document.source),
       document: this.#numDocuments,
+      idCrc: crc32(id),
     }
     this.#numIdBytes += id.length
     this.#numDocuments += 1
@@ -117,11 +119,16 @@ export class SampleWriter {
     }
   }
 
-  #emit(tokens: Int32Array, fields: Omit<SampleRecordFields, 'firstToken' | 'length' | 'numLabels'>): void {
+  #emit(
+    tokens: Int32Array,
+    fields: Omit<SampleRecordFields, 'firstToken' | 'length' | 'numLabels' | 'tokensCrc'>,
+  ): void {
     const { length } = tokens
     const numLabels = tokens.reduce((sum, token) => sum + (isLabel(token) ? 1 : 0), 0)
-    this.#sink.tokens(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength))
-    this.#sink.records(encodeRecord({ ...fields, firstToken: this.#numTokens, length, numLabels }))
+    const bytes = new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength)
+    this.#sink.tokens(bytes)
+    const place = { firstToken: this.#numTokens, length, numLabels, tokensCrc: crc32(bytes) }
+    this.#sink.records(encodeRecord({ ...fields, ...place }))
     this.#numSamples += 1
     this.#numTokens += length
     this.#numLabels += numLabels

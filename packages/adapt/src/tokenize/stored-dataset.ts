@@ -1,3 +1,6 @@
+import { dirname } from 'node:path'
+import { crc32 } from '../dataset/crc32.js'
+import { printable } from '../dataset/index.js'
 import { DataError } from '../errors.js'
 import { type DataNotes, NO_NOTES } from './data-notes.js'
 import { idOfToken, isLabel } from './marked-token.js'
@@ -6,6 +9,8 @@ import type { DatasetFacts, SampleOrigin, TokenDataset, TokenizedSample } from '
 
 /** Bytes of a dataset: in memory or in a file. */
 export interface ByteStore {
+  /** The file, for messages. */
+  readonly name: string
   /** A copy of `length` bytes from `offset`. @throws {DataError} CACHE_DAMAGED when they are not there. */
   read(offset: number, length: number): Uint8Array
   close(): void
@@ -14,9 +19,20 @@ export interface ByteStore {
 /** A store over bytes in memory. */
 export function memoryStore(buffer: ArrayBuffer): ByteStore {
   return {
+    name: 'memory',
     read: (offset, length) => new Uint8Array(buffer.slice(offset, offset + length)),
     close: () => {},
   }
+}
+
+/** Nothing but the record of a sample says what its bytes were; the fingerprint of the data is that of the files they came from. */
+function altered(index: number, { name }: ByteStore): DataError {
+  const what = `sample ${index}: ${printable(name)} does not hold what was written there`
+  return new DataError(
+    'CACHE_DAMAGED',
+    `${what}; delete the folder ${printable(dirname(name))} and start again`,
+    { file: name },
+  )
 }
 
 /** A `TokenDataset` over the bytes that a `SampleWriter` wrote. */
@@ -84,6 +100,7 @@ export class StoredDataset implements TokenDataset {
   sample(index: number): TokenizedSample {
     const record = this.#records.get(index)
     const bytes = this.#tokens.read(record.firstToken * 4, record.length * 4)
+    if (crc32(bytes) !== record.tokensCrc) throw altered(index, this.#tokens)
     const marked = new Int32Array(bytes.buffer, bytes.byteOffset, record.length)
     const labelMask = Uint8Array.from(marked, (token) => (isLabel(token) ? 1 : 0))
     const tokens = marked.map(idOfToken)
@@ -99,7 +116,9 @@ export class StoredDataset implements TokenDataset {
 
   origin(index: number): SampleOrigin {
     const record = this.#records.get(index)
-    const id = Buffer.from(this.#ids.read(record.firstIdByte, record.idBytes)).toString('utf8')
+    const bytes = this.#ids.read(record.firstIdByte, record.idBytes)
+    if (crc32(bytes) !== record.idCrc) throw altered(index, this.#ids)
+    const id = Buffer.from(bytes).toString('utf8')
     return {
       index,
       id: record.piece === 0 ? id : `${id}#${record.piece - 1}`,

@@ -278,6 +278,11 @@ describe('openTokenCache', () => {
       () => writeFileSync(inCache('meta.json'), '{}'),
       () => rmSync(inCache('tokens.bin')),
       () => {
+        const meta = readFileSync(inCache('meta.json'), 'utf8')
+        writeFileSync(inCache('meta.json'), meta.replace(/"numDocuments": (\d+)/, '"numDocuments": 1$1'))
+        expect(readFileSync(inCache('meta.json'), 'utf8')).not.toBe(meta)
+      },
+      () => {
         const bytes = readFileSync(inCache('records.bin'))
         bytes[30]! ^= 1
         writeFileSync(inCache('records.bin'), bytes)
@@ -290,16 +295,31 @@ describe('openTokenCache', () => {
     }
   })
 
-  it('refuses to hand out ids that no embedding has', async () => {
+  it.each([
+    'tokens.bin',
+    'ids.bin',
+  ])('never hands out what was changed in %s after it was written', async (name) => {
     putCorpus()
-    const { fingerprint } = await open()
-    const file = path.join(cacheDir(), fingerprint, 'tokens.bin')
+    const good = await open()
+    const samples = allOf(good)
+    const file = path.join(cacheDir(), good.fingerprint, name)
     const bytes = readFileSync(file)
-    bytes.writeInt32LE(tokenizer.vocabSize, 8)
+    // One bit of the first sample; for a token another id of the vocabulary.
+    bytes[0]! ^= 1
     writeFileSync(file, bytes)
     const dataset = await open()
-    expect(() => dataset.sample(0)).toThrow(/outside 0\.\./)
-    expect(dataset.sample(1).tokens.length).toBeGreaterThan(1)
+    let message = ''
+    try {
+      dataset.sample(0)
+    } catch (error) {
+      message = (error as Error).message
+      expect(error).toMatchObject({ code: 'CACHE_DAMAGED', exitCode: 3 })
+    }
+    expect(message).toContain(file)
+    expect(message).toContain('sample 0')
+    expect(dataset.sample(dataset.numSamples - 1)).toEqual(samples.at(-1))
+    rmSync(path.dirname(file), { recursive: true })
+    expect(allOf(await open())).toEqual(samples)
   })
 
   it('reads samples by position, and says so when a file becomes shorter', async () => {

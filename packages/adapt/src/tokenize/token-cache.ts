@@ -15,7 +15,7 @@ import type { TokenDataset } from './token-dataset.js'
 import type { Tokenizer } from './tokenizer.js'
 
 // Raise it whenever samples or files come out differently for the same input.
-const FORMAT = 5
+const FORMAT = 6
 const THREADS_FROM_BYTES = 2 * 1024 * 1024
 
 /** How far the building of a cache is. */
@@ -50,7 +50,7 @@ export interface TokenCacheOptions {
  * Opens the token cache of the files, building it when there is none. The key is a hash of the bytes of the files,
  * the tokenizer, the options and the format, so a cache is never stale; `fingerprint` is that key. A cache is
  * built in a folder of its own and renamed when it is complete and durable: a killed process leaves none behind
- * that could be taken for whole. Memory does not grow with the corpus but for 56 bytes a sample.
+ * that could be taken for whole. Memory does not grow with the corpus but for 64 bytes a sample.
  *
  * @throws {DataError} what `readDocuments` throws; ZERO_TRAINED_TOKENS when no sample has a label; FILE_CHANGED
  *   when a file changed while it was read.

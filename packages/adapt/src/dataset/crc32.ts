@@ -1,3 +1,5 @@
+import * as zlib from 'node:zlib'
+
 /** @param polynomial  Reflected. */
 function tableOf(polynomial: number): Int32Array {
   const table = new Int32Array(256)
@@ -17,17 +19,19 @@ function checksum(table: Int32Array, bytes: Uint8Array, before: number): number 
 }
 
 const IEEE = tableOf(0xedb88320)
+/** Faster; from Node 20.15 and 22.2 on. */
+const native = (zlib as { readonly crc32?: (bytes: Uint8Array, before: number) => number }).crc32
 const CASTAGNOLI = tableOf(0x82f63b78)
 
 /**
  * CRC-32 as in gzip and PNG: reflected polynomial 0xEDB88320, start and final xor 0xFFFFFFFF.
- * Ours because `zlib.crc32` came only with Node 22.
+ * Node's own where there is one.
  *
  * @param before  The CRC of the bytes that stand before these, to go on from.
  * @returns An unsigned 32-bit integer.
  */
 export function crc32(bytes: Uint8Array, before = 0): number {
-  return checksum(IEEE, bytes, before)
+  return native === undefined ? checksum(IEEE, bytes, before) : native(bytes, before)
 }
 
 /**

@@ -61,10 +61,22 @@ export function planMixing(dataset: MixedDataset, mixing: Mixing): readonly Sour
   })
 }
 
-/** What a user should know of a plan: sources that are never read. */
+/** More sources than this are hardly sources: what is shown by source cannot be read any more. */
+const MANY_SOURCES = 50
+
+/** What a user should know of a plan: sources that are never read, and more sources than anyone looks at. */
 export function mixingWarnings(plan: readonly SourceShare[]): readonly string[] {
+  const warnings: string[] = []
   const unread = plan.filter(({ share }) => share === 0).map(({ source }) => source)
-  return unread.length === 0 ? [] : [`data.mixing: never reads ${listed(unread)}, whose share is 0`]
+  if (unread.length > 0) warnings.push(`data.mixing: never reads ${listed(unread)}, whose share is 0`)
+  if (plan.length > MANY_SOURCES) {
+    const some = listed(plan.slice(0, 3).map(({ source }) => source))
+    warnings.push(
+      `the data has ${plan.length} sources (${some} ...), which figures by source cannot show; name one under source, ` +
+        'another column under source_field, or take each file as one with source_field: null',
+    )
+  }
+  return warnings
 }
 
 function checkedShares(

@@ -156,6 +156,15 @@ describe('an order with ratios', () => {
     expect(mixingWarnings(planMixing(DATASET, 'natural'))).toEqual([])
   })
 
+  it('warns of more sources than figures by source can show', () => {
+    const plan = (count: number) =>
+      Array.from({ length: count }, (_, i) => ({ ...planMixing(DATASET, 'natural')[0]!, source: `s${i}` }))
+    expect(mixingWarnings(plan(50))).toEqual([])
+    expect(mixingWarnings(plan(51))[0]).toMatch(
+      /^the data has 51 sources \("s0", "s1", "s2" \.\.\.\).*source_field: null$/,
+    )
+  })
+
   it('refuses unknown sources, naming the known ones, and shares that are none', () => {
     const unknown = codeOf(() => planMixing(DATASET, { a: 1, web: 1 }))
     expect(unknown).toMatch(/^UNKNOWN_SOURCE .*"web"/)

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { AnchorInspection } from '../experiment/index.js'
-import { judgeAnchors } from './anchor-verdicts.js'
+import { type JudgedAnchors, judgeAnchors } from './anchor-verdicts.js'
 import { renderInspection } from './anchors-command.js'
 
-const verdictOf = (name: string, value: number, set: { numAnchors?: number; centered?: boolean } = {}) =>
-  judgeAnchors({ diagnostics: { [name]: value }, numAnchors: 20, centered: false, ...set })[0]!.verdict
+const verdictOf = (name: string, value: number, set: Partial<JudgedAnchors> = {}) =>
+  judgeAnchors({ diagnostics: { [name]: value }, numAnchors: 20, centered: false, tasks: [], ...set })[0]!
+    .verdict
 
 describe('judgeAnchors', () => {
   it.each([
@@ -23,10 +24,21 @@ describe('judgeAnchors', () => {
     expect(verdictOf(name, value)).toBe(expected)
   })
 
+  it('passes no verdict on a task of one anchor, or on one anchor', () => {
+    const tasks = [
+      { task: 'a.b', anchors: 1 },
+      { task: 'c', anchors: 19 },
+    ]
+    expect(verdictOf('resultantLength.a.b', 1, { tasks })).toBe('')
+    expect(verdictOf('resultantLength.c', 1, { tasks })).toBe('all alike')
+    expect(verdictOf('resultantLength', 1, { numAnchors: 1 })).toBe('')
+    expect(verdictOf('participationRatio', 1, { numAnchors: 1 })).toBe('')
+  })
+
   it('does not ask for what is done already or cannot be otherwise', () => {
     expect(verdictOf('anisotropy', 0.8, { centered: true })).toBe('ok')
-    expect(verdictOf('participationRatio', 1, { numAnchors: 1 })).toBe('ok')
-    expect(verdictOf('resultantLength', 1, { numAnchors: 1 })).toBe('ok')
+    expect(verdictOf('participationRatio', 1, { numAnchors: 1 })).toBe('')
+    expect(verdictOf('resultantLength', 1, { numAnchors: 1 })).toBe('')
   })
 })
 

@@ -1,8 +1,15 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { compileChatTemplate, findChatTemplate } from '../chat-template/index.js'
-import { dataSources, loadConfig, type RunConfig, renderResolvedConfig } from '../config/index.js'
 import {
+  dataSources,
+  evaluationSources,
+  loadConfig,
+  type RunConfig,
+  renderResolvedConfig,
+} from '../config/index.js'
+import {
+  type DataSource,
   type Document,
   printable,
   type ResolvedFile,
@@ -29,8 +36,6 @@ export interface ValidateOptions {
   readonly resolved?: boolean
 }
 
-type Entries = Parameters<typeof dataSources>[0]
-
 /** `adapt validate CONFIG`: the config and the files it names, all problems at once. */
 export async function validateCommand(path: string, options: ValidateOptions, io: CliIo): Promise<void> {
   const { config, warnings, baseDir } = await loadConfig(path, {
@@ -50,7 +55,7 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     }
   }
   let hasChat = false
-  const entries = (key: string, list: Entries, maxBadRecords = 0) =>
+  const entries = (key: string, list: readonly DataSource[], maxBadRecords = 0) =>
     check(key, () =>
       requireDocuments(list, baseDir, maxBadRecords, ({ content }) => (hasChat ||= content.kind === 'chat')),
     )
@@ -58,9 +63,9 @@ export async function validateCommand(path: string, options: ValidateOptions, io
   const model = await check('model.path', () => describeModel(config, baseDir, warn))
   await check('model', () => (model === undefined ? undefined : requireFitting(config, baseDir)))
   const tokenizer = await check('tokenizer', () => describeTokenizer(config, baseDir, warn))
-  const train = await entries('data.train', config.data.train, config.data.max_bad_records)
-  const anchors = await entries('anchors', config.anchors)
-  const sets = await entries('evaluation.sets', config.evaluation.sets)
+  const train = await entries('data.train', dataSources(config.data.train), config.data.max_bad_records)
+  const anchors = await entries('anchors', dataSources(config.anchors))
+  const sets = await entries('evaluation.sets', evaluationSources(config))
   if (hasChat && tokenizer !== undefined) {
     await check('data.chat_template', () => requireChatTemplate(config, baseDir))
   }
@@ -181,12 +186,12 @@ async function describeTokenizer(
  * @throws {ConfigError} FILE_NOT_FOUND. @throws {DataError} what reading throws; EMPTY_DATA when all are empty.
  */
 async function requireDocuments(
-  list: Entries,
+  list: readonly DataSource[],
   baseDir: string,
   maxBadRecords: number,
   onDocument: (document: Document) => void,
 ): Promise<readonly ResolvedFile[]> {
-  const files = await resolveSources(dataSources(list), baseDir)
+  const files = await resolveSources(list, baseDir)
   let numRead = 0
   for (const file of files) {
     try {

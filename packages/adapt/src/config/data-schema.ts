@@ -1,24 +1,51 @@
 import { z } from 'zod'
-import { isStaticWeight, STATIC_WEIGHT_RANGE } from '../dataset/index.js'
+import { isStaticWeight, MAPPED_KEYS, STATIC_WEIGHT_RANGE } from '../dataset/index.js'
 import { realNumber, wholeNumber } from './number-ranges.js'
 
 const pathText = () => z.string().min(1, { error: 'expected a path' })
 
-const sourceFields = {
+const columnName = () => z.exactOptional(z.string().min(1, { error: 'expected the name of a column' }))
+
+const columnsSchema = z
+  .strictObject(
+    Object.fromEntries(
+      MAPPED_KEYS.map((key) => [key, columnName().describe(`Column that is read as ${key}.`)]),
+    ) as {
+      [Key in (typeof MAPPED_KEYS)[number]]: ReturnType<typeof columnName>
+    },
+  )
+  .describe('Columns under other names: { prompt: question, completion: answer } reads prompt from question.')
+
+/** What any list of data files says of an entry. */
+const sourceMapping = z.strictObject({
   path: pathText().describe(
-    'File or glob (.jsonl, .txt, each also .gz or .zst; .parquet), relative to the folder of the config file.',
+    'File, folder or glob relative to the folder of the config file (.jsonl, .json, .csv, .tsv, .txt, each also .gz or ' +
+      '.zst; .parquet), or a data set on the hub: org/name or org/name@revision.',
   ),
   limit: z.exactOptional(wholeNumber({ min: 1 })).describe('Read at most this many documents.'),
-}
-
-const sourceMapping = z.strictObject({
-  ...sourceFields,
   source: z
     .exactOptional(z.string().min(1))
     .describe('Name of the source. Default: the source field of a record, else the file name.'),
+  source_field: z
+    .exactOptional(z.string().min(1).nullable())
+    .describe(
+      'Column that names the source of each record. null: each file is one source, named as the file.',
+    ),
   text_field: z
     .exactOptional(z.string().min(1))
     .describe('Field of a record that holds its plain text. Default: recognised from the record.'),
+  messages_field: columnName().describe(
+    'Column that holds the messages of a conversation. Default: messages.',
+  ),
+  columns: z.exactOptional(columnsSchema),
+  split: z
+    .exactOptional(z.string().min(1))
+    .describe('Split of a data set on the hub. Default: train; for evaluation.sets the only one.'),
+  subset: z
+    .exactOptional(z.string().min(1))
+    .describe(
+      'Configuration of a data set on the hub. Default: the one that the data set calls its default.',
+    ),
 })
 
 const anchorMapping = sourceMapping.extend({
@@ -52,8 +79,7 @@ export const trainSourceSchema = z
 export const evaluationSetSchema = z
   .union([
     pathText().describe('Short for { path }.'),
-    z.strictObject({
-      ...sourceFields,
+    sourceMapping.extend({
       name: z
         .exactOptional(z.string().min(1))
         .describe('Name of the set in tables and files. Default: the source of each document.'),

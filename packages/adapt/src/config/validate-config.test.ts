@@ -74,6 +74,32 @@ describe('keys against each other', () => {
     }
   })
 
+  it('takes the same keys in every list of data files, and refuses two that say the same thing', () => {
+    const entry = {
+      path: 'a',
+      source_field: null,
+      columns: { prompt: 'q', completion: 'a' },
+      split: 'x',
+      subset: 'y',
+    }
+    const lists = (keys: object) => ({
+      data: { train: [keys] },
+      anchors: [keys],
+      evaluation: { sets: [keys] },
+    })
+    expect(crossField(lists(entry))).toEqual([])
+    expect(crossField(lists({ path: 'a', source: 's' }))).toEqual([])
+    expect(crossField(lists({ ...entry, source: 's', messages_field: 'm', text_field: 't' }))).toEqual(
+      ['data.train', 'anchors', 'evaluation.sets'].flatMap((list) => [
+        `${list}.0.source_field: expected source or source_field, received both`,
+        `${list}.0.messages_field: expected text_field or messages_field, received both`,
+      ]),
+    )
+    expect(refusal(config({ data: { train: [{ path: 'a', columns: { promt: 'q' } }] } }))).toMatch(
+      /data\.train\.0\.columns\.promt: .*did you mean "prompt"/,
+    )
+  })
+
   it('refuses a length and warm-up that exclude each other', () => {
     expect(crossField({ training: { max_steps: 5, num_train_epochs: 2 } })).toEqual([
       'training.num_train_epochs: expected either max_steps or num_train_epochs, received both',

@@ -13,6 +13,7 @@ export function validateConfig(config: RunConfig): readonly CrossFieldIssue[] {
     ...validateModel(config),
     ...validateMethod(config),
     ...validateSchedule(config),
+    ...validateEntries(config),
     ...validateEvaluation(config),
     ...validateMixing(config),
     ...validateTrainOn(config),
@@ -197,6 +198,36 @@ function validateMixing({ data }: RunConfig): CrossFieldIssue[] {
       path: [...path, source],
       message: `expected a source of data.train (${[...new Set(named)].join(', ')}), received "${source}"`,
     }))
+}
+
+/** Keys of an entry that say the same thing in two ways. */
+function validateEntries({ data, anchors, evaluation }: RunConfig): CrossFieldIssue[] {
+  const lists: [(string | number)[], readonly object[]][] = [
+    [['data', 'train'], data.train],
+    [['anchors'], anchors],
+    [['evaluation', 'sets'], evaluation.sets],
+  ]
+  return lists.flatMap(([path, entries]) =>
+    entries.flatMap((entry, i) => {
+      const { columns = {}, ...keys } = entry as { readonly columns?: Readonly<Record<string, string>> }
+      const given = new Set([...Object.keys(keys), ...Object.keys(columns).map((key) => `columns.${key}`)])
+      const pairs: [string, string][] = [
+        ['source', 'source_field'],
+        ['source', 'columns.source'],
+        ['source', 'name'],
+        ['source_field', 'columns.source'],
+        ['messages_field', 'columns.messages'],
+        ['text_field', 'messages_field'],
+        ['text_field', 'columns.text'],
+      ]
+      return pairs
+        .filter(([first, second]) => given.has(first) && given.has(second))
+        .map(([first, second]) => ({
+          path: [...path, i, ...second.split('.')],
+          message: `expected ${first} or ${second}, received both`,
+        }))
+    }),
+  )
 }
 
 function validateEvaluation({ evaluation }: RunConfig): CrossFieldIssue[] {

@@ -38,7 +38,12 @@ export interface AnchorOverlapOptions {
  */
 export async function findAnchorOverlap(options: AnchorOverlapOptions): Promise<AnchorOverlap> {
   const { anchorFiles, trainFingerprint, cacheDir } = options
-  const limits = anchorFiles.map(({ entry, limit, textField }) => [entry, limit ?? null, textField ?? null])
+  const limits = anchorFiles.map(({ entry, limit, textField, columns }) => [
+    entry,
+    limit ?? null,
+    textField ?? null,
+    columns ?? null,
+  ])
   const parts = [FORMAT, trainFingerprint, await fingerprintFiles(anchorFiles), limits]
   const key = createHash('sha256').update(JSON.stringify(parts)).digest('hex')
   const file = path.join(cacheDir, 'anchor-overlap', `${key}.json`)

@@ -91,7 +91,7 @@ describe('resolveSources', () => {
   })
 
   it('refuses file types it does not read, pickles among them', async () => {
-    for (const name of ['a.bin', 'a.pt', 'a.pkl', 'a.json', 'a.gz']) {
+    for (const name of ['a.bin', 'a.pt', 'a.pkl', 'a.arrow', 'a.gz']) {
       put(name, 'x')
       expect((await errorOf(resolveSources([{ path: name }], folder))).code).toBe('UNKNOWN_FILE_TYPE')
     }

@@ -1,15 +1,28 @@
 /** One entry of `data.train`, `anchors` or an evaluation set. */
 export interface DataSource {
-  /** A file, or a glob with `*`, `?` and `**`; relative to the folder of the config. */
+  /**
+   * A file, a folder, or a glob with `*`, `?` and `**`, relative to the folder of the config; or a data set on the hub,
+   * `org/name` or `org/name@revision`, where there is no such file or folder.
+   */
   readonly path: string
   /** Name of the source for all documents of this entry; overrides what the records say. */
   readonly source?: string
+  /** Column that names the source of each record; null: everything from a file is one source, named as the file. */
+  readonly sourceField?: string | null
   /** Read at most this many documents of this entry, in file order. */
   readonly limit?: number
   /** Name of the field that holds the text; default: recognised from the record. */
   readonly textField?: string
-  /** Multiplies the weight of every record of this entry; 0 or 1e-9 to 1e9, default 1. */
+  /** Columns under other names: `{ prompt: 'question' }` reads `prompt` from the column `question`. */
+  readonly columns?: Readonly<Record<string, string>>
+  /** Multiplies the weight of every record of this entry; >= 0, default 1. */
   readonly weight?: number
+  /** Split of a data set on the hub. Default `train`; see `defaultsToTrain`. */
+  readonly split?: string
+  /** Configuration of a data set on the hub. Default: the one that it calls its default. */
+  readonly subset?: string
+  /** Whether `train` may stand in for a split that is not named; false for what measures. Default true. */
+  readonly defaultsToTrain?: boolean
 }
 
 /** One file of a `DataSource`. */
@@ -23,19 +36,21 @@ export interface ResolvedFile {
   readonly source?: string
   readonly limit?: number
   readonly textField?: string
+  /** Columns that are read under another name, by that name. */
+  readonly columns?: Readonly<Record<string, string>>
   /** The entry's weight, to be multiplied with the record's; `Document.weight` is the record's alone. */
   readonly weight?: number
 }
 
 /** One record of a data file, not yet tokenised. */
 export interface Document {
-  /** The record's `id` as text, else `<relative path>:<line or row>`. */
+  /** The record's `id` as text, else `<relative path>:<line, row or number>`. */
   readonly id: string
   /** `DataSource.source`, else the record's `source` or `meta.source`, else the file name without extensions. */
   readonly source: string
   /** `ResolvedFile.name`. */
   readonly path: string
-  /** Line of the record, or row of a table, from 1. */
+  /** Line of the record, row of a table, or number of the record in a JSON array; from 1. */
   readonly line: number
   /** Offset of the line's first byte in the uncompressed file; 0 for a row of a table. */
   readonly byteOffset: number

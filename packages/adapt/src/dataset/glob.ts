@@ -18,6 +18,24 @@ export async function expandGlob(pattern: string, baseDir: string): Promise<stri
   return [...found].sort(compareText)
 }
 
+/**
+ * Absolute paths of all regular files in a folder and the folders in it, sorted by code unit; undefined when it is no
+ * folder. Names with a leading dot are passed over, and symbolic links to folders are not entered.
+ */
+export async function listFolder(folder: string): Promise<string[] | undefined> {
+  const isFolder = await stat(folder).then(
+    (found) => found.isDirectory(),
+    (error) => {
+      if (isAbsent(error)) return false
+      throw error
+    },
+  )
+  if (!isFolder) return undefined
+  const found = new Set<string>()
+  await walk(folder, ['**', '*'], found)
+  return [...found].sort(compareText)
+}
+
 /** Compares by UTF-16 code unit: the same order on every machine and locale. */
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0

@@ -6,13 +6,15 @@ export type {
   DocumentContent,
   ResolvedFile,
 } from './document.js'
+export { knownFileKind } from './file-kind.js'
 export { fingerprintFiles } from './fingerprint-files.js'
 export { expandGlob } from './glob.js'
 export { type JsonValue, plainJson } from './json-value.js'
+export { MAPPED_KEYS } from './map-columns.js'
 export { printable, printableText } from './printable.js'
 export { type ReadCounts, type ReadOptions, readDocuments } from './read-documents.js'
 export { readJsonField } from './read-json.js'
 export { isObject } from './record-fields.js'
-export { resolveSources } from './resolve-sources.js'
+export { type FindElsewhere, type FoundFile, isDataFile, resolveSources } from './resolve-sources.js'
 export { type JsonScan, scanJson } from './scan-json.js'
 export { isStaticWeight, STATIC_WEIGHT_RANGE } from './static-weight.js'

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { DataError } from '../errors.js'
 import type { Document, ResolvedFile } from './document.js'
 import { textsOf } from './json-value.js'
+import { mapColumns } from './map-columns.js'
 import { printable } from './printable.js'
 import { readJsonRecord } from './read-json.js'
 import { contentOf, RECORD_KEYS } from './record-content.js'
@@ -29,7 +30,9 @@ export function parseRecord(line: Line, file: ResolvedFile, defaultSource: strin
     const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
     fail('BAD_JSON', `expected ${ONE_OBJECT}, received ${kind}`)
   }
-  const document = toDocument(value as JsonRecord, idNumber, { file, line, defaultSource }, fail)
+  const mapped = mapColumns(value as JsonRecord, file, fail)
+  const written = file.columns?.id === undefined ? idNumber : undefined
+  const document = toDocument(mapped, written, { file, line, defaultSource }, fail)
   // Only an escape can make half a character out of valid UTF-8.
   if (text.includes('\\u') && /\p{Cs}/u.test(textsOf([document.id, document.source, document.content]))) {
     fail('LONE_SURROGATE', 'a \\u escape is half of a surrogate pair; such text has no UTF-8 form')
@@ -73,13 +76,15 @@ export interface RecordPlace {
 /** A function that throws a DataError placed at a line of a file, or a row of a table. */
 export function failAt(
   file: ResolvedFile,
-  line: { readonly number: number; readonly byteOffset: number },
+  line: { readonly number: number; readonly byteOffset: number; readonly fileLine?: number },
   kind: 'line' | 'row' = 'line',
 ): Fail {
+  const where =
+    line.fileLine === undefined ? `byte ${line.byteOffset}` : `line ${line.fileLine}, byte ${line.byteOffset}`
   return (code, problem, cause) => {
     throw new DataError(
       code,
-      `${printable(file.name)}:${line.number} (${kind === 'row' ? 'row' : `byte ${line.byteOffset}`}): ${problem}`,
+      `${printable(file.name)}:${line.number} (${kind === 'row' ? 'row' : where}): ${problem}`,
       { file: file.name, line: line.number, byteOffset: line.byteOffset },
       cause === undefined ? undefined : { cause },
     )

@@ -1,10 +1,13 @@
 import { DataError } from '../errors.js'
 import type { Document, ResolvedFile } from './document.js'
 import { type FileKind, fileKind } from './file-kind.js'
+import { parseCsvRecord, readHeader } from './parse-csv-record.js'
 import { decodeUtf8, failAt, parseRecord } from './parse-record.js'
 import { printable } from './printable.js'
 import { readBytes } from './read-bytes.js'
+import { splitCsv } from './read-csv.js'
 import { parseRow, readParquet } from './read-parquet.js'
+import { splitJson } from './split-json.js'
 import { type Line, MAX_LINE_BYTES, splitLines } from './split-lines.js'
 
 /** Longest plain text file; it becomes one document, so it is held whole. */
@@ -34,10 +37,11 @@ export interface ReadOptions {
 /**
  * Streams the documents of the files in constant memory: files in order, lines in order.
  * `.jsonl`, `.json-lines`, `.jsonlines` and `.ndjson` hold one record per line, lines end at 0x0A only, blank
- * lines are skipped and counted; a `.txt` file is one document. Each may be gzip (`.gz`) or Zstandard (`.zst`). A
+ * lines are skipped and counted. A `.json` file holds an array of records, or records after one another; `.csv` and `.tsv`
+ * files have a line of column names; a `.txt` file is one document. Each may be gzip (`.gz`) or Zstandard (`.zst`). A
  * `.parquet` file holds one record per row. Text is strict UTF-8.
  *
- * @throws {DataError} what `parseRecord` throws; BYTE_ORDER_MARK, LINE_TOO_LONG (16 MiB), GZIP_DAMAGED, ZSTD_DAMAGED,
+ * @throws {DataError} what `parseRecord` throws; BAD_CSV, UNKNOWN_COLUMN, BYTE_ORDER_MARK, LINE_TOO_LONG (16 MiB), GZIP_DAMAGED, ZSTD_DAMAGED,
  *   PARQUET_DAMAGED, PARQUET_UNSUPPORTED; EMPTY_DATA at the end when no file held a valid record.
  * @throws {HostileFileError} GZIP_BOMB, ZSTD_BOMB. @throws {ConfigError} FILE_NOT_FOUND. @throws {ResourceError} READ_FAILED.
  */
@@ -106,6 +110,14 @@ async function* readFile(
     }
     return
   }
+  if (kind.format === 'json') {
+    yield* readJsonFile(bytes, file, kind, counts, options)
+    return
+  }
+  if (kind.format === 'csv' || kind.format === 'tsv') {
+    yield* readCsvFile(bytes, file, kind, counts, options)
+    return
+  }
   const onTooLong = (line: Pick<Line, 'number' | 'byteOffset'>): never =>
     failAt(file, line)(
       'LINE_TOO_LONG',
@@ -126,6 +138,83 @@ async function* readFile(
         yield document
       }
     }
+  }
+}
+
+async function* readJsonFile(
+  bytes: AsyncIterable<Buffer>,
+  file: ResolvedFile,
+  kind: FileKind,
+  counts: ReadCounts,
+  options: ReadOptions,
+): AsyncGenerator<Document, void, undefined> {
+  const refuse = (place: Omit<Line, 'bytes'>, problem: string): never =>
+    failAt(file, place)('BAD_JSON', problem)
+  for await (const items of splitJson(withoutMark(bytes, file), refuse)) {
+    for (const item of items) {
+      const document = readOrCount(() => parseItem(item, file, kind), file, counts, options)
+      if (document !== undefined) yield document
+    }
+  }
+}
+
+/** A file that is one object around its records is a mistake worth a word. */
+function parseItem(item: Line, file: ResolvedFile, kind: FileKind): Document {
+  try {
+    return parseRecord(item, file, kind.stem)
+  } catch (error) {
+    const isWrapped =
+      item.number === 1 && /^\{\s*"[^"\\]*"\s*:\s*[[{]/.test(item.bytes.toString('utf8', 0, 200))
+    if (!(error instanceof DataError && error.code === 'UNKNOWN_RECORD' && isWrapped)) throw error
+    const advice =
+      'an object around the records is not read: write the list alone, or one record a line as .jsonl'
+    throw new DataError(error.code, `${error.message}; ${advice}`, error.context, { cause: error })
+  }
+}
+
+async function* readCsvFile(
+  bytes: AsyncIterable<Buffer>,
+  file: ResolvedFile,
+  kind: FileKind,
+  counts: ReadCounts,
+  options: ReadOptions,
+): AsyncGenerator<Document, void, undefined> {
+  const separator = kind.format === 'csv' ? ',' : '\t'
+  const refuse = (place: Omit<Line, 'bytes'>, problem: string): never =>
+    failAt(file, place)('BAD_CSV', problem)
+  let names: readonly string[] | undefined
+  for await (const records of splitCsv(skipMark(bytes), separator.charCodeAt(0), refuse)) {
+    for (const record of records) {
+      if (names === undefined) {
+        names = readHeader(record, file, separator)
+        continue
+      }
+      const columns = names
+      const read = () => parseCsvRecord(record, columns, file, kind.stem)
+      const document = readOrCount(read, file, counts, options)
+      if (document !== undefined) yield document
+    }
+  }
+}
+
+/** Spreadsheets put a byte order mark before their CSV. */
+async function* skipMark(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  let isFirst = true
+  for await (const chunk of bytes) {
+    yield isFirst && chunk.subarray(0, 3).equals(BYTE_ORDER_MARK) ? chunk.subarray(3) : chunk
+    isFirst = false
+  }
+}
+
+async function* withoutMark(
+  bytes: AsyncIterable<Buffer>,
+  file: ResolvedFile,
+): AsyncGenerator<Buffer, void, undefined> {
+  let isFirst = true
+  for await (const chunk of bytes) {
+    if (isFirst) assertNoByteOrderMark({ number: 1, byteOffset: 0, bytes: chunk }, file)
+    isFirst = false
+    yield chunk
   }
 }
 

@@ -3,6 +3,7 @@ import { type FileMetaData, parquetMetadata } from 'hyparquet'
 import { AdaptError, ConfigError, DataError, ResourceError } from '../errors.js'
 import type { Document, ResolvedFile } from './document.js'
 import { type JsonValue, jsonFloat, jsonInteger, jsonObject } from './json-value.js'
+import { mapColumns } from './map-columns.js'
 import { ParquetBudget } from './parquet-budget.js'
 import { requireCodec } from './parquet-codecs.js'
 import { BadValue, ParquetUnsupported } from './parquet-faults.js'
@@ -64,8 +65,9 @@ export async function* readParquet(file: ResolvedFile): AsyncGenerator<TableRow,
 export function parseRow(row: TableRow, file: ResolvedFile, defaultSource: string): Document {
   const line = { number: row.number, byteOffset: 0 }
   const fail = failAt(file, line, 'row')
-  const { id } = row.values
-  const fields = Object.entries(row.values).map(([key, value]) => {
+  const mapped = mapColumns(row.values, file, fail)
+  const { id } = mapped
+  const fields = Object.entries(mapped).map(([key, value]) => {
     // Templates see none of the outermost numbers; their kinds do not matter.
     const isNumber = typeof value === 'bigint' || typeof value === 'number'
     return [key, isNumber ? Number(value) : recordValue(value, fail)]
@@ -93,17 +95,29 @@ function recordValue(value: unknown, fail: Fail): JsonValue {
 
 function wantedColumns(metadata: FileMetaData, file: ResolvedFile): string[] {
   const names = columnNames(metadata)
-  const wanted = [...RECORD_KEYS, ...(file.textField === undefined ? [] : [file.textField])]
+  const named = [
+    ...Object.values(file.columns ?? {}),
+    ...(file.textField === undefined ? [] : [file.textField]),
+  ]
+  const wanted = [...RECORD_KEYS, ...named]
   // What looks like a control of training is read to be named, where it can be.
   const isNamed = (name: string) => looksLikeControl(name) && canRead(metadata, name)
   const columns = names.filter((name) => wanted.includes(name) || isNamed(name))
   const twice = columns.find((name, i) => columns.indexOf(name) !== i)
   if (twice !== undefined) throw new ParquetUnsupported(`two columns of the name "${printable(twice)}"`)
+  const missing = named.find((name) => !names.includes(name))
+  if (missing !== undefined) {
+    throw new DataError(
+      'UNKNOWN_COLUMN',
+      `${printable(file.name)}: expected the column "${printable(missing, 60)}", as the entry says, received ${keyList(names)}`,
+      { file: file.name },
+    )
+  }
   if (columns.some((name) => wanted.includes(name))) return columns
   throw new DataError(
     'UNKNOWN_RECORD',
     `${printable(file.name)}: expected a column of a record (${keyList(RECORD_KEYS)}), received the columns ` +
-      `${keyList(names)}; rename one or set text_field`,
+      `${keyList(names)}; name them under columns or set text_field`,
     { file: file.name },
   )
 }

@@ -1,7 +1,9 @@
-/** One line without its 0x0A. */
+/** One line without its 0x0A, or one record that is not a line. */
 export interface Line {
   /** From 1. */
   readonly number: number
+  /** Line on which a record begins that is counted otherwise, from 1. */
+  readonly fileLine?: number
   /** Offset of the first byte in the stream. */
   readonly byteOffset: number
   readonly bytes: Buffer

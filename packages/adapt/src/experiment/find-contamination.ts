@@ -1,6 +1,6 @@
-import { dataSources, type RunConfig } from '../config/index.js'
+import { dataSources, evaluationSources, type RunConfig } from '../config/index.js'
 import { contentText, type OverlapCounts, OverlapIndex } from '../contamination/index.js'
-import { type Document, readDocuments, resolveSources } from '../dataset/index.js'
+import { type DataSource, type Document, readDocuments, resolveSources } from '../dataset/index.js'
 
 /** What a stream of documents shares with some groups of texts. */
 export interface OverlapTable {
@@ -19,24 +19,22 @@ export async function findContamination(
   baseDir: string,
   onProgress: (text: string) => void,
 ): Promise<OverlapTable[]> {
-  const read = async (entries: Parameters<typeof dataSources>[0], maxBadRecords = 0) =>
-    entries.length === 0
-      ? []
-      : readDocuments(await resolveSources(dataSources(entries), baseDir), { maxBadRecords })
+  const read = async (sources: readonly DataSource[], maxBadRecords = 0) =>
+    sources.length === 0 ? [] : readDocuments(await resolveSources(sources, baseDir), { maxBadRecords })
   const withTraining = new OverlapIndex()
   const withAnchors = new OverlapIndex()
   const anchors: Document[] = []
-  for await (const document of await read(config.anchors)) {
+  for await (const document of await read(dataSources(config.anchors))) {
     anchors.push(document)
     withTraining.add('anchors', placed(document))
   }
-  for await (const document of await read(config.evaluation.sets)) {
+  for await (const document of await read(evaluationSources(config))) {
     for (const index of [withTraining, withAnchors]) {
       index.add(`evaluation/${document.source}`, placed(document))
     }
   }
   let documents = 0
-  for await (const document of await read(config.data.train, config.data.max_bad_records)) {
+  for await (const document of await read(dataSources(config.data.train), config.data.max_bad_records)) {
     withTraining.match(placed(document))
     documents += 1
     if (documents % 256 === 0)

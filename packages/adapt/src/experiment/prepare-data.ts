@@ -7,7 +7,13 @@ import {
   type RowCursor,
   type RowStream,
 } from '../batch/index.js'
-import { chatOptions, dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
+import {
+  chatOptions,
+  dataSources,
+  evaluationSources,
+  type RunConfig,
+  resolveCacheDir,
+} from '../config/index.js'
 import type { AnchorOverlap } from '../contamination/index.js'
 import { type ResolvedFile, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
@@ -86,7 +92,7 @@ export async function prepareData(
     )
   }
   const trainFiles = await resolveSources(dataSources(data.train), baseDir)
-  const evaluationFiles = await resolveSources(dataSources(config.evaluation.sets), baseDir)
+  const evaluationFiles = await resolveSources(evaluationSources(config), baseDir)
   let lastLine = 0
   const whole = await openTokenCache({
     files: trainFiles,

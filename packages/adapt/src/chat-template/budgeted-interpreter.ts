@@ -1,6 +1,7 @@
 import { type Environment, Interpreter } from '@huggingface/jinja'
 import { HostileFileError } from '../errors.js'
 import { WRITING_FILTER, WRITTEN } from './follow-python.js'
+import { pythonPlus } from './python-plus.js'
 import { pythonText } from './python-text.js'
 import { type RuntimeValue, runtimeText } from './runtime-value.js'
 import { type WritingFilter, writeFilter } from './writing-filters.js'
@@ -22,7 +23,7 @@ interface LibraryInterpreter {
 /** Names that a mapping of Python has as methods, and templates call. */
 const MAPPING_METHODS = ['items', 'keys', 'values', 'get']
 
-/** Nodes that are evaluated here: those that `followPython` adds, and members of mappings. */
+/** Nodes that are evaluated here: those that `followPython` adds, members of mappings, and sums. */
 type PythonNode =
   | { readonly type: typeof WRITTEN; readonly expression: unknown }
   | {
@@ -36,6 +37,12 @@ type PythonNode =
       readonly computed: boolean
       readonly object: unknown
       readonly property: { readonly value: string }
+    }
+  | {
+      readonly type: 'BinaryExpression'
+      readonly operator: { readonly value: string }
+      readonly left: unknown
+      readonly right: unknown
     }
 
 const Base = Interpreter as unknown as new (environment: Environment) => LibraryInterpreter
@@ -89,6 +96,9 @@ export class BudgetedInterpreter extends Base {
       const { type, builtins } = this.evaluate(node.object, environment)
       // The library takes a key of that name before the method, Python's Jinja does not.
       if (type === 'ObjectValue') return builtins!.get(node.property.value)!
+    }
+    if (node?.type === 'BinaryExpression' && node.operator.value === '+') {
+      return pythonPlus(this.evaluate(node.left, environment), this.evaluate(node.right, environment))
     }
     return super.evaluate(statement, environment)
   }

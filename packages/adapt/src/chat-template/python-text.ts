@@ -1,4 +1,4 @@
-import { ArgumentsText, type RuntimeValue, toRuntime } from './runtime-value.js'
+import { ArgumentsText, kindOf, type RuntimeValue, toRuntime } from './runtime-value.js'
 import { argumentsOf } from './tool-arguments.js'
 
 /** How `tojson` writes; Python's names and defaults as transformers sets them. */
@@ -18,7 +18,8 @@ export function pythonText(value: RuntimeValue): string {
 }
 
 /** What Python's `repr` makes of a value: text in quotes. */
-function pythonNotation({ type, value }: RuntimeValue): string {
+function pythonNotation(written: RuntimeValue): string {
+  const { type, value } = written
   switch (type) {
     case 'NullValue':
       return 'None'
@@ -43,7 +44,7 @@ function pythonNotation({ type, value }: RuntimeValue): string {
       return `{${entries.map(([key, inner]) => `${quoted(key)}: ${pythonNotation(inner)}`).join(', ')}}`
     }
     default:
-      throw new Error(`cannot write a ${kindOf(type)} as text`)
+      throw new Error(`cannot write ${kindOf(written)} as text`)
   }
 }
 
@@ -78,7 +79,7 @@ export function pythonJson(value: RuntimeValue, style: JsonStyle, depth = 0): st
       return `{${joinItems(items, style, depth)}}`
     }
     default:
-      throw new Error(`tojson cannot write a ${kindOf(value.type)}`)
+      throw new Error(`tojson cannot write ${kindOf(value)}`)
   }
 }
 
@@ -140,8 +141,4 @@ function quoted(text: string): string {
 
 function escaped(letter: string, code: number, numDigits: number): string {
   return `\\${letter}${code.toString(16).padStart(numDigits, '0')}`
-}
-
-function kindOf(type: string): string {
-  return type === 'UndefinedValue' ? 'value that is not defined' : type.replace('Value', '').toLowerCase()
 }

@@ -241,7 +241,12 @@ describe('a template', () => {
     ['CHAT_TEMPLATE_FAILED', '{{ strftime_now("%Q") }}', /does not know %Q/],
     ['CHAT_TEMPLATE_FAILED', '{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}', /cannot be rendered/],
     ['CHAT_TEMPLATE_FAILED', '{{ messages.strip() }}', /strip is for text, received a list/],
-    ['CHAT_TEMPLATE_FAILED', "{{ 'call ' + messages[0] }}", /joins a mapping to a text/],
+    [
+      'CHAT_TEMPLATE_FAILED',
+      "{{ 'call ' + messages[0] }}",
+      /joins text to a mapping; write values with tojson/,
+    ],
+    ['CHAT_TEMPLATE_FAILED', "{{ 'n' + 1.0 }}", /joins text to a float/],
     ['CHAT_TEMPLATE_FAILED', '{{ missing | tojson }}', /tojson cannot write a value that is not defined/],
     ['CHAT_TEMPLATE_FAILED', '{{ messages | tojson(width=2) }}', /tojson does not know "width"/],
     ['CHAT_TEMPLATE_FAILED', '{{ messages | tojson(indent=1000) }}', /indent of at most 100/],

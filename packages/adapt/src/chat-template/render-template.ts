@@ -1,5 +1,5 @@
 import { Environment } from '@huggingface/jinja'
-import { type ChatMessage, plainJson, printable } from '../dataset/index.js'
+import { type ChatMessage, printable } from '../dataset/index.js'
 import { AdaptError, DataError } from '../errors.js'
 import { BudgetedInterpreter, overBudget } from './budgeted-interpreter.js'
 import { type ChatTemplate, GENERATION_END, GENERATION_START, reasonOf } from './compile-chat-template.js'
@@ -49,16 +49,8 @@ export function renderTemplate(
   } catch (error) {
     throw renderError(template.where, error)
   }
-  const written = text.includes('[object ') ? WRITTEN_OBJECT.exec(text)?.[0] : undefined
-  if (written !== undefined && !`${template.source}${plainJson([messages, tools])}`.includes(written)) {
-    const said = `${template.where}: the template joins a mapping to a text; it has to write it with tojson`
-    throw new DataError('CHAT_TEMPLATE_FAILED', said, { where: template.where })
-  }
   return text
 }
-
-/** What the library makes of a mapping that is joined to a text with `+` or `~`; Python refuses the first. */
-const WRITTEN_OBJECT = /\[object (?:Map|Object)\]/
 
 function renderError(where: string, error: unknown): AdaptError {
   if (error instanceof AdaptError) return error

@@ -33,6 +33,11 @@ export function runtimeText(text: string): RuntimeValue {
   return new StringValue(text)
 }
 
+/** A list as a value of the interpreter. */
+export function runtimeList(items: readonly RuntimeValue[]): RuntimeValue {
+  return new ArrayValue(items)
+}
+
 /**
  * A value of a record as one of the interpreter: an integer above 2^53 is an integer with a `bigint`, a boxed number a
  * float, and mappings keep their order. JSON text under `arguments` in `tool_calls` and `function_call` becomes
@@ -73,4 +78,23 @@ function convert(value: JsonValue | undefined, isCall: boolean): RuntimeValue {
     )
   }
   return new ObjectValue(entries)
+}
+
+/** What a value is, for messages. */
+export function kindOf({ type }: RuntimeValue): string {
+  return KINDS[type] ?? type.replace('Value', '').toLowerCase()
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  StringValue: 'text',
+  IntegerValue: 'an integer',
+  FloatValue: 'a float',
+  BooleanValue: 'a truth value',
+  NullValue: 'none',
+  UndefinedValue: 'a value that is not defined',
+  ArrayValue: 'a list',
+  TupleValue: 'a list',
+  ObjectValue: 'a mapping',
+  NamespaceValue: 'a namespace',
+  FunctionValue: 'a function',
 }

@@ -88,7 +88,7 @@ function readMessage(message: unknown, place: string, fail: Fail): ChatMessage {
   if (message instanceof Map) {
     fail('BAD_MESSAGES', `${place}: expected keys that are names, received keys of digits`)
   }
-  const record = message as JsonRecord
+  const record = withCallList(message as JsonRecord, place, fail)
   // Tables of several collections have the keys of both forms, those of one of them null.
   const isShareGpt = fieldOf(record, 'role') === undefined && Object.hasOwn(record, 'from')
   const [roleKey, contentKey] = isShareGpt ? ['from', 'value'] : ['role', 'content']
@@ -104,8 +104,8 @@ function readMessage(message: unknown, place: string, fail: Fail): ChatMessage {
     return {
       role: role as string,
       content: '',
-      tool_calls: readCalls(said, `${place}.${contentKey}`, fail),
       ...others,
+      tool_calls: readCalls(said, `${place}.${contentKey}`, fail),
     }
   }
   const content = readContent(record, contentKey!, place, fail)
@@ -114,6 +114,18 @@ function readMessage(message: unknown, place: string, fail: Fail): ChatMessage {
   if (!isShareGpt) return { ...record, role: role as string, ...said }
   const { from: _from, value: _value, role: _role, content: _null, ...others } = record
   return { role: role as string, ...said, ...others }
+}
+
+/** The message with its `tool_calls` as a list, where a table holds it as JSON text. @throws BAD_FIELD */
+function withCallList(record: JsonRecord, place: string, fail: Fail): JsonRecord {
+  const { tool_calls: written } = record
+  if (typeof written !== 'string') return record
+  if (written === '') return { ...record, tool_calls: null }
+  const calls = readJsonField(written, fieldFail(`${place}.tool_calls`, fail))
+  if (calls !== null && !Array.isArray(calls)) {
+    fail('BAD_FIELD', `${place}.tool_calls: expected a list, or one as JSON text, received ${show(calls)}`)
+  }
+  return { ...record, tool_calls: calls }
 }
 
 /** The calls of a ShareGPT turn, `{name, arguments}` or a list of them, as `tool_calls`. @throws BAD_MESSAGES */

@@ -173,11 +173,22 @@ describe('records of conversations', () => {
     })
   })
 
+  it('take calls of tools as JSON text, as tables hold them', async () => {
+    const calls = [{ type: 'function', function: { name: 'f', arguments: { 10: 1 } } }]
+    const answer = { role: 'assistant', content: null, tool_calls: JSON.stringify(calls) }
+    const messages = [user('q'), answer, { ...assistant('a'), tool_calls: '' }]
+    const read = (await contentOf({ messages })) as ChatContent
+    expect(read.messages[1]!.tool_calls).toMatchObject([{ function: { arguments: new Map([['10', 1]]) } }])
+    expect(read.messages[2]!.tool_calls).toBeNull()
+    const error = await contentOf({ messages: [{ ...answer, tool_calls: '{}' }] }).catch((e: unknown) => e)
+    expect((error as AdaptError).message).toContain('"messages[0]".tool_calls: expected a list')
+  })
+
   it('of ShareGPT hold calls of functions as JSON', async () => {
     const call = { name: 'f', arguments: { a: 1 } }
     const conversations = [
       { from: 'human', value: 'q' },
-      { from: 'function_call', value: JSON.stringify(call) },
+      { from: 'function_call', value: JSON.stringify(call), tool_calls: null },
       { from: 'observation', value: '4' },
       { from: 'function_call', value: JSON.stringify([call, call]), weight: 0 },
       { from: 'gpt', value: 'a' },

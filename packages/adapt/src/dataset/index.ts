@@ -9,7 +9,7 @@ export type {
 export { knownFileKind } from './file-kind.js'
 export { fingerprintFiles } from './fingerprint-files.js'
 export { expandGlob } from './glob.js'
-export { type JsonValue, plainJson } from './json-value.js'
+export { type JsonValue, jsonFloat, jsonInteger } from './json-value.js'
 export { MAPPED_KEYS } from './map-columns.js'
 export { printable, printableText } from './printable.js'
 export { type ReadCounts, type ReadOptions, readDocuments } from './read-documents.js'

@@ -3,4 +3,3 @@ export { findChatTemplate, type TemplatePlaces, type TemplateSource } from './fi
 export { type Conversation, type RenderedChat, renderChat, renderPrompt, type Span } from './render-chat.js'
 export type { SpecialTokens } from './render-template.js'
 export { SHIPPED_TEMPLATES } from './shipped-templates.js'
-export { turnEnd } from './turn-end.js'

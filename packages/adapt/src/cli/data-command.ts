@@ -3,6 +3,7 @@ import { chatOptions, dataSources, loadConfig, resolveCacheDir } from '../config
 import { printable, resolveSources } from '../dataset/index.js'
 import { fetchModel } from '../hub/index.js'
 import {
+  findTurnEnds,
   loadTokenizer,
   noteLines,
   openTokenCache,
@@ -57,7 +58,8 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
     }
     const { mixing } = config.data
     const plan = planMixing(dataset, mixing)
-    const notes = [...noteLines(dataset.notes), ...truncationLines(dataset)]
+    const { warnings } = dataset.numChats > 0 ? await findTurnEnds(tokenizer) : { warnings: [] }
+    const notes = [...warnings, ...noteLines(dataset.notes), ...truncationLines(dataset)]
     for (const warning of [...notes, ...mixingWarnings(plan)]) {
       io.stderr.line(`warning: ${warning}`)
     }

@@ -1,12 +1,18 @@
 import { createInterface } from 'node:readline/promises'
 import { buildInfo } from '@adapt-ts/torch'
-import { compileChatTemplate, renderPrompt, turnEnd } from '../chat-template/index.js'
-import type { ChatMessage } from '../dataset/index.js'
+import { compileChatTemplate, renderPrompt } from '../chat-template/index.js'
+import { type ChatMessage, printable } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
 import { locateModel, openModel, withTokenizer } from '../experiment/index.js'
 import { type FinishReason, type GenerateOptions, generateTokens, streamText } from '../generate/index.js'
 import { readStopTokens } from '../model/index.js'
-import { assertTokenizerFits, loadTokenizer, type Tokenizer } from '../tokenize/index.js'
+import {
+  assertTokenizerFits,
+  findTurnEnds,
+  loadTokenizer,
+  type Tokenizer,
+  type TurnEnds,
+} from '../tokenize/index.js'
 import type { CliIo } from './cli-io.js'
 import { renderJson } from './render-json.js'
 
@@ -50,15 +56,21 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
   using model = openModel(places, { dtype: options.dtype })
   assertTokenizerFits(tokenizer, model.config.vocabSize)
   const isBf16 = model.headWeight.dtype === 'bfloat16' && buildInfo().hasBf16
+  const folder = places.adapter ?? places.model
+  const ends = chat && (await findTurnEnds(tokenizer))
+  const stated = [folder, places.model].map(readStopTokens).find((ids) => ids.length > 0) ?? []
+  const unstated = [tokenizer.eosId, ...(ends?.ids ?? [])].filter((id) => !stated.includes(id))
+  for (const line of await describeEnds(tokenizer, folder, ends, unstated))
+    io.stderr.write(`warning: ${line}\n`)
   const { maxNewTokens, temperature, topP, topK, seed } = options
   const generation: GenerateOptions = {
     ...{ maxNewTokens, temperature, topP, topK, seed },
-    stopIds: [tokenizer.eosId, ...readStopTokens(places.model), ...(await endToken(tokenizer, chat?.end))],
+    stopIds: [...stated, ...unstated],
     autocastDtype: isBf16 ? 'bfloat16' : undefined,
   }
   const write = (piece: string) => (options.json === true ? undefined : io.stdout.writeData(piece))
   const answer = async (ids: ArrayLike<number>, isOver = () => false): Promise<Answer> =>
-    await writeAnswer(until(isOver, generateTokens(model, ids, generation)), tokenizer, chat?.end, write)
+    await writeAnswer(until(isOver, generateTokens(model, ids, generation)), tokenizer, ends?.text, write)
   const system: ChatMessage[] =
     options.system === undefined ? [] : [{ role: 'system', content: options.system }]
   if (converses) {
@@ -87,8 +99,6 @@ async function encodeText(tokenizer: Tokenizer, prompt: string): Promise<readonl
 interface Chat {
   /** Tokens of the messages and of the beginning of the next answer. */
   encode(messages: readonly ChatMessage[]): Promise<ArrayLike<number>>
-  /** The text at which an answer ends; special tokens are stop tokens instead and do not show in text. */
-  readonly end: string | undefined
 }
 
 /** Undefined for a tokenizer without a template. */
@@ -97,7 +107,6 @@ function openChat(tokenizer: Tokenizer): Chat | undefined {
   if (template === undefined) return undefined
   const compiled = compileChatTemplate(template.source, template.where)
   return {
-    end: turnEnd(compiled, specialTokens),
     async encode(messages) {
       const text = renderPrompt(compiled, { messages }, specialTokens)
       return (await tokenizer.encodeBatch([text]))[0]!
@@ -105,10 +114,24 @@ function openChat(tokenizer: Tokenizer): Chat | undefined {
   }
 }
 
-/** The end of an answer as a token, when it is one: a special token leaves no trace in the text. */
-async function endToken(tokenizer: Tokenizer, end: string | undefined): Promise<readonly number[]> {
-  const [ids] = end === undefined ? [] : await tokenizer.encodeBatch([end])
-  return ids?.length === 1 ? [...ids] : []
+/** What stops an answer here, but not in programs that know the model's folder alone. */
+async function describeEnds(
+  tokenizer: Tokenizer,
+  folder: string,
+  ends: TurnEnds | undefined,
+  unstated: readonly number[],
+): Promise<readonly string[]> {
+  const lines = [...(ends?.warnings ?? [])]
+  const missing = ends === undefined ? unstated : unstated.filter((id) => ends.ids.includes(id))
+  if (missing.length > 0) {
+    const shown = await Promise.all(
+      missing.map(async (id) => `"${printable(await tokenizer.decode([id]), 40)}" (${id})`),
+    )
+    lines.push(
+      `${printable(folder)}: its eos_token_id lacks ${shown.join(', ')}, where an answer ends: it stops there here, but not in transformers or vLLM`,
+    )
+  }
+  return lines
 }
 
 /** Reads a turn, writes the answer, until the end of the input or `/exit`. */

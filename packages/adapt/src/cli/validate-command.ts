@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { compileChatTemplate, findChatTemplate } from '../chat-template/index.js'
 import {
+  chatOptions,
   dataSources,
   evaluationSources,
   loadConfig,
@@ -27,7 +28,7 @@ import {
   type ModelPlace,
 } from '../hub/index.js'
 import { LORA_DEFAULTS } from '../model/lora/lora-config.js'
-import { loadTokenizer } from '../tokenize/index.js'
+import { findTurnEnds, loadTokenizer } from '../tokenize/index.js'
 import type { CliIo } from './cli-io.js'
 import { formatCount } from './render-table.js'
 
@@ -67,7 +68,8 @@ export async function validateCommand(path: string, options: ValidateOptions, io
   const anchors = await entries('anchors', dataSources(config.anchors))
   const sets = await entries('evaluation.sets', evaluationSources(config))
   if (hasChat && tokenizer !== undefined) {
-    await check('data.chat_template', () => requireChatTemplate(config, baseDir))
+    const ends = await check('data.chat_template', () => checkChatTemplate(config, baseDir))
+    ends?.forEach(warn)
   }
   const first = problems[0]
   if (first !== undefined) {
@@ -212,19 +214,22 @@ async function requireDocuments(
 
 /**
  * Where there are conversations there must be a template that can be read. A tokenizer that has not come yet may bring it.
+ * @returns What keeps a model from learning where to stop.
  * @throws {ConfigError} CHAT_TEMPLATE_MISSING, CHAT_TEMPLATE_SYNTAX, FILE_NOT_FOUND.
  */
-function requireChatTemplate(config: RunConfig, baseDir: string): void {
+async function checkChatTemplate(config: RunConfig, baseDir: string): Promise<readonly string[]> {
   const { folder } = findModelPlace(baseDir, config.tokenizer)
   const { chat_template } = config.data
   const isThere = folder !== undefined && existsSync(join(folder, 'tokenizer.json'))
-  if (!isThere && chat_template === undefined) return
+  if (!isThere && chat_template === undefined) return []
   const { source, where } = findChatTemplate({
     baseDir,
     tokenizerFolder: folder ?? config.tokenizer,
     ...(chat_template === undefined ? {} : { configured: chat_template }),
   })
   compileChatTemplate(source, where)
+  if (!isThere) return []
+  return (await findTurnEnds(loadTokenizer(folder, chatOptions(config, baseDir)))).warnings
 }
 
 function describeFiles(files: readonly ResolvedFile[]): string {

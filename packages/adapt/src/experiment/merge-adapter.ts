@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { publishModel } from '../checkpoint/index.js'
 import { printable } from '../dataset/index.js'
-import { ConfigError } from '../errors.js'
+import { AdaptError, ConfigError } from '../errors.js'
 import { CONFIG_FILE, GENERATION_FILE, INDEX_FILE, TOKENIZER_FILES } from '../hub/index.js'
-import { mergeLora, parseShardSize } from '../model/index.js'
+import { mergeLora, parseShardSize, readStopTokens } from '../model/index.js'
+import { findTurnEnds, loadTokenizer } from '../tokenize/index.js'
 import { holdsInput } from './config-inputs.js'
 import { locateModel, openModel } from './open-model.js'
 
@@ -53,16 +54,42 @@ export async function mergeAdapter({
     )
   }
   requireReplaceable(out, [places.model, places.adapter])
+  const stopIds = await stopTokens(places.adapter, places.tokenizer, onLine)
   const model = openModel(places, { dtype })
   try {
     mergeLora(model)
     publishModel(model, out, {
       tokenizerFolder: places.tokenizer,
+      stopIds,
       maxShardSize,
       dtype: storedDtype(model.headWeight.dtype),
     })
   } finally {
     model.dispose()
+  }
+}
+
+/**
+ * Where the merged model has to stop besides where its base does: what the adapter's generation config says, else what
+ * the chat template in the adapter's folder ends an answer with.
+ */
+async function stopTokens(
+  adapter: string,
+  tokenizerFolder: string,
+  onLine: (line: string) => void,
+): Promise<readonly number[]> {
+  const stated = readStopTokens(adapter)
+  if (stated.length > 0 || tokenizerFolder !== adapter) return stated
+  try {
+    const tokenizer = loadTokenizer(tokenizerFolder)
+    if (tokenizer.chat.template === undefined) return []
+    const { ids, warnings } = await findTurnEnds(tokenizer)
+    for (const warning of warnings) onLine(`warning: ${warning}`)
+    return ids
+  } catch (error) {
+    if (!(error instanceof AdaptError)) throw error
+    onLine(`warning: cannot tell where an answer ends: ${error.message}`)
+    return []
   }
 }
 

@@ -19,6 +19,7 @@ import { type ResolvedFile, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { resolveModelPath } from '../hub/index.js'
 import {
+  findTurnEnds,
   loadTokenizer,
   noteLines,
   openTokenCache,
@@ -58,6 +59,8 @@ export interface PreparedData {
   readonly evaluationFiles: readonly ResolvedFile[]
   /** What a user should know of the training data: skipped records, files that may be incomplete, unread sources. */
   readonly warnings: readonly string[]
+  /** Tokens at which an answer ends: eos and the ends of the chat template's turns. */
+  readonly stopIds: readonly number[]
 }
 
 /**
@@ -110,6 +113,7 @@ export async function prepareData(
       )
     },
   })
+  const turnEnds = whole.numChats > 0 ? await findTurnEnds(tokenizer) : undefined
   const { train, validation } = holdOut(whole, data.val_set_size, training.seed)
   const openRows = (cursor?: RowCursor) =>
     createRowStream({
@@ -146,7 +150,9 @@ export async function prepareData(
     ...(anchorOverlap ? { anchorOverlap } : {}),
     trainFiles,
     evaluationFiles,
+    stopIds: [tokenizer.eosId, ...(turnEnds?.ids ?? [])],
     warnings: [
+      ...(turnEnds?.warnings ?? []),
       ...noteLines(train.notes),
       ...truncationLines(whole),
       ...mixingWarnings(planMixing(train, data.mixing)),

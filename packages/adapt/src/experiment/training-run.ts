@@ -272,7 +272,8 @@ export class TrainingRun {
     // One that the tokenizer folder does not have is lost otherwise.
     const isOwn = request.config.data.chat_template === undefined
     const chatTemplate = isOwn ? undefined : chat.template?.source
-    return { tokenizerFolder: folder, bosId, eosId, padId, baseModel, chatTemplate }
+    const { stopIds } = data
+    return { tokenizerFolder: folder, bosId, eosId, padId, stopIds, baseModel, chatTemplate }
   }
 
   /** Evaluates between two steps where the config asks for it and no evaluation of this step is there. */

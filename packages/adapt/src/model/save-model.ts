@@ -9,8 +9,9 @@ import { toHuggingFaceConfig } from './huggingface-config.js'
 import type { ModelDType } from './load-model.js'
 import { modelSource } from './model-source.js'
 import { parseModelConfig } from './parse-model-config.js'
-import type { JsonObject } from './read-model-json.js'
+import { type JsonObject, readModelJson } from './read-model-json.js'
 import { parseShardSize, planShards } from './shard-plan.js'
+import { withStopTokens } from './stop-tokens.js'
 
 /** dtype and files of a model folder, and what goes along. */
 export interface SaveModelOptions {
@@ -24,6 +25,8 @@ export interface SaveModelOptions {
   readonly bosId?: number | undefined
   readonly eosId?: number | undefined
   readonly padId?: number | undefined
+  /** Tokens at which an answer ends; the generation config gets those that it lacks. */
+  readonly stopIds?: readonly number[] | undefined
 }
 
 /**
@@ -43,7 +46,16 @@ export function saveModelFolder(model: CausalLM, folder: string, options: SaveMo
     ? changedConfig(model, source.config, dtype)
     : toHuggingFaceConfig(model.config, { ...options, dtype })
   writeJson(join(folder, CONFIG_FILE), config)
-  carryFiles(folder, options.tokenizerFolder ?? source?.folder, source?.generationConfig)
+  const tokenizerFolder = options.tokenizerFolder ?? source?.folder
+  const original =
+    source?.generationConfig ?? (tokenizerFolder && readModelJson(join(tokenizerFolder, GENERATION_FILE)))
+  writeGenerationConfig(folder, withStopTokens(original || undefined, config, options.stopIds ?? []))
+  if (tokenizerFolder !== undefined) copyTokenizerFiles(tokenizerFolder, folder)
+}
+
+/** Writes generation_config.json, where there is something to be written. */
+export function writeGenerationConfig(folder: string, generation: JsonObject | undefined): void {
+  if (generation !== undefined) writeJson(join(folder, GENERATION_FILE), generation)
 }
 
 function writeWeights(
@@ -85,28 +97,10 @@ function changedConfig(model: CausalLM, original: JsonObject, dtype: ModelDType)
   return { ...original, ...Object.fromEntries(changed), ...Object.fromEntries(dtypes) }
 }
 
-function carryFiles(
-  folder: string,
-  tokenizerFolder: string | undefined,
-  generationConfig: JsonObject | undefined,
-): void {
-  if (generationConfig) writeJson(join(folder, GENERATION_FILE), generationConfig)
-  if (tokenizerFolder === undefined) return
-  copyFiles(
-    tokenizerFolder,
-    folder,
-    generationConfig ? TOKENIZER_FILES : [...TOKENIZER_FILES, GENERATION_FILE],
-  )
-}
-
 /** Copies the files of a tokenizer, those that are there. */
 export function copyTokenizerFiles(from: string, to: string): void {
-  copyFiles(from, to, TOKENIZER_FILES)
-}
-
-function copyFiles(from: string, to: string, names: readonly string[]): void {
   if (resolve(from) === resolve(to)) return
-  for (const name of names) {
+  for (const name of TOKENIZER_FILES) {
     if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name))
   }
 }

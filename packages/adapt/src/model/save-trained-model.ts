@@ -2,7 +2,14 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CausalLM } from './causal-lm.js'
 import { saveAdapterFolder } from './lora/adapter-folder.js'
-import { copyTokenizerFiles, type SaveModelOptions, saveModelFolder } from './save-model.js'
+import { modelSource } from './model-source.js'
+import {
+  copyTokenizerFiles,
+  type SaveModelOptions,
+  saveModelFolder,
+  writeGenerationConfig,
+} from './save-model.js'
+import { withStopTokens } from './stop-tokens.js'
 
 /** What a folder of trained weights says about where they came from. */
 export interface SaveTrainedOptions extends SaveModelOptions {
@@ -21,6 +28,12 @@ export function saveTrainedModel(model: CausalLM, folder: string, options: SaveT
   if (model.lora === undefined) saveModelFolder(model, folder, options)
   else {
     saveAdapterFolder(model, folder, options)
+    // PEFT reads the base model's; whoever merges, or generates with the adapter, finds here where to stop.
+    const source = modelSource(model)
+    writeGenerationConfig(
+      folder,
+      withStopTokens(source?.generationConfig, source?.config ?? {}, options.stopIds ?? []),
+    )
     if (tokenizerFolder !== undefined) copyTokenizerFiles(tokenizerFolder, folder)
   }
   if (chatTemplate !== undefined) writeFileSync(join(folder, 'chat_template.jinja'), chatTemplate)

@@ -19,3 +19,4 @@ export {
   loadTokenizer,
   type Tokenizer,
 } from './tokenizer.js'
+export { findTurnEnds, type TurnEnds } from './turn-ends.js'

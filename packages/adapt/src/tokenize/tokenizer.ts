@@ -23,6 +23,8 @@ export interface Tokenizer {
   readonly padId?: number
   /** First token of every sample: `bosId`, or `eosId` without one or with `add_bos_token: false`. */
   readonly startId: number
+  /** Ids of tokens beside the vocabulary, such as `<eos>`, special or not. */
+  readonly addedIds: ReadonlySet<number>
   /** SHA-256 (hex) of tokenizer.json, the special ids and tokens of other files: equal hashes give equal tokens. */
   readonly hash: string
   /** How conversations become text, and what of them and of completions is trained. */
@@ -115,6 +117,7 @@ export function loadTokenizer(
     eosId,
     ...(padId === undefined ? {} : { padId }),
     startId,
+    addedIds: new Set(files.addedTokens.values()),
     hash,
     chat: settings,
     ...(signal === undefined ? {} : { signal }),

@@ -48,6 +48,21 @@ describe('CheckpointStore', () => {
     ])
   })
 
+  it('keeps the best beside the newest ones, as rotate_checkpoints of transformers does', () => {
+    const kept = (keep: number, best: number) => {
+      const folder = mkdtempSync(path.join(root, 'best-'))
+      const rotated = new CheckpointStore(folder)
+      for (const step of [1, 2, 3, 4, 5])
+        rotated.publish(step, write(`step ${step}`), keep, best <= step ? best : undefined)
+      return rotated.steps()
+    }
+    expect(kept(1, 2)).toEqual([2, 5])
+    expect(kept(2, 1)).toEqual([1, 5])
+    expect(kept(3, 1)).toEqual([1, 4, 5])
+    expect(kept(3, 4)).toEqual([3, 4, 5])
+    expect(kept(1, 5)).toEqual([5])
+  })
+
   it('passes over folders and files whose names only look like those of checkpoints', () => {
     publish(8)
     for (const name of ['step-0099', 'step-', 'step-9x', 'step-1e3']) mkdirSync(path.join(store.folder, name))

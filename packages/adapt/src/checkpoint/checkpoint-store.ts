@@ -49,9 +49,10 @@ export class CheckpointStore {
    *
    * @param write  Writes the files into the folder that it is given.
    * @param keep  Checkpoints that stay, the new one among them, >= 1.
+   * @param best  Step of a checkpoint that stays in any case, as one of them or, with `keep` 1, beside the new one.
    * @throws {ResourceError} CHECKPOINT_WRITE; the checkpoints that were there are still there.
    */
-  publish(step: number, write: (folder: string) => void, keep: number): void {
+  publish(step: number, write: (folder: string) => void, keep: number, best?: number): void {
     try {
       makeFolder(this.folder)
       publishFolder(this.folderOf(step), write, (temporary) => writeManifest(temporary, step))
@@ -59,13 +60,15 @@ export class CheckpointStore {
       const message = `cannot write the checkpoint ${this.folderOf(step)} (${(cause as Error).message})`
       throw new ResourceError('CHECKPOINT_WRITE', message, { folder: this.folder, step }, { cause })
     }
-    this.prune(step, keep)
+    this.prune(step, keep, best)
   }
 
   /** Removes the oldest checkpoints. One that cannot be removed stays: it does no harm but takes room. */
-  private prune(newest: number, keep: number): void {
+  private prune(newest: number, keep: number, best: number | undefined): void {
     const older = this.steps().filter((step) => step < newest)
-    for (const step of older.slice(0, Math.max(0, older.length + 1 - keep))) {
+    const others = older.filter((step) => step !== best)
+    const numStaying = 1 + older.length - others.length
+    for (const step of others.slice(0, Math.max(0, numStaying + others.length - keep))) {
       try {
         rmSync(this.folderOf(step), { recursive: true })
       } catch {

@@ -1,6 +1,6 @@
 export { CheckpointStore, type FoundCheckpoint } from './checkpoint-store.js'
 export { type FileDigest, type Manifest, verifyManifest } from './manifest.js'
-export { publishModel } from './publish-model.js'
+export { publishCheckpointModel, publishModel } from './publish-model.js'
 export { requireFiniteState } from './require-finite.js'
 export {
   loadTrainingState,

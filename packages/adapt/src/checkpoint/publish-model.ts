@@ -1,6 +1,12 @@
+import { cpSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { ResourceError } from '../errors.js'
 import { type CausalLM, type SaveTrainedOptions, saveTrainedModel } from '../model/index.js'
+import { verifyManifest } from './manifest.js'
 import { publishFolder } from './publish-folder.js'
+
+/** Files of a checkpoint that are no part of a model folder. */
+const STATE_FILES = new Set(['manifest.json', 'state.json', 'optimizer.safetensors', 'method.safetensors'])
 
 /**
  * Writes a Hugging Face model or PEFT adapter folder whole or not at all: into a folder beside it, synced, then renamed. An older
@@ -8,8 +14,24 @@ import { publishFolder } from './publish-folder.js'
  * @throws {ResourceError} MODEL_WRITE.
  */
 export function publishModel(model: CausalLM, folder: string, options: SaveTrainedOptions = {}): void {
+  publish(folder, (temporary) => saveTrainedModel(model, temporary, options))
+}
+
+/**
+ * Makes the model of a checkpoint a model folder, in the same way: a checkpoint is one, with the state beside it.
+ * @throws {HostileFileError} CHECKPOINT_DAMAGED before anything is written. @throws {ResourceError} MODEL_WRITE.
+ */
+export function publishCheckpointModel(checkpoint: string, folder: string): void {
+  verifyManifest(checkpoint)
+  publish(folder, (temporary) => {
+    for (const name of readdirSync(checkpoint).filter((file) => !STATE_FILES.has(file)))
+      cpSync(join(checkpoint, name), join(temporary, name), { recursive: true })
+  })
+}
+
+function publish(folder: string, write: (temporary: string) => void): void {
   try {
-    publishFolder(folder, (temporary) => saveTrainedModel(model, temporary, options))
+    publishFolder(folder, write)
   } catch (cause) {
     throw new ResourceError(
       'MODEL_WRITE',

@@ -46,23 +46,22 @@ function describeIssue(issue: ZodIssue, base: readonly PropertyKey[], checked: C
         message: `expected a known key, received ${describeValue(key)}${i < MAX_LISTED_ISSUES ? keyHint(key, path, checked.schema()) : ''}`,
       }))
     case 'invalid_union':
-      return describeUnion(issue.errors, path, checked, received)
+      return describeUnion(issue, path, checked, received)
     case 'invalid_value': {
       const values = issue.values.map(String)
       const hint = typeof received === 'string' ? suggestName(received, values) : ''
-      return say(`expected ${listValues(values)}`, hint)
+      return say(hasOwnWords(issue) ? issue.message : `expected ${listValues(values)}`, hint)
     }
     case 'custom':
+      if (hasOwnWords(issue) && !issue.message.includes(', received ')) return say(issue.message)
       return [{ path, at: 'key', message: issue.message }]
     case 'invalid_type':
-      return issue.message.startsWith('expected ')
+      return hasOwnWords(issue)
         ? say(issue.message)
         : say(`expected ${TYPES[issue.expected] ?? issue.expected}`)
     case 'too_small':
       if (issue.origin === 'array') return say('expected at least one entry')
-      return issue.message.startsWith('expected ')
-        ? say(issue.message)
-        : say('expected text that is not empty')
+      return hasOwnWords(issue) ? say(issue.message) : say('expected text that is not empty')
     default:
       return say(issue.message)
   }
@@ -77,11 +76,12 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** Reports the branch the writer most likely meant: of the right type, then with the fewest problems. */
 function describeUnion(
-  branches: readonly (readonly ZodIssue[])[],
+  issue: z.core.$ZodIssueInvalidUnion,
   path: readonly PropertyKey[],
   checked: Checked,
   received: unknown,
 ): DescribedIssue[] {
+  const branches: readonly (readonly ZodIssue[])[] = issue.errors
   const fitting = branches.filter(
     (issues) => !issues.some((issue) => issue.path.length === 0 && isTypeIssue(issue)),
   )
@@ -95,8 +95,13 @@ function describeUnion(
     .flat()
     .flatMap((issue) => (issue.code === 'invalid_value' ? issue.values.map(String) : []))
   const hint = typeof received === 'string' ? suggestName(received, values) : ''
-  const choice = [...new Set(expected)].join(' or ')
-  return [{ path, at: 'value', message: `expected ${choice}, received ${describeValue(received)}${hint}` }]
+  const choice = hasOwnWords(issue) ? issue.message : `expected ${[...new Set(expected)].join(' or ')}`
+  return [{ path, at: 'value', message: `${choice}, received ${describeValue(received)}${hint}` }]
+}
+
+/** Whether the schema says itself what it expects. */
+function hasOwnWords({ message }: ZodIssue): boolean {
+  return message.startsWith('expected ')
 }
 
 function isTypeIssue(issue: ZodIssue): boolean {

@@ -7,6 +7,10 @@ export const LR_SCHEDULERS = ['linear', 'cosine', 'wsd', 'constant'] as const
 /** What `report_to` can name. */
 const REPORTERS = ['tensorboard'] as const
 type Reporter = (typeof REPORTERS)[number]
+/** Other trackers have no maintained JavaScript package; their own tools read what a run leaves. */
+const REPORT_TO =
+  'expected tensorboard or none (W&B imports TensorBoard files: wandb sync OUTPUT_DIR/tensorboard; other trackers can read OUTPUT_DIR/events.jsonl)'
+const reporter = () => z.enum(REPORTERS, { error: REPORT_TO })
 
 const MAX_ROWS = 1_000_000
 
@@ -78,7 +82,31 @@ export const trainingSchema = z
       ),
     save_total_limit: wholeNumber({ min: 1, max: 1_000_000 })
       .default(2)
-      .describe('Checkpoints that are kept, the newest ones.'),
+      .describe(
+        'Checkpoints that are kept: the newest ones, with load_best_model_at_end always the best one too.',
+      ),
+    load_best_model_at_end: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Publish the model of the best evaluation instead of the last one; its checkpoint is saved and never removed.',
+      ),
+    metric_for_best_model: z
+      .exactOptional(z.string().min(1, { error: 'expected the name of a figure' }))
+      .describe(
+        'Figure that the best model is chosen by: eval_loss, eval_<source>_loss (data.val_set_size), eval_bits_per_byte or ' +
+          'eval_<set>_bits_per_byte (evaluation.sets). Default eval_loss.',
+      ),
+    greater_is_better: z
+      .boolean()
+      .default(false)
+      .describe('Whether a greater value of metric_for_best_model is better.'),
+    early_stopping_patience: z
+      .exactOptional(wholeNumber({ min: 1, max: 1_000_000 }))
+      .describe('Stop when so many evaluations in a row were no better than the best before.'),
+    early_stopping_threshold: realNumber({ min: 0, max: 1e6 })
+      .default(0)
+      .describe('How much better an evaluation must be to count for early_stopping_patience.'),
     resume_from_checkpoint: z
       .exactOptional(z.string().min(1, { error: 'expected a folder' }))
       .describe(
@@ -87,7 +115,7 @@ export const trainingSchema = z
           'interrupted goes on by itself and needs no key.',
       ),
     report_to: z
-      .union([z.literal('none'), z.enum(REPORTERS), z.array(z.enum(REPORTERS))])
+      .union([z.literal('none'), reporter(), z.array(reporter())], { error: REPORT_TO })
       .transform((to): readonly Reporter[] => (to === 'none' ? [] : typeof to === 'string' ? [to] : to))
       .prefault([])
       .describe('Where figures go besides the run folder: [tensorboard], or none.'),

@@ -309,6 +309,8 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'training.logging_steps': real(zero, fraction),
   'training.save_steps': real(zero, fraction),
   'training.save_total_limit': real(zero, fraction),
+  'training.early_stopping_patience': real(zero, fraction),
+  'training.early_stopping_threshold': real(above(1e6)),
   'training.threads': real(zero, fraction),
   'evaluation.every_steps': real(zero, fraction),
   'evaluation.per_device_eval_batch_size': real(zero, fraction),

@@ -1,5 +1,6 @@
 import { needsAnchors } from '../method/method-config.js'
 import type { RunConfig } from './run-config.js'
+import { bestModelWarnings, validateBestModel } from './validate-best-model.js'
 
 /** A problem between keys that are each valid on their own. */
 export interface CrossFieldIssue {
@@ -15,6 +16,7 @@ export function validateConfig(config: RunConfig): readonly CrossFieldIssue[] {
     ...validateSchedule(config),
     ...validateEntries(config),
     ...validateEvaluation(config),
+    ...validateBestModel(config),
     ...validateMixing(config),
     ...validateTrainOn(config),
   ]
@@ -37,6 +39,7 @@ export function configWarnings(config: RunConfig): readonly string[] {
       'evaluation.every_steps: no effect, because evaluation.sets is empty and data.val_set_size not set',
     )
   }
+  warnings.push(...bestModelWarnings(config))
   if (training.lr_scheduler_type === 'constant' && training.min_lr_ratio > 0) {
     warnings.push('training.min_lr_ratio: no effect on a constant schedule')
   }

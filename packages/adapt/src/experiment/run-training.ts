@@ -6,9 +6,11 @@ import { AdaptError } from '../errors.js'
 import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
 import { needsAnchors } from '../method/index.js'
 import type { StepRecord } from '../record/index.js'
+import { BestModel } from './best-model.js'
 import { type BuiltTrainer, buildTrainer } from './build-trainer.js'
 import { configInputs, requireInputsOutside } from './config-inputs.js'
 import { type PreparedData, prepareData } from './prepare-data.js'
+import { requireMetric } from './require-metric.js'
 import { checkpointBytes, requireRoom } from './require-room.js'
 import { requireSameSteps } from './require-same-steps.js'
 import { inspectRunFolder, openRunFolder } from './run-folder.js'
@@ -84,6 +86,7 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
     checkStop: () => stop.throwIfRequested(`before the first step; ${runFolder} can go on`),
   })
   try {
+    await requireMetric(new BestModel(config), data)
     const plan = planSteps(config, data.rows.numRowsPerEpoch(0))
     if (start) {
       requireSameData(start, data.fingerprints, plan)
@@ -135,11 +138,12 @@ async function trainInFolder(request: TrainingRequest, workplace: Workplace): Pr
   const { kind, start, plan } = workplace
   const runFolder = resolve(request.config.output_dir)
   const checkpoints = checkpointStore(runFolder)
-  const { save_total_limit } = request.config.training
+  const { save_total_limit, load_best_model_at_end } = request.config.training
   requireRoom(
     runFolder,
     checkpointBytes(workplace.built.trainer),
-    save_total_limit,
+    // The newest stays beside the best one.
+    Math.max(save_total_limit, load_best_model_at_end ? 2 : 1),
     checkpoints.steps().length,
   )
   const folder = openRunFolder(runFolder, kind, plan.totalSteps)

@@ -1,23 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildBatch, type RowStream, splitGlobalBatch } from '../batch/index.js'
-import {
-  type CheckpointStore,
-  publishModel,
-  requireFiniteState,
-  writeTrainingState,
-} from '../checkpoint/index.js'
+import { type CheckpointStore, requireFiniteState, writeTrainingState } from '../checkpoint/index.js'
 import type { StepPlan } from '../config/index.js'
 import { AdaptError, EXIT, ResourceError } from '../errors.js'
 import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
 import type { SaveTrainedOptions } from '../model/index.js'
 import { currentSteps, readEvents, type StepRecord } from '../record/index.js'
 import type { StepEvents } from '../train/index.js'
+import { BestModel } from './best-model.js'
 import { baseModelName } from './build-model.js'
 import type { BuiltTrainer } from './build-trainer.js'
 import { describeAnchorOverlap } from './check-anchor-overlap.js'
+import { FlatRun } from './flat-run.js'
 import { describeMeasures, measureRun, type RunMeasures, unmeasuredSources } from './measure-run.js'
 import type { PreparedData } from './prepare-data.js'
 import { recordProvenance } from './provenance.js'
+import { type PublishNote, publishTrained } from './publish-trained.js'
 import type { RunFolder } from './run-folder.js'
 import { RunLog } from './run-log.js'
 import { writeRunReport } from './run-report.js'
@@ -54,6 +52,8 @@ export class TrainingRun {
   private readonly rows: RowStream
   private readonly log: RunLog
   private readonly checkpoints: CheckpointStore
+  private readonly best: BestModel
+  private readonly flat: FlatRun
   private lastEvaluation: Evaluation | undefined
   private lastValidation: HeldOutEvaluation | undefined
   private lastBeat = performance.now()
@@ -67,10 +67,18 @@ export class TrainingRun {
     const { data, folder, start, startStep } = parts
     this.rows = start ? data.rowsFrom(start.state.cursor) : data.rows
     this.checkpoints = checkpointStore(folder.path)
+    this.best = new BestModel(parts.request.config)
+    this.flat = new FlatRun(parts.built.trainer.model.config.vocabSize)
     this.lastSaved = start?.isOwn === true ? startStep : -1
     for (const event of start?.isOwn === true ? RunLog.history(folder, startStep) : []) {
-      if (event.type === 'step') this.lastStep = event
-      if (event.type === 'evaluation') this.evaluated.add(event.step)
+      if (event.type === 'step') {
+        this.lastStep = event
+        this.flat.note(event)
+      }
+      if (event.type === 'evaluation') {
+        this.evaluated.add(event.step)
+        this.best.note(event)
+      }
     }
     const onWarning = (message: string): void => this.warn(message)
     this.log = new RunLog(folder, new TensorBoardLog(parts.request.config, startStep, onWarning), onWarning)
@@ -116,7 +124,7 @@ export class TrainingRun {
     const { save_steps } = request.config.training
     // A run that was stopped between a save and the evaluation after it catches up.
     await this.evaluateWhenDue()
-    while (trainer.step < plan.totalSteps && !this.stopsEarly) {
+    while (trainer.step < plan.totalSteps && !this.stopsEarly && !this.best.isOver) {
       const { batches, epoch } = this.saveOnFailure(() => this.nextBatches())
       const { record, events } = trainer.runStep(batches, epoch)
       this.lastStep = record
@@ -207,6 +215,8 @@ export class TrainingRun {
         reached,
       })
     }
+    const flat = this.flat.note(record)
+    if (flat !== undefined) this.alert(step, 'NO_GRADIENT', flat)
     if (record.skipped) {
       const message = `step ${step}: the optimiser did not move (loss ${record.lossWeighted}, gradient norm ${record.gradNorm})`
       this.alert(step, 'STEP_SKIPPED', message)
@@ -214,16 +224,14 @@ export class TrainingRun {
   }
 
   private alert(step: number, code: string, message: string): void {
-    this.log.event({
-      type: 'alert',
-      step,
-      time: Date.now() / 1000,
-      severity: 'warning',
-      code,
-      message,
-      values: {},
-    })
-    this.warn(message)
+    this.note({ severity: 'warning', code, message }, step)
+  }
+
+  /** Something a person should know, in the log and on a line. */
+  private note({ severity, code, message }: PublishNote, step = this.parts.built.trainer.step): void {
+    this.log.event({ type: 'alert', step, time: Date.now() / 1000, severity, code, message, values: {} })
+    if (severity === 'warning') this.warn(message)
+    else this.parts.request.onLine(message)
   }
 
   private warn(message: string): void {
@@ -261,6 +269,7 @@ export class TrainingRun {
       trainer.step,
       (folder) => writeTrainingState(folder, trainer, position, this.modelOptions()),
       request.config.training.save_total_limit,
+      this.best.best?.step,
     )
     this.lastSaved = trainer.step
   }
@@ -283,6 +292,7 @@ export class TrainingRun {
     if (every_steps === undefined || step % every_steps !== 0) return
     if (step >= this.parts.plan.totalSteps || this.stopsEarly) return
     if (!this.evaluated.has(step)) await this.evaluate()
+    if (this.best.best?.step === step) this.trySave()
   }
 
   private async evaluate(): Promise<void> {
@@ -293,7 +303,7 @@ export class TrainingRun {
       const found = await this.measure(step)
       if (found === undefined) return
       const { evaluation, validation } = found
-      this.log.event({
+      const event = {
         type: 'evaluation',
         step,
         time: Date.now() / 1000,
@@ -301,7 +311,9 @@ export class TrainingRun {
         ...(validation
           ? { validation: { eval_loss: validation.eval_loss, sources: validation.sources } }
           : {}),
-      })
+      } as const
+      this.log.event(event)
+      this.best.note(event)
       for (const line of describeMeasures(found)) this.parts.request.onLine(`step ${step}: ${line}`)
       folder.write(
         `eval/step-${step}.json`,
@@ -335,11 +347,24 @@ export class TrainingRun {
    * @throws what the last evaluation did, when the model is published: the same call makes up for it.
    */
   private async finish(): Promise<TrainingOutcome> {
-    const { built, folder, stop } = this.parts
+    const { built, folder, stop, plan, request } = this.parts
+    const { trainer } = built
     this.save()
-    await this.evaluate()
+    // Patience ends with an evaluation.
+    const isMeasured = this.lastEvaluation !== undefined || this.lastValidation !== undefined
+    if (!(this.best.isOver && isMeasured)) await this.evaluate()
     if (stop.requested) return this.leave()
-    publishModel(built.trainer.model, folder.file('model'), this.modelOptions())
+    const note = publishTrained(this.best, {
+      trainer,
+      checkpoints: this.checkpoints,
+      folder: folder.file('model'),
+      options: this.modelOptions(),
+    })
+    if (this.best.isOver && trainer.step < plan.totalSteps) {
+      const message = `stopped early after step ${trainer.step} of ${plan.totalSteps}: no better evaluation in ${request.config.training.early_stopping_patience}`
+      this.note({ severity: 'info', code: 'EARLY_STOP', message })
+    }
+    if (note) this.note(note)
     const outcome = await this.writeReport()
     const missing = this.side.failure('evaluation')
     if (missing !== undefined) throw missing

@@ -7,7 +7,10 @@ import { renderTemplate, type SpecialTokens } from './render-template.js'
 import { withDecodedArguments } from './tool-arguments.js'
 
 /** A conversation for a template. */
-export type Conversation = Pick<ChatContent, 'messages' | 'numPromptMessages' | 'untrained' | 'tools'>
+export type Conversation = Pick<
+  ChatContent,
+  'messages' | 'numPromptMessages' | 'untrained' | 'tools' | 'variables'
+>
 
 /** Part of a text, from `start` up to `end`, in UTF-16 units. */
 export type Span = readonly [start: number, end: number]
@@ -43,10 +46,14 @@ export function renderChat(
   { assistantOnly, onRender }: { readonly assistantOnly: boolean; readonly onRender?: () => void },
 ): RenderedChat {
   return withEitherArguments(conversation, (chat) => {
-    const { messages, tools } = chat
+    const { messages, tools, variables } = chat
     const render: Render = (some, addGenerationPrompt, marks = ['', '']) => {
       onRender?.()
-      return renderTemplate(template, { messages: some, tools, addGenerationPrompt, marks }, specialTokens)
+      return renderTemplate(
+        template,
+        { messages: some, tools, variables, addGenerationPrompt, marks },
+        specialTokens,
+      )
     }
     const text = render(messages, false)
     const find = !assistantOnly ? spansAfterPrompt : template.marksGeneration ? generationSpans : prefixSpans
@@ -60,8 +67,8 @@ export function renderPrompt(
   conversation: Conversation,
   specialTokens: SpecialTokens,
 ): string {
-  return withEitherArguments(conversation, ({ messages, tools }) =>
-    renderTemplate(template, { messages, tools, addGenerationPrompt: true }, specialTokens),
+  return withEitherArguments(conversation, ({ messages, tools, variables }) =>
+    renderTemplate(template, { messages, tools, variables, addGenerationPrompt: true }, specialTokens),
   )
 }
 

@@ -1,5 +1,5 @@
 import { Environment } from '@huggingface/jinja'
-import { type ChatMessage, printable } from '../dataset/index.js'
+import { type ChatContent, type ChatMessage, printable } from '../dataset/index.js'
 import { AdaptError, DataError } from '../errors.js'
 import { BudgetedInterpreter, overBudget } from './budgeted-interpreter.js'
 import { type ChatTemplate, GENERATION_END, GENERATION_START, reasonOf } from './compile-chat-template.js'
@@ -12,6 +12,8 @@ export type SpecialTokens = Readonly<Record<string, string | undefined>>
 export interface TemplateInput {
   readonly messages: readonly ChatMessage[]
   readonly tools?: readonly unknown[] | undefined
+  /** Variables of the record; before special tokens and functions of the same name. */
+  readonly variables?: ChatContent['variables'] | undefined
   readonly addGenerationPrompt: boolean
   /** What stands at the ends of blocks `{% generation %}`; default: nothing. */
   readonly marks?: readonly [start: string, end: string]
@@ -26,7 +28,7 @@ export interface TemplateInput {
  */
 export function renderTemplate(
   template: ChatTemplate,
-  { messages, tools, addGenerationPrompt, marks = ['', ''] }: TemplateInput,
+  { messages, tools, variables: own = {}, addGenerationPrompt, marks = ['', ''] }: TemplateInput,
   specialTokens: SpecialTokens,
 ): string {
   const variables: Record<string, unknown> = {
@@ -43,6 +45,7 @@ export function renderTemplate(
     for (const [name, value] of Object.entries(variables)) {
       environment.set(name, value)
     }
+    for (const [name, value] of Object.entries(own)) environment.variables.set(name, toRuntime(value))
     environment.variables.set('messages', toRuntime(messages))
     environment.variables.set('tools', toRuntime(tools ?? null))
     text = String(new BudgetedInterpreter(environment, template.where).run(template.program).value)

@@ -69,13 +69,13 @@ export function requireAssistant(messages: readonly ChatMessage[], name: string,
 }
 
 /** The list of tools of a record: JSON, or JSON in a string as tables hold it. @throws BAD_FIELD */
-export function readTools(value: unknown, fail: Fail): readonly unknown[] | undefined {
+export function readTools(value: unknown, name: string, fail: Fail): readonly unknown[] | undefined {
   if (value === undefined || value === null || value === '') {
     return undefined
   }
-  const tools = typeof value === 'string' ? readJsonField(value, fieldFail('"tools"', fail)) : value
+  const tools = typeof value === 'string' ? readJsonField(value, fieldFail(`"${name}"`, fail)) : value
   if (!Array.isArray(tools)) {
-    fail('BAD_FIELD', `"tools": expected a list, received ${show(tools)}`)
+    fail('BAD_FIELD', `"${name}": expected a list, received ${show(tools)}`)
   }
   // An empty list is not none: templates may tell them apart.
   return tools as readonly unknown[]

@@ -173,6 +173,22 @@ describe('records of conversations', () => {
     })
   })
 
+  it('hold tools under the older name of OpenAI, variables of the template, and messages as JSON text', async () => {
+    const messages = [user('q'), assistant('a')]
+    const variables = { enable_thinking: false, 'max tokens': { 10: 1 } }
+    const record = {
+      messages: JSON.stringify(messages),
+      functions: [{ name: 'f' }],
+      chat_template_kwargs: variables,
+    }
+    expect(await contentOf(record)).toEqual({
+      kind: 'chat',
+      messages,
+      tools: [{ type: 'function', function: { name: 'f' } }],
+      variables: { enable_thinking: false, 'max tokens': new Map([['10', 1]]) },
+    })
+  })
+
   it('take calls of tools as JSON text, as tables hold them', async () => {
     const calls = [{ type: 'function', function: { name: 'f', arguments: { 10: 1 } } }]
     const answer = { role: 'assistant', content: null, tool_calls: JSON.stringify(calls) }

@@ -1,3 +1,5 @@
+import type { JsonValue } from './json-value.js'
+
 /** One entry of `data.train`, `anchors` or an evaluation set. */
 export interface DataSource {
   /**
@@ -77,6 +79,8 @@ export interface ChatContent {
   readonly untrained?: readonly number[]
   /** Tools that the template is given; descriptions as JSON. */
   readonly tools?: readonly unknown[]
+  /** Further variables of the template, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, JsonValue>>
 }
 
 /** One message; keys besides role and content (`name`, `tool_calls` ...) are for the template. */

@@ -1,9 +1,11 @@
 import { type ReadMessages, readMessages, readTools, requireAssistant } from './chat-messages.js'
 import type { ChatContent, ChatMessage, DocumentContent } from './document.js'
 import { printable } from './printable.js'
+import { readJsonField } from './read-json.js'
 import {
   type Fail,
   fieldOf,
+  isObject,
   type JsonRecord,
   keyList,
   optionalStringOf,
@@ -24,6 +26,8 @@ export const RECORD_KEYS = [
   'history',
   'text',
   'tools',
+  'functions',
+  'chat_template_kwargs',
   'id',
   'source',
   'meta',
@@ -44,7 +48,7 @@ export function contentOf(record: JsonRecord, textField: string | undefined, fai
   }
   for (const name of ['messages', 'conversations']) {
     if (has(name)) {
-      const read = readMessages(fieldOf(record, name), name, fail)
+      const read = readMessages(listOf(record, name, fail), name, fail)
       requireAssistant(read.messages, name, fail)
       return chat(record, read, 0, fail)
     }
@@ -69,7 +73,8 @@ function unknown(record: JsonRecord, accepted: string, fail: Fail): never {
 
 /** @param numPromptMessages  Leading messages of the list that are never trained. */
 function chat(record: JsonRecord, read: ReadMessages, numPromptMessages: number, fail: Fail): ChatContent {
-  const tools = readTools(fieldOf(record, 'tools'), fail)
+  const tools = toolsOf(record, fail)
+  const variables = variablesOf(record, fail)
   const system = systemOf(record, read.messages, fail)
   const numBefore = system === undefined ? 0 : 1
   const untrained = read.untrained.map((i) => i + numBefore)
@@ -79,7 +84,42 @@ function chat(record: JsonRecord, read: ReadMessages, numPromptMessages: number,
     ...(numPromptMessages === 0 ? {} : { numPromptMessages: numPromptMessages + numBefore }),
     ...(untrained.length === 0 ? {} : { untrained }),
     ...(tools === undefined ? {} : { tools }),
+    ...(variables === undefined ? {} : { variables }),
   }
+}
+
+/** A list, or one as JSON text as tables hold it; other values as they are. */
+function listOf(record: JsonRecord, name: string, fail: Fail): unknown {
+  const value = fieldOf(record, name)
+  const isList = typeof value === 'string' && /^\s*\[/.test(value)
+  return isList ? readJsonField(value, (code, problem) => fail(code, `"${name}": ${problem}`)) : value
+}
+
+/** `tools`, or what OpenAI's files called `functions` before. @throws BAD_FIELD */
+function toolsOf(record: JsonRecord, fail: Fail): readonly unknown[] | undefined {
+  const tools = readTools(fieldOf(record, 'tools'), 'tools', fail)
+  const functions = readTools(fieldOf(record, 'functions'), 'functions', fail)
+  if (functions === undefined) return tools
+  if (tools !== undefined) fail('BAD_FIELD', '"functions": expected none beside "tools"; keep one of the two')
+  return functions.map((described) => ({ type: 'function', function: described }))
+}
+
+/** Names that a template is given otherwise. */
+const GIVEN = ['messages', 'tools', 'add_generation_prompt', 'chat_template', 'tokenize']
+
+/** Further variables of the template, under the key that TRL reads. @throws BAD_FIELD */
+function variablesOf(record: JsonRecord, fail: Fail): ChatContent['variables'] {
+  const variables = fieldOf(record, 'chat_template_kwargs')
+  if (variables === undefined) return undefined
+  if (!isObject(variables) || variables instanceof Map) {
+    fail('BAD_FIELD', `"chat_template_kwargs": expected variables by name, received ${show(variables)}`)
+  }
+  const given = Object.keys(variables as JsonRecord).find(
+    (name) => GIVEN.includes(name) || /^adapt_/.test(name),
+  )
+  if (given !== undefined)
+    fail('BAD_FIELD', `"chat_template_kwargs.${given}": expected another name, the template has this one`)
+  return variables as ChatContent['variables']
 }
 
 /** The system message that stands beside the messages; undefined where there is none or the first says the same. */
@@ -102,7 +142,7 @@ function systemOf(record: JsonRecord, messages: readonly ChatMessage[], fail: Fa
 function completionOf(record: JsonRecord, fail: Fail): DocumentContent {
   const { prompt, completion } = record
   if (!Array.isArray(prompt) && !Array.isArray(completion)) {
-    for (const key of ['system', 'tools', 'history']) {
+    for (const key of ['system', 'tools', 'functions', 'history']) {
       const value = fieldOf(record, key) ?? ''
       if (value === '' || (Array.isArray(value) && value.length === 0)) continue
       fail(

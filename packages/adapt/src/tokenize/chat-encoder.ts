@@ -23,11 +23,12 @@ export function createChatRenderer(
   const { source, where } = requireTemplate(settings)
   const template = compileChatTemplate(source, where)
   return (chat, document) => {
-    const { numPromptMessages = 0, messages, tools } = chat
+    const { numPromptMessages = 0, messages, tools, variables } = chat
     const untrained = untrainedOf(chat, settings.trainOn)
     const conversation = {
       messages,
       ...(tools === undefined ? {} : { tools }),
+      ...(variables === undefined ? {} : { variables }),
       ...(untrained.length === 0 ? {} : { untrained }),
       numPromptMessages: settings.completionOnlyLoss ? numPromptMessages : 0,
     }

@@ -104,6 +104,16 @@ describe('samples of conversations', () => {
     )
   })
 
+  it('are rendered with the variables of their record', async () => {
+    const configured = TEMPLATE.replace(
+      '{{ bos_token }}',
+      '{{ bos_token }}{{ "k" if kind is defined and not kind else "w" }}',
+    )
+    expect(await one(chat('qq ww'), { configured })).toBe('<s>wu:qq;a:[ww</s>]')
+    const content = { ...chat('qq ww'), variables: { kind: false } }
+    expect(await one(content, { configured })).toBe('<s>ku:qq;a:[ww</s>]')
+  })
+
   it('leave out answers that say so, and all but the last when told so', async () => {
     const untrained = { ...chat('qq ww vv kk'), untrained: [3] }
     expect(await one(untrained)).toBe('<s>u:qq;a:[ww</s>]u:vv;a:kk</s>')

@@ -136,7 +136,7 @@ async function requireLabels(dataset: TokenDataset, tokenizer: Tokenizer): Promi
   const advice =
     numChats === 0
       ? 'are the prompts longer than max_length?'
-      : `${tokenizer.chat.template?.where} marks no message of the assistant within max_length; the first conversation ` +
+      : `${tokenizer.chat.template?.where} marks no message of the assistant within max_length, or the records leave all out; the first conversation ` +
         `begins "${printable(start, 300)}"`
   throw new DataError('ZERO_TRAINED_TOKENS', `expected tokens to train on, ${counted}: ${advice}`)
 }

@@ -31,6 +31,7 @@ import { checkAnchorOverlap } from './check-anchor-overlap.js'
 import { fetchModels } from './fetch-models.js'
 import { fingerprintBase } from './fingerprint-base.js'
 import { prepareAnchors } from './prepare-anchors.js'
+import { TokenizerSnapshot } from './tokenizer-snapshot.js'
 
 /** Between two looks for a request to stop. */
 const LOOK_MS = 100
@@ -38,6 +39,8 @@ const LOOK_MS = 100
 /** Everything of a run that comes from files, checked before the model is built. */
 export interface PreparedData {
   readonly tokenizer: Tokenizer
+  /** Its files as they were read. */
+  readonly tokenizerFiles: TokenizerSnapshot
   readonly padId: number
   readonly train: TokenDataset
   /** What `data.val_set_size` held out of the training data. */
@@ -84,9 +87,16 @@ export async function prepareData(
   const { data, training } = config
   await fetchModels(config, baseDir, { onLine, checkStop })
   using stopWatch = new StopWatch(checkStop)
-  const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer), chatOptions(config, baseDir), {
+  const tokenizerFiles = TokenizerSnapshot.take(resolveModelPath(baseDir, config.tokenizer))
+  const tokenizer = loadTokenizer(tokenizerFiles.source, chatOptions(config, baseDir), {
     signal: stopWatch.signal,
   })
+  const change = tokenizerFiles.change()
+  if (change !== undefined)
+    throw new ConfigError(
+      'FILE_CHANGED',
+      `tokenizer: ${change} while it was read; start again when it is complete`,
+    )
   const padId = tokenizer.padId ?? tokenizer.eosId
   if (needsAnchors && config.anchors.length === 0) {
     throw new ConfigError(
@@ -131,6 +141,7 @@ export async function prepareData(
   const isPlainText = train.numLabels === train.numTokens - train.numSamples
   return {
     tokenizer,
+    tokenizerFiles,
     padId,
     train,
     ...(validation === undefined ? {} : { validation }),

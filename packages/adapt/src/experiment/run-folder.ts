@@ -28,6 +28,7 @@ const OWN_ENTRIES = [
   'tensorboard',
   'checkpoints',
   'model',
+  'tokenizer',
   'eval',
   'report.html',
   'failure.json',

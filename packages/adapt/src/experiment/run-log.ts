@@ -11,6 +11,7 @@ import {
   writeSamples,
 } from '../record/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
+import { missingRecords } from './missing-records.js'
 import type { RunFolder } from './run-folder.js'
 import type { TensorBoardLog } from './tensorboard-log.js'
 
@@ -56,6 +57,11 @@ export class RunLog {
     const path = folder.file('events.jsonl')
     if (!existsSync(path)) return []
     return currentEvents(readEvents(path).events).filter((event) => event.step <= step)
+  }
+
+  /** What is not there of the steps before the run goes on; see `missingRecords`. */
+  missing(step: number): string[] {
+    return missingRecords(this.events.path, this.ledger.folder, step)
   }
 
   /** Records an event, now or when there is room again. */

@@ -59,7 +59,8 @@ export class TrainingRun {
   private lastBeat = performance.now()
   private failedSaves = 0
   private readonly side = new SideWork((work, message) => {
-    this.alert(this.parts.built.trainer.step, `${work.toUpperCase()}_FAILED`, message)
+    const code = work === 'tokenizer' ? 'TOKENIZER_CHANGED' : `${work.toUpperCase()}_FAILED`
+    this.alert(this.parts.built.trainer.step, code, message)
   })
   private lastSaved: number
 
@@ -93,6 +94,8 @@ export class TrainingRun {
     const overlap = this.parts.data.anchorOverlap && describeAnchorOverlap(this.parts.data.anchorOverlap)
     if (overlap !== undefined && start?.isOwn !== true) this.alert(startStep, 'ANCHOR_OVERLAP', overlap)
     if (start) request.onLine(`goes on from step ${startStep} (${start.folder})`)
+    if (start?.isOwn === true)
+      for (const message of this.log.missing(startStep)) this.alert(startStep, 'RECORDS_MISSING', message)
     await this.loop()
     return await (this.stopsEarly ? this.leave() : this.finish())
   }
@@ -272,17 +275,26 @@ export class TrainingRun {
       this.best.best?.step,
     )
     this.lastSaved = trainer.step
+    this.side.attemptNow('tokenizer', () => {
+      const change = data.tokenizerFiles.change()
+      if (change !== undefined)
+        throw new Error(
+          `tokenizer: ${change} since the run read it; models are saved with the files that were read`,
+        )
+    })
   }
 
   private modelOptions(): SaveTrainedOptions {
-    const { request, data } = this.parts
-    const { folder, bosId, eosId, padId, chat } = data.tokenizer
+    const { request, data, folder } = this.parts
+    const { bosId, eosId, padId, chat } = data.tokenizer
+    const tokenizerFolder = folder.file('tokenizer')
+    data.tokenizerFiles.writeTo(tokenizerFolder)
     const baseModel = baseModelName(request.config, request.baseDir)
     // One that the tokenizer folder does not have is lost otherwise.
     const isOwn = request.config.data.chat_template === undefined
     const chatTemplate = isOwn ? undefined : chat.template?.source
     const { stopIds } = data
-    return { tokenizerFolder: folder, bosId, eosId, padId, stopIds, baseModel, chatTemplate }
+    return { tokenizerFolder, bosId, eosId, padId, stopIds, baseModel, chatTemplate }
   }
 
   /** Evaluates between two steps where the config asks for it and no evaluation of this step is there. */

@@ -378,11 +378,15 @@ describe('train and eval', () => {
     for (const [i, line] of steps.entries()) {
       expect(line).toMatch(
         new RegExp(
-          `^step ${i + 1}/2 {2}loss \\d+\\.\\d{3} {2}[\\d,]+ tok/s {2}w \\d\\.\\d\\d {2}ESS .* ETA \\d+:\\d\\d$`,
+          `^step ${i + 1}/2 {2}loss \\d+\\.\\d{3} {2}lr .*e[-+]\\d {2}[\\d,]+ tok/s {2}w \\d\\.\\d\\d {2}ESS .* ETA \\d+:\\d\\d$`,
         ),
       )
     }
-    expect(lines.slice(-2)).toEqual(['run     out', 'report  out/report.html'])
+    expect(lines.slice(-5)).toEqual([
+      ...['run     out', 'model   out/model', 'report  out/report.html'],
+      'next    adapt generate --model out --prompt TEXT',
+      '        adapt eval --model out --text FILE',
+    ])
 
     const again = await adapt(['train', 'conf/run.yaml', ...set, '--output-dir', 'out'])
     expect(again).toMatchObject({ exitCode: 2, stdout: expect.not.stringContaining('step ') })
@@ -397,7 +401,11 @@ describe('train and eval', () => {
       '--overwrite',
       '--quiet',
     ])
-    expect(quiet).toEqual({ exitCode: 0, stdout: 'run     out\nreport  out/report.html\n', stderr: '' })
+    expect(quiet).toEqual({
+      exitCode: 0,
+      stdout: 'run     out\nmodel   out/model\nreport  out/report.html\n',
+      stderr: '',
+    })
 
     const evaluated = await adapt(['eval', '--model', 'out/model', '--text', 'conf/anchors.jsonl', '--json'])
     expect(evaluated).toMatchObject({ exitCode: 0, stderr: 'window 24 tokens (data.max_length of out)\n' })

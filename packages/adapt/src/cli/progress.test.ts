@@ -33,27 +33,33 @@ function record(step: number, changes: Partial<StepRecord> = {}): StepRecord {
   }
 }
 
-function capture(isTty: boolean, columns?: number) {
+function capture(isTty: boolean, columns?: number, explains = false) {
   const written: string[] = []
   const stream = {
     write: (text: string) => written.push(text),
     isTTY: isTty,
     ...(columns === undefined ? {} : { columns }),
   }
-  const progress = createProgress({ totalSteps: 25, loggingSteps: 10, stream: new SafeStream(stream), isTty })
+  const progress = createProgress({
+    totalSteps: 25,
+    loggingSteps: 10,
+    stream: new SafeStream(stream),
+    isTty,
+    explains,
+  })
   return { progress, text: () => written.join('').replaceAll('\u001b', 'ESC') }
 }
 
 describe('formatStep', () => {
   it('says step, loss, speed, mean weight, effective sample size and time left', () => {
     expect(formatStep(record(120), 600, 42_000)).toBe(
-      'step 120/600  loss 3.412  21,340 tok/s  w 0.53  ESS 0.97  ETA 0:42',
+      'step 120/600  loss 3.412  lr 1.0e-3  21,340 tok/s  w 0.53  ESS 0.97  ETA 0:42',
     )
   })
 
   it('says when the step was skipped, and survives numbers that are none', () => {
     const text = formatStep(record(1, { skipped: true, lossUnweighted: Number.NaN }), 2, Number.NaN)
-    expect(text).toBe('step 1/2  loss NaN  21,340 tok/s  w 0.53  ESS 0.97  ETA ?  skipped')
+    expect(text).toBe('step 1/2  loss NaN  lr 1.0e-3  21,340 tok/s  w 0.53  ESS 0.97  ETA ?  skipped')
   })
 })
 
@@ -118,5 +124,30 @@ describe('progress on a terminal', () => {
     const { progress, text } = capture(true, 30)
     progress.step(record(1))
     expect(text()).toBe(`\r${formatStep(record(1), 25, 2400).slice(0, 29)}ESC[K`)
+  })
+})
+
+describe('what a line of a step means', () => {
+  it('is said once, before the first step', () => {
+    const { progress, text } = capture(false, undefined, true)
+    progress.step(record(10))
+    progress.step(record(20))
+    expect(text().match(/w: mean weight of the samples; ESS: their effective number/g)).toHaveLength(1)
+    expect(text()).toMatch(/^lr: learning rate.*\n.*\nstep 10/)
+  })
+})
+
+describe('an evaluation under way', () => {
+  it('takes the line of a terminal until its figures come, and no line of a file', () => {
+    const { progress, text } = capture(true)
+    progress.evaluation(0, 0)
+    progress.evaluation(1256, 0)
+    progress.line('step 0: bits per byte 2.1')
+    expect(text()).toBe(
+      '\rstep 0/25  evaluatingESC[K\rstep 0/25  evaluating, 1,256 documentsESC[K\rESC[Kstep 0: bits per byte 2.1\n',
+    )
+    const file = capture(false)
+    file.progress.evaluation(5, 1)
+    expect(file.text()).toBe('')
   })
 })

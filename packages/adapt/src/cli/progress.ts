@@ -1,5 +1,5 @@
 import type { StepRecord } from '../record/index.js'
-import { formatCount } from './render-table.js'
+import { formatCount, wrapLines } from './render-table.js'
 import type { SafeStream } from './safe-stream.js'
 
 export interface ProgressOptions {
@@ -8,11 +8,19 @@ export interface ProgressOptions {
   readonly loggingSteps: number
   readonly stream: SafeStream
   readonly isTty: boolean
+  /** Say once, before the first step, what the short names of a step's line mean. */
+  readonly explains?: boolean
 }
+
+/** What stands in the line of a step. */
+const LEGEND =
+  'lr: learning rate; w: mean weight of the samples; ESS: their effective number, 1 when all weigh the same'
 
 export interface Progress {
   /** Shows a completed step. */
   step(record: StepRecord): void
+  /** Shows that the model is being evaluated after a step, on a terminal. */
+  evaluation(numDone: number, step: number): void
   /** Prints a line of its own, above the progress line of a terminal. */
   line(text: string): void
   /** Ends the progress line; what was shown last stays. */
@@ -31,8 +39,16 @@ export function createProgress(options: ProgressOptions): Progress {
   let shown: string | undefined
   let shownTime = Number.NEGATIVE_INFINITY
 
+  let isEvaluating = false
+  let mustExplain = options.explains === true
   return {
     step(record) {
+      if (mustExplain) {
+        if (isEvaluating) stream.clearLine()
+        isEvaluating = false
+        stream.write(`${wrapLines(LEGEND)}\n`)
+        mustExplain = false
+      }
       stepMs = stepMs === undefined ? record.stepMs : stepMs + ETA_SMOOTHING * (record.stepMs - stepMs)
       const isLast = record.step >= totalSteps
       const text = formatStep(record, totalSteps, (totalSteps - record.step) * stepMs)
@@ -44,14 +60,18 @@ export function createProgress(options: ProgressOptions): Progress {
         stream.redrawLine(text)
       }
     },
+    evaluation(numDone, step) {
+      if (!isTty) return
+      isEvaluating = true
+      stream.redrawLine(
+        `step ${step}/${totalSteps}  evaluating${numDone > 0 ? `, ${formatCount(numDone)} documents` : ''}`,
+      )
+    },
     line(text) {
-      if (shown === undefined) {
-        stream.line(text)
-        return
-      }
-      stream.clearLine()
+      if (shown !== undefined || isEvaluating) stream.clearLine()
+      isEvaluating = false
       stream.line(text)
-      stream.redrawLine(shown)
+      if (shown !== undefined) stream.redrawLine(shown)
     },
     done() {
       if (shown !== undefined) stream.write('\n')
@@ -63,12 +83,13 @@ export function createProgress(options: ProgressOptions): Progress {
 /**
  * One step as a line. `loss` is the unweighted loss, which methods share; `w` the mean gate weight (EDR).
  *
- * @example step 120/600  loss 3.412  21,340 tok/s  w 0.53  ESS 0.97  ETA 0:42
+ * @example step 120/600  loss 3.412  lr 1.0e-3  21,340 tok/s  w 0.53  ESS 0.97  ETA 0:42
  */
 export function formatStep(record: StepRecord, totalSteps: number, etaMs: number): string {
   const parts = [
     `step ${record.step}/${totalSteps}`,
     `loss ${record.lossUnweighted.toFixed(3)}`,
+    `lr ${record.learningRate.toExponential(1)}`,
     `${formatCount(record.tokensPerSecond)} tok/s`,
     `w ${record.weightMean.toFixed(2)}`,
     `ESS ${record.essRatio.toFixed(2)}`,

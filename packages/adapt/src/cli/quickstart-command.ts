@@ -48,6 +48,7 @@ export async function quickstartCommand(options: QuickstartOptions, io: CliIo): 
       loggingSteps: config.training.logging_steps,
       stream: io.stdout,
       isTty: io.stdout.isTTY === true,
+      explains: name === METHODS[0].name,
     })
     const start = performance.now()
     const outcome = await runTraining({
@@ -56,6 +57,7 @@ export async function quickstartCommand(options: QuickstartOptions, io: CliIo): 
       overwrite: true,
       onLine: (line) => progress.line(line),
       onStep: (record) => progress.step(record),
+      onEvaluation: (numDone, step) => progress.evaluation(numDone, step),
     }).finally(() => progress.done())
     runs.push({ ...outcome, label, seconds: (performance.now() - start) / 1000 })
     reportRuns.push(await readReportRun(outcome.outputDir, { name: label, baseDir }))

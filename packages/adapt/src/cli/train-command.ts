@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import { loadConfig } from '../config/index.js'
+import { currentEvents, readEvents } from '../record/index.js'
 import type { CliIo } from './cli-io.js'
 import { createProgress, type Progress } from './progress.js'
-import { shortenPath } from './shorten-path.js'
+import { renderChange, renderPlaces } from './render-run.js'
 
 export interface TrainOptions {
   readonly set?: readonly string[]
@@ -19,31 +21,41 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
   })
   for (const warning of warnings) io.stderr.line(`warning: ${warning}`)
   const { runTraining } = await import('../experiment/index.js')
+  const isQuiet = options.quiet === true
   let progress: Progress | undefined
+  const progressOf = (totalSteps: number): Progress => {
+    progress ??= createProgress({
+      totalSteps,
+      loggingSteps: config.training.logging_steps,
+      stream: io.stdout,
+      isTty: io.stdout.isTTY === true,
+      explains: true,
+    })
+    return progress
+  }
   try {
     const { outputDir, reportPath } = await runTraining({
       config,
       baseDir,
       overwrite: options.overwrite === true,
       onLine: (line) => {
-        if (options.quiet === true) return
+        if (isQuiet) return
         if (progress === undefined) io.stdout.line(line)
         else progress.line(line)
       },
       onStep: (record, totalSteps) => {
-        if (options.quiet === true) return
-        progress ??= createProgress({
-          totalSteps,
-          loggingSteps: config.training.logging_steps,
-          stream: io.stdout,
-          isTty: io.stdout.isTTY === true,
-        })
-        progress.step(record)
+        if (!isQuiet) progressOf(totalSteps).step(record)
+      },
+      onEvaluation: (numDone, step, totalSteps) => {
+        if (!isQuiet) progressOf(totalSteps).evaluation(numDone, step)
       },
     })
     progress?.done()
     progress = undefined
-    io.stdout.write(`run     ${shortenPath(outputDir)}\nreport  ${shortenPath(reportPath)}\n`)
+    const change = isQuiet
+      ? ''
+      : renderChange(currentEvents(readEvents(join(outputDir, 'events.jsonl')).events))
+    io.stdout.write(`${change === '' ? '' : `\n${change}\n`}${renderPlaces(outputDir, reportPath, !isQuiet)}`)
   } finally {
     progress?.done()
   }

@@ -14,9 +14,23 @@ export interface RunMeasures {
  * Measures the model of a run on its evaluation sets and on the held-out part of its data.
  * @throws {AdaptError} EVALUATION_CANCELLED (exit 75) when the run was asked to stop.
  */
-export async function measureRun({ request, data, built, stop }: TrainingRunParts): Promise<RunMeasures> {
-  const { model } = built.trainer
+export async function measureRun({
+  request,
+  data,
+  built,
+  stop,
+  plan,
+}: TrainingRunParts): Promise<RunMeasures> {
+  const { model, step } = built.trainer
+  let numBefore = 0
+  let numDone = 0
+  const onProgress = (count: number) => {
+    numDone = numBefore + count
+    request.onEvaluation?.(numDone, step, plan.totalSteps)
+  }
+  onProgress(0)
   const options = {
+    onProgress,
     batchSize: request.config.evaluation.per_device_eval_batch_size,
     autocastDtype: built.dtype,
     isCancelled: () => stop.requested,
@@ -29,6 +43,7 @@ export async function measureRun({ request, data, built, stop }: TrainingRunPart
           ...options,
           maxLength,
         })
+  numBefore = numDone
   const validation =
     data.validation && (await evaluateHeldOut(model, data.tokenizer, data.validation, options))
   return { ...(evaluation ? { evaluation } : {}), ...(validation ? { validation } : {}) }

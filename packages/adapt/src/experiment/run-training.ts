@@ -41,6 +41,8 @@ export interface TrainingRequest {
   readonly onLine: (line: string) => void
   /** Called once per optimiser step. */
   readonly onStep: (record: StepRecord, totalSteps: number) => void
+  /** Called while an evaluation is under way, with the documents and held-out samples that are done. */
+  readonly onEvaluation?: (numDone: number, step: number, totalSteps: number) => void
 }
 
 /** What a run left. */

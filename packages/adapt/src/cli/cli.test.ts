@@ -315,7 +315,9 @@ describe('data', () => {
     const { exitCode, stdout, stderr } = await adapt([
       ...['data', 'conf/run.yaml', ...set, '--set', 'data.val_set_size=1', '--set', 'data.max_length=90'],
     ])
-    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
+    expect(exitCode).toBe(0)
+    // The tiny tokenizer has no <|im_end|>.
+    expect(stderr).toMatch(/^warning: the chat template chatml: ends an answer with [^\n]*\n$/)
     expect(stdout).toContain('<|im_start|>assistant\n[[the data<|im_end|>\n]]')
     expect(stdout).toMatch(/^documents held out \(val_set_size\): 1$/m)
     expect(stdout).toMatch(/^responses: 2\nresponses cut off: 0$/m)

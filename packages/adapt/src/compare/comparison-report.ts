@@ -137,7 +137,7 @@ function renderRelativeWeights({ arms, targets }: Comparison, colors: SourceColo
         ? ' The other arm is uniform: 1 throughout.'
         : ` The other ${rest} arms are uniform: 1 throughout.`
   return html`<p class="about">Share of the weighted loss that a source has, divided by its share without weights, over all steps of the arm and its seeds.${left}</p>
-<div class="scroll narrow"><table class="figures"><thead><tr><th scope="col"></th>${heads}</tr></thead><tbody>${rows}</tbody></table></div>`
+<div class="scroll"><table class="figures"><thead><tr><th scope="col"></th>${heads}</tr></thead><tbody>${rows}</tbody></table></div>`
 }
 
 function renderTextTable({ title, about, columns, rows }: TextTable): Html {

@@ -22,6 +22,33 @@ const textsOf = async (options: { baseDir?: string } = {}) =>
   (await readReportRun(folder, options)).samples!.map(({ text, textNote }) => text ?? textNote ?? '')
 
 describe('the report of a run folder', () => {
+  it('gives every source of a uniform run the relative weight 1, in the steps and in the ledger', async () => {
+    for (const normalizer of ['token.mean', 'sample.wmean']) {
+      for (const packing of [true, false]) {
+        const method = `method={ preset: uniform, normalizer: ${normalizer} }`
+        const { outcome } = await workshop.train(`uniform-${normalizer}-${packing}`, [
+          ...[method, `data.packing=${packing}`, 'training.max_steps=3', 'evaluation={}'],
+        ])
+        const run = await readReportRun(outcome.outputDir)
+        for (const { massBySource, uniformMassBySource } of run.steps)
+          expect(massBySource).toEqual(uniformMassBySource)
+        for (const { share } of run.ledger!.sources) expect(share.mass).toBe(share.uniform)
+        const page = readFileSync(path.join(outcome.outputDir, 'report.html'), 'utf8')
+        expect(page).toContain('Every weight is 1: the run is uniform')
+      }
+    }
+  })
+
+  it('says what the run was made from', async () => {
+    const { about, anchoredSources } = await readReportRun(folder)
+    expect(about).toMatchObject({
+      ...{ model: 'llama-1m, from scratch', files: 2, samples: expect.any(Number), anchors: 9 },
+      ...{ batchSize: 2, maxLength: 48, learningRate: 0.01, totalSteps: 12, status: 'finished' },
+    })
+    expect(about!.parameters).toBeGreaterThan(1000)
+    expect(anchoredSources).toEqual(['anchors'])
+  })
+
   it('is made from the folder alone', async () => {
     const run = await readReportRun(folder)
     expect(run).toMatchObject({ name: 'reported', restarts: 0, alerts: [] })

@@ -18,7 +18,7 @@ export function renderAnchorTable(run: ReportRun): Html {
   if (rows.length === 0) return html``
   const times = refreshes.length === 1 ? html`once` : html`${formatNumber(refreshes.length, 'count')} times`
   return html`<h4 class="part">Anchors</h4><p class="about">${formatNumber(refreshes.at(-1)!.numAnchors, 'count')} anchors, measured ${times}.</p>
-<div class="scroll narrow"><table class="figures"><thead><tr><th scope="col"></th><th scope="col">first</th><th scope="col" class="spark"></th><th scope="col">last</th></tr></thead><tbody>${rows}</tbody></table></div>`
+<div class="scroll"><table class="figures"><thead><tr><th scope="col"></th><th scope="col">first</th><th scope="col" class="spark"></th><th scope="col">last</th></tr></thead><tbody>${rows}</tbody></table></div>`
 }
 
 function renderRow(name: string, values: readonly number[]): Html {

@@ -20,6 +20,8 @@ export function endLabels(
   page: {
     /** Pixels to the right of the lines. */
     readonly room: number
+    /** Digits of a value below 10. */
+    readonly decimals: number
     readonly document: Page
     readonly window: Browser
     readonly color: (name: string) => string
@@ -27,7 +29,7 @@ export function endLabels(
 ): EndLabels {
   const HEIGHT = 17
   const GAP = 16
-  const { room, document, window, color } = page
+  const { room, decimals, document, window, color } = page
   const add = (className: string, text: string): PageElement => {
     const made = document.createElement('span')
     made.className = className
@@ -127,7 +129,7 @@ export function endLabels(
 
   function figure(value: number): string {
     const size = Math.abs(value)
-    const text = value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 3)
+    const text = value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : decimals)
     return text.replace(/^-/, '\u2212')
   }
 

@@ -69,7 +69,7 @@ function renderChanges(
   const heads = isFirst
     ? html`<th scope="col">step ${formatNumber(figures.evaluationStep, 'count')}</th>`
     : html`<th scope="col">step ${formatNumber(first.step, 'count')}</th><th scope="col">step ${formatNumber(figures.evaluationStep, 'count')}</th><th scope="col" class="diff">change</th><th scope="col" class="diff share"></th>`
-  return html`<p class="about">Bits per byte of held-out text: lower is better.</p><div class="scroll narrow"><table class="figures"><thead><tr><th scope="col"></th>${heads}</tr></thead><tbody>${rows}</tbody></table></div>`
+  return html`<div class="scroll"><table class="figures"><caption>Bits per byte, lower is better</caption><thead><tr><th scope="col"></th>${heads}</tr></thead><tbody>${rows}</tbody></table></div>`
 }
 
 function figure(value: number): Html {

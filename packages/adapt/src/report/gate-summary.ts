@@ -8,7 +8,7 @@ export function renderGateSummary({ calibrations = [] }: ReportRun): Html {
   const [first, last] = [calibrations[0], calibrations.at(-1)]
   if (first === undefined || last === undefined) return html``
   const course = (pick: (event: CalibrationEvent) => number): Html => {
-    const [from, to] = [formatNumber(pick(first), 'plain'), formatNumber(pick(last), 'plain')]
+    const [from, to] = [short(pick(first)), short(pick(last))]
     return from.markup === to.markup ? html`stayed at ${to}` : html`went from ${from} to ${to}`
   }
   const times =
@@ -19,6 +19,10 @@ export function renderGateSummary({ calibrations = [] }: ReportRun): Html {
       ? html``
       : html` ${formatNumber(missed, 'count')} of the calibrations could not reach the target.`
   return html`<p>The gate was calibrated ${times}: the score with the middle weight \u03bc ${course(({ mu }) => mu)}, the temperature \u03c4 ${course(({ tau }) => tau)}. ${renderTarget(calibrations, last)}${failures}</p>`
+}
+
+function short(value: number): Html {
+  return formatNumber(Number(value.toPrecision(3)), 'plain')
 }
 
 function renderTarget(calibrations: readonly CalibrationEvent[], { targetEss }: CalibrationEvent): Html {

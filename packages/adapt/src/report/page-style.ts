@@ -75,7 +75,7 @@ table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-nu
 th, td { padding: 5px 14px; text-align: right; vertical-align: baseline; white-space: nowrap; }
 th { font-weight: 600; }
 thead th { box-shadow: inset 0 -1px var(--line); position: sticky; top: 0; background: var(--panel); z-index: 1; }
-tbody th { text-align: left; font-weight: 400; position: sticky; left: 0; background: var(--panel); white-space: normal; overflow-wrap: break-word; min-width: 112px; max-width: 420px; }
+tbody th { text-align: left; font-weight: 400; position: sticky; left: 0; background: var(--panel); white-space: normal; overflow-wrap: break-word; min-width: 124px; max-width: 420px; }
 tr.group th { color: var(--muted); font-size: 12.5px; padding-top: 14px; font-weight: 600; }
 tbody + tbody tr.group th { border-top: 1px solid var(--grid); }
 .figures { width: auto; }
@@ -102,7 +102,10 @@ td.spark { vertical-align: middle; }
 .plot { width: 100%; min-height: 260px; }
 .wide .plot { min-height: 400px; }
 .toolbar { font-size: 14px; margin: 8px 0; display: flex; flex-wrap: wrap; gap: 4px 20px; align-items: baseline; }
-.uplot .u-legend { min-height: 22px; }
+.uplot.single .u-legend { position: absolute; top: -8px; right: 0; pointer-events: none; }
+.beside { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 16px; align-items: start; margin: 12px 0; }
+.beside .scroll, .beside .grid { margin: 0; }
+@media (max-width: 1000px) { .beside { grid-template-columns: minmax(0, 1fr); } }
 .uplot { position: relative; font-family: inherit; }
 .uplot .u-legend { font-size: 12.5px; text-align: left; margin: 2px 0 0; color: var(--text); }
 .uplot .u-legend th, .uplot .u-legend td { padding: 1px 4px; text-align: left; background: none; font-weight: 400; position: static; border: 0; max-width: none; white-space: normal; overflow-wrap: anywhere; }
@@ -152,7 +155,10 @@ td.spark { vertical-align: middle; }
 .samples { grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); align-items: start; }
 .samples tbody tr:first-child td { border-top: 1px solid var(--grid); }
 .samples tbody tr:last-child td { padding-top: 0; }
+.samples table { table-layout: fixed; }
 .samples th, .samples td { padding: 5px 8px; }
+.samples thead th { white-space: normal; position: static; line-height: 1.3; vertical-align: bottom; }
+.samples td.what { min-width: 0; }
 caption { text-align: left; font-weight: 600; padding: 10px 14px 3px; }
 th.what, td.what { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 200px; }
 .part { margin: 24px 0 4px; }
@@ -173,12 +179,15 @@ footer { padding-top: 32px; padding-bottom: 44px; color: var(--muted); font-size
   .dots .ground { inset: 12px 10px 56px; }
   th, td { padding: 5px 8px; }
   table { font-size: 13.5px; }
+  .end-label { font-size: 11.5px; gap: 6px; }
+  .end-value { min-width: 2.3em; }
   tbody th { max-width: 150px; }
   .diff.share, .dots .axis .odd { display: none; }
   .alerts thead { display: none; }
   .alerts tr { display: grid; grid-template-columns: 1fr auto auto auto; }
   .alerts tbody th { max-width: none; font-weight: 600; }
   .alerts .what { grid-column: 1 / -1; padding-top: 0; }
+  caption { padding-left: 8px; }
   .diff { padding-left: 0; }
   .text { max-height: 14em; }
 }

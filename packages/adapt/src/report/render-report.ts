@@ -49,7 +49,7 @@ export function renderReport(input: ReportInput): string {
     {
       id: 'evaluation',
       title: 'Held-out evaluation',
-      body: html`${renderSeedComparison(runs, figures)}${renderEvaluations(runs, figures, colors)}${renderCurves(runs, figures, colors, place)}`,
+      body: renderEvaluation(runs, figures, colors, place),
     },
     {
       id: 'figures',
@@ -75,7 +75,7 @@ export function renderReport(input: ReportInput): string {
   const sampled = runs.filter((run) => (run.samples?.length ?? 0) > 0)
   if (sampled.length > 0) {
     const tables = sampled.map(
-      (run) => html`${renderName(run, runs)}${renderWindow(run)}${renderSampleTables(run.samples!)}`,
+      (run) => html`${renderName(run, runs)}${renderWindow(run)}${renderSampleTables(run.samples!, colors)}`,
     )
     sections.push({ id: 'samples', title: 'Samples', body: html`${tables}` })
   }
@@ -101,11 +101,18 @@ ${script}
 
 /** Steps in order; and runs of the same data, some of them without anchors, agree on the anchored sources. */
 function withAnchoredSources(runs: readonly ReportRun[]): ReportRun[] {
-  const anchoredSources = [...new Set(runs.flatMap((run) => run.anchoredSources ?? []))].sort()
+  const named = new Set(runs.flatMap((run) => run.anchoredSources ?? []))
+  const seen = new Set<string>()
+  for (const { steps, evaluations } of runs) {
+    for (const { massBySource } of steps) for (const name of Object.keys(massBySource)) seen.add(name)
+    for (const { sources } of evaluations) for (const name of Object.keys(sources)) seen.add(name)
+  }
+  // Anchors in a file of another name are from no source of the data.
+  const anchoredSources = [...named].filter((name) => seen.has(name)).sort()
   return runs.map((run) => ({
     ...run,
     steps: [...run.steps].sort((a, b) => a.step - b.step),
-    ...(anchoredSources.length === 0 ? {} : { anchoredSources }),
+    anchoredSources,
   }))
 }
 
@@ -164,6 +171,20 @@ function renderAlertCount(runs: readonly ReportRun[]): Html {
   if (alerts.length === 0) return html``
   const codes = [...new Set(alerts.map(({ code }) => code))].map(visibleText).join(', ')
   return html`<p class="caution" role="note"><a href="#alerts">${alerts.length === 1 ? html`1 warning` : html`${formatNumber(alerts.length, 'count')} warnings`}</a>: ${codes}</p>`
+}
+
+function renderEvaluation(
+  runs: readonly ReportRun[],
+  figures: readonly RunFigures[],
+  colors: SourceColors,
+  place: Place,
+): Html {
+  const last = renderEvaluations(runs, figures, colors)
+  const curves = renderCurves(runs, figures, colors, place)
+  if (runs.length > 1) return html`${renderSeedComparison(runs, figures)}${last}${curves}`
+  return curves.markup === '' || last.markup === ''
+    ? html`${last}${curves}`
+    : html`<div class="beside">${last}<div>${curves}</div></div>`
 }
 
 /** Evaluations over the run: how each changed, and with several runs how they differ from the first one. */

@@ -14,6 +14,8 @@ export function reportClient(
 ): void {
   const HEIGHT = 260
   const WIDE_HEIGHT = 400
+  /** Of a telephone: names and numbers need the room. */
+  const NARROW = 480
   const specs = JSON.parse(document.getElementById('charts')!.textContent!) as ChartSpec[]
   const frames = [...document.querySelectorAll('.plot')]
   const smoothing = document.getElementById('smoothing')
@@ -202,7 +204,7 @@ export function reportClient(
       series.map((one) => one.label.length * (one.strong ? 1.12 : 1)),
     )
     const needed = 86 + 7 * names.reduce((most, length) => Math.max(most, length), 0)
-    return Math.round(Math.min(needed, width * 0.42, 300))
+    return Math.round(Math.min(needed, width * (width < NARROW ? 0.44 : 0.42), 300))
   }
 
   function build(spec: ChartSpec, frame: PageElement): Plot {
@@ -234,6 +236,7 @@ export function reportClient(
     return new uPlot(
       {
         width,
+        ...(series.length > 1 ? {} : { class: 'single' }),
         height: isWide ? WIDE_HEIGHT : HEIGHT,
         padding: isNamed ? [24, room, null, null] : [null, null, null, null],
         cursor: { sync: { key: 'steps', scales: ['x', null] }, points: { size: 7 } },
@@ -258,13 +261,13 @@ export function reportClient(
             ...axis,
             label: 'optimiser step',
             size: 30,
-            space: 46,
+            space: width < NARROW ? 38 : 46,
             incrs: Array.from({ length: 30 }, (_, i) => [1, 2, 5][i % 3]! * 10 ** Math.floor(i / 3)),
             values: (_: unknown, ticks: number[]) => tickLabels(ticks),
           },
           {
             ...axis,
-            label: spec.yLabel,
+            ...(width < NARROW && isNamed ? {} : { label: spec.yLabel }),
             ...(spec.logarithmic
               ? { splits: (_: unknown, __: unknown, low: number, high: number) => logTicks(low, high) }
               : {}),
@@ -279,7 +282,13 @@ export function reportClient(
           draw: [
             (plot: Plot) => {
               if (!isNamed) return
-              ends ??= nameEnds(plot, series, { room, document, window, color })
+              ends ??= nameEnds(plot, series, {
+                room,
+                decimals: width < NARROW ? 2 : 3,
+                document,
+                window,
+                color,
+              })
               ends.layout()
             },
           ],

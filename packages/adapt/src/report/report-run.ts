@@ -68,7 +68,7 @@ export interface ReportRun {
   /** One line for people; equal for the seeds of one method. */
   readonly method: string
   readonly about?: RunAbout
-  /** Sources of the training data that the anchors are from. */
+  /** Sources that the anchors name; those that the data has too stand out. */
   readonly anchoredSources?: readonly string[]
   /** Resolved settings to show. `seed` pairs runs of different methods. */
   readonly config: Readonly<Record<string, string | number | boolean | null>>

@@ -1,16 +1,18 @@
+import { sourceKey } from './evaluation-chart.js'
 import { formatNumber } from './format.js'
 import { type Html, html, visibleText } from './html.js'
 import type { ReportSample } from './report-run.js'
+import type { SourceColors } from './source-colors.js'
 
 const MAX_TEXT = 1500
 
 /** The most up- and the most down-weighted samples of a run, with their text where there is one. */
-export function renderSampleTables(samples: readonly ReportSample[]): Html {
+export function renderSampleTables(samples: readonly ReportSample[], colors: SourceColors): Html {
   const ordered = [...samples].sort((a, b) => rank(b) - rank(a) || (a.id < b.id ? -1 : 1))
   const half = Math.ceil(ordered.length / 2)
   return html`<div class="pair samples">
-${renderTable('Most up-weighted', ordered.slice(0, half))}
-${renderTable('Most down-weighted', ordered.slice(half).reverse())}
+${renderTable('Most up-weighted', ordered.slice(0, half), colors)}
+${renderTable('Most down-weighted', ordered.slice(half).reverse(), colors)}
 </div>`
 }
 
@@ -18,7 +20,7 @@ function rank(sample: ReportSample): number {
   return sample.relativeWeight ?? sample.weight
 }
 
-function renderTable(caption: string, samples: readonly ReportSample[]): Html {
+function renderTable(caption: string, samples: readonly ReportSample[], colors: SourceColors): Html {
   if (samples.length === 0) return html``
   const isRelative = samples.some((sample) => sample.relativeWeight !== undefined)
   const isCounted = samples.some((sample) => sample.timesSeen !== undefined)
@@ -29,7 +31,7 @@ function renderTable(caption: string, samples: readonly ReportSample[]): Html {
   const rows = samples.map(
     (sample) =>
       html`<tbody><tr>${isRelative ? cell(sample.relativeWeight, 'ratio') : html``}${cell(sample.weight, 'ratio')}${cell(sample.score, 'ratio')}${cell(sample.loss, 'ratio')}${isCounted ? cell(sample.timesSeen, 'count') : html``}</tr>
-<tr><td class="what" colspan="${columns}"><span class="from">${renderOrigin(sample)}</span>${renderText(sample)}</td></tr></tbody>`,
+<tr><td class="what" colspan="${columns}"><span class="from">${sourceKey(sample.source, colors)}${renderOrigin(sample)}</span>${renderText(sample)}</td></tr></tbody>`,
   )
   const relative = isRelative ? html`<th scope="col">relative weight</th>` : html``
   const seen = isCounted ? html`<th scope="col">times seen</th>` : html``

@@ -133,7 +133,7 @@ function relativeRows(figures: readonly RunFigures[]): Row[] {
   const moved = (name: string): number =>
     Math.max(...figures.map((run) => Math.abs(Math.log(of(run, name)))).map((x) => (x > 0 ? x : 0)))
   const names = [...new Set(figures.flatMap((run) => [...run.shares.keys()]))]
-  if (names.length < 2) return []
+  if (names.length < 2 || names.every((name) => moved(name) < 1e-9)) return []
   return names
     .sort((a, b) => moved(b) - moved(a) || (a < b ? -1 : 1))
     .slice(0, MAX_SOURCES)

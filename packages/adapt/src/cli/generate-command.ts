@@ -9,6 +9,7 @@ import { readStopTokens } from '../model/index.js'
 import {
   assertTokenizerFits,
   findTurnEnds,
+  holdsStart,
   loadTokenizer,
   type Tokenizer,
   type TurnEnds,
@@ -91,6 +92,7 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
 /** Plain text as transformers would give it to the model: behind bos, where the tokenizer has one. */
 async function encodeText(tokenizer: Tokenizer, prompt: string): Promise<readonly number[]> {
   const [ids] = await tokenizer.encodeBatch([prompt])
+  if (holdsStart(ids!, tokenizer)) return [...ids!]
   const startsWithBos = tokenizer.startId === tokenizer.bosId
   return startsWithBos || ids!.length === 0 ? [tokenizer.startId, ...ids!] : [...ids!]
 }

@@ -86,6 +86,13 @@ describe('bits per byte', () => {
     expect(await evaluate([document])).toEqual(await evaluate([document], { maxLength: 32 }))
   })
 
+  it('takes a start token that stands in a text for the one it would add', async () => {
+    expect(await evaluate([text(`<s>${LONG}`)])).toEqual(await evaluate([text(LONG)]))
+    expect(await evaluate([completion('<s>the model', ' reads')])).toEqual(
+      await evaluate([completion('the model', ' reads')]),
+    )
+  })
+
   it('counts the completion only, given its prompt', async () => {
     const prompt = 'what shapes the model? '
     const answer = 'the data'

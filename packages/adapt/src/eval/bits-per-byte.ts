@@ -5,6 +5,7 @@ import type { CausalLM } from '../model/index.js'
 import {
   createDocumentEncoder,
   type DocumentEncoder,
+  holdsStart,
   idOfToken,
   isLabel,
   type Tokenizer,
@@ -83,8 +84,23 @@ async function encodeGroup(
   const chats = group.filter(({ content }) => content.kind === 'chat')
   const ids = await tokenizer.encodeBatch(texts.map(({ completion }) => completion))
   const encodedPairs = await tokenizer.encodeCompletions(pairs)
+  const { bos_token = '', eos_token = '' } = tokenizer.chat.specialTokens
+  const starts = new Map([
+    [tokenizer.eosId, eos_token],
+    ...(tokenizer.bosId === undefined ? [] : [[tokenizer.bosId, bos_token] as const]),
+  ])
   const window = (source: string, text: string, tokens: Int32Array, numPrompt: number): Window => {
-    count(sums, source, Buffer.byteLength(text, 'utf8'))
+    const bytes = Buffer.byteLength(text, 'utf8')
+    if (holdsStart(tokens, tokenizer)) {
+      // The start that the text holds is context, as one of ours would be: neither predicted nor measured.
+      const ids = tokens.subarray(0, 1)
+      const start = numPrompt > 0 ? 0 : Buffer.byteLength(starts.get(ids[0]!) ?? '', 'utf8')
+      count(sums, source, bytes - start)
+      const rest = tokens.slice(1)
+      rest.fill(IGNORED_LABEL, 0, Math.max(0, numPrompt - 1))
+      return { source, tokens: tokens.slice(0, -1), labels: rest }
+    }
+    count(sums, source, bytes)
     const labels = tokens.slice()
     labels.fill(IGNORED_LABEL, 0, numPrompt)
     return { source, tokens: Int32Array.from([tokenizer.startId, ...tokens.subarray(0, -1)]), labels }

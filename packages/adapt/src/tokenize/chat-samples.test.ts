@@ -174,6 +174,73 @@ describe('samples of conversations', () => {
   })
 })
 
+describe('texts that were rendered before', () => {
+  const text = (written: string): Document['content'] => ({ kind: 'text', text: written })
+  const pair = (prompt: string, completion: string): Document['content'] => ({
+    kind: 'completion',
+    prompt,
+    completion,
+  })
+
+  it.each([
+    ['both', text('<s>qq</s>'), '<s>[qq</s>]'],
+    ['bos', text('<s>qq'), '<s>[qq</s>]'],
+    ['eos', text('qq</s>'), '<s>[qq</s>]'],
+    ['eos before a line end', text('<s>qq</s>\n'), '<s>[qq</s>\n]'],
+    ['neither', text('qq'), '<s>[qq</s>]'],
+    ['eos within', text('qq</s>ww'), '<s>[qq</s>ww</s>]'],
+    ['nothing', text(''), '<s>[</s>]'],
+    ['bos alone', text('<s>'), '<s>[</s>]'],
+    ['both in a prompt and a completion', pair('<s>qq', 'ww</s>'), '<s>qq[ww</s>]'],
+    ['bos in a prompt', pair('<s>qq', 'ww'), '<s>qq[ww</s>]'],
+    ['eos in a completion', pair('qq', 'ww</s>'), '<s>qq[ww</s>]'],
+    ['bos in a completion without a prompt', pair('', '<s>ww</s>'), '<s>[ww</s>]'],
+  ])('get what is missing only: with %s', async (_what, content, expected) => {
+    expect(await one(content)).toBe(expected)
+  })
+
+  it('begin with bos where samples begin with eos otherwise', async () => {
+    const own = writeTinyTokenizer(path.join(folder, 'own'), {
+      config: { bos_token: '<s>', eos_token: '</s>', add_bos_token: false },
+    })
+    const tokenizer_ = loadTokenizer(own)
+    const documents = ['<s>qq</s>', '</s>qq', 'qq'].map((written, i) => documentOf(text(written), i + 1))
+    const dataset = await tokenizeDocuments(documents, tokenizer_, 64)
+    const texts = await Promise.all([0, 1, 2].map((i) => marked(dataset, i, tokenizer_)))
+    expect(texts).toEqual(['<s>[qq</s>]', '</s>[qq</s>]', '</s>[qq</s>]'])
+  })
+
+  it('have two tokens where one token is both', async () => {
+    const own = writeTinyTokenizer(path.join(folder, 'one'), {
+      config: { bos_token: '</s>', eos_token: '</s>' },
+    })
+    const dataset = await tokenizeDocuments([documentOf(text('</s>'))], loadTokenizer(own), 64)
+    expect([...dataset.sample(0).tokens]).toEqual([305, 305])
+  })
+
+  it('are counted once for all, and so are conversations with a token twice', async () => {
+    const dataset = await open([
+      { text: '<s>qq</s>' },
+      { text: 'qq</s>' },
+      { text: 'qq' },
+      { prompt: '<s>q', completion: 'w' },
+      record('qq ww'),
+      record('qq ww</s>'),
+      {
+        messages: [
+          { role: 'user', content: 'q' },
+          { role: 'assistant', content: '<s>' },
+        ],
+      },
+    ])
+    expect(noteLines(dataset.notes)).toEqual([
+      'of 4 texts 2 begin with the start token and 2 end with eos already: none is added to those',
+      '1 conversation has bos or eos twice in a row: a message seems to hold what the chat template writes',
+    ])
+    expect(noteLines((await open([{ text: 'qq' }, record('qq ww')])).notes)).toEqual([])
+  })
+})
+
 describe('the token cache of conversations', () => {
   it('is the same from any number of threads', async () => {
     const records = Array.from({ length: 600 }, (_, i) => record(`q${i} w${i * 7} v kk${i}`))

@@ -1,4 +1,5 @@
 import { type Document, printable } from '../dataset/index.js'
+import { HELD } from './frame.js'
 import type { TokenDataset } from './token-dataset.js'
 
 /** Records of one file that were skipped within `maxBadRecords`. */
@@ -17,6 +18,20 @@ export interface DataNotes {
   readonly unverifiedFiles: readonly string[]
   /** Keys that look like a control of what is trained but are not heeded. */
   readonly ignoredControls: readonly IgnoredControl[]
+  /** Special tokens that the data hold by themselves. */
+  readonly heldTokens: HeldTokens
+}
+
+/** Counts of documents by the special tokens that they hold. */
+export interface HeldTokens {
+  /** Texts, and prompts with completions. */
+  readonly numTexts: number
+  /** Of them, those that begin with bos (or eos, where samples begin with that). */
+  readonly numStarted: number
+  /** Of them, those that end with eos. */
+  readonly numEnded: number
+  /** Conversations with bos or eos twice in a row. */
+  readonly numTwice: number
 }
 
 /** A key of records or messages that looks like a control of what is trained but is not heeded. */
@@ -29,12 +44,22 @@ export interface IgnoredControl {
   readonly first: string
 }
 
-export const NO_NOTES: DataNotes = { badRecords: [], unverifiedFiles: [], ignoredControls: [] }
+export const NO_NOTES: DataNotes = {
+  badRecords: [],
+  unverifiedFiles: [],
+  ignoredControls: [],
+  heldTokens: { numTexts: 0, numStarted: 0, numEnded: 0, numTwice: 0 },
+}
 
 const MAX_LINES = 20
 
 /** The notes as lines, one for each file. */
-export function noteLines({ badRecords, unverifiedFiles, ignoredControls }: DataNotes): readonly string[] {
+export function noteLines({
+  badRecords,
+  unverifiedFiles,
+  ignoredControls,
+  heldTokens,
+}: DataNotes): readonly string[] {
   const lines = [
     ...badRecords.map(
       ({ file, count, first }) =>
@@ -49,9 +74,26 @@ export function noteLines({ badRecords, unverifiedFiles, ignoredControls }: Data
         `"${printable(key)}" looks like a control of what is trained, and is ignored: ${count} ` +
         `${count === 1 ? 'record has it' : 'records have it'}, the first is ${printable(first)}`,
     ),
+    ...heldLines(heldTokens),
   ]
   const rest = lines.length - MAX_LINES
   return rest > 0 ? [...lines.slice(0, MAX_LINES), `and ${rest} more notes of this kind`] : lines
+}
+
+function heldLines({ numTexts, numStarted, numEnded, numTwice }: HeldTokens): string[] {
+  const lines: string[] = []
+  if (numStarted + numEnded > 0) {
+    lines.push(
+      `of ${numTexts} texts ${numStarted} begin with the start token and ${numEnded} end with eos already: none is added to those`,
+    )
+  }
+  if (numTwice > 0) {
+    lines.push(
+      `${numTwice} ${numTwice === 1 ? 'conversation has' : 'conversations have'} bos or eos twice in a row: ` +
+        'a message seems to hold what the chat template writes',
+    )
+  }
+  return lines
 }
 
 /** What was cut off at `max_length` and is not trained, as lines. */
@@ -83,6 +125,7 @@ export class NoteTaker {
   readonly #badRecords = new Map<string, { count: number; first: string }>()
   readonly #unverifiedFiles = new Set<string>()
   readonly #ignoredControls = new Map<string, { count: number; first: string }>()
+  readonly #held = { numTexts: 0, numStarted: 0, numEnded: 0, numTwice: 0 }
 
   /** @param error  What the record would have ended the reading with. */
   badRecord(file: string, error: Error): void {
@@ -95,8 +138,12 @@ export class NoteTaker {
     this.#unverifiedFiles.add(file)
   }
 
-  /** @param document  One whose content is used. */
-  document({ ignoredControls = [], path, line }: Document): void {
+  /** @param document  One whose content is used. @param held  Bits of `HELD`. */
+  document({ ignoredControls = [], path, line, content }: Document, held: number): void {
+    if (content.kind !== 'chat') this.#held.numTexts += 1
+    if (held & HELD.start) this.#held.numStarted += 1
+    if (held & HELD.end) this.#held.numEnded += 1
+    if (held & HELD.twice) this.#held.numTwice += 1
     for (const key of ignoredControls) {
       const known = this.#ignoredControls.get(key)
       if (known !== undefined) known.count += 1
@@ -112,6 +159,7 @@ export class NoteTaker {
       badRecords: [...this.#badRecords].map(([file, bad]) => ({ file, ...bad })),
       unverifiedFiles: [...this.#unverifiedFiles],
       ignoredControls: [...this.#ignoredControls].map(([key, found]) => ({ key, ...found })),
+      heldTokens: { ...this.#held },
     }
   }
 }

@@ -1,21 +1,24 @@
 import type { ChatContent, DocumentContent } from '../dataset/index.js'
 import { DataError } from '../errors.js'
 import type { RenderedChat } from './chat-encoder.js'
+import { frame, heldTwice } from './frame.js'
 import type { MarkedText } from './mark-tokens.js'
-import { markContext } from './marked-token.js'
+import { idOfToken, markContext } from './marked-token.js'
 import type { Tokenizer } from './tokenizer.js'
 
 /** Documents as tokens, end to end; plain data and typed arrays, so that they cross threads without copies. */
 export interface EncodedDocuments {
   /**
    * Marked tokens of all documents (`markedToken`): `[start] text [eos]`, or a chat as its template writes it. The first
-   * token of a document is never a label.
+   * token of a document is never a label. A start or eos that the text holds already is not added again.
    */
   readonly tokens: Int32Array<ArrayBuffer>
   /** Tokens of each document. */
   readonly lengths: Uint32Array<ArrayBuffer>
   /** UTF-8 bytes of a chat's text that its labels hold, special tokens left out; 0 for other documents. */
   readonly trainedBytes: Float64Array<ArrayBuffer>
+  /** Special tokens that each document had by itself: bits of `HELD`. */
+  readonly held: Uint8Array<ArrayBuffer>
   /** Chats that cannot be rendered; they have no tokens. */
   readonly refused: readonly RefusedDocument[]
 }
@@ -31,6 +34,7 @@ export interface RefusedDocument {
 interface Part {
   readonly tokens: Int32Array
   readonly trainedBytes: number
+  readonly held: number
 }
 
 /**
@@ -52,15 +56,18 @@ export async function encodeDocuments(
   const refused: RefusedDocument[] = []
   const refuse = (document: number, code: string, problem: string): Part => {
     refused.push({ document, code, problem })
-    return { tokens: new Int32Array(0), trainedBytes: 0 }
+    return { tokens: new Int32Array(0), trainedBytes: 0, held: 0 }
   }
+  const { eos_token: eos } = tokenizer.chat.specialTokens
+  const isEnded = (text: string): boolean => eos !== undefined && text.trimEnd().endsWith(eos)
   const parts = contents.map((content, document): Part => {
-    if (content.kind === 'text')
-      return { tokens: frame(encodedTexts.next().value!, 0, tokenizer), trainedBytes: 0 }
+    if (content.kind === 'text') {
+      return { ...frame(encodedTexts.next().value!, 0, tokenizer, isEnded(content.text)), trainedBytes: 0 }
+    }
     if (content.kind === 'completion') {
       const { tokens, numPromptTokens } = encodedPairs.next().value!
       const numContext = tokenizer.chat.completionOnlyLoss ? numPromptTokens : 0
-      return { tokens: frame(tokens, numContext, tokenizer), trainedBytes: 0 }
+      return { ...frame(tokens, numContext, tokenizer, isEnded(content.completion)), trainedBytes: 0 }
     }
     const chat = rendered[document]!
     if (chat instanceof Error) return refuse(document, chat.code, chat.message)
@@ -69,7 +76,7 @@ export async function encodeDocuments(
       return refuse(document, 'CHAT_REFUSED', `the chat template writes ${encoded.tokens.length} tokens`)
     }
     markContext(encoded.tokens, 0, 1)
-    return encoded
+    return { ...encoded, held: heldTwice(encoded.tokens.map(idOfToken), tokenizer) }
   })
   const lengths = Uint32Array.from(parts, (p) => p.tokens.length)
   const tokens = new Int32Array(lengths.reduce((a, b) => a + b, 0))
@@ -78,17 +85,8 @@ export async function encodeDocuments(
     tokens.set(part.tokens, at)
     at += part.tokens.length
   }
-  return { tokens, lengths, trainedBytes: Float64Array.from(parts, (p) => p.trainedBytes), refused }
-}
-
-/** `[start] tokens [eos]`; the start and the first `numContext` tokens are context. */
-function frame(ids: Int32Array, numContext: number, { startId, eosId }: Tokenizer): Int32Array {
-  const tokens = new Int32Array(ids.length + 2)
-  tokens[0] = startId
-  tokens.set(ids, 1)
-  tokens[tokens.length - 1] = eosId
-  markContext(tokens, 0, 1 + numContext)
-  return tokens
+  const trainedBytes = Float64Array.from(parts, (p) => p.trainedBytes)
+  return { tokens, lengths, trainedBytes, held: Uint8Array.from(parts, (p) => p.held), refused }
 }
 
 function refuseAll(): DataError {

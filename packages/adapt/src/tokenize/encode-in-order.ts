@@ -13,8 +13,8 @@ export interface EncodeInOrderOptions {
   readonly encode: (contents: readonly DocumentContent[]) => Promise<EncodedDocuments>
   /** Chunks under way at most, which bounds memory. */
   readonly maxPending: number
-  /** Receives every document that has tokens in reading order. `tokens` may be kept, not changed. */
-  readonly onDocument: (document: Document, tokens: Int32Array) => void
+  /** Receives every document that has tokens in reading order, and its `held`. `tokens` may be kept, not changed. */
+  readonly onDocument: (document: Document, tokens: Int32Array, held: number) => void
   /** Receives, in the same order, the chats that cannot be rendered. Default: throws. */
   readonly onRefused?: (document: Document, error: DataError) => void
 }
@@ -42,14 +42,14 @@ export async function encodeInOrder(
   }
   const finish = async (): Promise<void> => {
     const { documents: done, encoded } = queue.shift()!
-    const { tokens, lengths, refused } = await encoded.catch((error: unknown) => {
+    const { tokens, lengths, held, refused } = await encoded.catch((error: unknown) => {
       throw placed(error, done)
     })
     const problems = new Map(refused.map((one) => [one.document, one]))
     let at = 0
     for (const [i, document] of done.entries()) {
       const problem = problems.get(i)
-      if (problem === undefined) onDocument(document, tokens.subarray(at, at + lengths[i]!))
+      if (problem === undefined) onDocument(document, tokens.subarray(at, at + lengths[i]!), held[i]!)
       else onRefused(document, refusal(document, problem))
       at += lengths[i]!
     }

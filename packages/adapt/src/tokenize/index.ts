@@ -2,6 +2,7 @@ export { openCacheFiles } from './cache-files.js'
 export type { ChatOptions, ChatSettings } from './chat-settings.js'
 export { type BadRecords, type DataNotes, noteLines, truncationLines } from './data-notes.js'
 export { createDocumentEncoder, type DocumentEncoder } from './document-encoder.js'
+export { holdsStart } from './frame.js'
 export { idOfToken, isLabel } from './marked-token.js'
 export { selectDocuments } from './select-documents.js'
 export {

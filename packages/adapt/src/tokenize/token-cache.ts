@@ -15,7 +15,7 @@ import type { TokenDataset } from './token-dataset.js'
 import type { Tokenizer } from './tokenizer.js'
 
 // Raise it whenever samples or files come out differently for the same input.
-const FORMAT = 6
+const FORMAT = 7
 const THREADS_FROM_BYTES = 2 * 1024 * 1024
 
 /** How far the building of a cache is. */
@@ -184,9 +184,9 @@ async function buildCache(options: TokenCacheOptions, folder: string, key: strin
     await encodeInOrder(documents, {
       encode: encoder.encode,
       maxPending: encoder.maxPending,
-      onDocument(document, tokens) {
+      onDocument(document, tokens, held) {
         writer.add(document, tokens)
-        notes.document(document)
+        notes.document(document, held)
         numDocuments += 1
         if (onProgress !== undefined && numDocuments % 256 === 0) {
           const fileNumber = fileNumbers.get(document.path)!

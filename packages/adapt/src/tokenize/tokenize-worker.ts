@@ -44,6 +44,7 @@ parentPort!.on('message', async (request: EncodeRequest | 'close') => {
       encoded.tokens.buffer,
       encoded.lengths.buffer,
       encoded.trainedBytes.buffer,
+      encoded.held.buffer,
     ])
   } catch (error) {
     const { message } = error as Error

@@ -98,6 +98,8 @@ export function loadTokenizer(
     startId,
     eosId,
     ...(foreignTokens.length > 0 ? [foreignTokens] : []),
+    // A text that begins with bos gets no start, whatever the start is.
+    ...(bosId === undefined || bosId === startId ? [] : [{ bosId }]),
   ])
   const hash = createHash('sha256').update(identity).digest('hex')
   const spec: NativeSpec = { json: files.json, addedTokens: [...files.addedTokens], file }

@@ -346,6 +346,13 @@ describe('arguments of a call that are JSON text', () => {
     expect(write(strict)).toBe('b=1.0;10=9007199254740993;')
   })
 
+  it('are those of the call alone, whatever a parameter is called', () => {
+    const own = { arguments: '{"a": 1}', tool_calls: [{ arguments: '{}' }] }
+    expect(write(`{{ ${ARGUMENTS} | tojson }}`, own)).toBe(
+      '{"arguments": "{\\"a\\": 1}", "tool_calls": [{"arguments": "{}"}]}',
+    )
+  })
+
   it('that are no object stay text, and a key given twice in them is refused', () => {
     expect(write(`{{ ${ARGUMENTS} | tojson }}`, 'none')).toBe('"none"')
     expect(write(`{{ ${ARGUMENTS} | tojson }}`, '[1]')).toBe('"[1]"')

@@ -3,7 +3,7 @@ import { type ChatContent, type ChatMessage, printable } from '../dataset/index.
 import { AdaptError, DataError } from '../errors.js'
 import { BudgetedInterpreter, overBudget } from './budgeted-interpreter.js'
 import { type ChatTemplate, GENERATION_END, GENERATION_START, reasonOf } from './compile-chat-template.js'
-import { type RuntimeValue, toRuntime } from './runtime-value.js'
+import { messagesToRuntime, type RuntimeValue, toRuntime } from './runtime-value.js'
 import { TEMPLATE_FUNCTIONS, TemplateRefusal } from './template-functions.js'
 
 /** Names and texts of the special tokens that a tokenizer has: bos_token, eos_token, pad_token, unk_token ... */
@@ -46,7 +46,7 @@ export function renderTemplate(
       environment.set(name, value)
     }
     for (const [name, value] of Object.entries(own)) environment.variables.set(name, toRuntime(value))
-    environment.variables.set('messages', toRuntime(messages))
+    environment.variables.set('messages', messagesToRuntime(messages))
     environment.variables.set('tools', toRuntime(tools ?? null))
     text = String(new BudgetedInterpreter(environment, template.where).run(template.program).value)
   } catch (error) {

@@ -1,5 +1,5 @@
 import { Environment } from '@huggingface/jinja'
-import type { JsonValue } from '../dataset/index.js'
+import { type ChatMessage, isObject, type JsonValue } from '../dataset/index.js'
 
 /** A value of the library's interpreter, whose own types cannot be resolved. */
 export interface RuntimeValue {
@@ -40,14 +40,10 @@ export function runtimeList(items: readonly RuntimeValue[]): RuntimeValue {
 
 /**
  * A value of a record as one of the interpreter: an integer above 2^53 is an integer with a `bigint`, a boxed number a
- * float, and mappings keep their order. JSON text under `arguments` in `tool_calls` and `function_call` becomes
- * `ArgumentsText`.
+ * float, and mappings keep their order.
  */
-export function toRuntime(value: unknown): RuntimeValue {
-  return convert(value as JsonValue | undefined, false)
-}
-
-function convert(value: JsonValue | undefined, isCall: boolean): RuntimeValue {
+export function toRuntime(given: unknown): RuntimeValue {
+  const value = given as JsonValue | undefined
   switch (typeof value) {
     case 'string':
       return new StringValue(value)
@@ -66,16 +62,39 @@ function convert(value: JsonValue | undefined, isCall: boolean): RuntimeValue {
   }
   if (value === null) return new NullValue(null)
   if (value instanceof Number) return new FloatValue(Number(value))
-  if (Array.isArray(value)) return new ArrayValue(value.map((item) => convert(item, isCall)))
+  if (Array.isArray(value)) return new ArrayValue(value.map(toRuntime))
+  return mappingOf(value, (_key, inner) => toRuntime(inner))
+}
+
+/** Messages as a value of the interpreter; JSON text in the arguments of their calls becomes `ArgumentsText`. */
+export function messagesToRuntime(messages: readonly ChatMessage[]): RuntimeValue {
+  const callOf = (call: unknown): RuntimeValue =>
+    isPlain(call)
+      ? mappingOf(call, (key, value) => {
+          if (key === 'arguments' && typeof value === 'string') return new ArgumentsText(value)
+          return key === 'function' ? callOf(value) : toRuntime(value)
+        })
+      : toRuntime(call)
+  return new ArrayValue(
+    messages.map((message) =>
+      mappingOf(message, (key, value) => {
+        if (key === 'function_call') return callOf(value)
+        return key === 'tool_calls' && Array.isArray(value)
+          ? new ArrayValue(value.map(callOf))
+          : toRuntime(value)
+      }),
+    ),
+  )
+}
+
+function isPlain(value: unknown): value is object {
+  return isObject(value) && !(value instanceof Map)
+}
+
+function mappingOf(value: object, convert: (key: string, inner: unknown) => RuntimeValue): RuntimeValue {
   const entries = new Map<string, RuntimeValue>()
   for (const [key, inner] of value instanceof Map ? value : Object.entries(value)) {
-    const isText = isCall && key === 'arguments' && typeof inner === 'string'
-    entries.set(
-      key,
-      isText
-        ? new ArgumentsText(inner)
-        : convert(inner, isCall || key === 'tool_calls' || key === 'function_call'),
-    )
+    entries.set(key, convert(key, inner))
   }
   return new ObjectValue(entries)
 }

@@ -46,12 +46,10 @@ export class SafetensorsFile {
 
   /** @throws SafetensorsError with a code that begins with SAFETENSORS_ when the file is damaged or hostile. */
   constructor(readonly path: string) {
-    // Without O_NONBLOCK a pipe would keep the process waiting for someone who writes to it.
-    this.fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    this.fd = openForReading(path)
     try {
       const stats = fstatSync(this.fd)
-      if (!stats.isFile())
-        throw new SafetensorsError('SAFETENSORS_NOT_A_FILE', `${path}: expected a regular file`)
+      if (!stats.isFile()) throw notAFile()
       const fileBytes = stats.size
       const prefix = new Uint8Array(8)
       const got = readSync(this.fd, prefix, 0, 8, 0)
@@ -179,6 +177,21 @@ export class SafetensorsFile {
   [Symbol.dispose](): void {
     this.close()
   }
+}
+
+function openForReading(path: string): number {
+  try {
+    // Without O_NONBLOCK a pipe would keep the process waiting for someone who writes to it.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENXIO') throw notAFile()
+    throw error
+  }
+}
+
+function notAFile(): SafetensorsError {
+  const said = 'expected a regular file, found a folder, pipe, socket or device'
+  return new SafetensorsError('SAFETENSORS_NOT_A_FILE', said)
 }
 
 /** What {@link writeSafetensors} does besides writing tensors as they are. */

@@ -3,6 +3,7 @@ import { createReadStream, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { dataSources, needsAnchors, type RunConfig } from '../config/index.js'
 import { fingerprintFiles, readDocuments, resolveSources } from '../dataset/index.js'
+import { openRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
 import { prepareData } from '../experiment/index.js'
 import { resolveModelPath } from '../hub/index.js'
@@ -91,7 +92,7 @@ export async function hashFiles(paths: readonly string[]): Promise<string> {
   const hash = createHash('sha256')
   for (const path of paths) {
     const one = createHash('sha256')
-    for await (const chunk of createReadStream(path)) one.update(chunk as Buffer)
+    for await (const chunk of createReadStream(path, { fd: openRegular(path) })) one.update(chunk as Buffer)
     hash.update(one.digest('hex'))
   }
   return hash.digest('hex')

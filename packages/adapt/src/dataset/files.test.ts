@@ -36,9 +36,12 @@ describe('readRegular', () => {
   it('reads a file, and names what is none without waiting for it', (context) => {
     writeFileSync(place('text'), 'whole')
     expect(readRegular(place('text')).toString()).toBe('whole')
-    expect(() => readRegular(root)).toThrow(root)
+    const notAFile = expect.objectContaining({ code: 'NOT_A_FILE', exitCode: 7 })
+    expect(() => readRegular(root)).toThrow(notAFile)
+    expect(() => readRegular(root)).toThrow(`${root}: not a regular file but a folder`)
+    expect(() => readRegular('/dev/null')).toThrow(notAFile)
     if (spawnSync('mkfifo', [place('pipe')]).status !== 0) context.skip('needs mkfifo')
-    expect(() => readRegular(place('pipe'))).toThrow(/not a regular file.*pipe/)
+    expect(() => readRegular(place('pipe'))).toThrow('pipe: not a regular file but a pipe')
   })
 })
 

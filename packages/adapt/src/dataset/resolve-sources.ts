@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { ConfigError } from '../errors.js'
 import type { DataSource, ResolvedFile } from './document.js'
@@ -113,6 +114,14 @@ async function findFiles(
   }
   const elsewhere = await findElsewhere(source)
   if (elsewhere !== undefined) return elsewhere
+  if (existsSync(path.resolve(baseDir, source.path))) {
+    throw new ConfigError(
+      'FILE_UNREADABLE',
+      `${printable(source.path)}: expected a file, a pattern or a folder, found a pipe, socket or device; data is read ` +
+        'more than once, so write it to a file',
+      { path: source.path },
+    )
+  }
   throw new ConfigError(
     'FILE_NOT_FOUND',
     `${printable(source.path)}: no such file or folder, or the pattern matches none (looked from ${printable(baseDir)})`,

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import type { RunConfig } from '../config/index.js'
+import { openRegular } from '../dataset/regular-file.js'
 import { resolveModelPath } from '../hub/index.js'
 import { hasWeights } from '../model/index.js'
 
@@ -26,7 +27,7 @@ export function fingerprintBase({ model }: RunConfig, baseDir: string): string {
 }
 
 function hashSample(path: string, name: string, hash: ReturnType<typeof createHash>): void {
-  const handle = openSync(path, 'r')
+  const handle = openRegular(path)
   try {
     const { size } = fstatSync(handle)
     hash.update(`${name} ${size}\n`)

@@ -1,4 +1,4 @@
-import { noGrad, scope } from '@adapt-ts/torch'
+import { fill_, noGrad, scope } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
 import { batchTokens } from '../batch/index.js'
 import type { AdaptError } from '../errors.js'
@@ -52,6 +52,14 @@ describe('generateTokens', () => {
       ids.push(greedyToken(logits.subarray(logits.length - model.config.vocabSize)))
     }
     expect(generate(model, prompt, { maxNewTokens: 12 }).ids).toEqual(ids.slice(prompt.length))
+  })
+
+  it('is refused with a NaN among the weights, which would be token 0 for ever', () => {
+    using broken = createTinyLlama()
+    noGrad(() => fill_(broken.model.norm.weight, Number.NaN))
+    expect(() => generate(broken, prompt, many)).toThrow(
+      expect.objectContaining({ code: 'NOT_FINITE', exitCode: 4 }),
+    )
   })
 
   it('draws the same text under the same seed, and another under another', () => {

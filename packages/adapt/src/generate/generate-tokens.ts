@@ -1,7 +1,7 @@
 /** T positions of one row. */
 import { autocast, type DType, narrow, noGrad, scope } from '@adapt-ts/torch'
 import { batchTokens } from '../batch/index.js'
-import { ConfigError } from '../errors.js'
+import { ConfigError, NumericError } from '../errors.js'
 import { type CausalLM, forwardCached, KeyValueCache, mixSeeds } from '../model/index.js'
 import { assertSamplingOptions, type SamplingOptions, sampleToken } from './sample-token.js'
 
@@ -26,6 +26,7 @@ export type FinishReason = 'stop' | 'length' | 'context'
  * @param prompt  Token ids, at least one, special tokens included.
  * @returns The reason it ended, after the last token.
  * @throws {ConfigError} OUT_OF_RANGE; PROMPT_TOO_LONG when nothing fits behind the prompt.
+ * @throws {NumericError} NOT_FINITE when the model gives no numbers, such as one with a NaN among its weights.
  * @example
  * for (const token of generateTokens(model, ids, { stopIds: [tokenizer.eosId] })) write(token)
  */
@@ -64,6 +65,7 @@ export function* generateTokens(
     for (let place = 0; place < maxNewTokens; place++) {
       if (cache.length + tokens.length > maxLength) return 'context'
       const logits_V = nextLogits(tokens)
+      requireFinite(logits_V)
       const token = sampleToken(logits_V, mixSeeds(seed, place) / 2 ** 32, options)
       if (stopIds.includes(token)) return 'stop'
       yield token
@@ -73,4 +75,10 @@ export function* generateTokens(
   } finally {
     model.train(wasTraining)
   }
+}
+
+function requireFinite(logits_V: Float32Array): void {
+  // A sum of float32 in float64 is finite when its terms are.
+  if (Number.isFinite(logits_V.reduce((sum, logit) => sum + logit, 0))) return
+  throw new NumericError('NOT_FINITE', 'the model gives no finite logits; are its weights finite?')
 }

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { readRegular } from '../dataset/regular-file.js'
 import type { HubId } from './hub-id.js'
 import type { HubSettings } from './hub-settings.js'
 import { ADAPTER_FILES, CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE } from './model-files.js'
@@ -28,7 +29,7 @@ export function cachedSnapshot(settings: HubSettings, id: HubId): string | undef
   let commit = id.revision
   if (!isCommit(commit)) {
     try {
-      commit = readFileSync(ref, 'utf8').trim()
+      commit = readRegular(ref).toString('utf8').trim()
     } catch {
       return undefined
     }
@@ -57,7 +58,9 @@ export function isComplete(snapshot: string, content: HubContent): boolean {
  * model is loaded.
  */
 export function shardsOf(indexPath: string): string[] {
-  const index = JSON.parse(readFileSync(indexPath, 'utf8')) as { readonly weight_map?: unknown } | null
+  const index = JSON.parse(readRegular(indexPath).toString('utf8')) as {
+    readonly weight_map?: unknown
+  } | null
   const map = index?.weight_map
   if (map === null || typeof map !== 'object') return []
   return [...new Set(Object.values(map as Record<string, unknown>))].filter(

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { memoryStats } from '@adapt-ts/torch'
@@ -112,5 +113,22 @@ describe('an index is refused', () => {
     const error = refused((folder, shards) => writeFileSync(join(folder, shards[2]!), 'x'.repeat(100)))
     expect(error).toMatchObject({ code: 'SAFETENSORS_LENGTH', exitCode: 7 })
     expect(error.message).toContain('model-00003-of-')
+  })
+})
+
+describe('what is no file in place of weights is an error at once', () => {
+  const kinds: [string, (path: string) => boolean][] = [
+    ['a folder', (path) => mkdirSync(path) === undefined],
+    ['a pipe', (path) => spawnSync('mkfifo', [path]).status === 0],
+    ['a device', (path) => symlinkSync('/dev/zero', path) === undefined],
+  ]
+  it.each(kinds)('%s', (_, make) => {
+    const folder = shelf.save()
+    const weights = join(folder, 'model.safetensors')
+    rmSync(weights)
+    if (!make(weights)) return
+    const error = loadError(folder)
+    expect(error).toMatchObject({ code: 'SAFETENSORS_NOT_A_FILE', exitCode: 7 })
+    expect(error.message).toBe(`${weights}: expected a regular file, found a folder, pipe, socket or device`)
   })
 })

@@ -32,14 +32,15 @@ export class WeightFiles {
    */
   static open(folder: string): WeightFiles {
     const single = join(folder, WEIGHTS_FILE)
-    if (existsSync(single)) return WeightFiles.of(single, [openFile(single)])
+    if (existsSync(single)) return WeightFiles.of(single, [openTensorFile(single)])
     const path = join(folder, INDEX_FILE)
     const index = readModelJson(path, MAX_INDEX_BYTES)
     if (index === undefined) throw new ConfigError('MODEL_NOT_FOUND', describeMissingModel(folder))
     const shardOf = readWeightMap(index, path)
     const files: SafetensorsFile[] = []
     try {
-      for (const name of new Set(shardOf.values())) files.push(openFile(requireShard(folder, name, path)))
+      for (const name of new Set(shardOf.values()))
+        files.push(openTensorFile(requireShard(folder, name, path)))
       requireBijection(files, shardOf, path)
       requireTotalSize(index, files, path)
       return WeightFiles.of(path, files)
@@ -110,8 +111,11 @@ export class WeightFiles {
   }
 }
 
-/** Opens a file so that what is wrong with its header names it. */
-function openFile(path: string): SafetensorsFile {
+/**
+ * Opens a file of tensors so that what is wrong with its header names it.
+ * @throws {HostileFileError} codes that begin with SAFETENSORS_
+ */
+export function openTensorFile(path: string): SafetensorsFile {
   try {
     return new SafetensorsFile(path)
   } catch (error) {

@@ -1,11 +1,12 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { SafetensorsFile, type Tensor, writeSafetensors } from '@adapt-ts/torch'
+import { type SafetensorsFile, type Tensor, writeSafetensors } from '@adapt-ts/torch'
 import { makeFolder } from '../../dataset/make-folder.js'
 import { ConfigError } from '../../errors.js'
 import type { CausalLM } from '../causal-lm.js'
 import { namedProjections } from '../named-projections.js'
 import { readModelJson } from '../read-model-json.js'
+import { openTensorFile } from '../weight-files.js'
 import { parseAdapterConfig, readBaseModel, toAdapterConfig } from './adapter-config.js'
 import { attachAdapters, choosesLayers } from './add-lora.js'
 import type { LoraConfig } from './lora-config.js'
@@ -69,7 +70,7 @@ export function saveAdapterFolder(
 /**
  * Freezes a model and puts a PEFT adapter beside its layers; the adapter can be trained on.
  * @throws {ConfigError} ADAPTER_NOT_FOUND, UNSUPPORTED_ADAPTER, BAD_LORA, ADAPTER_DIFFERS when it was made for another
- *   model. @throws {SafetensorsError} for a damaged file.
+ *   model. @throws {HostileFileError} for a damaged file.
  */
 export function loadAdapterFolder(model: CausalLM, folder: string): void {
   const { config } = readAdapterConfig(folder)
@@ -80,7 +81,7 @@ export function loadAdapterFolder(model: CausalLM, folder: string): void {
       : ''
     throw new ConfigError('ADAPTER_NOT_FOUND', `${path}: no such file${hint}`)
   }
-  using file = new SafetensorsFile(path)
+  using file = openTensorFile(path)
   const projections = new Map(namedProjections(model))
   const targets = new Set<string>()
   for (const name of file.names) {

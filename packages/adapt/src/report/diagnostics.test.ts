@@ -214,6 +214,22 @@ describe('the samples of a run folder', () => {
 })
 
 describe('warnings', () => {
+  it('are told from notes, which stand with the evaluations', () => {
+    const note = (code: string, message: string): AlertEvent => ({
+      ...alert(40, code, message),
+      severity: 'info',
+    })
+    const alerts = [note('EARLY_STOP', HOSTILE), note('BEST_MODEL', 'best model: step 30')]
+    const page = pageOf({ alerts })
+    const section = page.slice(
+      page.indexOf('<section id="evaluation">'),
+      page.indexOf('<section id="figures">'),
+    )
+    expect(section).toContain('<p class="note">best model: step 30</p>')
+    expect(section).toContain('&lt;/script&gt;')
+    expect(page).not.toContain('href="#alerts"')
+  })
+
   it('are one row per code, with their steps and the last message as text', () => {
     const alerts = [
       alert(3, 'STEP_SKIPPED', 'first'),

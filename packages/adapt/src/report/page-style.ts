@@ -66,6 +66,7 @@ a:hover { text-decoration: underline; }
 .facts dt { font-size: 12.5px; line-height: 1.4; }
 .facts dd { font-variant-numeric: tabular-nums; }
 .facts .unit { display: block; }
+.note { border-left: 3px solid var(--line); padding-left: 12px; }
 .caution { background: var(--note); border: 1px solid var(--note-line); border-radius: 6px; padding: 10px 14px; margin: 14px 0; max-width: none; }
 ul.caution { padding-left: 32px; }
 .scroll { overflow: auto; max-height: 680px; background: var(--panel); border: 1px solid var(--line); border-radius: 6px; margin: 12px 0; }

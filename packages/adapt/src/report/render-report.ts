@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import type { AlertEvent } from '../record/index.js'
 import { renderAlertTable } from './alert-table.js'
 import { renderAnchorTable } from './anchor-table.js'
 import type { ChartSpec } from './chart-spec.js'
@@ -67,9 +68,9 @@ export function renderReport(input: ReportInput): string {
       body: html`${runs.map((run) => renderWeights(run, runs, charts, colors, place))}`,
     },
   ]
-  const alerted = runs.filter((run) => (run.alerts?.length ?? 0) > 0)
+  const alerted = runs.filter((run) => warningsOf(run).length > 0)
   if (alerted.length > 0) {
-    const tables = alerted.map((run) => html`${renderName(run, runs)}${renderAlertTable(run.alerts!)}`)
+    const tables = alerted.map((run) => html`${renderName(run, runs)}${renderAlertTable(warningsOf(run))}`)
     sections.push({ id: 'alerts', title: 'Warnings', body: html`${tables}` })
   }
   const sampled = runs.filter((run) => (run.samples?.length ?? 0) > 0)
@@ -165,9 +166,27 @@ function renderVariance({ ledger }: ReportRun): Html {
   return html`<p>Coarse or fine? Of the variance of the weights ${parts} lay between the sources, the rest between samples of the same source.</p>`
 }
 
+function warningsOf({ alerts = [] }: ReportRun): readonly AlertEvent[] {
+  return alerts.filter(({ severity }) => severity !== 'info')
+}
+
+/** What a run tells of its evaluations without a warning: which was the best, and whether it ended the run. */
+function renderNotes(runs: readonly ReportRun[]): Html {
+  const lines = runs.flatMap((run) => {
+    const last = new Map(
+      (run.alerts ?? []).flatMap(({ severity, code, message }) =>
+        severity === 'info' ? [[code, message]] : [],
+      ),
+    )
+    const name = runs.length === 1 ? html`` : html`<strong>${visibleText(run.name)}</strong> `
+    return [...last.values()].map((message) => html`<p class="note">${name}${visibleText(message)}</p>`)
+  })
+  return html`${lines}`
+}
+
 /** How many warnings there are, where they cannot be overlooked. */
 function renderAlertCount(runs: readonly ReportRun[]): Html {
-  const alerts = runs.flatMap((run) => run.alerts ?? []).filter(({ severity }) => severity !== 'info')
+  const alerts = runs.flatMap(warningsOf)
   if (alerts.length === 0) return html``
   const codes = [...new Set(alerts.map(({ code }) => code))].map(visibleText).join(', ')
   return html`<p class="caution" role="note"><a href="#alerts">${alerts.length === 1 ? html`1 warning` : html`${formatNumber(alerts.length, 'count')} warnings`}</a>: ${codes}</p>`
@@ -181,10 +200,11 @@ function renderEvaluation(
 ): Html {
   const last = renderEvaluations(runs, figures, colors)
   const curves = renderCurves(runs, figures, colors, place)
-  if (runs.length > 1) return html`${renderSeedComparison(runs, figures)}${last}${curves}`
+  const notes = renderNotes(runs)
+  if (runs.length > 1) return html`${renderSeedComparison(runs, figures)}${last}${curves}${notes}`
   return curves.markup === '' || last.markup === ''
-    ? html`${last}${curves}`
-    : html`<div class="beside">${last}<div>${curves}</div></div>`
+    ? html`${last}${curves}${notes}`
+    : html`<div class="beside">${last}<div>${curves}</div></div>${notes}`
 }
 
 /** Evaluations over the run: how each changed, and with several runs how they differ from the first one. */

@@ -16,6 +16,7 @@ const examples = {
   run: 'README.md',
   tensors: 'docs/library.md',
   options: 'docs/library.md',
+  custom: 'docs/library.md',
 }
 const buildDir = path.join(projectDir, 'packages/torch/build')
 const unreachable = /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED)\b/
@@ -89,7 +90,7 @@ function checkContents() {
 function checkMissingAddon() {
   const doctor = run('node_modules/.bin/adapt', ['doctor'])
   expectThat(
-    doctor.status === 5 && /add-on not built: run `npx adapt-torch-build`/.test(doctor.stdout),
+    doctor.status === 5 && /add-on not built: run `npx\s+adapt-torch-build`/.test(doctor.stdout),
     doctor.stdout,
   )
 }
@@ -165,6 +166,9 @@ function checkRun() {
   for (const file of ['model/model.safetensors', 'report.html', 'events.jsonl']) {
     expectThat(existsSync(path.join(app, 'runs/library', file)), `runs/library/${file} is missing`)
   }
+  runOrFail(process.execPath, ['out/custom.js'])
+  const config = readFileSync(path.join(app, 'runs/custom/config.yaml'), 'utf8')
+  expectThat(/kind: custom\n\s+name: band\n\s+options:\n\s+centre: 6\n/.test(config), config)
 }
 
 try {
@@ -178,7 +182,7 @@ try {
     timed(options.build ? 'adapt-torch-build, compiling' : 'adapt-torch-build, same build', buildAddon)
     timed('type check of the examples', compileExamples)
     timed('example "parts"', checkParts)
-    timed('example "run"', checkRun)
+    timed('examples "run" and "custom"', checkRun)
     timed('examples of docs/library.md', checkTour)
     console.log('test:pack passed')
   }

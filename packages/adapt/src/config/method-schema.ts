@@ -8,12 +8,22 @@ const SCORE = { min: -1e6, max: 1e6 } as const
 /** A number of optimiser steps. */
 const steps = () => wholeNumber({ min: 1, max: 1_000_000_000 })
 
+/** Of a signal or gate that `train` of the library is given. */
+const customFields = {
+  name: z
+    .exactOptional(z.string().min(1))
+    .describe('custom: name under which the code of the run brings it.'),
+  options: z
+    .exactOptional(z.record(z.string(), z.json()))
+    .describe('custom: what its factory is told. Default {}.'),
+}
+
 const signalSchema = z
   .strictObject({
     kind: z
-      .exactOptional(z.enum(['model-embedding', 'constant', 'random', 'source']))
+      .exactOptional(z.enum(['model-embedding', 'constant', 'random', 'source', 'custom']))
       .describe(
-        'What is measured: similarity of model embeddings to the anchors; controls: the constant 1, a random number, a number per source.',
+        'What is measured: similarity of model embeddings to the anchors; controls: the constant 1, a random number, a number per source; custom: what the code of the run brings.',
       ),
     pooling: z
       .exactOptional(z.enum(['position_weighted', 'mean', 'last']))
@@ -67,13 +77,14 @@ const signalSchema = z
       .exactOptional(z.record(z.string().min(1), realNumber(SCORE)))
       .describe('source: score by name of the source.'),
     default: z.exactOptional(realNumber(SCORE)).describe('source: score of the other sources. Default 1.'),
+    ...customFields,
   })
   .describe('Signal: what is measured for each sample.')
 
 const gateSchema = z
   .strictObject({
     kind: z
-      .exactOptional(z.enum(['identity', 'linear', 'sigmoid', 'softmax', 'calibrated-sigmoid']))
+      .exactOptional(z.enum(['identity', 'linear', 'sigmoid', 'softmax', 'calibrated-sigmoid', 'custom']))
       .describe('How a score becomes a weight.'),
     offset: z.exactOptional(realNumber(SCORE)).describe('linear: weight of a score of 0. Default 1.'),
     slope: z.exactOptional(realNumber(SCORE)).describe('linear: weight per unit of the score. Default 1.'),
@@ -96,6 +107,7 @@ const gateSchema = z
     warmup_ratio: z
       .exactOptional(realNumber({ min: 0, max: 1 }))
       .describe('calibrated-sigmoid: share of the run before the first use, at most 200 steps. Default 0.1.'),
+    ...customFields,
   })
   .describe('Gate: how a score becomes a weight.')
 

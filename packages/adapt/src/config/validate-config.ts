@@ -26,7 +26,7 @@ export function validateConfig(config: RunConfig): readonly CrossFieldIssue[] {
 export function configWarnings(config: RunConfig): readonly string[] {
   const warnings: string[] = []
   const { method, evaluation, training, data } = config
-  if (!needsAnchors(method) && config.anchors.length > 0) {
+  if (!needsAnchors(method) && method.signal.kind !== 'custom' && config.anchors.length > 0) {
     warnings.push(`anchors: not used, because method.signal.kind is "${method.signal.kind}"`)
   }
   if (method.signal.kind === 'constant' && method.gate.kind !== 'identity') {

@@ -3,7 +3,7 @@ import { dataSources, plannedRows, planSteps, type RunConfig, rowsPerStep } from
 import { printable, readDocuments, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { CONFIG_FILE, findModelPlace } from '../hub/index.js'
-import { needsAnchors } from '../method/method-config.js'
+import { customPart, needsAnchors } from '../method/method-config.js'
 import { toCamelCase } from '../method/option-names.js'
 import { parseAdapterConfig } from '../model/lora/adapter-config.js'
 import { LORA_DEFAULTS } from '../model/lora/lora-config.js'
@@ -69,6 +69,13 @@ export async function estimateRun(
   baseDir: string,
   { devices, mfu, samples }: EstimateOptions,
 ): Promise<RunEstimate> {
+  const custom = customPart(config.method)
+  if (custom !== undefined) {
+    throw new ConfigError(
+      'NEEDS_CODE',
+      `method.${custom}: expected a ${custom} of the program, received one that the code of the run brings: what it costs is known to the run alone`,
+    )
+  }
   const dimensions = readDimensions(config, baseDir)
   const lora = readAdapter(config, baseDir)
   const parameters = estimateParameters(dimensions.config, lora)

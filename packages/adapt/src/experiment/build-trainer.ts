@@ -1,7 +1,7 @@
 import { type DType, setNumThreads } from '@adapt-ts/torch'
 import type { RunConfig, StepPlan } from '../config/index.js'
 import { ConfigError } from '../errors.js'
-import { createMethod, type Method } from '../method/index.js'
+import { createMethod, type Method, type MethodContext } from '../method/index.js'
 import { Trainer } from '../train/index.js'
 import { autocastDtype, buildModel } from './build-model.js'
 import type { PreparedData } from './prepare-data.js'
@@ -13,21 +13,39 @@ export interface BuiltTrainer {
   readonly dtype: DType | undefined
 }
 
+/** What a trainer is made from besides its config and data. */
+export interface BuildOptions extends Pick<MethodContext, 'signals' | 'gates'> {
+  /** Holds what was trained so far: a checkpoint. */
+  readonly modelFolder?: string
+}
+
 /**
  * Model, method and optimiser of a config. Caller disposes the trainer, then its model.
- * @param modelFolder  Holds what was trained so far: a checkpoint.
- * @throws {ConfigError} SEQUENCE_TOO_LONG, BAD_MODEL_CONFIG, and what loading a model folder throws.
+ * @throws {ConfigError} NEEDS_CODE, NO_ANCHORS, SEQUENCE_TOO_LONG, BAD_MODEL_CONFIG, and what loading a model folder throws.
  */
 export function buildTrainer(
   config: RunConfig,
   baseDir: string,
   data: PreparedData,
   plan: StepPlan,
-  modelFolder?: string,
+  { modelFolder, ...parts }: BuildOptions = {},
 ): BuiltTrainer {
   const { training } = config
   if (training.threads !== undefined) setNumThreads(training.threads)
   const dtype = autocastDtype(training.bf16)
+  const method = createMethod(config.method, {
+    ...plan,
+    isPlainText: data.isPlainText,
+    seed: training.seed,
+    dataset: data.train,
+    ...parts,
+  })
+  if (method.signal.needs.anchors && data.anchors.length === 0) {
+    throw new ConfigError(
+      'NO_ANCHORS',
+      'anchors: the signal compares samples with anchors, but none are given',
+    )
+  }
   const model = buildModel(config, baseDir, data.tokenizer, modelFolder)
   if (config.data.max_length > model.config.maxPositionEmbeddings) {
     model.dispose()
@@ -36,12 +54,6 @@ export function buildTrainer(
       `data.max_length: ${config.data.max_length} is more than the model's max_position_embeddings (${model.config.maxPositionEmbeddings})`,
     )
   }
-  const method = createMethod(config.method, {
-    ...plan,
-    isPlainText: data.isPlainText,
-    seed: training.seed,
-    dataset: data.train,
-  })
   const trainer = new Trainer(model, method, data.anchors, {
     totalSteps: plan.totalSteps,
     learningRate: training.learning_rate,

@@ -10,6 +10,8 @@ export function describeMethod({ method }: RunConfig): string {
     parts.push(`${signal.center ? 'centred, ' : ''}refresh every ${signal.refresh_every}`)
   if (gate.kind === 'sigmoid' || gate.kind === 'softmax') parts.push(`temperature ${gate.temperature}`)
   if (gate.kind === 'calibrated-sigmoid') parts.push(`calibrated to ESS ${gate.ess}`)
+  if (signal.kind === 'custom') parts.push(`signal ${signal.name}`)
+  if (gate.kind === 'custom') parts.push(`gate ${gate.name}`)
   if (signal.kind === 'random') parts.push('random scores')
   if (signal.kind === 'source') {
     const table = Object.entries(signal.table).map(([source, score]) => `${source} ${score}`)

@@ -4,8 +4,10 @@ import { loadTrainingState } from '../checkpoint/index.js'
 import { planSteps, type RunConfig, type StepPlan } from '../config/index.js'
 import { AdaptError } from '../errors.js'
 import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
-import { needsAnchors } from '../method/index.js'
+import type { Gate } from '../gate/index.js'
+import { type CustomParts, needsAnchors } from '../method/index.js'
 import type { StepRecord } from '../record/index.js'
+import type { Signal } from '../signal/index.js'
 import { BestModel } from './best-model.js'
 import { type BuiltTrainer, buildTrainer } from './build-trainer.js'
 import { configInputs, requireInputsOutside } from './config-inputs.js'
@@ -35,6 +37,9 @@ export interface TrainingRequest {
   readonly overwrite: boolean
   /** Save a checkpoint after this many steps and return, as a trunk does that others branch from. */
   readonly stopAfterStep?: number
+  /** Signals and gates of your own, by the name that the config gives a part of kind `custom`. */
+  readonly signals?: CustomParts<Signal>
+  readonly gates?: CustomParts<Gate>
   /** Who else may ask for the stop and watches signals over several runs; default: the run watches them itself. */
   readonly stop?: StopRequest
   /** Events worth a line: refreshes, evaluations, alerts. */
@@ -83,7 +88,9 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
       ? findOwnStart(runFolder, config, (error) => onLine(`warning: ${error.message}; an older one is used`))
       : undefined) ?? findNamedStart(config, baseDir)
   const data = await prepareData(config, baseDir, {
-    needsAnchors: needsAnchors(config.method),
+    // A signal of the caller's may want those that are given.
+    needsAnchors:
+      needsAnchors(config.method) || (config.method.signal.kind === 'custom' && config.anchors.length > 0),
     onLine,
     checkStop: () => stop.throwIfRequested(`before the first step; ${runFolder} can go on`),
   })
@@ -111,12 +118,16 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
 
 /** The trainer of a config, as it was at the start point. */
 function startTrainer(
-  { config, baseDir }: TrainingRequest,
+  { config, baseDir, signals, gates }: TrainingRequest,
   data: PreparedData,
   plan: StepPlan,
   start: StartPoint | undefined,
 ): BuiltTrainer {
-  const built = buildTrainer(config, baseDir, data, plan, start?.folder)
+  const built = buildTrainer(config, baseDir, data, plan, {
+    ...(start ? { modelFolder: start.folder } : {}),
+    ...(signals ? { signals } : {}),
+    ...(gates ? { gates } : {}),
+  })
   if (start) {
     // What a method keeps means something under its own config and anchors alone.
     const sameMethod =

@@ -13,6 +13,8 @@ export type TrainHooks = Partial<Omit<TrainingRequest, 'config'>>
  * @param hooks.baseDir  Folder that paths are relative to. Default: the working directory.
  * @param hooks.overwrite  Replace a finished run in `outputDir`. Default false.
  * @param hooks.stopAfterStep  Save a checkpoint after this many steps and return.
+ * @param hooks.signals  Signals of your own, by the name of `method.signal: { kind: 'custom', name }`; objects or factories.
+ * @param hooks.gates  The same for `method.gate`.
  * @param hooks.onStep  Called after each optimiser step with its record and the number of all steps.
  * @param hooks.onLine  Gets what the command would print: refreshes, evaluations, warnings.
  * @returns Where the run folder and the report are, the record of each step and the last evaluation.

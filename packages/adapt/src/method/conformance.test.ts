@@ -43,7 +43,7 @@ function embed(batch: Batch): SignalBatch {
 const context: SignalContext = { collective: distributed.singleProcess, anchors, embed, charge() {} }
 
 /** Every kind of signal and gate that the registries hold, with options that change their course. */
-const SIGNALS: Readonly<Record<SignalConfig['kind'], readonly MethodInput['signal'][]>> = {
+const SIGNALS: Readonly<Record<Exclude<SignalConfig['kind'], 'custom'>, readonly MethodInput['signal'][]>> = {
   constant: [{ kind: 'constant' }],
   random: [{ kind: 'random' }],
   source: [{ kind: 'source', table: { a: 0.25 }, default: 0.75 }],
@@ -73,7 +73,7 @@ const SIGNALS: Readonly<Record<SignalConfig['kind'], readonly MethodInput['signa
     { kind: 'model-embedding', aggregate: 'zmax', center: true, refresh: 'rolling', refresh_every: 3 },
   ],
 }
-const GATES: Readonly<Record<GateConfig['kind'], MethodInput['gate']>> = {
+const GATES: Readonly<Record<Exclude<GateConfig['kind'], 'custom'>, MethodInput['gate']>> = {
   identity: { kind: 'identity' },
   linear: { kind: 'linear', offset: 0.5, slope: 0.5 },
   sigmoid: { kind: 'sigmoid', temperature: 0.1 },

@@ -90,14 +90,14 @@ describe('createMethod', () => {
   })
 })
 
-// Records, so that a new kind has to be named here.
-const SIGNAL_KINDS: Record<SignalConfig['kind'], true> = {
+// Records, so that a new kind has to be named here. What a custom part needs is known from the part alone.
+const SIGNAL_KINDS: Record<Exclude<SignalConfig['kind'], 'custom'>, true> = {
   constant: true,
   random: true,
   source: true,
   'model-embedding': true,
 }
-const GATE_KINDS: Record<GateConfig['kind'], true> = {
+const GATE_KINDS: Record<Exclude<GateConfig['kind'], 'custom'>, true> = {
   identity: true,
   linear: true,
   sigmoid: true,

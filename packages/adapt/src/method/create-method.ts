@@ -19,6 +19,7 @@ import {
 import type { TokenDataset } from '../tokenize/index.js'
 import type { Method } from './method.js'
 import {
+  type CustomPartConfig,
   type GateConfig,
   METHOD_PRESETS,
   type MethodConfig,
@@ -42,7 +43,19 @@ export interface MethodContext {
   readonly seed?: number
   /** The training data, for methods that look at sources or lengths. */
   readonly dataset?: Pick<TokenDataset, 'sources' | 'sourceIndex' | 'length'>
+  /** Signals and gates of kind `custom`, by name. */
+  readonly signals?: CustomParts<Signal>
+  readonly gates?: CustomParts<Gate>
 }
+
+/** Makes a part of a method from the `options` of its config. */
+export type PartFactory<Part> = (options: Readonly<Record<string, unknown>>, context: MethodContext) => Part
+
+/**
+ * Signals or gates of your own by the name that a config gives them (`{ kind: 'custom', name }`): the part itself, or what makes it. One that
+ * keeps state over steps must be made anew for each run.
+ */
+export type CustomParts<Part extends object> = Readonly<Record<string, Part | PartFactory<Part>>>
 
 type Factory<Config, Made> = (config: Config, context: MethodContext) => Made
 type Registry<Config extends { kind: string }, Made> = {
@@ -53,6 +66,7 @@ type Registry<Config extends { kind: string }, Made> = {
 const SIGNALS: Registry<SignalConfig, Signal> = {
   constant: () => createConstantSignal(),
   random: (_, { seed = 0 }) => createRandomSignal({ seed }),
+  custom: (config, context) => customPartOf('signal', config, context.signals, context),
   source: ({ table, default: fallback }, { dataset }) =>
     createSourceSignal({ table, default: fallback, ...(dataset ? { sources: dataset.sources } : {}) }),
   'model-embedding': (config, { stepsPerEpoch }) =>
@@ -79,6 +93,7 @@ const GATES: Registry<GateConfig, Gate> = {
   linear: ({ offset, slope }) => createLinearGate({ offset, slope }),
   sigmoid: ({ temperature, w_min, w_max }) => createSigmoidGate({ temperature, wMin: w_min, wMax: w_max }),
   softmax: ({ temperature }) => createSoftmaxGate({ temperature }),
+  custom: (config, context) => customPartOf('gate', config, context.gates, context),
   'calibrated-sigmoid': ({ ess, edr, update_every, warmup_ratio }, { totalSteps }) =>
     new CalibratedSigmoidGate({
       ess,
@@ -86,6 +101,22 @@ const GATES: Registry<GateConfig, Gate> = {
       updateEvery: update_every,
       warmupSteps: Math.min(200, Math.round(warmup_ratio * totalSteps)),
     }),
+}
+
+function customPartOf<Part extends object>(
+  part: 'signal' | 'gate',
+  { name, options }: CustomPartConfig,
+  parts: CustomParts<Part> | undefined,
+  context: MethodContext,
+): Part {
+  const found = parts !== undefined && Object.hasOwn(parts, name) ? parts[name] : undefined
+  if (found !== undefined) return typeof found === 'function' ? found(options, context) : found
+  const known = Object.keys(parts ?? {})
+  const received = known.length === 0 ? 'none' : known.join(', ')
+  throw new ConfigError(
+    'NEEDS_CODE',
+    `method.${part}.name: expected a ${part} called "${name}" from the code of the run, received ${received}; give it to train(options, { ${part}s })`,
+  )
 }
 
 /** Builds a gate from its resolved config. */

@@ -1,4 +1,11 @@
-export { createGate, createMethod, type MethodContext, type MethodOptions } from './create-method.js'
+export {
+  type CustomParts,
+  createGate,
+  createMethod,
+  type MethodContext,
+  type MethodOptions,
+  type PartFactory,
+} from './create-method.js'
 export type { Method } from './method.js'
 export * from './method-config.js'
 export { type CamelCaseKeys, toCamelCase } from './option-names.js'

@@ -3,10 +3,19 @@ export const METHOD_PRESETS = ['uniform', 'adapt', 'adapt-paper', 'adapt-calibra
 /** Id of a built-in method. */
 export type MethodPreset = (typeof METHOD_PRESETS)[number]
 
+/** A signal or gate that code gives to the run by name: see `CustomParts`. */
+export interface CustomPartConfig {
+  readonly kind: 'custom'
+  readonly name: string
+  /** What its factory is told; plain data, which a run that goes on must have again. */
+  readonly options: Readonly<Record<string, unknown>>
+}
+
 /** A signal with every option: what is measured for each sample. */
 export type SignalConfig =
   | { readonly kind: 'constant' }
   | { readonly kind: 'random' }
+  | CustomPartConfig
   | {
       readonly kind: 'source'
       /** Score by name of the source. */
@@ -42,6 +51,7 @@ export type GateConfig =
   | { readonly kind: 'linear'; readonly offset: number; readonly slope: number }
   | { readonly kind: 'sigmoid'; readonly temperature: number; readonly w_min: number; readonly w_max: number }
   | { readonly kind: 'softmax'; readonly temperature: number }
+  | CustomPartConfig
   | {
       readonly kind: 'calibrated-sigmoid'
       /** Target effective sample size as a share, in (edr, 1]. */
@@ -83,10 +93,13 @@ export interface MethodInput {
 }
 
 // Defaults per kind. The constants are those of the paper where it gives them (temperature 1), else measured ones.
+const CUSTOM: CustomPartConfig = { kind: 'custom', name: '', options: {} }
+
 const SIGNALS: { readonly [K in SignalConfig['kind']]: Extract<SignalConfig, { kind: K }> } = {
   constant: { kind: 'constant' },
   random: { kind: 'random' },
   source: { kind: 'source', table: {}, default: 1 },
+  custom: CUSTOM,
   'model-embedding': {
     kind: 'model-embedding',
     pooling: 'position_weighted',
@@ -110,6 +123,7 @@ const GATES: { readonly [K in GateConfig['kind']]: Extract<GateConfig, { kind: K
   linear: { kind: 'linear', offset: 1, slope: 1 },
   sigmoid: { kind: 'sigmoid', temperature: 1, w_min: 0, w_max: 1 },
   softmax: { kind: 'softmax', temperature: 1 },
+  custom: CUSTOM,
   'calibrated-sigmoid': {
     kind: 'calibrated-sigmoid',
     ess: 0.95,
@@ -174,7 +188,15 @@ function fill<T extends { readonly kind: string }>(
     const known = keys.length === 0 ? 'it has none' : keys.join(', ')
     report([part, key], `expected an option of ${part} kind "${kind}" (${known}), received "${key}"`)
   }
+  if (kind === 'custom' && !input.name)
+    report([part, 'name'], `expected the name of a ${part} that the code of the run brings, received none`)
   return { ...start, ...input, kind } as T
+}
+
+/** The part of a method that only code can make, if there is one. */
+export function customPart({ signal, gate }: MethodConfig): 'signal' | 'gate' | undefined {
+  if (signal.kind === 'custom') return 'signal'
+  return gate.kind === 'custom' ? 'gate' : undefined
 }
 
 /** True when the method compares samples with anchors. */
@@ -184,7 +206,8 @@ export function needsAnchors(method: MethodConfig): boolean {
 
 /**
  * Whether a step scores its samples by a forward of their own before it trains on them, which costs 2 N FLOPs for each token: where a gate
- * weighs the whole step at once, as both controls do, or the signal asks for it. `needsScorePhase` says the same of the built method.
+ * weighs the whole step at once, as both controls do, or the signal asks for it. `needsScorePhase` says the same of the built method, and
+ * alone knows it of a custom part.
  */
 export function needsScoringForward({ signal, gate, shuffle, collapse }: MethodConfig): boolean {
   const weighsStep = gate.kind === 'softmax' || shuffle === true || collapse !== undefined

@@ -1,0 +1,165 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { mul, noGrad, sigmoid, type Tensor, tensor } from '@adapt-ts/torch'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadConfig, type RunOptions } from '../config/index.js'
+import { estimateRun } from '../estimate/index.js'
+import type { Gate } from '../gate/index.js'
+import { readEvents, readLedger } from '../record/index.js'
+import { NO_STATE, type PluginState, type Signal, type SignalBatch } from '../signal/index.js'
+import { runTraining } from './run-training.js'
+import { train } from './train.js'
+import { Workshop } from './workshop.test.fixture.js'
+
+const workshop = new Workshop()
+afterAll(() => workshop[Symbol.dispose]())
+
+const optionsFor = (name: string, method: RunOptions['method']): RunOptions => ({
+  model: {
+    init: 'scratch',
+    preset: 'llama-1m',
+    config: {
+      hiddenSize: 16,
+      intermediateSize: 24,
+      numHiddenLayers: 2,
+      numAttentionHeads: 2,
+      numKeyValueHeads: 1,
+    },
+  },
+  tokenizer: 'tokenizer',
+  data: { train: ['web.jsonl', 'code.jsonl'], maxLength: 48, numWorkers: 0, cacheDir: 'cache' },
+  method: method!,
+  training: { maxSteps: 6, perDeviceTrainBatchSize: 4, learningRate: 0.01, seed: 1, bf16: false },
+  outputDir: workshop.runFolder(name),
+})
+
+/** Scores by the loss, and remembers how many batches it has seen. */
+class LossSignal implements Signal {
+  readonly needs = { anchors: false, separateForward: false }
+  seen = 0
+  score(batch: SignalBatch): Tensor {
+    this.seen += 1
+    return batch.sampleLoss_S()
+  }
+  state(): PluginState {
+    return { ...NO_STATE, json: { seen: this.seen } }
+  }
+  load({ json }: PluginState): void {
+    this.seen = Number(json.seen)
+  }
+  dispose(): void {}
+}
+
+const slopeGate = (slope: number): Gate => ({
+  needs: 'none',
+  weights: (score_S) => noGrad(() => sigmoid(mul(score_S, slope))),
+  state: () => ({}),
+  load() {},
+})
+
+const METHOD = {
+  preset: 'uniform',
+  signal: { kind: 'custom', name: 'loss' },
+  gate: { kind: 'custom', name: 'slope', options: { slope: -0.5 } },
+} as const
+const parts = (signal = new LossSignal()) => ({
+  baseDir: workshop.root,
+  signals: { loss: signal },
+  gates: { slope: ({ slope }: Readonly<Record<string, unknown>>) => slopeGate(Number(slope)) },
+})
+
+async function weightsOf(name: string): Promise<[number, number][]> {
+  const found: [number, number][] = []
+  for await (const { score, weight } of readLedger(path.join(workshop.runFolder(name), 'ledger')))
+    for (const [row, value] of score.entries()) found.push([value, weight[row]!])
+  return found
+}
+
+describe('a signal and a gate of the caller', () => {
+  it('make the weights of a run, as objects or from factories', async () => {
+    const signal = new LossSignal()
+    const { outputDir, steps } = await train(optionsFor('own', METHOD), parts(signal))
+    expect(signal.seen).toBe(6)
+    const weights = await weightsOf('own')
+    expect(weights.length).toBeGreaterThan(20)
+    for (const [score, weight] of weights) expect(weight).toBeCloseTo(1 / (1 + Math.exp(0.5 * score)), 5)
+    expect(steps.at(-1)!.flopsSignal).toBe(0)
+    expect(readFileSync(path.join(outputDir, 'config.yaml'), 'utf8')).toContain('name: loss')
+    expect(readFileSync(path.join(outputDir, 'report.html'), 'utf8')).toContain('signal loss')
+  })
+
+  it('go on after a stop with the state that they left', async () => {
+    await train(optionsFor('stopped', METHOD), { ...parts(), stopAfterStep: 4 })
+    const signal = new LossSignal()
+    const { outputDir } = await train(optionsFor('stopped', METHOD), parts(signal))
+    expect(signal.seen).toBe(6)
+    const weights = (folder: string) => readFileSync(path.join(folder, 'model', 'model.safetensors'))
+    expect(weights(outputDir).equals(weights(workshop.runFolder('own')))).toBe(true)
+  })
+
+  it('go together with those of the program and its controls', async () => {
+    const gate = { kind: 'sigmoid', temperature: 2 } as const
+    await train(optionsFor('mixed', { ...METHOD, gate, shuffle: true }), parts())
+    expect(await weightsOf('mixed')).not.toEqual([])
+  })
+
+  it('are not the same run under other options', async () => {
+    await train(optionsFor('changed', METHOD), { ...parts(), stopAfterStep: 2 })
+    const other = { ...METHOD, gate: { ...METHOD.gate, options: { slope: 1 } } }
+    await expect(train(optionsFor('changed', other), parts())).rejects.toMatchObject({
+      code: 'CONFIG_CHANGED',
+    })
+  })
+
+  it('are missed by name before a run folder is made, and by a command that has none', async () => {
+    const options = optionsFor('missing', METHOD)
+    await expect(train(options, { baseDir: workshop.root })).rejects.toMatchObject({
+      code: 'NEEDS_CODE',
+      exitCode: 2,
+      message: expect.stringContaining('method.signal.name: expected a signal called "loss"'),
+    })
+    await expect(train(options, { ...parts(), gates: { other: slopeGate(1) } })).rejects.toMatchObject({
+      message: expect.stringContaining('method.gate.name: expected a gate called "slope"'),
+    })
+    const config = await loadConfig(path.join(workshop.runFolder('own'), 'config.yaml'))
+    await expect(
+      runTraining({ ...config, baseDir: workshop.root, overwrite: true, onLine() {}, onStep() {} }),
+    ).rejects.toMatchObject({ code: 'NEEDS_CODE' })
+    await expect(estimateRun(config.config, workshop.root, { devices: [], mfu: 0.4 })).rejects.toMatchObject({
+      code: 'NEEDS_CODE',
+    })
+    await expect(train(optionsFor('unnamed', { signal: { kind: 'custom' } }), parts())).rejects.toMatchObject(
+      { code: 'INVALID_CONFIG', message: expect.stringContaining('method.signal.name') },
+    )
+  })
+
+  it('get the anchors where they are given, and are refused where they need them', async () => {
+    let numAnchors = 0
+    const signal = (): Signal => ({
+      ...new LossSignal(),
+      needs: { anchors: true, separateForward: false },
+      score: ({ inputs }) =>
+        tensor(new Float32Array(inputs.batch.samples.length).fill(1), [inputs.batch.samples.length]),
+      beforeStep: (_, { anchors }) => {
+        numAnchors = anchors.reduce((sum, batch) => sum + batch.samples.length, 0)
+        return undefined
+      },
+      state: () => NO_STATE,
+      load() {},
+      dispose() {},
+    })
+    const method = { signal: METHOD.signal, gate: { kind: 'identity' } } as const
+    const hooks = { baseDir: workshop.root, signals: { loss: signal } }
+    await expect(train(optionsFor('no-anchors', method), hooks)).rejects.toMatchObject({ code: 'NO_ANCHORS' })
+    const lines: string[] = []
+    await train(
+      { ...optionsFor('anchors', method), anchors: ['anchors.jsonl'] },
+      { ...hooks, onLine: (line) => lines.push(line) },
+    )
+    expect(numAnchors).toBe(9)
+    expect(lines.some((line) => line.includes('not used'))).toBe(false)
+    expect(
+      readEvents(path.join(workshop.runFolder('anchors'), 'events.jsonl')).events.length,
+    ).toBeGreaterThan(6)
+  })
+})

@@ -55,7 +55,10 @@ const data = await prepareData(adaptConfig.config, adaptConfig.baseDir, {
   needsAnchors: true,
   onLine: console.log,
 })
-const plan = { ...planSteps(adaptConfig.config, data.rows.numRowsPerEpoch(0)), totalSteps: 10 * numWarmUp }
+const plan = {
+  ...planSteps(adaptConfig.config, () => data.rows.numRowsPerEpoch(0)),
+  totalSteps: 10 * numWarmUp,
+}
 setNumThreads(Number(args.threads))
 const uniform = buildTrainer(uniformConfig.config, uniformConfig.baseDir, data, plan)
 const adapt = buildTrainer(adaptConfig.config, adaptConfig.baseDir, data, plan)

@@ -22,7 +22,7 @@ export {
 export { MODEL_PRESETS } from './model-schema.js'
 export { suggestName } from './nearest-name.js'
 export { parseConfig, type RunOptions } from './parse-config.js'
-export { plannedRows, planSteps, rowsPerStep, type StepPlan } from './plan-steps.js'
+export { planSteps, rowsPerStep, type StepPlan } from './plan-steps.js'
 export { renderResolvedConfig } from './render-config.js'
 export { configJsonSchema, type RunConfig, type RunConfigInput } from './run-config.js'
 export { type CrossFieldIssue, configWarnings, validateConfig } from './validate-config.js'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from './parse-config.js'
-import { plannedRows, planSteps } from './plan-steps.js'
+import { planSteps } from './plan-steps.js'
 
 /** Optimiser steps of transformers' Trainer (5.x, one process): rows, batch, accumulation, drop_last, length, steps, rows of all. */
 const TRAINER: readonly (readonly [number, number, number, boolean, object, number, number])[] = [
@@ -39,14 +39,22 @@ describe('planSteps', () => {
   it.each(
     TRAINER,
   )('plans the steps that others train: %i rows, batch %i x %i, drop_last %s, %o', (rows, batch, accumulation, drop, length, steps, numRows) => {
-    const plan = planSteps(configOf(batch, accumulation, drop, length), rows)
+    const plan = planSteps(configOf(batch, accumulation, drop, length), () => rows)
     expect(plan.totalSteps).toBe(steps)
-    expect(plannedRows(plan)).toBe(numRows)
+    expect(plan.passes * rows).toBeCloseTo(numRows, 9)
+  })
+
+  it('adds up epochs of different numbers of rows', () => {
+    const rowsOf = (epoch: number) => [9, 7, 12, 4][epoch]!
+    const steps = (numTrainEpochs: number, drop = false) =>
+      planSteps(configOf(2, 2, drop, { numTrainEpochs }), rowsOf).totalSteps
+    expect([1, 2, 3, 0.5, 2.5, 3.5].map((epochs) => steps(epochs))).toEqual([3, 5, 8, 2, 7, 9])
+    expect([1, 2, 3].map((epochs) => steps(epochs, true))).toEqual([2, 4, 7])
   })
 
   it('refuses data without one whole batch where the rest is dropped, however long the run', () => {
     for (const length of [{ numTrainEpochs: 1 }, { maxSteps: 5 }])
-      expect(() => planSteps(configOf(4, 1, true, length), 3)).toThrow(
+      expect(() => planSteps(configOf(4, 1, true, length), () => 3)).toThrow(
         expect.objectContaining({ code: 'TOO_LITTLE_DATA', exitCode: 3 }),
       )
   })

@@ -10,6 +10,8 @@ export interface StepPlan {
   readonly rowsPerEpoch: number
   /** The last rows of an epoch are dropped where they are no multiple of this; 1 keeps all. */
   readonly batchRows: number
+  /** How often the data is read over all steps; of later epochs of a run by `max_steps` the first is an estimate. */
+  readonly passes: number
 }
 
 /** Rows of one optimiser step. */
@@ -18,30 +20,41 @@ export function rowsPerStep({ training }: Pick<RunConfig, 'training'>): number {
 }
 
 /**
- * The number of optimiser steps of a run, from `max_steps` or from epochs of so many rows. As in transformers' Trainer no step takes
+ * The number of optimiser steps of a run, from `max_steps` or from the epochs themselves, whose rows differ a little when samples are packed. As in transformers' Trainer no step takes
  * rows of two epochs: the last one of an epoch has the rows that are left, with `dataloader_drop_last` only whole batches of
  * `per_device_train_batch_size`.
+ * @param rowsOf  Rows of an epoch, from 0.
  * @throws {DataError} TOO_LITTLE_DATA when an epoch has no whole batch and the rest is dropped.
  */
-export function planSteps(config: Pick<RunConfig, 'training'>, rowsPerEpoch: number): StepPlan {
+export function planSteps(config: Pick<RunConfig, 'training'>, rowsOf: (epoch: number) => number): StepPlan {
   const { training } = config
   const globalRows = rowsPerStep(config)
   const batchRows = training.dataloader_drop_last ? training.per_device_train_batch_size : 1
-  const kept = rowsPerEpoch - (rowsPerEpoch % batchRows)
-  if (kept === 0) {
+  const keptOf = (epoch: number) => rowsOf(epoch) - (rowsOf(epoch) % batchRows)
+  const rowsPerEpoch = keptOf(0)
+  if (rowsPerEpoch === 0) {
     throw new DataError(
       'TOO_LITTLE_DATA',
-      `data.train: one epoch has ${rowsPerEpoch} rows, fewer than one batch of ${batchRows}; with dataloader_drop_last nothing would be trained`,
+      `data.train: one epoch has ${rowsOf(0)} rows, fewer than one batch of ${batchRows}; with dataloader_drop_last nothing would be trained`,
     )
   }
-  const stepsPerEpoch = Math.ceil(kept / globalRows)
-  const totalSteps =
-    training.max_steps ?? Math.max(1, Math.ceil((training.num_train_epochs ?? 1) * stepsPerEpoch))
-  return { totalSteps, stepsPerEpoch, globalRows, rowsPerEpoch: kept, batchRows }
-}
-
-/** Rows that a plan trains on, over all its steps. */
-export function plannedRows({ totalSteps, stepsPerEpoch, globalRows, rowsPerEpoch }: StepPlan): number {
-  const begun = Math.min(rowsPerEpoch, (totalSteps % stepsPerEpoch) * globalRows)
-  return Math.floor(totalSteps / stepsPerEpoch) * rowsPerEpoch + begun
+  /** The first steps of an epoch, and the share of its rows that they take. */
+  const begin = (epoch: number, numSteps = Infinity) => ({
+    steps: Math.min(numSteps, Math.ceil(keptOf(epoch) / globalRows)),
+    passes: Math.min(numSteps * globalRows, keptOf(epoch)) / rowsOf(epoch),
+  })
+  const first = begin(0)
+  const plan = { stepsPerEpoch: first.steps, globalRows, rowsPerEpoch, batchRows }
+  if (training.max_steps !== undefined) {
+    const numWhole = Math.floor(training.max_steps / first.steps)
+    const passes = numWhole * first.passes + begin(0, training.max_steps % first.steps).passes
+    return { ...plan, totalSteps: training.max_steps, passes }
+  }
+  const { num_train_epochs: numEpochs = 1 } = training
+  const numWhole = Math.floor(numEpochs)
+  const parts = Array.from({ length: numWhole }, (_, epoch) => begin(epoch))
+  if (numEpochs > numWhole)
+    parts.push(begin(numWhole, Math.ceil((numEpochs - numWhole) * begin(numWhole).steps)))
+  const sum = (of: 'steps' | 'passes') => parts.reduce((total, part) => total + part[of], 0)
+  return { ...plan, totalSteps: Math.max(1, sum('steps')), passes: sum('passes') }
 }

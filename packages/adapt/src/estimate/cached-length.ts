@@ -1,13 +1,6 @@
 import { statSync } from 'node:fs'
 import { createRowStream, holdOut } from '../batch/index.js'
-import {
-  chatOptions,
-  dataSources,
-  plannedRows,
-  planSteps,
-  type RunConfig,
-  resolveCacheDir,
-} from '../config/index.js'
+import { chatOptions, dataSources, planSteps, type RunConfig, resolveCacheDir } from '../config/index.js'
 import { resolveSources } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
 import { findModelPlace } from '../hub/index.js'
@@ -38,16 +31,16 @@ export async function cachedLength(config: RunConfig, baseDir: string): Promise<
     if (whole === undefined) return undefined
     try {
       const dataset = holdOut(whole, data.val_set_size, training.seed).train
-      const rows = createRowStream({
+      const stream = createRowStream({
         dataset,
         seed: training.seed,
         maxLength: data.max_length,
         packing: data.packing,
         windowSize: Math.min(data.packing_window, 65_536),
         mixing: data.mixing,
-      }).numRowsPerEpoch(0)
-      const plan = planSteps(config, rows)
-      const tokens = Math.round((plannedRows(plan) / rows) * dataset.numTokens)
+      })
+      const plan = planSteps(config, (epoch) => stream.numRowsPerEpoch(epoch))
+      const tokens = Math.round(plan.passes * dataset.numTokens)
       return { steps: plan.totalSteps, stepsPerEpoch: plan.stepsPerEpoch, tokens, basis: 'token cache' }
     } finally {
       whole.close()

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { dataSources, plannedRows, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
+import { dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
 import { printable, readDocuments, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { CONFIG_FILE, findModelPlace } from '../hub/index.js'
@@ -206,8 +206,8 @@ function boundedLength(config: RunConfig, samples?: number): RunLength | undefin
     if (steps === undefined) return undefined
     return { steps, stepsPerEpoch: steps, tokens: steps * rows * data.max_length, basis: 'upper bound' }
   }
-  const plan = planSteps(config, samples)
-  const tokens = plannedRows(plan) * data.max_length
+  const plan = planSteps(config, () => samples)
+  const tokens = Math.round(plan.passes * samples) * data.max_length
   return { steps: plan.totalSteps, stepsPerEpoch: plan.stepsPerEpoch, tokens, basis: 'upper bound' }
 }
 

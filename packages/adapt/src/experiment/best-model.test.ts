@@ -113,7 +113,9 @@ const notesOf = (name: string) =>
 
 describe('load_best_model_at_end', () => {
   beforeAll(async () => {
-    await workshop.train('best', BEST)
+    const { outcome } = await workshop.train('best', BEST)
+    const step = bestOf('best')
+    expect(outcome.best).toEqual({ step, metric: 'eval_loss', value: lossesOf('best').get(step) })
   })
 
   it('publishes the model of the best evaluation, and says which it is', () => {

@@ -126,7 +126,7 @@ describe('the estimated length of a run', () => {
       const lengthOf = async () => (await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })).length
       expect(await lengthOf()).toBeUndefined()
       const { rows, train } = await prepareData(config, baseDir, { needsAnchors: false, onLine: () => {} })
-      const { totalSteps, stepsPerEpoch } = planSteps(config, rows.numRowsPerEpoch(0))
+      const { totalSteps, stepsPerEpoch } = planSteps(config, (epoch) => rows.numRowsPerEpoch(epoch))
       expect(await lengthOf()).toEqual({
         steps: totalSteps,
         stepsPerEpoch,

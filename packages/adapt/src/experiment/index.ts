@@ -1,3 +1,4 @@
+export type { BestEvaluation } from './best-model.js'
 export { autocastDtype, buildModel } from './build-model.js'
 export { buildTrainer } from './build-trainer.js'
 export { type ConfigInput, configInputs, requireNoInput } from './config-inputs.js'

@@ -19,19 +19,23 @@ export function requireSameSteps(
 ): void {
   const { state, folder, isOwn } = start
   if (state.schema_version !== 1) return
-  const { max_steps, dataloader_drop_last } = config.training
-  // Within the first epoch all steps were whole; but the schedule of a run that drops may have been shorter.
+  // Within the first epoch all steps were whole; but the schedule may have been of another length.
   const samePlace =
     state.cursor.epoch === 0 || isDeepStrictEqual(placeAfter(state.step, rows, plan), state.cursor)
-  const hasShortStep = plan.rowsPerEpoch % plan.globalRows !== 0
-  const sameLength = !isOwn || max_steps !== undefined || !dataloader_drop_last || !hasShortStep
-  if (samePlace && sameLength) return
+  if (samePlace && (!isOwn || olderLength(rows.numRowsPerEpoch(0), plan, config) === plan.totalSteps)) return
   throw new ConfigError(
     'STEPS_CHANGED',
-    `checkpoint ${folder} is of an older version, which cut the steps at the end of an epoch otherwise (rows of two epochs in a step, or a short step dropped): ` +
+    `checkpoint ${folder} is of an older version, which cut the steps at the end of an epoch otherwise: ` +
       'finish it with that version, or start over with --overwrite',
     { folder },
   )
+}
+
+/** Steps of the whole run as older versions counted them: every epoch like the first. */
+function olderLength(numRows: number, { globalRows }: StepPlan, { training }: RunConfig): number {
+  const { max_steps, num_train_epochs = 1, dataloader_drop_last } = training
+  const stepsPerEpoch = (dataloader_drop_last ? Math.floor : Math.ceil)(numRows / globalRows)
+  return max_steps ?? Math.max(1, Math.ceil(num_train_epochs * stepsPerEpoch))
 }
 
 function placeAfter(steps: number, rows: RowStream, plan: StepPlan): RowStream['cursor'] {

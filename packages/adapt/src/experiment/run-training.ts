@@ -8,7 +8,7 @@ import type { Gate } from '../gate/index.js'
 import { type CustomParts, needsAnchors } from '../method/index.js'
 import type { StepRecord } from '../record/index.js'
 import type { Signal } from '../signal/index.js'
-import { BestModel } from './best-model.js'
+import { type BestEvaluation, BestModel } from './best-model.js'
 import { type BuiltTrainer, buildTrainer } from './build-trainer.js'
 import { configInputs, requireInputsOutside } from './config-inputs.js'
 import { type PreparedData, prepareData } from './prepare-data.js'
@@ -60,6 +60,8 @@ export interface TrainingOutcome {
   readonly evaluation?: Evaluation
   /** The last loss on what `data.val_set_size` held out. */
   readonly validation?: HeldOutEvaluation
+  /** The best evaluation, where the config compares them (`load_best_model_at_end`, `early_stopping_patience`). */
+  readonly best?: BestEvaluation
   /** The step that `stopAfterStep` ended the run at. */
   readonly stoppedAt?: number
 }
@@ -96,7 +98,7 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   })
   try {
     await requireMetric(new BestModel(config), data)
-    const plan = planSteps(config, data.rows.numRowsPerEpoch(0))
+    const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch))
     if (start) {
       requireSameData(start, data.fingerprints, plan)
       requireSameSteps(start, data.rowsFrom({ epoch: 0, window: 0, row: 0 }), plan, config)

@@ -43,6 +43,19 @@ describe('the steps of a run over epochs', () => {
     expect((await stepsOf('by-epochs')).slice(0, 14)).toEqual(steps)
   })
 
+  it('read every sample once an epoch where packing makes epochs of different numbers of rows', async () => {
+    const set = [
+      'training={ num_train_epochs: 4, per_device_train_batch_size: 1, learning_rate: 0.001, seed: 1, bf16: false, save_steps: 1000 }',
+      'data={ train: [web.jsonl, code.jsonl], max_length: 48, packing_window: 8, num_workers: 0, cache_dir: cache }',
+      'evaluation={}',
+    ]
+    await workshop.train('packed', set)
+    const steps = await stepsOf('packed')
+    const counts = new Map<number, number>()
+    for (const sample of steps.flat()) counts.set(sample, (counts.get(sample) ?? 0) + 1)
+    expect([...counts.values()]).toEqual(new Array(SAMPLES).fill(4))
+  })
+
   it('drop the last short batch, not the last short step, in both', async () => {
     const drop = ', dataloader_drop_last: true'
     const lengths = async (name: string, length: string) => {

@@ -415,6 +415,7 @@ export class TrainingRun {
       get steps() {
         return currentSteps(readEvents(folder.file('events.jsonl')).events)
       },
+      ...(this.best.best ? { best: this.best.best } : {}),
       ...(this.lastEvaluation ? { evaluation: this.lastEvaluation } : {}),
       ...(this.lastValidation ? { validation: this.lastValidation } : {}),
     }

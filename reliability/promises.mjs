@@ -35,6 +35,7 @@ export const GROUPS = [
         id: '6',
         title:
           'A damaged checkpoint is refused by name, and auto-resume falls back to the previous valid one',
+        tests: adapt('checkpoint/checkpoint-store'),
       },
       {
         id: '7',
@@ -51,7 +52,7 @@ export const GROUPS = [
       {
         id: '10',
         title: 'The metrics log is append-only, torn-write safe and gap-free',
-        tests: adapt('record/events'),
+        tests: adapt('record/events', 'experiment/changed-under-run'),
       },
     ],
   },
@@ -80,8 +81,8 @@ export const GROUPS = [
       {
         id: '17',
         title: 'A file that changes during the run is noticed and never crashes the process',
-        tests: adapt('tokenize/token-cache'),
-        open: 'shown for a change while the token cache is made, which is the only time the data is read',
+        tests: adapt('tokenize/token-cache', 'experiment/changed-under-run', 'experiment/side-work'),
+        open: 'data while the token cache is made, which is the only time it is read; the cache, the tokenizer and evaluation files under a run; not the base model',
       },
       {
         id: '18',
@@ -142,7 +143,11 @@ export const GROUPS = [
   {
     group: 'Resource faults',
     promises: [
-      { id: '28', title: 'Disk full or I/O error during a checkpoint or log write costs at most that write' },
+      {
+        id: '28',
+        title: 'Disk full or I/O error during a checkpoint or log write costs at most that write',
+        tests: adapt('experiment/side-work', 'cli/output-guard', 'dataset/files'),
+      },
       {
         id: '29',
         title: 'We find out at step 0, not at step 10,000',
@@ -155,7 +160,12 @@ export const GROUPS = [
         tests: adapt('cli/report-error'),
         open: 'named when the engine reports it; a kill by the kernel is not, and the batch is not halved',
       },
-      { id: '31', title: 'SIGTERM gives a checkpoint within the grace time' },
+      {
+        id: '31',
+        title: 'SIGTERM gives a checkpoint within the grace time',
+        tests: adapt('experiment/stop-request', 'experiment/npm-parent'),
+        open: 'SIGINT and SIGUSR1 to npx alone, which keeps them for itself: jobs start node_modules/.bin/adapt',
+      },
       { id: '32', title: 'SIGINT once is SIGTERM, twice is now' },
       { id: '33', title: 'No leaks over a long run', tests: adapt('train/leaks') },
     ],
@@ -216,7 +226,7 @@ export const GROUPS = [
       {
         id: '51',
         title: 'Paths from inputs stay inside, and pickles are never opened',
-        tests: adapt('dataset/dataset', 'model/load-model'),
+        tests: adapt('dataset/dataset', 'model/load-model', 'experiment/config-inputs'),
       },
     ],
   },

@@ -24,7 +24,9 @@ export const diskFaults = {
   title: 'Disk full or I/O error during a checkpoint or log write costs at most that write',
   tested:
     'ENOSPC at each write, file creation, folder and link, EIO at each fsync, truncate and rename on the run folder, by ' +
-    'strace; a small tmpfs that fills up: typed exit with one line, every checkpoint whole, resumed to the control',
+    'strace; a small tmpfs that fills up: typed exit with one line, every checkpoint whole, resumed to the control. What fails at an ' +
+    'evaluation, the report or the heartbeat ends no run; nor does standard output on a full disk or with a reader that left, nor ' +
+    'an evaluation file that is gone; few file descriptors are a typed exit, at once',
   async run({ mode, workDir, log }) {
     const workshop = new Workshop(workDir)
     const tally = new Tally()
@@ -52,11 +54,12 @@ export const diskFaults = {
       control,
       tally,
     )
+    const besides = await besidesTheModel(workshop, control, tally)
     const codes = [...exits].map(([code, n]) => `${n} x exit ${code}`).join(', ')
     return {
       count: tally.count,
       failures: tally.failures,
-      figure: `${injected} injected errors (${codes || 'none'}), ${disks.figure}, ${tally.failures.length} failures`,
+      figure: `${injected} injected errors (${codes || 'none'}), ${disks.figure}, ${besides} faults besides the model, ${tally.failures.length} failures`,
       ...(problem || disks.problem ? { partly: [problem, disks.problem].filter(Boolean).join('; ') } : {}),
     }
   },
@@ -93,7 +96,8 @@ async function failAt(workshop, name, point, control, tally) {
   if (ended.signal === 'SIGABRT' && (hits.length > 1 || wakesThreads)) return undefined
   const [hit, where] = [hits[0], places[0]]
   const title = `${point.error} at ${hit.name} ${where}`
-  if (!tally.add(title, endProblem(ended) ?? checkpointProblem(folder))) return ended.code
+  const end = endProblem(ended) ?? besidesProblem(ended, where, folder) ?? checkpointProblem(folder)
+  if (!tally.add(title, end)) return ended.code
   if (ended.code === 0) {
     const parts = difference(control.digest, await digestRun(folder))
     tally.add(`${title}, went on`, parts && `exit 0 but differs in ${parts}`)
@@ -114,6 +118,64 @@ function endProblem(ended) {
   return errors.length === 1 && errors[0].startsWith('error: ')
     ? undefined
     : `stderr: ${errors.join(' | ').slice(0, 300)}`
+}
+
+/** The report and an evaluation on the way are not worth the end of a run; the last evaluation is said at its end. */
+function besidesProblem(ended, where, folder) {
+  const isBesides = /^(report\.html|eval\/step-)/.test(where)
+  if (!isBesides) return undefined
+  const isLast = /^eval\/step-6\./.test(where)
+  if (ended.code !== (isLast ? 5 : 0)) return `expected the run to go on, got ${describeEnd(ended)}`
+  if (!existsSync(path.join(folder, 'model', 'model.safetensors'))) return 'no model'
+  return /^warning: .*(report\.html|step-\d+\.json)/m.test(`${ended.stdout}${ended.stderr}`)
+    ? undefined
+    : 'nothing was said of it'
+}
+
+/** Faults of what a run has besides its model; returns how many there were. */
+async function besidesTheModel(workshop, control, tally) {
+  const command = (name, set = []) => [
+    process.execPath,
+    adaptBin,
+    ...workshop.trainArgs(name, [...SHORT, ...set]),
+  ]
+  const quote = (words) => words.map((word) => `'${word}'`).join(' ')
+  const finished = async (name) => {
+    const parts = difference(control.digest, await digestRun(workshop.runFolder(name)))
+    return parts && `differs in ${parts}`
+  }
+  const inShell = (script) => new Child('bash', ['-c', script], { cwd: workshop.root }).ended
+  const cases = [
+    ['standard output on a full disk', `${quote(command('out-full'))} > /dev/full`, 'out-full'],
+    [
+      'a reader that left',
+      `set -o pipefail; ${quote(command('out-left', ['training.logging_steps=1']))} | head -1`,
+      'out-left',
+    ],
+    ['both outputs on a full disk', `${quote(command('out-both'))} > /dev/full 2>&1`, 'out-both'],
+  ]
+  await inParallel(cases, async ([title, script, name]) => {
+    const ended = await inShell(script)
+    tally.add(title, ended.code === 0 ? await finished(name) : describeEnd(ended))
+  })
+  workshop.put('gone.jsonl', readFileSync(workshop.file('held-out.jsonl')))
+  const gone = ['evaluation={ sets: [gone.jsonl], every_steps: 5 }', 'training.logging_steps=1']
+  const child = workshop.start('eval-gone', [...SHORT, ...gone])
+  child.onStdout(() => rmSync(workshop.file('gone.jsonl'), { force: true }))
+  const ended = await child.ended
+  const folder = workshop.runFolder('eval-gone')
+  const isTold = ended.code === 2 && /^error: .*gone\.jsonl/.test(ended.stderr)
+  tally.add(
+    'an evaluation file that is gone',
+    !(isTold && existsSync(path.join(folder, 'model'))) && describeEnd(ended),
+  )
+  const limits = [24, 30, 40, 60]
+  await inParallel(limits, async (limit) => {
+    const few = await inShell(`ulimit -n ${limit}; ${quote(command(`fds-${limit}`))}`)
+    const isTyped = few.code === 0 || (few.code === 5 && /^error: [^\n]*EMFILE[^\n]*\n$/.test(few.stderr))
+    tally.add(`${limit} file descriptors`, !isTyped && describeEnd(few))
+  })
+  return cases.length + 1 + limits.length
 }
 
 /** Every folder that looks like a checkpoint is one. */

@@ -1,6 +1,7 @@
-import { cpSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { currentSteps, EventWriter, readEvents } from '@adapt-ts/adapt'
+import { crc32 } from '../../packages/adapt/dist/dataset/crc32.js'
 import { describeEnd, inParallel } from '../support/child.mjs'
 import { difference, digestRun } from '../support/digest.mjs'
 import { Tally } from '../support/figures.mjs'
@@ -16,7 +17,8 @@ export const eventLog = {
   title: 'The metrics log is append-only, torn-write safe and gap-free',
   tested:
     'events.jsonl of a killed run cut at every byte of its last 3 records and read, written on and read again by the ' +
-    'library; some cuts gone on with by the command; every step once, at the digest of the control',
+    'library; some cuts gone on with by the command; every step once, at the digest of the control. Lines and ledger parts that were ' +
+    'removed are named when the run goes on, lines that were forged with a right CRC are refused by name',
   async run({ mode, workDir }) {
     const workshop = new Workshop(workDir)
     const tally = new Tally()
@@ -40,8 +42,54 @@ export const eventLog = {
         parts ? `differs in ${parts}` : stepProblem(path.join(folder, 'events.jsonl'), 24),
       )
     })
+    await removedAndForged(workshop, tally)
     return result(tally, through.length)
   },
+}
+
+/** What others do to the records of a run before it goes on: nothing of it passes in silence, none of it is a crash. */
+async function removedAndForged(workshop, tally) {
+  const lines = readFileSync(path.join(workshop.runFolder('killed'), 'events.jsonl'), 'utf8').split('\n')
+  const isStep = (line, step) => line.startsWith(`{"type":"step","step":${step},`)
+  const forge = (change) => {
+    const event = JSON.parse(lines.find((line) => isStep(line, 3)))
+    delete event.crc
+    const body = JSON.stringify({ ...event, ...change })
+    const crc = crc32(Buffer.from(body)).toString(16).padStart(8, '0')
+    return lines.map((line) => (isStep(line, 3) ? `${body.slice(0, -1)},"crc":"${crc}"}` : line)).join('\n')
+  }
+  const log = (folder, text) => writeFileSync(path.join(folder, 'events.jsonl'), text)
+  const removeParts = (folder) => rmSync(path.join(folder, 'ledger'), { recursive: true })
+  const cases = [
+    [
+      'a line was removed',
+      (folder) => log(folder, lines.filter((line) => !isStep(line, 3)).join('\n')),
+      /steps 3:/,
+    ],
+    [
+      'the log was removed',
+      (folder) => rmSync(path.join(folder, 'events.jsonl')),
+      /events\.jsonl lacks .* steps 1 to 16:/,
+    ],
+    ['the ledger was removed', removeParts, /ledger lacks .* steps 1 to 16:/],
+    [
+      'a field was removed',
+      (folder) => log(folder, forge({ massBySource: undefined })),
+      /massBySource is missing/,
+    ],
+    ['a text stands for a number', (folder) => log(folder, forge({ stepMs: 'long' })), /stepMs/],
+    ['a step is none', (folder) => log(folder, forge({ step: -3 })), /step: expected a count/],
+  ]
+  await inParallel(cases, async ([title, change, said], i) => {
+    const folder = workshop.runFolder(`changed-${i}`)
+    cpSync(workshop.runFolder('killed'), folder, { recursive: true })
+    change(folder)
+    const ended = await workshop.train(`changed-${i}`, SET)
+    const isNamed = said.test(`${ended.stdout}${ended.stderr}`)
+    const isRefused = /field|text|none/.test(title)
+    const fits = ended.code === (isRefused ? 7 : 0) && isNamed
+    tally.add(title, !fits && `${describeEnd(ended)}${isNamed ? '' : ', and it is not named'}`)
+  })
 }
 
 function result({ count, failures }, numCommand) {

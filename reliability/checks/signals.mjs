@@ -1,6 +1,7 @@
+import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { readEvents } from '@adapt-ts/adapt'
-import { describeEnd, inParallel, sleep } from '../support/child.mjs'
+import { Child, describeEnd, inParallel, projectDir, sleep } from '../support/child.mjs'
 import { difference, digestRun, leftovers, newestCheckpoint } from '../support/digest.mjs'
 import { seconds, Tally } from '../support/figures.mjs'
 import { createRandom, quantile } from '../support/random.mjs'
@@ -30,8 +31,9 @@ export const termination = {
   id: '31',
   title: 'SIGTERM gives a checkpoint within the grace time',
   tested:
-    'SIGTERM and SIGUSR1 at random moments between the start of the process and its end: exit 75 (or a plain end before ' +
-    'our first line), a valid checkpoint, resumed to the digest of the control',
+    'SIGTERM, SIGUSR1 and SIGHUP at random moments between the start of the process and its end: exit 75 (or a plain end before ' +
+    'our first line), a valid checkpoint, resumed to the digest of the control; started through the linked command, a batch script, ' +
+    'npx and `npm run`, whose own process gets the signal, SIGKILL too: a checkpoint, a report, nobody left',
   async run({ mode, log, workDir }) {
     const workshop = new Workshop(workDir)
     const tally = new Tally()
@@ -46,17 +48,86 @@ export const termination = {
       terminate(workshop, `signal-${i}`, i, share, control, tally, delays, early),
     )
     if (delays.length === 0) tally.add('signals', 'none came in time')
+    const chosen = mode === 'full' ? STARTS : STARTS.filter(({ inSample }) => inSample)
+    await inParallel(chosen, (start, i) => endStarter(workshop, `start-${i}`, start, tally))
     const [p50, p100] = [0.5, 1].map((share) => seconds(quantile(delays, share)))
     return {
       count: tally.count,
       failures: tally.failures,
-      figure: `${count} signals, ${early.length} of them before our first line; to the exit p50 ${p50}, p100 ${p100}`,
+      figure: `${count} signals, ${early.length} of them before our first line; to the exit p50 ${p50}, p100 ${p100}; ${chosen.length} through other starts`,
     }
   },
 }
 
+/**
+ * How users start a run, and the signal that what they started gets. `code` is what it ends with where it hands on what the
+ * run ended with. Not there: SIGINT and SIGUSR1 to npm alone, which npm keeps for itself (docs/jobs.md).
+ */
+const STARTS = [
+  { how: 'bin', signal: 'SIGTERM', code: 75, inSample: true },
+  { how: 'bin', signal: 'SIGHUP', code: 75 },
+  { how: 'bin', signal: 'SIGINT', code: 75 },
+  { how: 'batch', signal: 'SIGUSR1', code: 75, inSample: true },
+  { how: 'batch', signal: 'SIGTERM', code: 75 },
+  { how: 'npx', signal: 'SIGTERM' },
+  { how: 'npx', signal: 'SIGHUP' },
+  { how: 'npx', signal: 'SIGKILL', inSample: true },
+  { how: 'npm', signal: 'SIGTERM', inSample: true },
+  { how: 'npm', signal: 'SIGKILL' },
+]
+
+/** The command line of a start, in the folder where `node_modules` lies. */
+function commandOf(workshop, how, name) {
+  const config = workshop.file('long.yaml')
+  const args = ['train', config, '--output-dir', workshop.runFolder(name)]
+  const bin = path.join(projectDir, 'node_modules/.bin/adapt')
+  if (how === 'npx') return { command: ['npx', '--no-install', 'adapt', ...args], cwd: projectDir }
+  if (how === 'npm') {
+    const folder = workshop.file(`project-${name}`)
+    const train = [bin, ...args].map((text) => `'${text}'`).join(' ')
+    workshop.put(`project-${name}/package.json`, JSON.stringify({ private: true, scripts: { train } }))
+    return { command: ['npm', 'run', 'train'], cwd: folder }
+  }
+  if (how === 'bin') return { command: [bin, ...args], cwd: projectDir }
+  workshop.put(`${name}.yaml`, LONG(workshop, name))
+  const script = path.join(projectDir, 'examples/jobs/slurm.sh')
+  return { command: ['bash', script, workshop.file(`${name}.yaml`)], cwd: projectDir }
+}
+
+/** The common config, so long that it does not end by itself. */
+const LONG = (workshop, name) =>
+  readFileSync(workshop.file('run.yaml'), 'utf8')
+    .replace('max_steps: 60', 'max_steps: 1000000')
+    .replace('runs/unnamed', workshop.runFolder(name))
+
+/** Ends what a user started and waits for the run under it, which is the only one that may take its time. */
+async function endStarter(workshop, name, { how, signal, code }, tally) {
+  workshop.put('long.yaml', LONG(workshop, 'unnamed'))
+  const { command, cwd } = commandOf(workshop, how, name)
+  const [program, ...args] = command
+  const child = new Child(program, args, { cwd })
+  const title = `${signal} to ${how}`
+  await untilTraining(workshop, child, name)
+  child.kill(signal)
+  const ended = await child.ended
+  for (let waited = 0; child.hasOrphans && waited < GRACE_MS; waited += 50) await sleep(50)
+  if (child.hasOrphans) {
+    child.killGroup('SIGKILL')
+    return tally.add(title, 'the run goes on for nobody')
+  }
+  if (code !== undefined && ended.code !== code)
+    return tally.add(title, `expected exit ${code}, got ${describeEnd(ended)}`)
+  const folder = workshop.runFolder(name)
+  const { status } = JSON.parse(readFileSync(path.join(folder, 'run.json'), 'utf8'))
+  if (status !== 'interrupted') return tally.add(title, `the run is ${status}`)
+  const { step, damaged } = newestCheckpoint(path.join(folder, 'checkpoints'))
+  if (step === undefined || damaged.length > 0)
+    return tally.add(title, `no checkpoint ${damaged.join(' | ')}`)
+  return tally.add(title, !existsSync(path.join(folder, 'report.html')) && 'no report')
+}
+
 async function terminate(workshop, name, i, share, control, tally, delays, early) {
-  const signal = i % 2 === 0 ? 'SIGTERM' : 'SIGUSR1'
+  const signal = ['SIGTERM', 'SIGUSR1', 'SIGHUP'][i % 3]
   const child = workshop.start(name, SET)
   // One in five falls into the start of the process, the others into training.
   if (i % 5 === 4) await sleep(share * control.ms * 0.4)
@@ -67,10 +138,10 @@ async function terminate(workshop, name, i, share, control, tally, delays, early
   const delay = (await child.exitedAt) - sent
   const ended = await child.ended
   if (ended.code === 0 && share > 0.9) return tally.add(title, undefined)
-  // Before our first line SIGTERM ends the process, and SIGUSR1 only opens the inspector of Node 20.
+  // Before our first line SIGTERM and SIGHUP end the process, and SIGUSR1 only opens the inspector of Node 20.
   const isEarly =
     i % 5 === 4 &&
-    (ended.signal === 'SIGTERM' || (ended.code === 0 && ended.stderr.includes('Debugger listening')))
+    (ended.signal === signal || (ended.code === 0 && ended.stderr.includes('Debugger listening')))
   if (isEarly) early.push(signal)
   if (isEarly && ended.code === 0) return tally.add(title, undefined)
   if (ended.code !== 75 && !isEarly) return tally.add(title, `expected exit 75, got ${describeEnd(ended)}`)

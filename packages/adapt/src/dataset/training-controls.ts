@@ -38,7 +38,7 @@ export function switchOf(message: JsonRecord, role: string, place: string, fail:
     fail(
       'BAD_MESSAGES',
       `${place}.${decided.key}: expected it on for messages of the assistant only, received it on one of ${role}; ` +
-        'data.assistant_only_loss: false trains all messages',
+        'remove it there (data.assistant_only_loss: false trains all messages)',
     )
   }
   for (const key of DETAILS) {

@@ -58,9 +58,41 @@ describe('the chat template of a run', () => {
       { name: 'default', template: 'plain' },
     ]
     expect(find(folderWith(inSettings(several))).source).toBe('plain')
-    const error = errorOf(() => find(folderWith(inSettings(several.slice(0, 1)))))
+    expect(find(folderWith(inSettings(several))).withTools?.source).toBe('tools')
+    expect(find(folderWith(inSettings({ default: 'plain', tool_use: 'tools' })))).toMatchObject({
+      source: 'plain',
+      withTools: { source: 'tools' },
+    })
+    const others = [
+      { name: 'rag', template: 'x' },
+      { name: 'chat', template: 'y' },
+    ]
+    const error = errorOf(() => find(folderWith(inSettings(others))))
     expect(error.code).toBe('BAD_CHAT_TEMPLATE')
-    expect(error.message).toContain('received tool_use; set data.chat_template')
+    expect(error.message).toContain('received rag, chat; set data.chat_template to one of them')
+    expect(find(folderWith(inSettings(others)), 'rag').source).toBe('x')
+  })
+
+  it('is for conversations with tools alone where the only one is named tool_use', () => {
+    const { source, withTools } = find(folderWith(inSettings([{ name: 'tool_use', template: 'tools' }])))
+    expect(withTools?.source).toBe('tools')
+    expect(source).toContain('raise_exception')
+  })
+
+  it('may have others beside it in additional_chat_templates, and then no list in tokenizer_config.json counts', () => {
+    const list = [
+      { name: 'default', template: 'listed' },
+      { name: 'tool_use', template: 'listed tools' },
+    ]
+    const folder = folderWith({ ...inSettings(list), 'chat_template.jinja': 'file' })
+    expect(find(folder)).toEqual({ source: 'file', where: join(folder, 'chat_template.jinja') })
+    mkdirSync(join(folder, 'additional_chat_templates'))
+    const file = join(folder, 'additional_chat_templates', 'tool_use.jinja')
+    writeFileSync(file, 'tools')
+    writeFileSync(join(folder, 'additional_chat_templates', 'notes.txt'), 'no template')
+    expect(find(folder).withTools).toEqual({ source: 'tools', where: file })
+    rmSync(join(folder, 'chat_template.jinja'))
+    expect(find(folder).source).toContain('raise_exception')
   })
 
   it('is missed with the places and the way out', () => {
@@ -86,7 +118,7 @@ describe('the chat template of a run', () => {
     ['is not UTF-8', { 'chat_template.jinja': Buffer.from([0xff, 0xfe, 0x7b]) }, 'expected UTF-8'],
     ['is too large in JSON', inSettings('ü'.repeat(128 * 1024 + 1)), 'at most 262144 bytes'],
     ['is a number', inSettings(3), 'expected text or a list'],
-    ['lists null', inSettings([null]), 'named "default"'],
+    ['lists null', inSettings([null]), 'list of {name, template}'],
     ['stands in a list', { 'tokenizer_config.json': '[]' }, 'expected a JSON object'],
     ['stands in broken JSON', { 'tokenizer_config.json': '{"chat' }, 'expected JSON'],
     ['is nested', { 'tokenizer_config.json': `${'['.repeat(90_000)}` }, 'levels of nesting'],

@@ -1,7 +1,12 @@
 import path from 'node:path'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import { readTemplateFile, readTokenizerTemplate } from './read-template-file.js'
+import {
+  badTemplate,
+  readFolderTemplates,
+  readTemplateFile,
+  type TemplateSource,
+} from './read-template-file.js'
 import { SHIPPED_TEMPLATES, shippedTemplate } from './shipped-templates.js'
 
 export interface TemplatePlaces {
@@ -13,32 +18,35 @@ export interface TemplatePlaces {
   readonly tokenizerFolder: string
 }
 
-export interface TemplateSource {
-  readonly source: string
-  /** Where it came from, for messages: a file or the key of the config. */
-  readonly where: string
+/** The templates of a run. */
+export interface FoundTemplate extends TemplateSource {
+  /** What conversations with tools are rendered with instead, where the tokenizer has such a one. */
+  readonly withTools?: TemplateSource
 }
 
 /**
- * The chat template of a run: `data.chat_template` where it is set, else `chat_template.jinja` of the tokenizer
- * folder, else `chat_template` of its tokenizer_config.json (of several, the one named "default").
+ * The chat template of a run: `data.chat_template` where it is set, else that of the tokenizer folder. Of several the
+ * one named "default" is taken, and for conversations with tools the one named "tool_use", as in transformers.
  *
  * @throws {ConfigError} CHAT_TEMPLATE_MISSING when no place has one, FILE_NOT_FOUND, FILE_UNREADABLE.
  * @throws {HostileFileError} BAD_CHAT_TEMPLATE for a file that is too large, not UTF-8 or damaged.
  */
-export function findChatTemplate({ configured, baseDir, tokenizerFolder }: TemplatePlaces): TemplateSource {
+export function findChatTemplate({ configured, baseDir, tokenizerFolder }: TemplatePlaces): FoundTemplate {
   if (configured !== undefined) {
-    return configuredTemplate(configured, baseDir)
+    return configuredTemplate(configured, baseDir, tokenizerFolder)
   }
-  const ownFile = path.join(tokenizerFolder, 'chat_template.jinja')
-  const source = readTemplateFile(ownFile)
-  if (source !== undefined) {
-    return { source, where: printable(ownFile) }
-  }
-  const settingsFile = path.join(tokenizerFolder, 'tokenizer_config.json')
-  const inSettings = readTokenizerTemplate(settingsFile)
-  if (inSettings !== undefined) {
-    return { source: inSettings, where: `${printable(settingsFile)} (chat_template)` }
+  const templates = readFolderTemplates(tokenizerFolder)
+  const [plain, withTools] = [templates.get('default'), templates.get('tool_use')]
+  const tools = withTools === undefined ? {} : { withTools }
+  if (plain !== undefined) return { ...plain, ...tools }
+  if (withTools !== undefined) return { ...onlyWithTools(withTools), ...tools }
+  if (templates.size > 0) {
+    const names = [...templates.keys()].map((name) => printable(name, 40)).join(', ')
+    const { where } = [...templates.values()][0]!
+    throw badTemplate(
+      where,
+      `expected a chat template named "default", received ${names}; set data.chat_template to one of them`,
+    )
   }
   throw new ConfigError(
     'CHAT_TEMPLATE_MISSING',
@@ -48,7 +56,13 @@ export function findChatTemplate({ configured, baseDir, tokenizerFolder }: Templ
   )
 }
 
-function configuredTemplate(configured: string, baseDir: string): TemplateSource {
+/** In place of a default template that is not there: conversations without tools are refused one by one. */
+function onlyWithTools({ where }: TemplateSource): TemplateSource {
+  const said = 'it has no tools, and of several chat templates none is named default; set data.chat_template'
+  return { source: `{{ raise_exception('${said}') }}`, where }
+}
+
+function configuredTemplate(configured: string, baseDir: string, tokenizerFolder: string): TemplateSource {
   if (/\{[{%]/.test(configured)) {
     return { source: configured, where: 'data.chat_template' }
   }
@@ -56,6 +70,8 @@ function configuredTemplate(configured: string, baseDir: string): TemplateSource
   if (shipped !== undefined) {
     return { source: shipped, where: `the chat template ${configured}` }
   }
+  const named = /[/\\.]/.test(configured) ? undefined : readFolderTemplates(tokenizerFolder).get(configured)
+  if (named !== undefined) return named
   const file = path.resolve(baseDir, configured)
   const source = readTemplateFile(file)
   if (source === undefined) {

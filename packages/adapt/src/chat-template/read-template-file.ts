@@ -1,7 +1,16 @@
 import { isUtf8 } from 'node:buffer'
-import { readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import path from 'node:path'
 import { printable, scanJson } from '../dataset/index.js'
 import { ConfigError, HostileFileError } from '../errors.js'
+import { CHAT_TEMPLATE_FILE, CHAT_TEMPLATE_FOLDER } from '../hub/index.js'
+
+/** A template and where it came from. */
+export interface TemplateSource {
+  readonly source: string
+  /** For messages: a file or the key of the config. */
+  readonly where: string
+}
 
 /** Largest template that is read; the longest in common use have some 20 kB. */
 export const MAX_TEMPLATE_BYTES = 256 * 1024
@@ -18,19 +27,51 @@ export function readTemplateFile(file: string): string | undefined {
   return readText(file, MAX_TEMPLATE_BYTES)
 }
 
+/** Templates by name; one that stands alone is the one called `default`. */
+export type NamedTemplates = ReadonlyMap<string, TemplateSource>
+
 /**
- * Reads `chat_template` of a tokenizer_config.json: text, or a list of `{ name, template }`.
- * @returns undefined when there is no such file or key.
+ * The templates of a tokenizer folder, as transformers finds them: `chat_template.jinja` is the default one and each
+ * file of `additional_chat_templates/` one by its name; without any of these files, `chat_template` of
+ * tokenizer_config.json: text, or a list of `{ name, template }`. Empty where there is none.
+ *
  * @throws {HostileFileError} BAD_CHAT_TEMPLATE. @throws {ConfigError} FILE_UNREADABLE.
  */
-export function readTokenizerTemplate(file: string): string | undefined {
-  const text = readText(file, MAX_SETTINGS_BYTES)
-  if (text === undefined) return undefined
-  const template = templateOf(parseSettings(text, file), file)
-  if (template !== undefined && Buffer.byteLength(template) > MAX_TEMPLATE_BYTES) {
-    throw badTemplate(file, `"chat_template": expected at most ${MAX_TEMPLATE_BYTES} bytes`)
+export function readFolderTemplates(folder: string): NamedTemplates {
+  const found = new Map<string, TemplateSource>()
+  const add = (name: string, file: string): void => {
+    const source = readTemplateFile(file)
+    if (source !== undefined) found.set(name, { source, where: printable(file) })
   }
-  return template
+  add('default', path.join(folder, CHAT_TEMPLATE_FILE))
+  for (const name of additionalTemplates(folder)) {
+    add(name.slice(0, -'.jinja'.length), path.join(folder, CHAT_TEMPLATE_FOLDER, name))
+  }
+  return found.size > 0 ? found : settingsTemplates(path.join(folder, 'tokenizer_config.json'))
+}
+
+/** Names of the files in `additional_chat_templates/` of a folder, in order. */
+export function additionalTemplates(folder: string): string[] {
+  try {
+    const names = readdirSync(path.join(folder, CHAT_TEMPLATE_FOLDER))
+    return names.filter((name) => name.endsWith('.jinja')).sort()
+  } catch {
+    return []
+  }
+}
+
+function settingsTemplates(file: string): NamedTemplates {
+  const text = readText(file, MAX_SETTINGS_BYTES)
+  const templates = text === undefined ? [] : templatesOf(parseSettings(text, file), file)
+  return new Map(
+    templates.map(([name, source]) => {
+      if (Buffer.byteLength(source) > MAX_TEMPLATE_BYTES) {
+        throw badTemplate(file, `"chat_template": expected at most ${MAX_TEMPLATE_BYTES} bytes`)
+      }
+      const which = templates.length > 1 ? `chat_template "${printable(name, 40)}"` : 'chat_template'
+      return [name, { source, where: `${printable(file)} (${which})` }]
+    }),
+  )
 }
 
 /** An error about a file with a template that is damaged or made to harm. */
@@ -38,24 +79,25 @@ export function badTemplate(file: string, problem: string): HostileFileError {
   return new HostileFileError('BAD_CHAT_TEMPLATE', `${printable(file)}: ${problem}`, { file })
 }
 
-function templateOf(settings: unknown, file: string): string | undefined {
+function templatesOf(settings: unknown, file: string): (readonly [string, string])[] {
   const isObject = typeof settings === 'object' && settings !== null && !Array.isArray(settings)
   if (!isObject) throw badTemplate(file, 'expected a JSON object')
   const template = (settings as { readonly chat_template?: unknown }).chat_template ?? undefined
-  if (template === undefined || typeof template === 'string') return template
-  if (!Array.isArray(template)) {
+  if (template === undefined) return []
+  if (typeof template === 'string') return [['default', template]]
+  if (typeof template !== 'object' || template === null) {
     throw badTemplate(file, '"chat_template": expected text or a list of {name, template}')
   }
-  const entries = template as readonly ({ readonly name?: unknown; readonly template?: unknown } | null)[]
-  const chosen = entries.find((entry) => entry?.name === 'default')?.template
-  if (typeof chosen !== 'string') {
-    const names = entries.map((entry) => printable(String(entry?.name), 40)).join(', ')
-    throw badTemplate(
-      file,
-      `"chat_template": expected one named "default", received ${names}; set data.chat_template`,
-    )
-  }
-  return chosen
+  const list = Array.isArray(template)
+    ? template
+    : Object.entries(template).map(([name, source]) => ({ name, template: source as unknown }))
+  const entries = list as readonly ({ readonly name?: unknown; readonly template?: unknown } | null)[]
+  return entries.map((entry) => {
+    if (typeof entry?.name !== 'string' || typeof entry.template !== 'string') {
+      throw badTemplate(file, '"chat_template": expected a list of {name, template}, both texts')
+    }
+    return [entry.name, entry.template] as const
+  })
 }
 
 function parseSettings(text: string, file: string): unknown {

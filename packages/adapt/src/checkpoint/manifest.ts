@@ -30,7 +30,7 @@ const CHUNK_BYTES = 1 << 20
 /** Writes the manifest of the files in a folder and waits until it is on the disk. It is the last file written. */
 export function writeManifest(folder: string, step: number): void {
   const files: Record<string, FileDigest> = {}
-  for (const name of readdirSync(folder).sort()) files[name] = digestFile(join(folder, name))
+  for (const name of filesUnder(folder)) files[name] = digestFile(join(folder, name))
   const manifest: Manifest = { schema_version: 1, step, files }
   const descriptor = openSync(join(folder, MANIFEST_NAME), 'wx')
   try {
@@ -47,7 +47,7 @@ export function writeManifest(folder: string, step: number): void {
  */
 export function verifyManifest(folder: string): Manifest {
   const manifest = readManifest(folder)
-  const present = readdirSync(folder).filter((name) => name !== MANIFEST_NAME)
+  const present = filesUnder(folder).filter((name) => name !== MANIFEST_NAME)
   const extra = present.find((name) => !Object.hasOwn(manifest.files, name))
   if (extra !== undefined) throw damaged(folder, extra, 'it is not in manifest.json')
   for (const [name, expected] of Object.entries(manifest.files)) {
@@ -65,6 +65,17 @@ export function verifyManifest(folder: string): Manifest {
       throw damaged(folder, name, 'its SHA-256 differs from manifest.json')
   }
   return manifest
+}
+
+/** Everything in a folder and in folders of it that is no folder, as relative paths with `/`, in order. */
+function filesUnder(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .flatMap((entry) =>
+      entry.isDirectory()
+        ? filesUnder(join(folder, entry.name)).map((name) => `${entry.name}/${name}`)
+        : [entry.name],
+    )
+    .sort()
 }
 
 function readManifest(folder: string): Manifest {
@@ -90,9 +101,7 @@ function isFiles(value: unknown): value is Manifest['files'] {
   if (typeof value !== 'object' || value === null) return false
   return Object.entries(value).every(
     ([name, digest]: [string, Partial<FileDigest> | null]) =>
-      !name.includes('/') &&
-      Number.isSafeInteger(digest?.bytes) &&
-      /^[0-9a-f]{64}$/.test(digest?.sha256 ?? ''),
+      Number.isSafeInteger(digest?.bytes) && /^[0-9a-f]{64}$/.test(digest?.sha256 ?? ''),
   )
 }
 

@@ -26,7 +26,8 @@ export function publishFolder(
     rmSync(temporary, { recursive: true, force: true })
     makeFolder(temporary)
     write(temporary)
-    for (const name of readdirSync(temporary)) syncPath(join(temporary, name))
+    for (const name of readdirSync(temporary, { recursive: true }) as string[])
+      syncPath(join(temporary, name))
     seal(temporary)
     syncPath(temporary)
     // Left by a process that was killed here and had this process id, as happens in containers.

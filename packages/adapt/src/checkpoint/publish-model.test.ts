@@ -3,10 +3,11 @@ import os from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ResourceError } from '../errors.js'
-import { type CausalLM, loadModelFolder } from '../model/index.js'
+import { type CausalLM, loadModelFolder, saveTrainedModel } from '../model/index.js'
 import { createTinyLlama, parameterValues } from '../model/tiny-llama.test.fixture.js'
-import { temporaryName } from './publish-folder.js'
-import { publishModel } from './publish-model.js'
+import { verifyManifest, writeManifest } from './manifest.js'
+import { publishFolder, temporaryName } from './publish-folder.js'
+import { publishCheckpointModel, publishModel } from './publish-model.js'
 
 let root = ''
 let parent = ''
@@ -56,6 +57,29 @@ describe('publishModel', () => {
     publishModel(model, target())
     expect(readdirSync(parent)).toEqual(['model'])
     expect(existsSync(path.join(target(), 'half'))).toBe(false)
+  })
+
+  it('takes further chat templates along, but none beside a template of the config', () => {
+    const tokenizerFolder = path.join(parent, 'tokenizer')
+    const further = path.join('additional_chat_templates', 'tool_use.jinja')
+    mkdirSync(path.join(tokenizerFolder, 'additional_chat_templates'), { recursive: true })
+    writeFileSync(path.join(tokenizerFolder, 'chat_template.jinja'), 'plain')
+    writeFileSync(path.join(tokenizerFolder, further), 'tools')
+    publishModel(model, target(), { tokenizerFolder })
+    expect(readFileSync(path.join(target(), further), 'utf8')).toBe('tools')
+    const step = path.join(parent, 'step-1')
+    publishFolder(
+      step,
+      (folder) => saveTrainedModel(model, folder, { tokenizerFolder }),
+      (folder) => writeManifest(folder, 1),
+    )
+    expect(Object.keys(verifyManifest(step).files)).toContain('additional_chat_templates/tool_use.jinja')
+    publishCheckpointModel(step, target())
+    expect(readFileSync(path.join(target(), further), 'utf8')).toBe('tools')
+    writeFileSync(path.join(step, further), 'other')
+    expect(() => verifyManifest(step)).toThrow(/tool_use\.jinja: /)
+    publishModel(model, target(), { tokenizerFolder, chatTemplate: 'own' })
+    expect(existsSync(path.join(target(), further))).toBe(false)
   })
 
   it('leaves the older folder and no temporary one when the new one cannot be written', () => {

@@ -2,7 +2,13 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { publishModel } from '../checkpoint/index.js'
 import { printable } from '../dataset/index.js'
 import { AdaptError, ConfigError } from '../errors.js'
-import { CONFIG_FILE, GENERATION_FILE, INDEX_FILE, TOKENIZER_FILES } from '../hub/index.js'
+import {
+  CHAT_TEMPLATE_FOLDER,
+  CONFIG_FILE,
+  GENERATION_FILE,
+  INDEX_FILE,
+  TOKENIZER_FILES,
+} from '../hub/index.js'
 import { mergeLora, parseShardSize, readStopTokens } from '../model/index.js'
 import { findTurnEnds, loadTokenizer } from '../tokenize/index.js'
 import { holdsInput } from './config-inputs.js'
@@ -105,7 +111,13 @@ function requireReplaceable(out: string, inputs: readonly string[]): void {
   const used = inputs.find((input) => holdsInput(out, input))
   if (used !== undefined) refuse(`holds what is merged (${printable(used)})`)
   if (!statSync(out).isDirectory()) refuse('is a file')
-  const known: readonly string[] = [CONFIG_FILE, GENERATION_FILE, INDEX_FILE, ...TOKENIZER_FILES]
+  const known: readonly string[] = [
+    CONFIG_FILE,
+    GENERATION_FILE,
+    INDEX_FILE,
+    CHAT_TEMPLATE_FOLDER,
+    ...TOKENIZER_FILES,
+  ]
   const other = readdirSync(out).find((name) => !known.includes(name) && !name.endsWith('.safetensors'))
   if (other !== undefined) refuse(`holds files that are no model (${printable(other)})`)
 }

@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeSync,
 } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { makeFolder } from '../dataset/make-folder.js'
 import { ResourceError } from '../errors.js'
 
@@ -49,13 +49,13 @@ export async function downloadFile(
     return
   }
   makeFolder(blobs)
-  makeFolder(snapshot)
+  makeFolder(dirname(link))
   const blob = join(blobs, file.etag)
   if (existsSync(blob)) onBytes(file.size)
   else await fetchBlob(file, blob, onBytes, open)
   // A link whose target was removed is in the way.
   rmSync(link, { force: true })
-  symlinkSync(relative(snapshot, blob), link)
+  symlinkSync(relative(dirname(link), blob), link)
 }
 
 async function fetchBlob(

@@ -10,6 +10,7 @@ import { formatHubId, type HubId } from './hub-id.js'
 import { type HubSettings, type HubVariables, hubSettings } from './hub-settings.js'
 import {
   ADAPTER_FILES,
+  CHAT_TEMPLATE_FOLDER,
   CONFIG_FILE,
   foreignWeights,
   GENERATION_FILE,
@@ -104,7 +105,7 @@ async function fetchSnapshot(
     revision: sha,
   })) {
     const etag = lfs?.oid ?? oid ?? ''
-    if (type !== 'file' || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag) || path.includes('/')) continue
+    if (type !== 'file' || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag) || !isRead(path)) continue
     files.set(path, { path, size: lfs?.size ?? size, etag })
   }
   const { blobs, snapshots, ref } = repoFolders(settings, id)
@@ -131,11 +132,12 @@ async function fetchSnapshot(
       )
     }
   }
+  const tokenizerFiles = [...TOKENIZER_FILES, ...[...files.keys()].filter((path) => path.includes('/'))]
   const isAdapter = content === 'adapter' || (!files.has(CONFIG_FILE) && files.has(ADAPTER_FILES[0]))
   if (content === 'model' && !isAdapter) {
     await get([CONFIG_FILE])
     if (files.has(CONFIG_FILE)) checkConfig?.(snapshot)
-    await get([GENERATION_FILE, ...TOKENIZER_FILES])
+    await get([GENERATION_FILE, ...tokenizerFiles])
     if (!files.has(WEIGHTS_FILE)) await get([INDEX_FILE])
     const weights = files.has(WEIGHTS_FILE)
       ? [WEIGHTS_FILE]
@@ -145,7 +147,7 @@ async function fetchSnapshot(
     if (!files.has(CONFIG_FILE) || weights.length === 0) throw noSafetensors(id, [...files.keys()])
     await get(weights)
   } else {
-    await get([...(isAdapter ? ADAPTER_FILES : []), ...TOKENIZER_FILES])
+    await get([...(isAdapter ? [...ADAPTER_FILES, GENERATION_FILE] : []), ...tokenizerFiles])
   }
   // Last, so that the name leads to an older whole snapshot until this one is whole.
   if (id.revision !== sha) {
@@ -153,6 +155,13 @@ async function fetchSnapshot(
     writeFileSync(ref, sha)
   }
   return snapshot
+}
+
+/** Of files in folders only chat templates are of use. */
+function isRead(path: string): boolean {
+  const [folder, name, ...deeper] = path.split('/')
+  if (name === undefined) return true
+  return folder === CHAT_TEMPLATE_FOLDER && name.endsWith('.jinja') && deeper.length === 0
 }
 
 function noSafetensors({ name }: HubId, names: readonly string[]): ConfigError {

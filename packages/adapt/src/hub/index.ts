@@ -4,6 +4,8 @@ export { formatHubId, type HubId, parseHubId } from './hub-id.js'
 export { type HubSettings, type HubVariables, hubSettings } from './hub-settings.js'
 export {
   ADAPTER_FILES,
+  CHAT_TEMPLATE_FILE,
+  CHAT_TEMPLATE_FOLDER,
   CONFIG_FILE,
   foreignWeights,
   GENERATION_FILE,

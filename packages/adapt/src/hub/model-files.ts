@@ -11,6 +11,10 @@ export const TOKENIZER_FILES = [
   'merges.txt',
 ] as const
 
+/** The chat template beside tokenizer_config.json, and the folder of further ones by name. */
+export const CHAT_TEMPLATE_FILE = 'chat_template.jinja'
+export const CHAT_TEMPLATE_FOLDER = 'additional_chat_templates'
+
 /** Names of the files that hold a model, as transformers writes and reads them. */
 export const CONFIG_FILE = 'config.json'
 export const GENERATION_FILE = 'generation_config.json'

@@ -2,8 +2,15 @@ import { copyFileSync, existsSync, readdirSync, rmSync, writeFileSync } from 'no
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { itemBytes, type nn, writeSafetensors } from '@adapt-ts/torch'
+import { additionalTemplates } from '../chat-template/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
-import { CONFIG_FILE, GENERATION_FILE, INDEX_FILE, TOKENIZER_FILES } from '../hub/index.js'
+import {
+  CHAT_TEMPLATE_FOLDER,
+  CONFIG_FILE,
+  GENERATION_FILE,
+  INDEX_FILE,
+  TOKENIZER_FILES,
+} from '../hub/index.js'
 import type { CausalLM } from './causal-lm.js'
 import { toHuggingFaceConfig } from './huggingface-config.js'
 import type { ModelDType } from './load-model.js'
@@ -102,6 +109,10 @@ export function copyTokenizerFiles(from: string, to: string): void {
   if (resolve(from) === resolve(to)) return
   for (const name of TOKENIZER_FILES) {
     if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name))
+  }
+  for (const name of additionalTemplates(from)) {
+    makeFolder(join(to, CHAT_TEMPLATE_FOLDER))
+    copyFileSync(join(from, CHAT_TEMPLATE_FOLDER, name), join(to, CHAT_TEMPLATE_FOLDER, name))
   }
 }
 

@@ -1,5 +1,6 @@
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { CHAT_TEMPLATE_FILE, CHAT_TEMPLATE_FOLDER } from '../hub/index.js'
 import type { CausalLM } from './causal-lm.js'
 import { saveAdapterFolder } from './lora/adapter-folder.js'
 import { modelSource } from './model-source.js'
@@ -36,5 +37,8 @@ export function saveTrainedModel(model: CausalLM, folder: string, options: SaveT
     )
     if (tokenizerFolder !== undefined) copyTokenizerFiles(tokenizerFolder, folder)
   }
-  if (chatTemplate !== undefined) writeFileSync(join(folder, 'chat_template.jinja'), chatTemplate)
+  if (chatTemplate === undefined) return
+  writeFileSync(join(folder, CHAT_TEMPLATE_FILE), chatTemplate)
+  // Those of the tokenizer, which it was not trained with, would be taken for conversations with tools.
+  rmSync(join(folder, CHAT_TEMPLATE_FOLDER), { recursive: true, force: true })
 }

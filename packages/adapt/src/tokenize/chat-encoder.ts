@@ -20,10 +20,12 @@ export function createChatRenderer(
   settings: ChatSettings,
   onRender: () => void = () => {},
 ): (chat: ChatContent, document: number) => RenderedChat {
-  const { source, where } = requireTemplate(settings)
-  const template = compileChatTemplate(source, where)
+  const found = requireTemplate(settings)
+  const plain = compileChatTemplate(found.source, found.where)
+  const withTools = found.withTools && compileChatTemplate(found.withTools.source, found.withTools.where)
   return (chat, document) => {
     const { numPromptMessages = 0, messages, tools, variables } = chat
+    const template = tools === undefined ? plain : (withTools ?? plain)
     const untrained = untrainedOf(chat, settings.trainOn)
     const conversation = {
       messages,

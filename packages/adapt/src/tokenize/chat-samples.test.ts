@@ -174,6 +174,30 @@ describe('samples of conversations', () => {
   })
 })
 
+describe('a tokenizer with several templates', () => {
+  it('renders conversations with tools by the one named tool_use, each by itself', async () => {
+    const turns =
+      "{% for m in messages %}{{ m.role[0] }}:{{ m.content }};{% endfor %}{{ 'a:' if add_generation_prompt }}"
+    const chat_template = [
+      { name: 'default', template: turns },
+      { name: 'tool_use', template: `T{{ tools | length }};${turns}` },
+    ]
+    const several = writeTinyTokenizer(path.join(folder, 'several'), {
+      config: { eos_token: '</s>', chat_template },
+    })
+    const from = loadTokenizer(several)
+    const documents = [chat('q w'), { ...chat('q w'), tools: [{ name: 'f' }] }, { ...chat('q w'), tools: [] }]
+    const dataset = await tokenizeDocuments(documents.map(documentOf), from, 64)
+    const texts = await Promise.all([0, 1, 2].map((i) => marked(dataset, i, from)))
+    expect(texts).toEqual(['u:q;a:[w;]', 'T1;u:q;a:[w;]', 'T0;u:q;a:[w;]'])
+    const other = [chat_template[0]!, { ...chat_template[1]!, template: `tools ${turns}` }]
+    const changed = writeTinyTokenizer(path.join(folder, 'changed'), {
+      config: { eos_token: '</s>', chat_template: other },
+    })
+    expect(loadTokenizer(changed).chat.hash).not.toBe(from.chat.hash)
+  })
+})
+
 describe('texts that were rendered before', () => {
   const text = (written: string): Document['content'] => ({ kind: 'text', text: written })
   const pair = (prompt: string, completion: string): Document['content'] => ({

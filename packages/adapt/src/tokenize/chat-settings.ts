@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { findChatTemplate } from '../chat-template/index.js'
+import { type FoundTemplate, findChatTemplate } from '../chat-template/index.js'
 import { ConfigError } from '../errors.js'
 
 /** What the config says of conversations and completions. */
@@ -19,7 +19,7 @@ export interface ChatOptions {
 /** How conversations become text and labels; plain data, for threads. */
 export interface ChatSettings {
   /** Absent where none was found: then a conversation is an error. */
-  readonly template?: { readonly source: string; readonly where: string }
+  readonly template?: FoundTemplate
   /** Why there is no template. */
   readonly problem?: string
   /** Special tokens by the name that a template knows them by, such as `eos_token`. */
@@ -49,6 +49,7 @@ export function readChatSettings(
   const found = find(tokenizerFolder, baseDir, configured)
   const parts = [
     found.template?.source ?? null,
+    found.template?.withTools?.source ?? null,
     specialTokens,
     assistantOnlyLoss,
     completionOnlyLoss,

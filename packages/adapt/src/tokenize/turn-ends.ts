@@ -33,7 +33,10 @@ const TOOL_ANSWER: ChatMessage = { role: 'tool', name: 'look', content: 'd', too
 
 const chat = (messages: readonly ChatMessage[]): ChatContent => ({ kind: 'chat', messages })
 /** An answer at the end of a conversation, one within it; templates end them in other ways. */
-const ANSWERS = [chat([question, answer]), chat([question, answer, question, answer])]
+const ANSWERS = [chat([question, answer]), chat([question, answer, question, answer])].flatMap((one) => [
+  one,
+  { ...one, tools: TOOLS },
+])
 /** Calls of tools end with a token of their own in some. */
 const CALLS = [call(''), call(null)].flatMap((messages) => [
   { ...chat(messages), tools: TOOLS },

@@ -89,7 +89,8 @@ export const studySchema = z
     }
     for (const name of names) {
       if (!ARM_NAME.test(name)) {
-        report(['arms', name], 'expected a name of letters, digits, ".", "_" and "-", at most 64 characters')
+        const allowed = 'letters, digits, ".", "_" and "-", at most 64 characters'
+        report(['arms', name], `expected a name of ${allowed}, received "${name}"`)
       }
       for (const key of Object.keys(study.arms[name]!.set ?? {})) {
         const owner = Object.keys(OWN_KEYS).find((own) => key === own || key.startsWith(`${own}.`))

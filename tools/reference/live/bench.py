@@ -58,7 +58,7 @@ def print_table(kind, rows):
     limits = {what: limit for row in rows.values() for what, (_, limit) in row.items()}
 
     def line(head, cells):
-        return head.ljust(20) + "".join(cell.rjust(max(len(what), 8) + 3) for what, cell in zip(columns, cells))
+        return head.ljust(34) + "".join(cell.rjust(max(len(what), 8) + 3) for what, cell in zip(columns, cells))
 
     def shown(figure, limit):
         return ("!" if figure > limit else "") + (f"{figure:.1e}" if figure else "0")

@@ -30,6 +30,7 @@ export const GROUPS = [
       {
         id: '5',
         title: 'A checkpoint is published once, whole, and retention never removes the last good one',
+        tests: adapt('checkpoint/require-finite', 'experiment/refused-runs', 'experiment/best-model'),
       },
       {
         id: '6',
@@ -87,7 +88,7 @@ export const GROUPS = [
       {
         id: '18',
         title: 'Every sample is seen exactly once per epoch in the stated order',
-        tests: adapt('batch/row-stream', 'batch/order-reference'),
+        tests: adapt('batch/row-stream', 'batch/order-reference', 'experiment/steps-of-epochs'),
       },
     ],
   },
@@ -102,7 +103,7 @@ export const GROUPS = [
       {
         id: '20',
         title: 'Gradients that are not finite with a finite loss are caught and located',
-        tests: adapt('train/degenerate-steps'),
+        tests: adapt('train/degenerate-steps', 'train/tiny-weights'),
         open: 'caught; the first bad parameter is not named',
       },
       {

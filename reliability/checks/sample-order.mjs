@@ -32,7 +32,7 @@ export const sampleOrder = {
   id: '18',
   title: 'Every sample is seen exactly once per epoch in the stated order',
   tested:
-    'The ledger of 3 epochs against a shuffle written again in 30 lines: several batch sizes, packed and not, last short step ' +
+    'The ledger of 3 epochs against a shuffle written again in 30 lines: several batch sizes, packed and not, last short batch ' +
     'kept and dropped, with and without a stop',
   async run({ workDir }) {
     const workshop = new Workshop(workDir)

@@ -1,7 +1,7 @@
 import { holdOut, type Mixing, mixingWarnings, planMixing } from '../batch/index.js'
-import { chatOptions, dataSources, loadConfig, resolveCacheDir } from '../config/index.js'
-import { printable, resolveSources } from '../dataset/index.js'
-import { fetchModel } from '../hub/index.js'
+import { allSources, chatOptions, dataSources, loadConfig, resolveCacheDir } from '../config/index.js'
+import { printable } from '../dataset/index.js'
+import { fetchDataSets, fetchModel, resolveDataFiles } from '../hub/index.js'
 import {
   findTurnEnds,
   loadTokenizer,
@@ -31,10 +31,11 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
     content: 'tokenizer',
     onLine: (line) => io.stderr.line(line),
   })
+  await fetchDataSets(allSources(config), baseDir, { onLine: (line) => io.stderr.line(line) })
   const tokenizer = loadTokenizer(tokenizerFolder, chatOptions(config, baseDir))
   const showsProgress = io.stderr.isTTY === true
   const dataset = await openTokenCache({
-    files: await resolveSources(dataSources(config.data.train), baseDir),
+    files: await resolveDataFiles(dataSources(config.data.train), baseDir),
     tokenizer,
     maxLength: config.data.max_length,
     cacheDir: resolveCacheDir(config, baseDir),

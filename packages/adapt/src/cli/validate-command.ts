@@ -15,7 +15,6 @@ import {
   printable,
   type ResolvedFile,
   readDocuments,
-  resolveSources,
 } from '../dataset/index.js'
 import { AdaptError, ConfigError, DataError } from '../errors.js'
 import { estimateParameters } from '../estimate/index.js'
@@ -26,6 +25,7 @@ import {
   hubSettings,
   isComplete,
   type ModelPlace,
+  resolveDataFiles,
 } from '../hub/index.js'
 import { LORA_DEFAULTS } from '../model/lora/lora-config.js'
 import { findTurnEnds, loadTokenizer } from '../tokenize/index.js'
@@ -58,7 +58,13 @@ export async function validateCommand(path: string, options: ValidateOptions, io
   let hasChat = false
   const entries = (key: string, list: readonly DataSource[], maxBadRecords = 0) =>
     check(key, () =>
-      requireDocuments(list, baseDir, maxBadRecords, ({ content }) => (hasChat ||= content.kind === 'chat')),
+      requireDocuments(
+        list,
+        baseDir,
+        maxBadRecords,
+        ({ content }) => (hasChat ||= content.kind === 'chat'),
+        (text) => warn(`${key}: ${text}`),
+      ),
     )
 
   const model = await check('model.path', () => describeModel(config, baseDir, warn))
@@ -192,8 +198,20 @@ async function requireDocuments(
   baseDir: string,
   maxBadRecords: number,
   onDocument: (document: Document) => void,
+  warn: (text: string) => void,
 ): Promise<readonly ResolvedFile[]> {
-  const files = await resolveSources(list, baseDir)
+  const files: ResolvedFile[] = []
+  for (const source of list) {
+    try {
+      files.push(...(await resolveDataFiles([source], baseDir)))
+    } catch (error) {
+      // As models that are not in the cache: fetched by a run, not here.
+      const isToFetch =
+        error instanceof ConfigError && error.code === 'HUB_NOT_FETCHED' && !hubSettings().isOffline
+      if (!isToFetch) throw error
+      warn(error.message)
+    }
+  }
   let numRead = 0
   for (const file of files) {
     try {

@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import { createReadStream, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { dataSources, needsAnchors, type RunConfig } from '../config/index.js'
-import { fingerprintFiles, readDocuments, resolveSources } from '../dataset/index.js'
+import { fingerprintFiles, readDocuments } from '../dataset/index.js'
 import { openRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
 import { prepareData } from '../experiment/index.js'
-import { resolveModelPath } from '../hub/index.js'
+import { resolveDataFiles, resolveModelPath } from '../hub/index.js'
 
 /** What the files of a run config hold, as far as a comparison needs to know. */
 export interface RunInputs {
@@ -44,7 +44,7 @@ async function inspectInputs(
   // Through the door that a run takes, so that the data is checked and cached as for a run.
   const data = await prepareData(config, baseDir, { needsAnchors: false, onLine })
   try {
-    const anchorFiles = withAnchors ? await resolveSources(dataSources(config.anchors), baseDir) : []
+    const anchorFiles = withAnchors ? await resolveDataFiles(dataSources(config.anchors), baseDir) : []
     const evaluationSources = new Set<string>()
     if (data.evaluationFiles.length > 0) {
       for await (const { source } of readDocuments(data.evaluationFiles)) evaluationSources.add(source)

@@ -44,6 +44,11 @@ export function evaluationSources({ evaluation }: RunConfig): readonly DataSourc
   return dataSources(evaluation.sets).map((source) => ({ ...source, defaultsToTrain: false }))
 }
 
+/** Everything that a config reads documents from. */
+export function allSources(config: RunConfig): readonly DataSource[] {
+  return [...dataSources(config.data.train), ...dataSources(config.anchors), ...evaluationSources(config)]
+}
+
 interface AnyEntry {
   readonly path: string
   readonly limit?: number

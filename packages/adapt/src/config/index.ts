@@ -10,7 +10,13 @@ export {
 } from '../method/method-config.js'
 export { chatOptions } from './chat-options.js'
 export { type ConfigIssue, invalidConfig } from './config-issue.js'
-export { dataSources, evaluationSources, resolveCacheDir, resolveConfigPath } from './config-paths.js'
+export {
+  allSources,
+  dataSources,
+  evaluationSources,
+  resolveCacheDir,
+  resolveConfigPath,
+} from './config-paths.js'
 export type { Environment } from './interpolate.js'
 export {
   type LoadConfigOptions,

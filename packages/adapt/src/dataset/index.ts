@@ -6,9 +6,9 @@ export type {
   DocumentContent,
   ResolvedFile,
 } from './document.js'
-export { knownFileKind } from './file-kind.js'
+export { knownFileKind, READ_EXTENSIONS } from './file-kind.js'
 export { fingerprintFiles } from './fingerprint-files.js'
-export { expandGlob } from './glob.js'
+export { compareText, expandGlob, matchSegment } from './glob.js'
 export { type JsonValue, jsonFloat, jsonInteger } from './json-value.js'
 export { MAPPED_KEYS } from './map-columns.js'
 export { printable, printableText } from './printable.js'

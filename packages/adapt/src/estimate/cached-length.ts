@@ -1,9 +1,8 @@
 import { statSync } from 'node:fs'
 import { createRowStream, holdOut } from '../batch/index.js'
 import { chatOptions, dataSources, planSteps, type RunConfig, resolveCacheDir } from '../config/index.js'
-import { resolveSources } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
-import { findModelPlace } from '../hub/index.js'
+import { findModelPlace, resolveDataFiles } from '../hub/index.js'
 import { findTokenCache, loadTokenizer } from '../tokenize/index.js'
 import type { RunLength } from './estimate-flops.js'
 
@@ -19,7 +18,7 @@ export async function cachedLength(config: RunConfig, baseDir: string): Promise<
   const { folder } = findModelPlace(baseDir, config.tokenizer)
   if (folder === undefined) return undefined
   try {
-    const files = await resolveSources(dataSources(data.train), baseDir)
+    const files = await resolveDataFiles(dataSources(data.train), baseDir)
     if (files.reduce((sum, { path }) => sum + statSync(path).size, 0) > MAX_HASHED_BYTES) return undefined
     const whole = await findTokenCache({
       files,

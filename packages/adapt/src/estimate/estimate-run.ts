@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
-import { printable, readDocuments, resolveSources } from '../dataset/index.js'
+import { printable, readDocuments } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import { CONFIG_FILE, findModelPlace } from '../hub/index.js'
+import { CONFIG_FILE, findModelPlace, resolveDataFiles } from '../hub/index.js'
 import { customPart, needsAnchors } from '../method/method-config.js'
 import { toCamelCase } from '../method/option-names.js'
 import { parseAdapterConfig } from '../model/lora/adapter-config.js'
@@ -216,6 +216,7 @@ async function countAnchors(config: RunConfig, baseDir: string): Promise<AnchorC
   const tokensEach = config.data.max_length
   if (!needsAnchors(config.method)) return { count: 0, tokensEach }
   let count = 0
-  for await (const _ of readDocuments(await resolveSources(dataSources(config.anchors), baseDir))) count += 1
+  for await (const _ of readDocuments(await resolveDataFiles(dataSources(config.anchors), baseDir)))
+    count += 1
   return { count, tokensEach }
 }

@@ -1,6 +1,7 @@
 import { dataSources, evaluationSources, type RunConfig } from '../config/index.js'
 import { contentText, type OverlapCounts, OverlapIndex } from '../contamination/index.js'
-import { type DataSource, type Document, readDocuments, resolveSources } from '../dataset/index.js'
+import { type DataSource, type Document, readDocuments } from '../dataset/index.js'
+import { resolveDataFiles } from '../hub/index.js'
 
 /** What a stream of documents shares with some groups of texts. */
 export interface OverlapTable {
@@ -20,7 +21,7 @@ export async function findContamination(
   onProgress: (text: string) => void,
 ): Promise<OverlapTable[]> {
   const read = async (sources: readonly DataSource[], maxBadRecords = 0) =>
-    sources.length === 0 ? [] : readDocuments(await resolveSources(sources, baseDir), { maxBadRecords })
+    sources.length === 0 ? [] : readDocuments(await resolveDataFiles(sources, baseDir), { maxBadRecords })
   const withTraining = new OverlapIndex()
   const withAnchors = new OverlapIndex()
   const anchors: Document[] = []

@@ -1,11 +1,11 @@
 /** V anchors, N training samples, K tasks, D width. */
 import { cat, mean, noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch, createPermutation } from '../batch/index.js'
-import { chatOptions, dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
+import { allSources, chatOptions, dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
 import { contentText } from '../contamination/index.js'
-import { type Document, resolveSources } from '../dataset/index.js'
+import type { Document } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import { resolveModelPath } from '../hub/index.js'
+import { fetchDataSets, resolveDataFiles, resolveModelPath } from '../hub/index.js'
 import { resolveMethod, type SignalConfig } from '../method/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import {
@@ -91,11 +91,12 @@ export async function inspectAnchors(request: AnchorInspectionRequest): Promise<
   if (config.anchors.length === 0)
     throw new ConfigError('NO_ANCHORS', 'anchors: expected at least one entry to look at, received none')
   await fetchModels(config, baseDir, { onLine: onProgress })
+  await fetchDataSets(allSources(config), baseDir, { onLine: onProgress })
   const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer), chatOptions(config, baseDir))
   const padId = tokenizer.padId ?? tokenizer.eosId
   const anchors = await prepareAnchors(config, baseDir, tokenizer, padId)
   const train = await openTokenCache({
-    files: await resolveSources(dataSources(config.data.train), baseDir),
+    files: await resolveDataFiles(dataSources(config.data.train), baseDir),
     tokenizer,
     maxLength: config.data.max_length,
     cacheDir: resolveCacheDir(config, baseDir),

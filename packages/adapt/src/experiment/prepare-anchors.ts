@@ -1,7 +1,8 @@
 import { type Batch, buildBatch } from '../batch/index.js'
 import { dataSources, type RunConfig } from '../config/index.js'
-import { type Document, type ResolvedFile, readDocuments, resolveSources } from '../dataset/index.js'
+import { type Document, type ResolvedFile, readDocuments } from '../dataset/index.js'
 import { DataError } from '../errors.js'
+import { resolveDataFiles } from '../hub/index.js'
 import { type Tokenizer, tokenizeDocuments } from '../tokenize/index.js'
 
 /** Rows of one anchor batch. */
@@ -28,7 +29,7 @@ export async function prepareAnchors(
   tokenizer: Tokenizer,
   padId: number,
 ): Promise<PreparedAnchors> {
-  const files = await resolveSources(dataSources(config.anchors), baseDir)
+  const files = await resolveDataFiles(dataSources(config.anchors), baseDir)
   const documents: Document[] = []
   for await (const document of readDocuments(files)) documents.push(document)
   if (documents.length === 0) throw new DataError('EMPTY_DATA', 'anchors: the files hold no record')

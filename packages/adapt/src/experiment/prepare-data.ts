@@ -8,6 +8,7 @@ import {
   type RowStream,
 } from '../batch/index.js'
 import {
+  allSources,
   chatOptions,
   dataSources,
   evaluationSources,
@@ -15,9 +16,9 @@ import {
   resolveCacheDir,
 } from '../config/index.js'
 import type { AnchorOverlap } from '../contamination/index.js'
-import { type ResolvedFile, resolveSources } from '../dataset/index.js'
+import type { ResolvedFile } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import { resolveModelPath } from '../hub/index.js'
+import { fetchDataSets, resolveDataFiles, resolveModelPath } from '../hub/index.js'
 import {
   findTurnEnds,
   loadTokenizer,
@@ -86,6 +87,7 @@ export async function prepareData(
 ): Promise<PreparedData> {
   const { data, training } = config
   await fetchModels(config, baseDir, { onLine, checkStop })
+  await fetchDataSets(allSources(config), baseDir, { onLine, checkStop })
   using stopWatch = new StopWatch(checkStop)
   const tokenizerFiles = TokenizerSnapshot.take(resolveModelPath(baseDir, config.tokenizer))
   const tokenizer = loadTokenizer(tokenizerFiles.source, chatOptions(config, baseDir), {
@@ -104,8 +106,8 @@ export async function prepareData(
       'anchors: this method compares samples with anchors, but none are given',
     )
   }
-  const trainFiles = await resolveSources(dataSources(data.train), baseDir)
-  const evaluationFiles = await resolveSources(evaluationSources(config), baseDir)
+  const trainFiles = await resolveDataFiles(dataSources(data.train), baseDir)
+  const evaluationFiles = await resolveDataFiles(evaluationSources(config), baseDir)
   let lastLine = 0
   const whole = await openTokenCache({
     files: trainFiles,

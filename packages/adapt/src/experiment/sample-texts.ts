@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { holdOut } from '../batch/index.js'
 import { chatOptions, dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
-import { type Document, readDocuments, resolveSources } from '../dataset/index.js'
+import { type Document, readDocuments } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
-import { resolveModelPath } from '../hub/index.js'
+import { resolveDataFiles, resolveModelPath } from '../hub/index.js'
 import {
   loadTokenizer,
   openCacheFiles,
@@ -91,7 +91,7 @@ async function readFromData(
     byPlace.set(place, [...(byPlace.get(place) ?? []), index])
   }
   const names = new Set([...wanted.values()].map(({ path }) => path))
-  const files = (await resolveSources(dataSources(config.data.train), baseDir)).filter(({ name }) =>
+  const files = (await resolveDataFiles(dataSources(config.data.train), baseDir)).filter(({ name }) =>
     names.has(name),
   )
   if (files.length === 0) return

@@ -1,12 +1,10 @@
-import { existsSync, statfsSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { printable } from '../dataset/index.js'
-import { makeFolder } from '../dataset/make-folder.js'
-import { ConfigError, ResourceError } from '../errors.js'
-import { downloadFile, type HubFile } from './download-file.js'
-import { type HubContent, isCommit, isComplete, repoFolders, shardsOf } from './hub-cache.js'
+import { ConfigError } from '../errors.js'
+import { type HubContent, isCommit, isComplete, shardsOf } from './hub-cache.js'
 import { describeHubError } from './hub-errors.js'
 import { formatHubId, type HubId } from './hub-id.js'
+import { type DownloadReport, openHubRepo } from './hub-repo.js'
 import { type HubSettings, type HubVariables, hubSettings } from './hub-settings.js'
 import {
   ADAPTER_FILES,
@@ -21,20 +19,13 @@ import {
 import { findModelPlace, pinSnapshot } from './resolve-model-path.js'
 
 /** What to fetch and who is told. */
-export interface FetchModelOptions {
+export interface FetchModelOptions extends DownloadReport {
   readonly content: HubContent
-  /** What is being fetched, now and then. */
-  readonly onLine: (line: string) => void
-  /** Called while bytes arrive; what it throws ends the download, which the next call goes on with. */
-  readonly checkStop?: (() => void) | undefined
   /** Called with the folder once config.json is there; throws for a model whose weights are of no use. */
   readonly checkConfig?: ((folder: string) => void) | undefined
   /** Default `process.env`. */
   readonly env?: HubVariables | undefined
 }
-
-/** Least time between two lines of progress. */
-const LINE_MS = 5000
 
 /**
  * Makes sure that what a path or hub id names is on the disk, fetching it into the cache of Hugging Face's tools when
@@ -84,76 +75,29 @@ async function fetchSnapshot(
   { content, onLine, checkStop, checkConfig }: FetchModelOptions,
   answer: { errorCode?: string | undefined },
 ): Promise<string> {
-  // Loaded when needed: it takes longer than `adapt --help`.
-  const hub = await import('@huggingface/hub')
-  const watched: typeof fetch = async (input, init) => {
-    const response = await fetch(input, init)
-    if (!response.ok) answer.errorCode = response.headers.get('x-error-code') ?? undefined
-    return response
-  }
-  const common = {
-    hubUrl: settings.endpoint,
-    fetch: watched,
-    ...(settings.token === undefined ? {} : { accessToken: settings.token }),
-  }
-  const { sha } = await hub.modelInfo({ ...common, ...id, additionalFields: ['sha'] })
-  if (typeof sha !== 'string' || !isCommit(sha)) throw new Error('it names no commit')
-  const files = new Map<string, HubFile>()
-  for await (const { type, path, size, oid, lfs } of hub.listFiles({
-    ...common,
-    repo: id.name,
-    revision: sha,
-  })) {
-    const etag = lfs?.oid ?? oid ?? ''
-    if (type !== 'file' || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag) || !isRead(path)) continue
-    files.set(path, { path, size: lfs?.size ?? size, etag })
-  }
-  const { blobs, snapshots, ref } = repoFolders(settings, id)
-  const snapshot = join(snapshots, sha)
+  const repo = await openHubRepo(settings, id, { onLine, checkStop }, answer)
+  const { files, snapshot, commit } = repo
   if (!isComplete(snapshot, content))
-    onLine(`fetching ${formatHubId(id)} (${sha.slice(0, 8)}) from ${settings.endpoint}`)
-  const progress = new Progress(formatHubId(id), onLine, checkStop)
-  const get = async (names: readonly string[]): Promise<void> => {
-    const wanted = names.flatMap((name) => files.get(name) ?? [])
-    progress.expect(wanted)
-    requireRoom(
-      settings.cacheDir,
-      wanted.filter(({ etag }) => !existsSync(join(blobs, etag))),
-    )
-    for (const file of wanted) {
-      await downloadFile(
-        file,
-        { blobs, snapshot, onBytes: (count) => progress.add(count, file.path) },
-        async (offset) => {
-          const blob = await hub.downloadFile({ ...common, repo: id.name, revision: sha, path: file.path })
-          if (!blob) throw new Error(`${file.path} is listed but not there`)
-          return (offset > 0 ? blob.slice(offset) : blob).stream() as unknown as AsyncIterable<Uint8Array>
-        },
-      )
-    }
-  }
-  const tokenizerFiles = [...TOKENIZER_FILES, ...[...files.keys()].filter((path) => path.includes('/'))]
+    onLine(`fetching ${formatHubId(id)} (${commit.slice(0, 8)}) from ${settings.endpoint}`)
+  const names = [...files.keys()].filter(isRead)
+  const tokenizerFiles = [...TOKENIZER_FILES, ...names.filter((path) => path.includes('/'))]
   const isAdapter = content === 'adapter' || (!files.has(CONFIG_FILE) && files.has(ADAPTER_FILES[0]))
   if (content === 'model' && !isAdapter) {
-    await get([CONFIG_FILE])
+    await repo.fetch([CONFIG_FILE])
     if (files.has(CONFIG_FILE)) checkConfig?.(snapshot)
-    await get([GENERATION_FILE, ...tokenizerFiles])
-    if (!files.has(WEIGHTS_FILE)) await get([INDEX_FILE])
+    await repo.fetch([GENERATION_FILE, ...tokenizerFiles])
+    if (!files.has(WEIGHTS_FILE)) await repo.fetch([INDEX_FILE])
     const weights = files.has(WEIGHTS_FILE)
       ? [WEIGHTS_FILE]
       : files.has(INDEX_FILE)
         ? shardsOf(join(snapshot, INDEX_FILE))
         : []
-    if (!files.has(CONFIG_FILE) || weights.length === 0) throw noSafetensors(id, [...files.keys()])
-    await get(weights)
+    if (!files.has(CONFIG_FILE) || weights.length === 0) throw noSafetensors(id, names)
+    await repo.fetch(weights)
   } else {
-    await get([...(isAdapter ? [...ADAPTER_FILES, GENERATION_FILE] : []), ...tokenizerFiles])
+    await repo.fetch([...(isAdapter ? [...ADAPTER_FILES, GENERATION_FILE] : []), ...tokenizerFiles])
   }
-  // Last, so that the name leads to an older whole snapshot until this one is whole.
-  if (id.revision !== sha) {
-    makeFolder(dirname(ref))
-    writeFileSync(ref, sha)
-  }
+  repo.finish()
   return snapshot
 }
 
@@ -169,43 +113,4 @@ function noSafetensors({ name }: HubId, names: readonly string[]): ConfigError {
   const found =
     foreign === undefined ? 'it has no weights in the layout of transformers' : printable(foreign, 400)
   return new ConfigError('MODEL_NOT_FOUND', `${name}: expected config.json and model.safetensors; ${found}`)
-}
-
-/** @throws {ResourceError} DISK_FULL */
-function requireRoom(cacheDir: string, files: readonly HubFile[]): void {
-  makeFolder(cacheDir)
-  const needed = files.reduce((sum, { size, etag }) => sum + (etag.length === 64 ? size : 0), 0)
-  const { bavail, bsize } = statfsSync(cacheDir)
-  if (bavail * bsize >= needed) return
-  throw new ResourceError(
-    'DISK_FULL',
-    `${printable(cacheDir)} has ${gigabytes(bavail * bsize)} free, the model needs ${gigabytes(needed)}; make room or set HF_HUB_CACHE`,
-  )
-}
-
-const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 3 : 1)} GB`
-
-/** Bytes that have arrived of those that are expected so far. */
-class Progress {
-  private done = 0
-  private total = 0
-  private lastLine = Date.now()
-
-  constructor(
-    private readonly shown: string,
-    private readonly onLine: (line: string) => void,
-    private readonly checkStop: (() => void) | undefined,
-  ) {}
-
-  expect(files: readonly HubFile[]): void {
-    this.total += files.reduce((sum, { size }) => sum + size, 0)
-  }
-
-  add(count: number, file: string): void {
-    this.done += count
-    this.checkStop?.()
-    if (Date.now() - this.lastLine < LINE_MS) return
-    this.lastLine = Date.now()
-    this.onLine(`fetching ${this.shown}: ${file}, ${gigabytes(this.done)} of ${gigabytes(this.total)}`)
-  }
 }

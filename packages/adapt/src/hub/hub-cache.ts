@@ -14,9 +14,10 @@ const COMMIT = /^[0-9a-f]{40}$/
 export const isCommit = (text: string): boolean => COMMIT.test(text)
 
 /** The folders of one repository in the cache, laid out as Python's huggingface_hub does. */
-export function repoFolders({ cacheDir }: HubSettings, { name, revision }: HubId) {
-  const root = join(cacheDir, `models--${name.replace('/', '--')}`)
+export function repoFolders({ cacheDir }: HubSettings, { name, revision, kind = 'model' }: HubId) {
+  const root = join(cacheDir, `${kind}s--${name.replace('/', '--')}`)
   return {
+    root,
     blobs: join(root, 'blobs'),
     snapshots: join(root, 'snapshots'),
     ref: join(root, 'refs', revision),

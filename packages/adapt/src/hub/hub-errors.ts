@@ -18,6 +18,8 @@ export function describeHubError(error: unknown, request: HubRequest): AdaptErro
   if (error instanceof AdaptError || isSystemError(error)) return error as AdaptError
   const { id, path, endpoint, hasToken, errorCode } = request
   const shown = formatHubId(id)
+  const what = id.kind === 'dataset' ? 'data set' : 'model'
+  const page = `${endpoint}/${id.kind === 'dataset' ? 'datasets/' : ''}${id.name}`
   const message = error instanceof Error ? error.message : String(error)
   const status =
     (error as { readonly statusCode?: unknown } | null)?.statusCode ?? /status (\d{3})/.exec(message)?.[1]
@@ -29,19 +31,16 @@ export function describeHubError(error: unknown, request: HubRequest): AdaptErro
       'HF_TOKEN: expected an access token that begins with hf_, received another text',
     )
   if (errorCode === 'RevisionNotFound')
-    return config('HUB_NOT_FOUND', `${shown}: ${endpoint}/${id.name} has no revision "${id.revision}"`)
+    return config('HUB_NOT_FOUND', `${shown}: ${page} has no revision "${id.revision}"`)
   if (errorCode === 'GatedRepo' || Number(status) === 403) {
     const token = hasToken ? 'with the account of your token' : 'and set HF_TOKEN'
-    return config(
-      'HUB_GATED',
-      `${shown}: access is restricted; accept its terms at ${endpoint}/${id.name} ${token}`,
-    )
+    return config('HUB_GATED', `${shown}: access is restricted; accept its terms at ${page} ${token}`)
   }
   if (errorCode === 'RepoNotFound' || [401, 404].includes(Number(status))) {
     const token = hasToken ? 'your token gives no access to it' : 'it is private and HF_TOKEN is not set'
     return config(
       'HUB_NOT_FOUND',
-      `${shown}: no folder ${printable(path)}, and no such model at ${endpoint} (or ${token}); check the spelling`,
+      `${shown}: no folder ${printable(path)}, and no such ${what} at ${endpoint} (or ${token}); check the spelling`,
     )
   }
   const cause = (error as { readonly cause?: { readonly code?: unknown; readonly message?: unknown } } | null)
@@ -49,7 +48,7 @@ export function describeHubError(error: unknown, request: HubRequest): AdaptErro
   const said = printable(String(cause?.code ?? cause?.message ?? message).split('\n')[0]!, 120)
   return new ResourceError(
     'HUB_UNREACHABLE',
-    `${shown}: no folder ${printable(path)}, and the model cannot be fetched from ${endpoint} (${said}); the same command goes on where it stopped`,
+    `${shown}: no folder ${printable(path)}, and the ${what} cannot be fetched from ${endpoint} (${said}); the same command goes on where it stopped`,
     context,
     { cause: error },
   )

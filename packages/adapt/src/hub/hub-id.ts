@@ -1,9 +1,11 @@
-/** A model on a hub. */
+/** A model or a data set on a hub. */
 export interface HubId {
   /** `org/name`. */
   readonly name: string
   /** Branch, tag or commit. Default main. */
   readonly revision: string
+  /** What is kept there. Default a model. */
+  readonly kind?: 'model' | 'dataset'
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}\/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$/

@@ -1,6 +1,8 @@
+export { fetchDataSets, resolveDataFiles } from './fetch-data-set.js'
 export { type FetchModelOptions, fetchModel } from './fetch-model.js'
 export { type HubContent, isComplete } from './hub-cache.js'
 export { formatHubId, type HubId, parseHubId } from './hub-id.js'
+export type { DownloadReport } from './hub-repo.js'
 export { type HubSettings, type HubVariables, hubSettings } from './hub-settings.js'
 export {
   ADAPTER_FILES,

@@ -12,7 +12,7 @@ export interface LocalRepo {
   readonly commit?: string
 }
 
-/** A hub on 127.0.0.1 with what a client asks of it to fetch a model. */
+/** A hub on 127.0.0.1 with what a client asks of it to fetch a model, or a data set (`datasets/org/name`). */
 export class LocalHub {
   readonly token = 'hf_local'
   /** Method, path and range of every request. */
@@ -49,9 +49,9 @@ export class LocalHub {
   private answer(request: IncomingMessage, response: ServerResponse): void {
     const { pathname } = new URL(request.url!, 'http://hub')
     this.requests.push(`${request.method} ${pathname} ${request.headers.range ?? ''}`.trim())
-    const match = /^\/(?:api\/models\/)?([^/]+\/[^/]+)\/(revision|tree|resolve)\/([^/]+)(?:\/(.*))?$/.exec(
-      pathname,
-    )
+    const pattern =
+      /^\/(?:api\/(?:models\/)?)?((?:datasets\/)?[^/]+\/[^/]+)\/(revision|tree|resolve)\/([^/]+)(?:\/(.*))?$/
+    const match = pattern.exec(pathname)
     const repo = match ? this.repos[match[1]!] : undefined
     const hasToken = request.headers.authorization === `Bearer ${this.token}`
     if (!match || !repo || (repo.access === 'private' && !hasToken)) {

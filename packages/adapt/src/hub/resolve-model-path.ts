@@ -17,11 +17,17 @@ export interface ModelPlace {
 }
 
 const pinned = new Map<string, string>()
-const pinKey = ({ cacheDir, endpoint }: HubSettings, id: HubId) => JSON.stringify([cacheDir, endpoint, id])
+const pinKey = ({ cacheDir, endpoint }: HubSettings, { name, revision, kind = 'model' }: HubId) =>
+  JSON.stringify([cacheDir, endpoint, kind, name, revision])
 
 /** Holds an id to one snapshot for as long as this process runs, whatever its branch does meanwhile. */
 export function pinSnapshot(settings: HubSettings, id: HubId, folder: string): void {
   pinned.set(pinKey(settings, id), folder)
+}
+
+/** The snapshot that an id is held to. */
+export function pinnedSnapshot(settings: HubSettings, id: HubId): string | undefined {
+  return pinned.get(pinKey(settings, id))
 }
 
 /**

@@ -3,6 +3,7 @@
 #include "environment.h"
 
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,9 +14,13 @@ namespace {
 
 constexpr int kInterruptedExit = 130;
 constexpr int kMaxSignal = 32;
+// Less than a finger takes: `timeout` and some runners of commands hand one signal on twice.
+constexpr int64_t kSamePressNs = 20'000'000;
 
 std::atomic<int> firstSignal{0};
-static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may only touch lock-free atomics");
+std::atomic<int64_t> firstAt{0};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free,
+               "a signal handler may only touch lock-free atomics");
 
 struct Watched {
   bool active = false;
@@ -23,10 +28,21 @@ struct Watched {
 };
 std::array<Watched, kMaxSignal> watched;
 
+int64_t nowNs() {
+  struct timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
 // The first signal is kept. A SIGINT after it means now: nothing is flushed, no handler or destructor runs.
 void onStopSignal(int signal) {
-  int none = 0;
-  if (!firstSignal.compare_exchange_strong(none, signal) && signal == SIGINT) _exit(kInterruptedExit);
+  const int64_t now = nowNs();
+  int64_t first = 0;
+  if (firstAt.compare_exchange_strong(first, now)) {
+    firstSignal.store(signal);
+  } else if (signal == SIGINT && now - first > kSamePressNs) {
+    _exit(kInterruptedExit);
+  }
 }
 
 // watchStopSignal(number): takes the signal over from Node until unwatchStopSignals
@@ -56,6 +72,7 @@ napi_value unwatchStopSignals(Call& call) {
     watched[number].active = false;
   }
   firstSignal.store(0);
+  firstAt.store(0);
   return call.undefined();
 }
 

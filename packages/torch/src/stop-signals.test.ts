@@ -59,6 +59,8 @@ describe('watchStopSignals', () => {
       const stop = torch.watchStopSignals(['SIGINT', 'SIGTERM'])
       writeSync(1, 'ready\\n')
       until(() => stop.received)
+      const since = performance.now()
+      until(() => performance.now() - since > 25)
       writeSync(1, 'got ' + stop.received + '\\n')
       until(() => false)
       writeSync(1, 'not reached\\n')`,
@@ -66,6 +68,17 @@ describe('watchStopSignals', () => {
     )
     expect(output).toBe('ready\ngot SIGTERM\n')
     expect(code).toBe(130)
+  })
+
+  it('takes a SIGINT that is handed on twice at once for one', async () => {
+    const { output, code } = await run(
+      `const stop = torch.watchStopSignals(['SIGINT'])
+      for (let i = 0; i < 3; i++) process.kill(process.pid, 'SIGINT')
+      console.log('got ' + stop.received)`,
+      () => {},
+    )
+    expect(output).toBe('got SIGINT\n')
+    expect(code).toBe(0)
   })
 
   it('gives the signals back', async () => {

@@ -4,7 +4,7 @@ import { engine } from './native.js'
 
 /**
  * Signals taken over from Node, so that they are noticed during a native call too. The first one is kept; a SIGINT
- * after it ends the process at once with exit code 130. One watch per process: it is process-wide state.
+ * more than 20 ms after it ends the process at once with exit code 130. One watch per process: it is process-wide state.
  *
  * @example
  * using stop = watchStopSignals(['SIGINT', 'SIGTERM'])

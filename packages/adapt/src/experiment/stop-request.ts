@@ -9,6 +9,9 @@ import { ignoresSignal } from './process-stat.js'
 /** SIGTERM and SIGUSR1 are how schedulers announce the end; SIGINT is Ctrl-C; SIGHUP comes when the terminal goes. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGUSR1', 'SIGHUP'] as const
 
+/** As in the native handler: `timeout` and some runners of commands hand one signal on twice. */
+const SAME_PRESS_MS = 20
+
 /**
  * A request to stop, from the first of SIGINT, SIGTERM, SIGUSR1 and SIGHUP, or from the end of the npm that started us: save and
  * leave. A SIGINT after it means now: the process ends at once with 130. Node's handlers serve until the engine is there; from
@@ -16,12 +19,17 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGUSR1', 'SIGHUP'] as const
  */
 export class StopRequest implements Disposable {
   private early: NodeJS.Signals | undefined
+  private earlyAt = 0
   private native: StopSignals | undefined
   private readonly npm = NpmParent.find()
   private readonly signals = SIGNALS.filter((signal) => signal !== 'SIGHUP' || !isNohup())
   private readonly onSignal = (signal: NodeJS.Signals) => {
-    if (this.early !== undefined && signal === 'SIGINT') process.exit(EXIT.interrupted)
-    this.early ??= signal
+    if (this.early === undefined) {
+      this.early = signal
+      this.earlyAt = performance.now()
+    } else if (signal === 'SIGINT' && performance.now() - this.earlyAt > SAME_PRESS_MS) {
+      process.exit(EXIT.interrupted)
+    }
   }
 
   constructor() {

@@ -43,6 +43,7 @@ describe('a training run', () => {
       'report.html',
       'run.json',
       'samples.parquet',
+      'tokenizer',
     ]
     expect(readdirSync(outcome.outputDir).sort()).toEqual(entries)
     expect(readdirSync(path.join(outcome.outputDir, 'eval')).sort()).toEqual([

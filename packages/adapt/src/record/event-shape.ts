@@ -46,22 +46,28 @@ export function eventProblem(event: RunEvent): string | undefined {
       return `${name}: expected ${NUM_QUANTILES} numbers, received ${shown(value)}`
   }
   for (const path of NUMERIC_PATHS[event.type] ?? []) {
-    const problem = numberProblem(fields, path.split('.'), path)
+    const problem = numberProblem(fields, path.split('.'), { path, orNull: event.type === 'evaluation' })
     if (problem !== undefined) return problem
   }
   return undefined
 }
 
-function numberProblem(container: unknown, [head, ...rest]: string[], path: string): string | undefined {
+/** @param where.orNull  Null counts too: the figures of a source in which nothing is predicted. */
+function numberProblem(
+  container: unknown,
+  [head, ...rest]: string[],
+  where: { readonly path: string; readonly orNull: boolean },
+): string | undefined {
+  const { path, orNull } = where
   if (head === undefined)
-    return typeof container === 'number'
+    return typeof container === 'number' || (orNull && container === null)
       ? undefined
       : `${path}: expected a number, received ${shown(container)}`
   if (typeof container !== 'object' || container === null)
     return `${path}: expected several values, received ${shown(container)}`
   const values = container as Readonly<Record<string, unknown>>
   for (const key of head === '*' ? Object.keys(values) : Object.hasOwn(values, head) ? [head] : []) {
-    const problem = numberProblem(values[key], rest, path)
+    const problem = numberProblem(values[key], rest, where)
     if (problem !== undefined) return problem
   }
   return undefined

@@ -200,7 +200,7 @@ export const GROUPS = [
       {
         id: '44',
         title: 'tokenizer.json cannot hang us or point outside the embedding',
-        tests: adapt('tokenize/tokenizer'),
+        tests: adapt('tokenize/tokenizer', 'tokenize/tokenizer-process'),
       },
       {
         id: '45',

@@ -23,7 +23,7 @@ signal can be set. See docs/ledger.md.
 
 Examples:
   adapt what-if runs/first --set method.gate.ess=0.8
-  adapt what-if runs/first --set method=adapt --json`,
+  adapt what-if runs/first --set method.normalizer=token.mean --json`,
     )
     .action(async (run: string, options: WhatIfOptions) => {
       const { whatIfCommand } = await import('../what-if-command.js')

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { AdaptError } from '../errors.js'
 import { parseConfigText } from './load-config.js'
-import { parseConfig, type RunOptions } from './parse-config.js'
+import { parseConfig } from './parse-config.js'
+import type { RunOptions } from './run-options.js'
 
 const RUN: RunOptions = {
   model: { init: 'scratch', preset: 'llama-1m', config: { hiddenSize: 64, numAttentionHeads: 2 } },

@@ -1,20 +1,9 @@
-import { type CamelCaseKeys, toCamelCase, toSnakeCase } from '../method/option-names.js'
+import { toCamelCase, toSnakeCase } from '../method/option-names.js'
 import { invalidConfig } from './config-issue.js'
 import { describeIssues } from './describe-issues.js'
-import {
-  configJsonSchema,
-  type RunConfig,
-  type RunConfigInput,
-  runConfigSchema,
-  withModelTokenizer,
-} from './run-config.js'
+import { configJsonSchema, type RunConfig, runConfigSchema, withModelTokenizer } from './run-config.js'
+import type { RunOptions } from './run-options.js'
 import { validateConfig } from './validate-config.js'
-
-/**
- * A run as code describes it: the keys of a config file in camelCase, with the same meaning, defaults and values.
- * `adapt schema` and docs/library.md describe them.
- */
-export type RunOptions = CamelCaseKeys<RunConfigInput>
 
 /**
  * Checks a run that code describes and fills in every default, as `loadConfig` does for a file. A key whose value

@@ -1,0 +1,463 @@
+// biome-ignore-all format: written by scripts/write-run-options.mjs from the schema of a config.
+
+/**
+ * A run as code describes it: the keys of a config file in camelCase, with the same meaning, defaults and values.
+ * `adapt schema` prints the same for files.
+ */
+export type RunOptions = {
+  /** The model to train: either { init: scratch, preset } or { path }. */
+  readonly model: {
+    /** Start from random weights. */
+    readonly init: 'scratch'
+    /** Built-in model shape. */
+    readonly preset: 'llama-1m' | 'llama-3m' | 'llama-10m' | 'llama-120m'
+    /** Overrides of the preset, named as in a Hugging Face LlamaConfig. */
+    readonly config?: {
+      /** Width D of the residual stream. */
+      readonly hiddenSize?: number | undefined
+      /** Width of the feed-forward layer. */
+      readonly intermediateSize?: number | undefined
+      /** Number of transformer blocks. */
+      readonly numHiddenLayers?: number | undefined
+      /** Number of query heads; divides hiddenSize. */
+      readonly numAttentionHeads?: number | undefined
+      /** Number of key/value heads; divides numAttentionHeads. */
+      readonly numKeyValueHeads?: number | undefined
+      /** Rows of the embedding. Default: the size of the tokenizer. */
+      readonly vocabSize?: number | undefined
+      /** Added to the mean square inside RMSNorm. */
+      readonly rmsNormEps?: number | undefined
+      /** Base of the rotary frequencies. */
+      readonly ropeTheta?: number | undefined
+      /** Share the input embedding with the output projection. */
+      readonly tieWordEmbeddings?: boolean | undefined
+      /** Longest sequence the model is made for, in tokens. */
+      readonly maxPositionEmbeddings?: number | undefined
+      /** Standard deviation of the initial weights. */
+      readonly initializerRange?: number | undefined
+    } | undefined
+  } | {
+    /** Hugging Face model folder (config.json and *.safetensors), or a hub id: org/name, org/name@revision. */
+    readonly path: string
+    /**
+     * Of the weights in memory; auto: as stored. Default float32; with an adapter bfloat16 where
+     * training.bf16 holds.
+     */
+    readonly dtype?: 'float32' | 'bfloat16' | 'auto' | undefined
+    /** Low-rank adapters; the model itself is frozen. */
+    readonly lora?: {
+      /** Rank of the two matrices of an adapter. Default 8. */
+      readonly r?: number | undefined
+      /** The adapter is scaled by loraAlpha / r. Default 8. */
+      readonly loraAlpha?: number | undefined
+      /** Share of an adapter's inputs that training drops. Default 0. */
+      readonly loraDropout?: number | undefined
+      /** Scale by loraAlpha / sqrt(r) instead. Default false. */
+      readonly useRslora?: boolean | undefined
+      /**
+       * Linear layers with an adapter: names such as q_proj, "all-linear", or one regular expression over
+       * full names. Default [q_proj, v_proj].
+       */
+      readonly targetModules?: readonly string[] | string | undefined
+    } | undefined
+    /**
+     * PEFT adapter folder to train on, relative to the config file, or a hub id; it brings its own rank and
+     * targets.
+     */
+    readonly adapter?: string | undefined
+  }
+  /** Folder with tokenizer.json, relative to the config file, or a hub id. Default: that of model.path. */
+  readonly tokenizer?: string | undefined
+  /** Training data and how it becomes rows of tokens. */
+  readonly data: {
+    /** Training data; every document is kept and weighted. */
+    readonly train: readonly (string | {
+      /**
+       * File, folder or glob relative to the folder of the config file (.jsonl, .json, .csv, .tsv, .txt, each
+       * also .gz or .zst; .parquet), or a data set on the hub: org/name or org/name@revision.
+       */
+      readonly path: string
+      /** Read at most this many documents. */
+      readonly limit?: number | undefined
+      /** Name of the source. Default: the source field of a record, else the file name. */
+      readonly source?: string | undefined
+      /** Column that names the source of each record. null: each file is one source, named as the file. */
+      readonly sourceField?: string | null | undefined
+      /** Field of a record that holds its plain text. Default: recognised from the record. */
+      readonly textField?: string | undefined
+      /** Column that holds the messages of a conversation. Default: messages. */
+      readonly messagesField?: string | undefined
+      /** Columns under other names: { prompt: question, completion: answer } reads prompt from question. */
+      readonly columns?: {
+        /** Column that is read as messages. */
+        readonly messages?: string | undefined
+        /** Column that is read as conversations. */
+        readonly conversations?: string | undefined
+        /** Column that is read as prompt. */
+        readonly prompt?: string | undefined
+        /** Column that is read as completion. */
+        readonly completion?: string | undefined
+        /** Column that is read as instruction. */
+        readonly instruction?: string | undefined
+        /** Column that is read as input. */
+        readonly input?: string | undefined
+        /** Column that is read as output. */
+        readonly output?: string | undefined
+        /** Column that is read as history. */
+        readonly history?: string | undefined
+        /** Column that is read as text. */
+        readonly text?: string | undefined
+        /** Column that is read as system. */
+        readonly system?: string | undefined
+        /** Column that is read as tools. */
+        readonly tools?: string | undefined
+        /** Column that is read as id. */
+        readonly id?: string | undefined
+        /** Column that is read as source. */
+        readonly source?: string | undefined
+        /** Column that is read as weight. */
+        readonly weight?: string | undefined
+      } | undefined
+      /** Split of a data set on the hub. Default: train; for evaluation.sets the only one. */
+      readonly split?: string | undefined
+      /** Configuration of a data set on the hub. Default: the one that the data set calls its default. */
+      readonly subset?: string | undefined
+      /**
+       * Multiplies the weight field of every record of this entry: 0 or 1e-9 to 1e9 (default 1). Needs no new
+       * tokenizing.
+       */
+      readonly weight?: number | undefined
+    })[]
+    /** Longest sample in tokens; longer documents are split into pieces. Default 1024. */
+    readonly maxLength?: number | undefined
+    /** Put several samples into one row; attention and positions stay separate per sample. Default true. */
+    readonly packing?: boolean | undefined
+    /** Number of consecutive samples that greedy packing looks at. Default 1024. */
+    readonly packingWindow?: number | undefined
+    /**
+     * Bad records of data.train that are skipped, counted and reported; one more ends the run. 0: the first
+     * does. Default 0.
+     */
+    readonly maxBadRecords?: number | undefined
+    /**
+     * natural: one shuffle of all samples; stratified: the same samples, each source spread evenly; { source:
+     * share }: these shares of the tokens, a source starts again when it is read whole. Default "natural".
+     */
+    readonly mixing?: 'natural' | 'stratified' | { readonly [name: string]: number } | undefined
+    /** Folder of the token cache, relative to the config file. Default: .adapt-cache in the working directory. */
+    readonly cacheDir?: string | undefined
+    /** Train even when half of the anchors or more stand word for word in the training data. Default false. */
+    readonly allowAnchorOverlap?: boolean | undefined
+    /**
+     * Documents of data.train that are held out of training, as a share in (0, 1) or a number; their loss
+     * (eval_loss) is measured at every evaluation.
+     */
+    readonly valSetSize?: number | undefined
+    /**
+     * Chat template for conversations: a name (chatml, llama-3, ...), a .jinja file relative to the config
+     * file, or the template itself. Default: the one of the tokenizer folder.
+     */
+    readonly chatTemplate?: string | undefined
+    /** Train on the messages of the assistant only; false: on every token of a conversation. Default true. */
+    readonly assistantOnlyLoss?: boolean | undefined
+    /** Messages of the assistant that are trained: all of a conversation, or only its last one. Default "all". */
+    readonly trainOn?: 'all' | 'last' | undefined
+    /** Train on the completion of a prompt and completion only; false: on the prompt too. Default true. */
+    readonly completionOnlyLoss?: boolean | undefined
+    /** Worker threads that read and tokenize ahead of the step; 0 uses the main thread. Default 1. */
+    readonly numWorkers?: number | undefined
+  }
+  /** A few hundred examples of what the model should become good at. */
+  readonly anchors?: readonly (string | {
+    /**
+     * File, folder or glob relative to the folder of the config file (.jsonl, .json, .csv, .tsv, .txt, each
+     * also .gz or .zst; .parquet), or a data set on the hub: org/name or org/name@revision.
+     */
+    readonly path: string
+    /** Read at most this many documents. */
+    readonly limit?: number | undefined
+    /** Name of the source. Default: the source field of a record, else the file name. */
+    readonly source?: string | undefined
+    /** Column that names the source of each record. null: each file is one source, named as the file. */
+    readonly sourceField?: string | null | undefined
+    /** Field of a record that holds its plain text. Default: recognised from the record. */
+    readonly textField?: string | undefined
+    /** Column that holds the messages of a conversation. Default: messages. */
+    readonly messagesField?: string | undefined
+    /** Columns under other names: { prompt: question, completion: answer } reads prompt from question. */
+    readonly columns?: {
+      /** Column that is read as messages. */
+      readonly messages?: string | undefined
+      /** Column that is read as conversations. */
+      readonly conversations?: string | undefined
+      /** Column that is read as prompt. */
+      readonly prompt?: string | undefined
+      /** Column that is read as completion. */
+      readonly completion?: string | undefined
+      /** Column that is read as instruction. */
+      readonly instruction?: string | undefined
+      /** Column that is read as input. */
+      readonly input?: string | undefined
+      /** Column that is read as output. */
+      readonly output?: string | undefined
+      /** Column that is read as history. */
+      readonly history?: string | undefined
+      /** Column that is read as text. */
+      readonly text?: string | undefined
+      /** Column that is read as system. */
+      readonly system?: string | undefined
+      /** Column that is read as tools. */
+      readonly tools?: string | undefined
+      /** Column that is read as id. */
+      readonly id?: string | undefined
+      /** Column that is read as source. */
+      readonly source?: string | undefined
+      /** Column that is read as weight. */
+      readonly weight?: string | undefined
+    } | undefined
+    /** Split of a data set on the hub. Default: train; for evaluation.sets the only one. */
+    readonly split?: string | undefined
+    /** Configuration of a data set on the hub. Default: the one that the data set calls its default. */
+    readonly subset?: string | undefined
+    /** Task of these anchors, for method.signal.aggregate. Default: the source of each anchor. */
+    readonly task?: string | undefined
+  })[] | undefined
+  /** How the loss of each sample is weighted: a preset or a composition. Default "adapt". */
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'twin' | {
+    /** Named composition that the other keys refine. Default adapt. */
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'twin' | undefined
+    /** Signal: what is measured for each sample. */
+    readonly signal?: {
+      /**
+       * What is measured: similarity of model embeddings to the anchors; controls: the constant 1, a random
+       * number, a number per source; custom: what the code of the run brings.
+       */
+      readonly kind?: 'model-embedding' | 'constant' | 'random' | 'source' | 'custom' | undefined
+      /** How the hidden states of a sample become one vector. Default position_weighted. */
+      readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
+      /** Tokens that are pooled. Default all: prompt and response alike. */
+      readonly tokens?: 'all' | 'response_only' | undefined
+      /**
+       * When the anchors are embedded again: all every refreshEvery steps, all when a probe has drifted, or a
+       * few every step. Default interval.
+       */
+      readonly refresh?: 'interval' | 'adaptive' | 'rolling' | undefined
+      /**
+       * Optimiser steps between two embeddings of the anchors, or "epoch"; with refresh: rolling the steps of
+       * a round through all of them. Default 50.
+       */
+      readonly refreshEvery?: number | 'epoch' | undefined
+      /** refresh: adaptive: optimiser steps between two probes of 16 anchors. Default 25. */
+      readonly probeEvery?: number | undefined
+      /** refresh: adaptive: 1 - cosine of the probe's centroid that is too much. Default 0.01. */
+      readonly drift?: number | undefined
+      /** refresh: adaptive: fewest optimiser steps between two refreshes. Default 25. */
+      readonly refreshMin?: number | undefined
+      /** refresh: adaptive: most optimiser steps between two refreshes. Default 1000. */
+      readonly refreshMax?: number | undefined
+      /**
+       * How the similarities to several tasks of anchors become one score: all anchors alike, mean over
+       * tasks, largest, soft maximum, or largest in standard deviations / 8. Default micro.
+       */
+      readonly aggregate?: 'micro' | 'macro' | 'max' | 'lse' | 'zmax' | undefined
+      /** aggregate: lse: sharpness b of (1/b) ln mean exp(b s). Default 10. */
+      readonly lseBeta?: number | undefined
+      /** Subtract the running mean embedding first, so that scores spread. Default false. */
+      readonly center?: boolean | undefined
+      /** Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new. Default 1. */
+      readonly centroidEma?: number | undefined
+      /** Score by an own forward pass without dropout; costs 2N FLOPs per token. Default false. */
+      readonly scoreEval?: boolean | undefined
+      /** source: score by name of the source. */
+      readonly table?: { readonly [name: string]: number } | undefined
+      /** source: score of the other sources. Default 1. */
+      readonly default?: number | undefined
+      /** custom: name under which the code of the run brings it. */
+      readonly name?: string | undefined
+      /** custom: what its factory is told. Default {}. */
+      readonly options?: { readonly [name: string]: unknown } | undefined
+    } | undefined
+    /** Gate: how a score becomes a weight. */
+    readonly gate?: {
+      /** How a score becomes a weight. */
+      readonly kind?: 'identity' | 'linear' | 'sigmoid' | 'softmax' | 'calibrated-sigmoid' | 'custom' | undefined
+      /** linear: weight of a score of 0. Default 1. */
+      readonly offset?: number | undefined
+      /** linear: weight per unit of the score. Default 1. */
+      readonly slope?: number | undefined
+      /** sigmoid, softmax: divides the score; larger is closer to uniform. Default 1. */
+      readonly temperature?: number | undefined
+      /** sigmoid: smallest weight. Default 0. */
+      readonly wMin?: number | undefined
+      /** sigmoid: largest weight. Default 1. */
+      readonly wMax?: number | undefined
+      /** calibrated-sigmoid: target effective sample size, as a share. Default 0.95. */
+      readonly ess?: number | undefined
+      /** calibrated-sigmoid: target mean weight, below ess. Default min(0.5, 0.6 * ess). */
+      readonly edr?: number | undefined
+      /** calibrated-sigmoid: steps between two calibrations. Default 50. */
+      readonly updateEvery?: number | undefined
+      /** calibrated-sigmoid: share of the run before the first use, at most 200 steps. Default 0.1. */
+      readonly warmupRatio?: number | undefined
+      /** custom: name under which the code of the run brings it. */
+      readonly name?: string | undefined
+      /** custom: what its factory is told. Default {}. */
+      readonly options?: { readonly [name: string]: unknown } | undefined
+    } | undefined
+    /** What the weight multiplies. Default loss. */
+    readonly apply?: 'loss' | undefined
+    /** Control: deal the weights of each step out anew among samples of like length. Default false. */
+    readonly shuffle?: boolean | undefined
+    /** Control: give each sample the mean weight of its source. */
+    readonly collapse?: 'source' | undefined
+    /**
+     * What the weighted loss is divided by. Default: token forms when all data is plain text, sample forms
+     * else; wmean, or mean for adapt-paper.
+     */
+    readonly normalizer?: 'sample.mean' | 'sample.wmean' | 'token.mean' | 'token.wmean' | undefined
+  } | undefined
+  /** Optimiser, schedule and batch. */
+  readonly training?: {
+    /** Number of optimiser steps. Give this or numTrainEpochs, not both. */
+    readonly maxSteps?: number | undefined
+    /** Passes over the training data. Default 1 when maxSteps is not given. */
+    readonly numTrainEpochs?: number | undefined
+    /** Rows in one forward and backward pass. Default 8. */
+    readonly perDeviceTrainBatchSize?: number | undefined
+    /** Passes per optimiser step; the result does not depend on how a step is split. Default 1. */
+    readonly gradientAccumulationSteps?: number | undefined
+    /** Peak learning rate of AdamW. Default 0.0005. */
+    readonly learningRate?: number | undefined
+    /** Shape of the learning rate after warm-up; wsd is warm-up, stable, decay. Default "linear". */
+    readonly lrSchedulerType?: 'linear' | 'cosine' | 'wsd' | 'constant' | undefined
+    /** Share of all steps in which the rate rises from 0. Default 0. Excludes warmupSteps. */
+    readonly warmupRatio?: number | undefined
+    /** Steps in which the rate rises from 0. Excludes warmupRatio. */
+    readonly warmupSteps?: number | undefined
+    /** Share of all steps in which a wsd schedule decays, at the end. Default 0.2. */
+    readonly decayRatio?: number | undefined
+    /** Final learning rate as a share of learningRate. Default 0. */
+    readonly minLrRatio?: number | undefined
+    /** Decoupled weight decay of AdamW. Default 0. */
+    readonly weightDecay?: number | undefined
+    /** Decay of the first moment. Default 0.9. */
+    readonly adamBeta1?: number | undefined
+    /** Decay of the second moment. Default 0.999. */
+    readonly adamBeta2?: number | undefined
+    /** Added to the denominator of AdamW. Default 1e-8. */
+    readonly adamEpsilon?: number | undefined
+    /** Gradients are clipped to this norm; a very large value (1.0e9) never clips. Default 1. */
+    readonly maxGradNorm?: number | undefined
+    /** Seed of initial weights and data order. Default 42. */
+    readonly seed?: number | undefined
+    /** bfloat16 autocast with float32 parameters; auto: only where the hardware has it. Default "auto". */
+    readonly bf16?: boolean | 'auto' | undefined
+    /** Recompute activations in the backward pass: less memory, more time. Default false. */
+    readonly gradientCheckpointing?: boolean | undefined
+    /** Tokens per chunk of the output projection and loss; bounds peak memory. Default 512. */
+    readonly lossChunkSize?: number | undefined
+    /** Drop the last batch of an epoch when it has fewer rows than perDeviceTrainBatchSize. Default false. */
+    readonly dataloaderDropLast?: boolean | undefined
+    /** Print a line every this many steps; the run folder records every step anyway. Default 10. */
+    readonly loggingSteps?: number | undefined
+    /**
+     * Save a checkpoint every this many steps; one is saved at the end and when the run is stopped anyway.
+     * Default 500.
+     */
+    readonly saveSteps?: number | undefined
+    /** Checkpoints that are kept: the newest ones, with loadBestModelAtEnd always the best one too. Default 2. */
+    readonly saveTotalLimit?: number | undefined
+    /**
+     * Publish the model of the best evaluation instead of the last one; its checkpoint is saved and never
+     * removed. Default false.
+     */
+    readonly loadBestModelAtEnd?: boolean | undefined
+    /**
+     * Figure that the best model is chosen by: eval_loss, eval_<source>_loss (data.valSetSize),
+     * eval_bits_per_byte or eval_<set>_bits_per_byte (evaluation.sets). Default eval_loss.
+     */
+    readonly metricForBestModel?: string | undefined
+    /** Whether a greater value of metricForBestModel is better. Default false. */
+    readonly greaterIsBetter?: boolean | undefined
+    /** Stop when so many evaluations in a row were no better than the best before. */
+    readonly earlyStoppingPatience?: number | undefined
+    /** How much better an evaluation must be to count for earlyStoppingPatience. Default 0. */
+    readonly earlyStoppingThreshold?: number | undefined
+    /**
+     * Start this run from a checkpoint folder of another run on the same data (relative to the config file):
+     * model, optimiser, step and place in the data; the state of the method too when it is the same. A run
+     * that was interrupted goes on by itself and needs no key.
+     */
+    readonly resumeFromCheckpoint?: string | undefined
+    /** Where figures go besides the run folder: [tensorboard], or none. */
+    readonly reportTo?: 'none' | 'tensorboard' | readonly 'tensorboard'[] | undefined
+    /** Folder of the TensorBoard files, relative to the WORKING directory. Default: tensorboard in outputDir. */
+    readonly loggingDir?: string | undefined
+    /** Threads of the engine. Default: the physical cores. */
+    readonly threads?: number | undefined
+  } | undefined
+  /** Evaluation on held-out text. */
+  readonly evaluation?: {
+    /** Evaluate every this many steps. Default: only at the end. */
+    readonly everySteps?: number | undefined
+    /** Rows in one evaluation pass. Default 16. */
+    readonly perDeviceEvalBatchSize?: number | undefined
+    /** Held-out text; reported in bits per byte. */
+    readonly sets?: readonly (string | {
+      /**
+       * File, folder or glob relative to the folder of the config file (.jsonl, .json, .csv, .tsv, .txt, each
+       * also .gz or .zst; .parquet), or a data set on the hub: org/name or org/name@revision.
+       */
+      readonly path: string
+      /** Read at most this many documents. */
+      readonly limit?: number | undefined
+      /** Name of the source. Default: the source field of a record, else the file name. */
+      readonly source?: string | undefined
+      /** Column that names the source of each record. null: each file is one source, named as the file. */
+      readonly sourceField?: string | null | undefined
+      /** Field of a record that holds its plain text. Default: recognised from the record. */
+      readonly textField?: string | undefined
+      /** Column that holds the messages of a conversation. Default: messages. */
+      readonly messagesField?: string | undefined
+      /** Columns under other names: { prompt: question, completion: answer } reads prompt from question. */
+      readonly columns?: {
+        /** Column that is read as messages. */
+        readonly messages?: string | undefined
+        /** Column that is read as conversations. */
+        readonly conversations?: string | undefined
+        /** Column that is read as prompt. */
+        readonly prompt?: string | undefined
+        /** Column that is read as completion. */
+        readonly completion?: string | undefined
+        /** Column that is read as instruction. */
+        readonly instruction?: string | undefined
+        /** Column that is read as input. */
+        readonly input?: string | undefined
+        /** Column that is read as output. */
+        readonly output?: string | undefined
+        /** Column that is read as history. */
+        readonly history?: string | undefined
+        /** Column that is read as text. */
+        readonly text?: string | undefined
+        /** Column that is read as system. */
+        readonly system?: string | undefined
+        /** Column that is read as tools. */
+        readonly tools?: string | undefined
+        /** Column that is read as id. */
+        readonly id?: string | undefined
+        /** Column that is read as source. */
+        readonly source?: string | undefined
+        /** Column that is read as weight. */
+        readonly weight?: string | undefined
+      } | undefined
+      /** Split of a data set on the hub. Default: train; for evaluation.sets the only one. */
+      readonly split?: string | undefined
+      /** Configuration of a data set on the hub. Default: the one that the data set calls its default. */
+      readonly subset?: string | undefined
+      /** Name of the set in tables and files. Default: the source of each document. */
+      readonly name?: string | undefined
+    })[] | undefined
+  } | undefined
+  /** Folder of the run, relative to the WORKING directory, not to the config file. */
+  readonly outputDir: string
+}

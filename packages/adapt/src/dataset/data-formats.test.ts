@@ -205,6 +205,12 @@ describe('a folder', () => {
     for (const name of ['d', 'd/', './d']) expect(textsOf(await read(name))).toEqual(['a', 'b', 'c'])
   })
 
+  it('gives the parts of one file one source', async () => {
+    put('d/web-00000-of-00002.jsonl', '{"text": "a"}')
+    put('d/web-00001-of-00002.jsonl.gz', gzipSync('{"text": "b"}'))
+    expect((await read('d')).map(({ source }) => source)).toEqual(['web', 'web'])
+  })
+
   it('without data files is refused', async () => {
     put('d/data-00000-of-00001.arrow', 'x')
     expect(await errorOf('d')).toMatch(

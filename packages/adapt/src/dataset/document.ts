@@ -36,6 +36,8 @@ export interface ResolvedFile {
   /** Index of the `DataSource` that named the file; `limit` counts per entry. */
   readonly entry: number
   readonly source?: string
+  /** Source of records that name none; default the file name without extensions and number of a shard. */
+  readonly defaultSource?: string
   readonly limit?: number
   readonly textField?: string
   /** Columns that are read under another name, by that name. */

@@ -19,11 +19,14 @@ const PACKINGS: readonly (readonly [string, Packing])[] = [
   ['.zst', 'zstd'],
 ]
 
+/** Parts of one file are one source. */
+const SHARD = /-\d{5}-of-\d{5}$/
+
 /** How a data file is read; decided by its extension alone. */
 export interface FileKind {
   readonly format: FileFormat
   readonly packing: Packing
-  /** File name without folder and extensions; the default source name. */
+  /** File name without folder, extensions and the number of a shard; the default source name. */
   readonly stem: string
 }
 
@@ -62,7 +65,8 @@ export function knownFileKind(name: string): FileKind | undefined {
   const lower = inner.toLowerCase()
   for (const [format, extensions] of EXTENSIONS) {
     const extension = extensions.find((e) => lower.endsWith(e))
-    if (extension !== undefined) return { format, packing, stem: inner.slice(0, -extension.length) || base }
+    if (extension !== undefined)
+      return { format, packing, stem: inner.slice(0, -extension.length).replace(SHARD, '') || base }
   }
   return undefined
 }

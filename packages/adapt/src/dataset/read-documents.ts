@@ -84,7 +84,8 @@ async function* readFile(
   counts: ReadCounts,
   options: ReadOptions,
 ): AsyncGenerator<Document, void, undefined> {
-  const kind = fileKind(file.name)
+  const known = fileKind(file.name)
+  const kind = { ...known, stem: file.defaultSource ?? known.stem }
   if (kind.format === 'table') {
     for await (const row of readParquet(file)) {
       const read = () => parseRow(row, file, kind.stem)

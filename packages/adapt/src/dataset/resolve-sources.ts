@@ -8,7 +8,7 @@ import { printable } from './printable.js'
 import { isStaticWeight, STATIC_WEIGHT_RANGE } from './static-weight.js'
 
 /** A file that an entry means, before what the entry says of it. */
-export type FoundFile = Pick<ResolvedFile, 'path' | 'name'>
+export type FoundFile = Pick<ResolvedFile, 'path' | 'name' | 'defaultSource'>
 
 /** Finds the files of an entry elsewhere than under its path; undefined when it names nothing of that kind. */
 export type FindElsewhere = (source: DataSource) => Promise<readonly FoundFile[] | undefined>
@@ -62,14 +62,15 @@ export async function resolveSources(
       )
     }
     const named = { ...columns, ...(sourceField ? { source: sourceField } : {}) }
-    for (const { path: found, name } of await findFiles(source, baseDir, findElsewhere)) {
+    for (const { path: found, name, defaultSource } of await findFiles(source, baseDir, findElsewhere)) {
       const kind = fileKind(name)
-      const fixed = source.source ?? (sourceField === null ? kind.stem : undefined)
+      const fixed = source.source ?? (sourceField === null ? (defaultSource ?? kind.stem) : undefined)
       files.push({
         path: found,
         name,
         entry,
         ...(fixed === undefined ? {} : { source: fixed }),
+        ...(defaultSource === undefined ? {} : { defaultSource }),
         ...(limit === undefined ? {} : { limit }),
         ...(textField === undefined ? {} : { textField }),
         ...(Object.keys(named).length === 0 ? {} : { columns: named }),

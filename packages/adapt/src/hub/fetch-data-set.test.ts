@@ -91,6 +91,17 @@ describe('a data set on a hub', () => {
     ])
   })
 
+  it('is one source, however many files it has', async () => {
+    const env = environment()
+    await fetchDataSets([{ path: 'org/set' }], root, { onLine: () => {}, env })
+    for (const sourceField of [undefined, null]) {
+      const entry = { path: 'org/set', ...(sourceField === null ? { sourceField } : {}) }
+      for await (const { source } of readDocuments(await resolveDataFiles([entry], root, env))) {
+        expect(source).toBe('org/set')
+      }
+    }
+  })
+
   it('that cannot be had is one line with the reason', async () => {
     expect(await failure({ path: 'org/gated' })).toMatch(
       new RegExp(`^2 HUB_GATED .*accept its terms at ${hub.endpoint}/datasets/org/gated and set HF_TOKEN$`),

@@ -143,7 +143,8 @@ function cachedFiles(source: DataSource, id: HubId, settings: HubSettings): read
   const shown = formatHubId(id)
   const wanted = selectDataFiles(shown, names, readText(join(snapshot, README)), source)
   if (!wanted.every((name) => existsSync(join(snapshot, name))) || !isWhole(wanted)) return undefined
-  return wanted.map((name) => ({ path: join(snapshot, name), name: `${shown}/${name}` }))
+  const defaultSource = source.subset === undefined ? id.name : `${id.name}/${source.subset}`
+  return wanted.map((name) => ({ path: join(snapshot, name), name: `${shown}/${name}`, defaultSource }))
 }
 
 /** Whether no file of `name-00000-of-00003` is missing: another tool may have fetched only some, and kept no list. */

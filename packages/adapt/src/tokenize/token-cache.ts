@@ -147,13 +147,14 @@ async function cacheKey(options: TokenCacheOptions): Promise<string> {
     byteOrder: os.endianness(),
     content: await fingerprintFiles(options.files),
     // `entry` counts only through `limit`, which is shared by the files of an entry.
-    files: options.files.map(({ name, entry, source, limit, textField, columns }) => [
+    files: options.files.map(({ name, entry, source, defaultSource, limit, textField, columns }) => [
       name,
       limit === undefined ? null : entry,
       source ?? null,
       limit ?? null,
       textField ?? null,
       columns ?? null,
+      defaultSource ?? null,
     ]),
     tokenizer: options.tokenizer.hash,
     chat: options.tokenizer.chat.hash,

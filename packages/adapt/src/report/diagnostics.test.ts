@@ -161,15 +161,15 @@ describe('what the ledger says', () => {
 
   it('is a table of the sources with their share of the variance', () => {
     expect(cellsOf(page, 'web')).toEqual([
-      '72.0\u2009%',
-      '90.0\u2009%',
+      '72.0\u202f%',
+      '90.0\u202f%',
       '1.250',
       '0.500',
       '0.100',
       '0.200',
       '3.000',
     ])
-    expect(page).toContain('62.0\u2009% in the last quarter of the run lay between the sources')
+    expect(page).toContain('62.0\u202f% in the last quarter of the run lay between the sources')
     expect(page).toContain('Sources, steps 31 to 40')
   })
 
@@ -197,7 +197,7 @@ describe('the samples of a run folder', () => {
     expect(up).toContain('s \u00b7 high \u00b7 corpus/a.jsonl:7')
     expect(up).toContain('&lt;b&gt;')
     expect(down).toContain('The data has changed since the run.')
-    expect(page).toContain('1\u2009234 different samples')
+    expect(page).toContain('1\u202f234 different samples')
   })
 
   it('do not repeat a place that the id already says', () => {

@@ -124,7 +124,7 @@ export function endLabels(
       const isMany = / other sources$/.test(one.label)
       value.textContent = isMany || found === null || found === undefined ? '' : figure(found)
     }
-    place.textContent = `step ${String(data[0]![at] ?? '').replace(/\B(?=(\d{3})+$)/g, '\u2009')}`
+    place.textContent = `step ${String(data[0]![at] ?? '').replace(/\B(?=(\d{3})+$)/g, '\u202f')}`
   }
 
   function figure(value: number): string {

@@ -3,7 +3,7 @@ import { type Html, html } from './html.js'
 export type NumberFormat = 'bits' | 'ratio' | 'percent' | 'count' | 'flops' | 'duration' | 'plain'
 
 const MINUS = '\u2212'
-const THIN_SPACE = '\u2009'
+const NARROW_SPACE = '\u202f'
 
 /** A figure for a table cell. Non-finite values are named, not hidden. */
 export function formatNumber(value: number, format: NumberFormat): Html {
@@ -15,7 +15,7 @@ export function formatNumber(value: number, format: NumberFormat): Html {
     case 'ratio':
       return html`${value.toFixed(3)}`
     case 'percent':
-      return html`${(100 * value).toFixed(value < 0.1 ? 2 : 1)}${THIN_SPACE}%`
+      return html`${(100 * value).toFixed(value < 0.1 ? 2 : 1)}${NARROW_SPACE}%`
     case 'count':
       return html`${groupThousands(Math.round(value))}`
     case 'flops':
@@ -55,9 +55,9 @@ function formatPlain(value: number): Html {
 function powerOfTen(value: number): Html {
   const [mantissa, exponent] = value.toExponential(2).split('e')
   const power = String(Number(exponent)).replace('-', MINUS)
-  return html`${mantissa!}${THIN_SPACE}\u00d7${THIN_SPACE}10<sup>${power}</sup>`
+  return html`${mantissa!}${NARROW_SPACE}\u00d7${NARROW_SPACE}10<sup>${power}</sup>`
 }
 
 function groupThousands(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, THIN_SPACE)
+  return String(value).replace(/\B(?=(\d{3})+$)/g, NARROW_SPACE)
 }

@@ -51,7 +51,7 @@ export function reportClient(
   }
 
   function groupThousands(text: string): string {
-    return text.replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, '\u2009'))
+    return text.replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, '\u202f'))
   }
 
   /** As many digits as tell neighbours apart. A logarithmic axis leaves out ticks with null. */

@@ -140,8 +140,8 @@ describe('renderReport', () => {
     const edr = calibrated.steps.reduce((sum, step) => sum + step.weightMean, 0) / 600
     expect(cellsOf(page, 'effective data ratio')[3]).toBe(edr.toFixed(3))
     expect(cellsOf(page, 'effective data ratio')[0]).toBe('1.000')
-    expect(cellsOf(page, 'tokens processed')[0]).toBe('2\u2009457\u2009600')
-    expect(cellsOf(page, 'training <span class="unit">FLOPs')[0]).toBe('3.24\u2009\u00d7\u20091013')
+    expect(cellsOf(page, 'tokens processed')[0]).toBe('2\u202f457\u202f600')
+    expect(cellsOf(page, 'training <span class="unit">FLOPs')[0]).toBe('3.24\u202f\u00d7\u202f1013')
     expect(cellsOf(page, 'final tau')).toEqual(['none', '1', '', '0.12', ''])
   })
 
@@ -314,12 +314,12 @@ describe('renderReport', () => {
     for (const part of [
       '28 Nov 2026, 14:28 UTC',
       'base/&lt;b&gt;',
-      '0.99\u2009M parameters',
-      '1.87\u2009M tokens',
+      '0.99\u202fM parameters',
+      '1.87\u202fM tokens',
     ])
       expect(single).toContain(part)
     expect(single).toMatch(
-      /8\u2009921 samples in 9 files.*16 \u00d7 256 tokens.*0\.002.*600 of 900\s+interrupted/,
+      /8\u202f921 samples in 9 files.*16 \u00d7 256 tokens.*0\.002.*600 of 900\s+interrupted/,
     )
     const both = facts([
       { ...paper, about },
@@ -340,7 +340,7 @@ describe('renderReport', () => {
       before.toFixed(4),
       after.toFixed(4),
       `\u2212${(before - after).toFixed(4)}`,
-      `\u2212${((100 * (before - after)) / before).toFixed(1)}\u2009%`,
+      `\u2212${((100 * (before - after)) / before).toFixed(1)}\u202f%`,
     ])
     const chart = embeddedCharts(page).find(({ title }) => title === 'Change since step 150')!
     expect(chart.tables[0]!.series.find(({ label }) => label === 'noise')).toMatchObject({ strong: true })
@@ -361,9 +361,9 @@ describe('formatNumber', () => {
     const text = (value: number, format: NumberFormat): string => formatNumber(value, format).markup
     expect(text(1.23456, 'bits')).toBe('1.2346')
     expect(text(-0.5, 'ratio')).toBe('\u22120.500')
-    expect(text(0.0123, 'percent')).toBe('1.23\u2009%')
-    expect(text(1234567, 'count')).toBe('1\u2009234\u2009567')
-    expect(text(2.2411e19, 'flops')).toBe('2.24\u2009\u00d7\u200910<sup>19</sup>')
+    expect(text(0.0123, 'percent')).toBe('1.23\u202f%')
+    expect(text(1234567, 'count')).toBe('1\u202f234\u202f567')
+    expect(text(2.2411e19, 'flops')).toBe('2.24\u202f\u00d7\u202f10<sup>19</sup>')
     expect([0.42, 7.5, 192, 3599.7, 7500].map(formatDuration)).toEqual([
       '0.42 s',
       '7.5 s',
@@ -371,15 +371,15 @@ describe('formatNumber', () => {
       '1 h 00 min',
       '2 h 05 min',
     ])
-    expect(text(2e-5, 'plain')).toBe('2.00\u2009\u00d7\u200910<sup>\u22125</sup>')
+    expect(text(2e-5, 'plain')).toBe('2.00\u202f\u00d7\u202f10<sup>\u22125</sup>')
     expect(text(0.1 + 0.2, 'plain')).toBe('0.3')
     expect(text(Number.NEGATIVE_INFINITY, 'bits')).toBe('\u2212Infinity')
   })
 
   it('gives differences a sign unless they round to zero', () => {
     expect(formatDifference(0.01, 'bits').markup).toBe('+0.0100')
-    expect(formatDifference(-0.01, 'percent').markup).toBe('\u22121.00\u2009%')
-    expect(formatDifference(-1e-9, 'percent').markup).toBe('0.00\u2009%')
+    expect(formatDifference(-0.01, 'percent').markup).toBe('\u22121.00\u202f%')
+    expect(formatDifference(-1e-9, 'percent').markup).toBe('0.00\u202f%')
   })
 })
 

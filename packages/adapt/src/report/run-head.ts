@@ -123,7 +123,7 @@ function formatSize(count: number): string {
   ] as const
   for (const [size, unit] of units) {
     const whole = unit === 'M' ? 1e6 : size
-    if (count >= size) return `${Number((count / whole).toPrecision(3))}\u2009${unit}`
+    if (count >= size) return `${Number((count / whole).toPrecision(3))}\u202f${unit}`
   }
   return String(count)
 }

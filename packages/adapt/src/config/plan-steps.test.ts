@@ -18,6 +18,9 @@ const TRAINER: readonly (readonly [number, number, number, boolean, object, numb
   [3, 4, 1, false, { maxSteps: 5 }, 5, 15],
   [10, 3, 2, true, { maxSteps: 9 }, 9, 42],
   [11, 1, 4, false, { numTrainEpochs: 2.5 }, 8, 30],
+  [10, 1, 1, false, { numTrainEpochs: 2.7 }, 27, 27],
+  [9, 1, 2, false, { numTrainEpochs: 2.2 }, 11, 20],
+  [50, 1, 1, true, { numTrainEpochs: 1.3 }, 65, 65],
 ]
 
 const configOf = (batch: number, accumulation: number, dataloaderDropLast: boolean, length: object) =>

@@ -53,8 +53,11 @@ export function planSteps(config: Pick<RunConfig, 'training'>, rowsOf: (epoch: n
   const { num_train_epochs: numEpochs = 1 } = training
   const numWhole = Math.floor(numEpochs)
   const parts = Array.from({ length: numWhole }, (_, epoch) => begin(epoch))
-  if (numEpochs > numWhole)
-    parts.push(begin(numWhole, Math.ceil((numEpochs - numWhole) * begin(numWhole).steps)))
+  if (numEpochs > numWhole) {
+    const { steps } = begin(numWhole)
+    // Rounded as a whole: 2.7 - 2 is a little more than 0.7, and its ceiling a step too many.
+    parts.push(begin(numWhole, Math.ceil(numEpochs * steps) - numWhole * steps))
+  }
   const sum = (of: 'steps' | 'passes') => parts.reduce((total, part) => total + part[of], 0)
   return { ...plan, totalSteps: Math.max(1, sum('steps')), passes: sum('passes') }
 }

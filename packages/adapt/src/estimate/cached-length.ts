@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { createRowStream, holdOut } from '../batch/index.js'
+import { createRowStream, holdOut, planMixing } from '../batch/index.js'
 import { chatOptions, dataSources, planSteps, type RunConfig, resolveCacheDir } from '../config/index.js'
 import { AdaptError } from '../errors.js'
 import { findModelPlace, resolveDataFiles } from '../hub/index.js'
@@ -39,7 +39,11 @@ export async function cachedLength(config: RunConfig, baseDir: string): Promise<
         mixing: data.mixing,
       })
       const plan = planSteps(config, (epoch) => stream.numRowsPerEpoch(epoch))
-      const tokens = Math.round(plan.passes * dataset.numTokens)
+      const tokensPerEpoch = planMixing(dataset, data.mixing).reduce(
+        (sum, { passesPerEpoch, numTokens }) => sum + passesPerEpoch * numTokens,
+        0,
+      )
+      const tokens = Math.round(plan.passes * tokensPerEpoch)
       return { steps: plan.totalSteps, stepsPerEpoch: plan.stepsPerEpoch, tokens, basis: 'token cache' }
     } finally {
       whole.close()

@@ -197,4 +197,12 @@ describe('estimated FLOPs', () => {
     const last = outcome.steps.at(-1)!
     expect([flops.signal, flops.train]).toEqual([last.flopsSignal, last.flopsTrain])
   })
+
+  it('are what a run charges where the mixing reads long samples more often than there are', async () => {
+    const mixed = [...set, 'method=uniform', 'data.max_length=32', 'data.mixing={ web: 20, code: 1 }']
+    const { outcome } = await workshop.train('mixed', mixed)
+    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), { set: mixed })
+    const { flops } = await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })
+    expect(flops.train / outcome.steps.at(-1)!.flopsTrain).toBeCloseTo(1, 1)
+  })
 })

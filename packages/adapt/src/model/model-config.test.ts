@@ -68,6 +68,9 @@ describe('parseModelConfig', () => {
     ['quantization_config', { quantization_config: { bits: 4 } }],
     ['hidden_act', { hidden_act: 'gelu' }],
     ['hidden_activation', { hidden_activation: 'gelu' }],
+    ['is_causal', { is_causal: false }],
+    ['use_bidirectional_attention', { use_bidirectional_attention: true }],
+    ['rotary_pct', { rotary_pct: 0.25 }],
     ['attention_multiplier', { attention_multiplier: 0.01 }],
     ['residual_multiplier', { residual_multiplier: 0.2 }],
     ['logits_scaling', { logits_scaling: 8 }],
@@ -148,6 +151,9 @@ describe('keys of config.json that disagree', () => {
     [{ layer_norm_eps: 0.1 }, 'rms_norm_eps 0.00001 and layer_norm_eps 0.1'],
     [{ tie_embeddings: true }, 'tie_word_embeddings false and tie_embeddings true'],
     [{ use_qk_norm: true }, 'qk_norm false and use_qk_norm true'],
+    [{ rotary_emb_base: 500 }, 'rope_theta 10000 and rotary_emb_base 500'],
+    [{ n_heads: 8 }, `num_attention_heads ${TINY_CONFIG.numAttentionHeads} and n_heads 8`],
+    [{ kv_channels: 2 }, `head_dim ${TINY_CONFIG.headDim} and kv_channels 2`],
   ])('%o is an error with both values', (change, text) => {
     expect(refusal(change)).toMatchObject({
       code: 'BAD_MODEL_CONFIG',
@@ -181,7 +187,7 @@ describe('keys of config.json that disagree', () => {
     { rope_scaling: {}, rope_parameters: { rope_type: 'default', factor: 1 } },
     { dtype: 'torch.float32', layer_norm_eps: 1e-5, qk_norm: false },
     { attention_multiplier: 1, logits_scaling: null, final_logit_softcapping: 0, use_mrope: false },
-    { num_local_experts: 0, hidden_dropout: 0, is_encoder_decoder: false, per_layer_config: {} },
+    { num_local_experts: 0, hidden_dropout: 0, is_encoder_decoder: false, is_causal: true },
     { hidden_act: 'swish', hidden_activation: 'silu', pretraining_tp: 2, rope_interleaved: false },
   ])('%o agrees', (change) => {
     const expected = parseModelConfig(JSON.parse(JSON.stringify(written)), 'x')

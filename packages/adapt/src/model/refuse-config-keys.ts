@@ -1,4 +1,5 @@
 import { agree, isSet, type Json, refuse } from './config-values.js'
+import type { ModelConfig } from './model-config.js'
 
 const isOff = (value: unknown): boolean => value === false || value === 0
 const isOne = (value: unknown): boolean => value === 1
@@ -25,18 +26,21 @@ const FOREIGN: readonly (readonly [RegExp, (value: unknown) => boolean])[] = [
   [/^(parallel_attn|use_parallel_(residual|attention)|use_logn_attn|use_dynamic_ntk)$/, isOff],
   [/^(hidden_act|hidden_activation|activation_function)$/, (value) => value === 'silu' || value === 'swish'],
   [/^position_embedding_type$/, (value) => value === 'rope' || value === 'rotary'],
+  [/^(is_)?causal(_attention)?$/, (value) => value === true],
+  [/bidirectional/, isOff],
+  [/^(rotary|rope)_(pct|percent|percentage)$/, isOne],
 ]
 
-/** Other spellings of `rms_norm_eps` and `tie_word_embeddings`. */
-const EPSILONS = ['layer_norm_eps', 'layer_norm_epsilon', 'layernorm_epsilon', 'norm_eps', 'norm_epsilon']
-const TIES = ['tie_embeddings', 'tied_embeddings', 'tie_embedding', 'share_embeddings']
-const QK_NORMS = ['qk_norm', 'use_qk_norm', 'qk_layernorm']
-
-/** What is read of a config, for comparison with other spellings of it. */
-export interface ReadValues {
-  readonly rmsNormEps: number
-  readonly tieWordEmbeddings: boolean
-  readonly qkNorm?: boolean
+/** Other spellings of what is read, by the key that it is read from. */
+const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
+  rms_norm_eps: ['layer_norm_eps', 'layer_norm_epsilon', 'layernorm_epsilon', 'norm_eps', 'norm_epsilon'],
+  tie_word_embeddings: ['tie_embeddings', 'tied_embeddings', 'tie_embedding', 'share_embeddings'],
+  'the architecture: qk_norm': ['qk_norm', 'use_qk_norm', 'qk_layernorm'],
+  // Heads of other sizes fit the same weights.
+  num_attention_heads: ['n_head', 'n_heads', 'num_heads'],
+  num_key_value_heads: ['n_kv_head', 'n_kv_heads', 'num_kv_heads', 'num_query_groups'],
+  head_dim: ['kv_channels', 'head_size', 'attention_head_dim', 'attention_head_size', 'rotary_dim'],
+  rope_theta: ['rotary_emb_base', 'rotary_base', 'rope_base', 'rope_local_base_freq', 'local_rope_theta'],
 }
 
 /**
@@ -55,13 +59,19 @@ export function refuseForeignKeys(json: Json, where: string): void {
  * Compares what is computed with what other spellings say.
  * @throws {ConfigError} BAD_MODEL_CONFIG with both values
  */
-export function requireOneMeaning(json: Json, read: ReadValues, where: string): void {
-  const compare = (key: string, value: unknown, others: readonly string[]) => {
-    for (const other of others) agree(where, [[key, value] as const, [other, json[other]] as const])
+export function requireOneMeaning(json: Json, read: ModelConfig, where: string): void {
+  const values: Readonly<Record<string, unknown>> = {
+    rms_norm_eps: read.rmsNormEps,
+    tie_word_embeddings: read.tieWordEmbeddings,
+    'the architecture: qk_norm': read.qkNorm === true,
+    num_attention_heads: read.numAttentionHeads,
+    num_key_value_heads: read.numKeyValueHeads,
+    head_dim: read.headDim,
+    rope_theta: read.ropeTheta,
   }
-  compare('rms_norm_eps', read.rmsNormEps, EPSILONS)
-  compare('tie_word_embeddings', read.tieWordEmbeddings, TIES)
-  compare('the architecture: qk_norm', read.qkNorm === true, QK_NORMS)
+  for (const [key, others] of Object.entries(SPELLINGS)) {
+    for (const other of others) agree(where, [[key, values[key]] as const, [other, json[other]] as const])
+  }
   const dtype = (key: string) => {
     const value = json[key]
     return [key, typeof value === 'string' ? value.replace(/^torch\./, '') : value] as const

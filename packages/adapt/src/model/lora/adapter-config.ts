@@ -1,6 +1,7 @@
 import { ConfigError } from '../../errors.js'
 import { parseHubId } from '../../hub/index.js'
 import { assertLoraConfig, LORA_DEFAULTS, type LoraConfig } from './lora-config.js'
+import type { LayerChoice } from './target-modules.js'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -53,7 +54,12 @@ export function parseAdapterConfig(json: Json, where: string): LoraConfig {
   const { target_modules: targets } = json
   const isList = Array.isArray(targets) && targets.every((target) => typeof target === 'string')
   if (typeof targets !== 'string' && !isList) refuse('target_modules')
-  const number = (key: string, fallback: number) => Number(json[key] ?? fallback)
+  const number = (key: string, fallback: number): number => {
+    const value = json[key] ?? fallback
+    return typeof value === 'number' ? value : refuse(key)
+  }
+  // Python takes any value for a truth value.
+  if (!isEmpty(json.use_rslora) && json.use_rslora !== true) refuse('use_rslora')
   const config: LoraConfig = {
     r: number('r', LORA_DEFAULTS.r),
     loraAlpha: number('lora_alpha', LORA_DEFAULTS.loraAlpha),
@@ -63,6 +69,35 @@ export function parseAdapterConfig(json: Json, where: string): LoraConfig {
   }
   assertLoraConfig(config, where)
   return config
+}
+
+/**
+ * Which layers the adapter is for, as `target_modules`, `exclude_modules` and `layers_to_transform` say it together.
+ * @throws {ConfigError} UNSUPPORTED_ADAPTER
+ */
+export function readLayerChoice(json: Json, { targetModules }: LoraConfig, where: string): LayerChoice {
+  const given = (key: string) => (isEmpty(json[key]) || json[key] === '' ? undefined : json[key])
+  const listOf = <T extends string | number>(key: string, isItem: (item: unknown) => boolean) => {
+    const value = given(key)
+    if (value === undefined) return undefined
+    const items: unknown[] = Array.isArray(value) ? value : [value]
+    if (!items.every(isItem)) {
+      throw new ConfigError(
+        'UNSUPPORTED_ADAPTER',
+        `${where}: ${key} ${JSON.stringify(value)} is not supported`,
+      )
+    }
+    return items as T[]
+  }
+  const excluded = given('exclude_modules')
+  return {
+    targetModules,
+    excludeModules:
+      typeof excluded === 'string' ? excluded : listOf('exclude_modules', (item) => typeof item === 'string'),
+    layers: listOf('layers_to_transform', Number.isInteger),
+    // Plain names; in Python they are patterns.
+    layersPattern: listOf('layers_pattern', (item) => typeof item === 'string' && /^\w+$/.test(item)),
+  }
 }
 
 /** Folder or hub id of the model underneath, with the revision that PEFT keeps beside it: `org/name@revision`. */

@@ -1,15 +1,16 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type SafetensorsFile, type Tensor, writeSafetensors } from '@adapt-ts/torch'
+import { isFloating, type SafetensorsFile, type Tensor, writeSafetensors } from '@adapt-ts/torch'
 import { makeFolder } from '../../dataset/make-folder.js'
 import { ConfigError } from '../../errors.js'
 import type { CausalLM } from '../causal-lm.js'
 import { namedProjections } from '../named-projections.js'
 import { readModelJson } from '../read-model-json.js'
 import { openTensorFile } from '../weight-files.js'
-import { parseAdapterConfig, readBaseModel, toAdapterConfig } from './adapter-config.js'
+import { parseAdapterConfig, readBaseModel, readLayerChoice, toAdapterConfig } from './adapter-config.js'
 import { attachAdapters, choosesLayers } from './add-lora.js'
 import type { LoraConfig } from './lora-config.js'
+import { chosenNames, type LayerChoice } from './target-modules.js'
 
 const CONFIG = 'adapter_config.json'
 const WEIGHTS = 'adapter_model.safetensors'
@@ -31,6 +32,7 @@ export function readAdapterConfig(folder: string): {
   readonly config: LoraConfig
   /** Folder or hub id of the model underneath, as it was called where the adapter was trained. */
   readonly baseModel: string | undefined
+  readonly choice: LayerChoice
 } {
   const path = join(folder, CONFIG)
   const json = readModelJson(path)
@@ -40,7 +42,8 @@ export function readAdapterConfig(folder: string): {
       `${folder}: expected a PEFT adapter folder, found no ${CONFIG} in it`,
     )
   }
-  return { config: parseAdapterConfig(json, path), baseModel: readBaseModel(json) }
+  const config = parseAdapterConfig(json, path)
+  return { config, baseModel: readBaseModel(json), choice: readLayerChoice(json, config, path) }
 }
 
 /**
@@ -73,7 +76,7 @@ export function saveAdapterFolder(
  *   model. @throws {HostileFileError} for a damaged file.
  */
 export function loadAdapterFolder(model: CausalLM, folder: string): void {
-  const { config } = readAdapterConfig(folder)
+  const { config, choice } = readAdapterConfig(folder)
   const path = join(folder, WEIGHTS)
   if (!existsSync(path)) {
     const hint = existsSync(join(folder, 'adapter_model.bin'))
@@ -101,6 +104,7 @@ export function loadAdapterFolder(model: CausalLM, folder: string): void {
     requireShape(file, storedName(module, 'B'), [outFeatures, config.r])
   }
   if (targets.size === 0) throw new ConfigError('ADAPTER_DIFFERS', `${path}: holds no adapter`)
+  requireChoice([...projections.keys()], choice, targets, path)
   // Keys that narrow the choice, such as layers_to_transform, are not kept: then the layers are named one by one.
   const isWholeChoice = choosesLayers(model, config.targetModules, targets)
   attachAdapters(model, isWholeChoice ? config : { ...config, targetModules: [...targets].sort() }, targets)
@@ -111,11 +115,32 @@ export function loadAdapterFolder(model: CausalLM, folder: string): void {
   }
 }
 
-function requireShape(file: SafetensorsFile, name: string, shape: readonly number[]): void {
-  const found = file.entry(name)?.shape
-  if (found?.length === shape.length && shape.every((size, i) => size === found[i])) return
+/** PEFT passes over weights of a layer that its config does not choose, and leaves a chosen layer without weights as it was. */
+function requireChoice(
+  names: readonly string[],
+  choice: LayerChoice,
+  stored: ReadonlySet<string>,
+  path: string,
+): void {
+  const chosen = chosenNames(names, choice)
+  if (chosen === undefined) return
+  const other = names.find((name) => stored.has(name) !== chosen.includes(name))
+  if (other === undefined) return
+  const said = stored.has(other) ? 'has an adapter in it' : 'has no adapter in it'
+  const but = chosen.includes(other) ? 'chooses it' : 'does not choose it'
   throw new ConfigError(
     'ADAPTER_DIFFERS',
-    `${file.path}: ${name}: expected [${shape}] for this model and adapter_config.json, found ${found ? `[${found}]` : 'none'}`,
+    `${path}: ${other} ${said}, but ${CONFIG} ${but} (target_modules, exclude_modules, layers_to_transform); fetch or save both again`,
+  )
+}
+
+function requireShape(file: SafetensorsFile, name: string, shape: readonly number[]): void {
+  const entry = file.entry(name)
+  const found = entry?.shape
+  const isFitting = found?.length === shape.length && shape.every((size, i) => size === found[i])
+  if (isFitting && isFloating(entry!.dtype)) return
+  throw new ConfigError(
+    'ADAPTER_DIFFERS',
+    `${file.path}: ${name}: expected [${shape}] of floating-point numbers for this model and adapter_config.json, found ${entry ? `${entry.dtype} [${found}]` : 'none'}`,
   )
 }

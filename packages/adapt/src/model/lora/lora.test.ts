@@ -232,7 +232,17 @@ describe('an adapter folder', () => {
     ['rank_pattern', { rank_pattern: { q_proj: 2 } }, 'UNSUPPORTED_ADAPTER'],
     ['bias', { bias: 'all' }, 'UNSUPPORTED_ADAPTER'],
     ['peft_type', { peft_type: 'IA3' }, 'UNSUPPORTED_ADAPTER'],
+    ['use_rslora', { use_rslora: 1 }, 'UNSUPPORTED_ADAPTER'],
+    ['lora_alpha', { lora_alpha: '16' }, 'UNSUPPORTED_ADAPTER'],
+    ['layers_to_transform', { layers_to_transform: ['0'] }, 'UNSUPPORTED_ADAPTER'],
     ['r', { r: 4 }, 'ADAPTER_DIFFERS'],
+    ['target_modules', { target_modules: ['k_proj'] }, 'ADAPTER_DIFFERS'],
+    ['target_modules', { target_modules: ['q_proj', 'k_proj'] }, 'ADAPTER_DIFFERS'],
+    ['target_modules', { target_modules: '.*layers\\.0\\..*q_proj' }, 'ADAPTER_DIFFERS'],
+    ['layers_to_transform', { layers_to_transform: [1] }, 'ADAPTER_DIFFERS'],
+    ['layers_to_transform', { layers_to_transform: [0, 1], layers_pattern: 'h' }, 'ADAPTER_DIFFERS'],
+    ['exclude_modules', { exclude_modules: ['1.self_attn.q_proj'] }, 'ADAPTER_DIFFERS'],
+    ['exclude_modules', { exclude_modules: '(.+)+!' }, 'PATTERN_BUDGET'],
     ['r', { r: -1 }, 'BAD_LORA'],
   ])('is refused for %s %o, and the model stays as it is', (key, change, code) => {
     adapt({ targetModules: ['q_proj'] })
@@ -245,6 +255,38 @@ describe('an adapter folder', () => {
     expect(codeOf(() => loadAdapterFolder(other, at))).toBe(code)
     expect(hidden(BATCH, other)).toEqual(before)
     expect(key).toBeTruthy()
+  })
+
+  it('is for the layers that all keys of its config choose together', () => {
+    const chosen = ['model.layers.1.self_attn.q_proj', 'model.layers.1.self_attn.v_proj']
+    adapt({ targetModules: chosen })
+    const at = join(folder, 'chosen')
+    saveAdapterFolder(model, at)
+    const path = join(at, 'adapter_config.json')
+    const json = JSON.parse(readFileSync(path, 'utf8')) as object
+    for (const change of [
+      { target_modules: ['q_proj', 'v_proj'], layers_to_transform: [1] },
+      { target_modules: ['q_proj', 'v_proj'], layers_to_transform: 1, layers_pattern: 'layers' },
+      { target_modules: ['q_proj', 'k_proj', 'v_proj'], exclude_modules: '.*layers\\.0.*|.*k_proj' },
+      { target_modules: '(?P<a>.*layers.1.*)(q|v)_proj' },
+    ]) {
+      writeFileSync(path, JSON.stringify({ ...json, ...change }))
+      using other = createTinyLlama()
+      loadAdapterFolder(other, at)
+      expect(hidden(BATCH, other)).toEqual(hidden(BATCH))
+    }
+  })
+
+  it('is refused when its weights are no floating-point numbers', () => {
+    adapt({ targetModules: ['q_proj'] })
+    const at = join(folder, 'integers')
+    saveAdapterFolder(model, at)
+    const file = join(at, 'adapter_model.safetensors')
+    const bytes = readFileSync(file)
+    bytes.write('"I32"', bytes.indexOf('"F32"'), 'latin1')
+    writeFileSync(file, bytes)
+    using other = createTinyLlama()
+    expect(codeOf(() => loadAdapterFolder(other, at))).toBe('ADAPTER_DIFFERS')
   })
 
   it('is refused by a model of other widths', () => {

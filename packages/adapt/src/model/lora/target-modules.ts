@@ -42,6 +42,39 @@ export function chooseTargets(
   return new Set(names)
 }
 
+/** What adapter_config.json says of the layers that have an adapter. */
+export interface LayerChoice {
+  readonly targetModules: LoraConfig['targetModules']
+  readonly excludeModules: LoraConfig['targetModules'] | undefined
+  /** Numbers of layers. Default: all. */
+  readonly layers: readonly number[] | undefined
+  /** Names of the list of layers. Default: any. */
+  readonly layersPattern: readonly string[] | undefined
+}
+
+/**
+ * Those of `names` that PEFT would give an adapter; undefined for a pattern that only Python understands.
+ * @throws {HostileFileError} PATTERN_BUDGET
+ */
+export function chosenNames(
+  names: readonly string[],
+  { targetModules, excludeModules, layers, layersPattern }: LayerChoice,
+): readonly string[] | undefined {
+  try {
+    const chosen = matchingNames(names, targetModules)
+    const excluded = excludeModules === undefined ? [] : matchingNames(chosen, excludeModules)
+    const isWanted = (name: string) => {
+      if (layers === undefined) return true
+      const [, list, number] = /\.([^.]*)\.(\d+)\./.exec(name) ?? []
+      return layers.includes(Number(number)) && (layersPattern ?? [list]).includes(list!)
+    }
+    return chosen.filter((name) => !excluded.includes(name) && isWanted(name))
+  } catch (error) {
+    if (error instanceof ConfigError) return undefined
+    throw error
+  }
+}
+
 /** Time of a pattern for all names of a model; an honest one takes less than a thousandth of it. */
 const PATTERN_MS = 1000
 
@@ -71,7 +104,7 @@ function namesOfPattern(names: readonly string[], pattern: string): readonly str
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') {
-      const said = `target_modules ${shown}: the pattern takes more than ${PATTERN_MS / 1000} s on the names of the layers; rewrite it, or list the layers`
+      const said = `target_modules or exclude_modules ${shown}: the pattern takes more than ${PATTERN_MS / 1000} s on the names of the layers; rewrite it, or list the layers`
       throw new HostileFileError('PATTERN_BUDGET', said, {}, { cause: error })
     }
     const said = `target_modules ${shown}: not a regular expression (${printable(message, 120)})`

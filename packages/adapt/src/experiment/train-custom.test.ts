@@ -133,6 +133,29 @@ describe('a signal and a gate of the caller', () => {
     )
   })
 
+  it.each([
+    ['signal', METHOD.signal, 3, 0],
+    ['gate', METHOD.signal, 0, 3],
+    ['gate', { kind: 'constant' }, 0, 1],
+  ] as const)('are told by name that a %s gives another number of values than there are samples', async (part, signal, scores, weights) => {
+    const some = (count: number) => tensor(new Float32Array(count).fill(1), [count])
+    const options = optionsFor('other-shape', { signal, gate: { kind: 'custom', name: 'slope' } })
+    const hooks = {
+      baseDir: workshop.root,
+      overwrite: true,
+      signals: {
+        loss: Object.assign(new LossSignal(), {
+          score: (batch: SignalBatch) => (scores > 0 ? some(scores) : batch.sampleLoss_S()),
+        }),
+      },
+      gates: { slope: { ...slopeGate(1), weights: (s: Tensor) => (weights > 0 ? some(weights) : s) } },
+    }
+    await expect(train(options, hooks)).rejects.toMatchObject({
+      name: 'RangeError',
+      message: expect.stringContaining(`method.${part}: expected one number for each of`),
+    })
+  })
+
   it('get the anchors where they are given, and are refused where they need them', async () => {
     let numAnchors = 0
     const signal = (): Signal => ({

@@ -48,19 +48,34 @@ export function planWeights(method: Method, batches: readonly Batch[], context: 
 function fusedPass({ signal, gate }: Method): WeightPlan {
   return {
     weigh(_, batch) {
-      const score_S = signal.score(batch)
-      return { score_S, weight_S: gate.weights(score_S) }
+      const { length } = batch.inputs.batch.samples
+      const score_S = onePerSample('signal', signal.score(batch), length)
+      return { score_S, weight_S: onePerSample('gate', gate.weights(score_S), length) }
     },
   }
 }
 
+/** Another number would be broadcast, or read as what the next samples got. @throws {RangeError} */
+function onePerSample(part: 'signal' | 'gate', values: Tensor, numSamples: number): Tensor {
+  // What is no tensor has no shape, whatever the types say of it.
+  const shape = (values as Partial<Tensor> | undefined)?.shape
+  if (shape?.length === 1 && shape[0] === numSamples) return values
+  const received = shape === undefined ? String(values) : `[${shape.join(', ')}]`
+  throw new RangeError(
+    `method.${part}: expected one number for each of ${numSamples} samples, a tensor of shape [${numSamples}], received ${received}`,
+  )
+}
+
 function scorePhase({ signal, gate }: Method, batches: readonly Batch[], context: SignalContext): WeightPlan {
-  const scores = batches.map((batch) => scope(() => signal.score(context.embed(batch))))
+  const scores = batches.map((batch) =>
+    scope(() => onePerSample('signal', signal.score(context.embed(batch)), batch.samples.length)),
+  )
   const weights = gate.needs === 'step' ? weighStep(scores, batches, gate, context.collective) : undefined
   return {
     weigh: (index) => {
       const score_S = scores[index]!
-      return { score_S, weight_S: weights ? weights[index]! : gate.weights(score_S) }
+      const weight_S = weights?.[index] ?? onePerSample('gate', gate.weights(score_S), score_S.shape[0]!)
+      return { score_S, weight_S }
     },
   }
 }
@@ -81,13 +96,12 @@ function weighStep(
     const mine = scores.map((score_S, a) => indexSelect(score_S, 0, indexOf(labelled[a]!, score_S.device)))
     const gathered = gatherInOrder(mine, collective)
     if (gathered.length === 0) return []
-    const together = gate.weights(
-      cat(gathered.map(({ rows }) => reshape(rows, [rows.shape[0]!]))),
-      gatherIndexes(
-        batches.map(({ samples }, a) => labelled[a]!.map((i) => samples[i]!.index)),
-        collective,
-      ),
+    const score_S = cat(gathered.map(({ rows }) => reshape(rows, [rows.shape[0]!])))
+    const index_S = gatherIndexes(
+      batches.map(({ samples }, a) => labelled[a]!.map((i) => samples[i]!.index)),
+      collective,
     )
+    const together = onePerSample('gate', gate.weights(score_S, index_S), score_S.shape[0]!)
     const weights = batches.map(({ samples }) => zeros([samples.length], { device: together.device }))
     let start = 0
     for (const { rank, index, rows } of gathered) {

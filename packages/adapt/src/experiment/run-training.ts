@@ -170,7 +170,7 @@ async function trainInFolder(request: TrainingRequest, workplace: Workplace): Pr
   try {
     return await run.run()
   } catch (error) {
-    if (!(error instanceof AdaptError && error.code === 'INTERRUPTED')) run.recordFailure(error)
+    if (!(error instanceof AdaptError && error.code === 'INTERRUPTED')) await run.recordFailure(error)
     throw error
   } finally {
     run.close()

@@ -156,6 +156,15 @@ describe('a signal and a gate of the caller', () => {
     })
   })
 
+  it('leave a report of the run that they end', async () => {
+    const gate = { ...slopeGate(1), weights: (score_S: Tensor) => mul(score_S, Number.NaN) }
+    const hooks = { ...parts(), gates: { slope: gate } }
+    await expect(train(optionsFor('failed', METHOD), hooks)).rejects.toMatchObject({ code: 'NOT_FINITE' })
+    const inRun = (name: string) => path.join(workshop.runFolder('failed'), name)
+    expect(readFileSync(inRun('report.html'), 'utf8')).toContain('the optimiser did not move')
+    expect(readFileSync(inRun('run.json'), 'utf8')).toContain('"failed"')
+  })
+
   it('get the anchors where they are given, and are refused where they need them', async () => {
     let numAnchors = 0
     const signal = (): Signal => ({

@@ -39,7 +39,7 @@ export interface TrainingRunParts {
 
 /** Least time between two writes of run.json. */
 const HEARTBEAT_MS = 5000
-/** Longest that a run which was asked to stop works on its report. */
+/** Longest that a run which was asked to stop, or failed, works on its report. */
 const REPORT_MS = 10_000
 /** Saves in a row that may fail before the run ends. */
 const MAX_FAILED_SAVES = 3
@@ -421,8 +421,8 @@ export class TrainingRun {
     }
   }
 
-  /** Leaves failure.json, and says in the log and in run.json how far the run came. */
-  recordFailure(error: unknown): void {
+  /** Leaves failure.json and a report, and says in the log and in run.json how far the run came. */
+  async recordFailure(error: unknown): Promise<void> {
     const known = error instanceof AdaptError
     const failure = {
       class: error instanceof Error ? error.name : 'unknown',
@@ -433,6 +433,7 @@ export class TrainingRun {
     try {
       this.parts.folder.write('failure.json', `${JSON.stringify(failure, null, 2)}\n`)
       this.writeEnd('failed', known ? error.exitCode : EXIT.bug)
+      await this.writeReport(REPORT_MS)
     } catch {
       // What ended the run may keep this from being written too; the run's own error is what counts.
     }

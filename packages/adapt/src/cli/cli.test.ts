@@ -386,8 +386,8 @@ describe('train and eval', () => {
     }
     expect(lines.slice(-5)).toEqual([
       ...['run     out', 'model   out/model', 'report  out/report.html'],
-      'next    adapt generate --model out --prompt TEXT',
-      '        adapt eval --model out --text FILE',
+      'next    npx adapt generate --model out --prompt TEXT',
+      '        npx adapt eval --model out --text FILE',
     ])
 
     const again = await adapt(['train', 'conf/run.yaml', ...set, '--output-dir', 'out'])

@@ -45,7 +45,7 @@ describe('the end of a run', () => {
       true,
     )
     expect(text).toContain('model   runs/my run/model\n')
-    expect(text).toContain("next    adapt generate --model 'runs/my run' --prompt TEXT\n")
+    expect(text).toContain("next    npx adapt generate --model 'runs/my run' --prompt TEXT\n")
     expect(text).toContain("adapt eval --model 'runs/my run' --text FILE\n")
     expect(renderPlaces('/a', '/a/report.html', false)).not.toContain('next')
   })

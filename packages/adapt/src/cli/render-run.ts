@@ -39,5 +39,5 @@ export function renderPlaces(outputDir: string, reportPath: string, withNext: bo
   const places = `run     ${run}\nmodel   ${shortenPath(join(outputDir, 'model'))}\nreport  ${shortenPath(reportPath)}\n`
   if (!withNext) return places
   const word = /^[\w@%+=:,./-]+$/.test(run) ? run : `'${run.replaceAll("'", "'\\''")}'`
-  return `${places}next    adapt generate --model ${word} --prompt TEXT\n        adapt eval --model ${word} --text FILE\n`
+  return `${places}next    npx adapt generate --model ${word} --prompt TEXT\n        npx adapt eval --model ${word} --text FILE\n`
 }

@@ -39,5 +39,9 @@ describe('the names of other trainers', () => {
   it('say why there is no key for what there is not', () => {
     expect(reasonForNoKey('device')).toBe('a run uses the CPU')
     expect(reasonForNoKey('constructor')).toBeUndefined()
+    // Spelling alone would lead to data.train and model.lora.r.
+    expect(reasonForNoKey('do_train')).toContain('the command')
+    expect(reasonForNoKey('rl')).toContain('the command')
+    expect(reasonForNoKey('trust_remote_code')).toContain('no code of a model folder')
   })
 })

@@ -177,6 +177,31 @@ const NO_KEY: Readonly<Record<string, string>> = {
     ['attn_implementation', 'flash_attention', 'flash_attn', 'use_flash_attention_2', 'sdp_attention'],
     'the engine chooses its attention',
   ),
+  ...named(
+    ['do_train', 'do_eval', 'do_predict', 'stage', 'finetuning_type', 'rl'],
+    'the command says what is done; model.lora makes it an adapter',
+  ),
+  ...named(['trust_remote_code'], 'no code of a model folder is ever run'),
+  ...named(
+    ['push_to_hub', 'hub_model_id', 'hub_token', 'hub_strategy'],
+    'nothing is uploaded; OUTPUT_DIR/model is the folder to publish',
+  ),
+  ...named(
+    ['torch_compile', 'tf32', 'liger_kernel', 'use_liger_kernel', 'unsloth'],
+    'the engine chooses its kernels',
+  ),
+  ...named(
+    ['overwrite_cache', 'overwrite_output_dir', 'remove_unused_columns', 'ddp_timeout'],
+    'nothing has to be said: caches are known by their content, unused columns are not read; --overwrite replaces a run',
+  ),
+  ...named(
+    ['special_tokens', 'eos_token', 'pad_token', 'bos_token', 'added_tokens'],
+    "tokens are those of the tokenizer's folder",
+  ),
+  ...named(
+    ['dataset_text_field', 'text_column', 'field_messages', 'dataset_kwargs'],
+    'the entry of a file says it: data.train: [{ path, text_field, messages_field, columns }]',
+  ),
 }
 
 function named(names: readonly string[], reason: string): Record<string, string> {

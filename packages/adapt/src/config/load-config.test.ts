@@ -233,16 +233,35 @@ describe('another kind of file', () => {
     expect(only('base: run.yaml\nseeds: [0]\narms: {}\n')).toBe(
       'run.yaml: expected the config of a run, received a study; adapt compare trains it',
     )
-    const records = '{"text": "a", "id": 1}\n{"text": "b", "id": 2}\n'
-    expect(only(records, 'a.jsonl')).toContain('received a data file; a config names it in data.train')
-    expect(only(records.split('\n')[0]!, 'a.json')).toContain('received a file with text, id; is it data?')
-    expect(only('a,b\n1,2\n', 'a.csv')).toContain(
+    expect(only('{"text": "a", "id": 1}\n', 'a.json')).toContain('received a file with text, id; is it data?')
+    expect(only('Once upon a time\n', 'a.txt')).toContain(
       'expected a config with keys such as model and data, received',
     )
     expect(only('modle: {}\n')).toContain('received a file with modle (did you mean "model"?)')
   })
 
+  it('is a data file by its name, whatever YAML makes of its bytes', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'adapt-config-'))
+    for (const [name, bytes] of [
+      ['a.jsonl', '{"text": "a"}\n{"text": "b"}\n'],
+      ['a.csv', 'a,b\n1,2\n'],
+      ['a.jsonl.gz', Buffer.from([0x1f, 0x8b, 8, 0])],
+    ] as const) {
+      const file = join(dir, name)
+      await writeFile(file, bytes)
+      await expect(loadConfig(file)).rejects.toThrow(
+        `${file}: expected a YAML config, received a data file; a config names it in data.train`,
+      )
+    }
+    await expect(loadConfig(dir)).rejects.toThrow(`${dir}: expected a config file, received a folder`)
+    await expect(loadConfig('')).rejects.toThrow('"": expected a config file, received no such file')
+    await rm(dir, { recursive: true })
+  })
+
   it('is one error where one mistake makes the rest unreadable', () => {
+    expect(only('model: { path: "${X}" }\ndata: { train: [a] }\noutput_dir: o\nmethod: uniform\n')).toBe(
+      'run.yaml:1:16: model.path: expected environment variable X to be set, received nothing',
+    )
     expect(only('model:\n\tpath: x\n\tdtype: y\ndata:\n\ttrain: [a]\n')).toBe(
       'run.yaml:2:1: expected spaces, received a tab (YAML indents with spaces only)',
     )

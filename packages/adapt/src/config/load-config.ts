@@ -66,21 +66,16 @@ export function parseConfigText(text: string, file: string, options: LoadConfigO
   const { places } = draft
   const value = withModelTokenizer(draft.value)
   // A document that could not be read gives no value to check; its own issues say why.
-  if (draft.issues.length > 0 && parsed.value === undefined) {
-    if (!DATA_FILE.test(file)) throw invalidConfig(draft.issues)
-    throw otherFile(
-      shownFile,
-      'expected a YAML config, received a data file; a config names it in data.train',
-    )
-  }
+  if (draft.issues.length > 0 && parsed.value === undefined) throw invalidConfig(draft.issues)
   requireRunConfig(value, shownFile)
   const result = runConfigSchema.safeParse(value)
   if (!result.success) {
     const described = describeIssues(result.error.issues, value).map(({ path, at, message }) =>
       locate(places, path, at, message),
     )
-    // A value that could not even be read is reported once, not again as missing.
+    // A value that could not even be read is reported once, not again as missing; nor is a tokenizer that the model brings.
     const unreadable = new Set(draft.issues.map(({ path }) => path).filter((path) => path !== ''))
+    if (unreadable.has('model.path')) unreadable.add('tokenizer')
     throw invalidConfig([...draft.issues, ...described.filter(({ path }) => !unreadable.has(path))])
   }
   const crossField = validateConfig(result.data).map(({ path, message }) =>
@@ -118,7 +113,7 @@ function requireRunConfig(value: unknown, where: string): void {
 }
 
 /** Names of files that nobody gives to a config. */
-const DATA_FILE = /\.(?:jsonl|ndjson|csv|tsv|txt|md|parquet)$|\.(?:gz|zst)$/i
+const DATA_FILE = /\.(?:jsonl|ndjson|csv|tsv|parquet|gz|zst)$/i
 
 function otherFile(where: string, message: string): ConfigError {
   return invalidConfig([{ where, path: '', message }])
@@ -151,12 +146,20 @@ export async function readConfigText(path: string): Promise<string> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const missing = code === 'ENOENT' || code === 'ENOTDIR'
+    const found = missing
+      ? 'no such file'
+      : code === 'EISDIR'
+        ? 'a folder'
+        : `an error (${code ?? 'unknown'})`
     throw new ConfigError(
       missing ? 'FILE_NOT_FOUND' : 'FILE_NOT_READABLE',
-      `${shown}: expected a config file, received ${missing ? 'no such file' : `an error (${code ?? 'unknown'})`}`,
+      `${shown === '' ? '""' : shown}: expected a config file, received ${found}`,
       { path },
       { cause: error },
     )
+  }
+  if (DATA_FILE.test(path)) {
+    throw otherFile(shown, 'expected a YAML config, received a data file; a config names it in data.train')
   }
   const bytes = Buffer.concat(chunks)
   if (bytes.length > MAX_CONFIG_BYTES) {

@@ -24,6 +24,7 @@ export function declareCompare({ program, io, onExitCode }: CommandLine): void {
       `
 Finished cells are kept in the study's output_dir and skipped; an interrupted
 one goes on. docs/compare.md says how to write a study and read the tables.
+npx does not hand every signal on: start node_modules/.bin/adapt.
 
 Examples:
   adapt compare study.yaml --dry-run

@@ -21,8 +21,9 @@ export function declareTrain({ program, io }: CommandLine): void {
 Paths of inputs are relative to the config file; output_dir is relative to the
 working directory, as the paths of a command line are.
 
-A run that was interrupted goes on with the same command. Ctrl-C, SIGTERM and
-SIGUSR1 save first and exit with 75; a second Ctrl-C leaves at once.
+A run that was interrupted goes on with the same command. Ctrl-C, SIGTERM,
+SIGUSR1 and SIGHUP save first and exit with 75; a second Ctrl-C leaves at once.
+npx does not hand every signal on: start node_modules/.bin/adapt.
 
 Examples:
   adapt train run.yaml

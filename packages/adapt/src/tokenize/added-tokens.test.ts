@@ -49,7 +49,7 @@ describe('tokens that another file than tokenizer.json names', () => {
     ['additional_special_tokens', { ...TOKENS, additional_special_tokens: ['<go>', '<stop>'] }, {}],
     ['extra_special_tokens', { ...TOKENS, extra_special_tokens: ['<go>', token('<stop>')] }, {}],
     ['extra_special_tokens by name', { ...TOKENS, extra_special_tokens: { a: '<go>', b: '<stop>' } }, {}],
-    ['a key of its own', { ...TOKENS, go_token: '<go>', stop_token: token('<stop>') }, {}],
+    ['a key of its own', { ...TOKENS, go_token: '<go>', stop_token: '<stop>' }, {}],
     [
       'special_tokens_map.json',
       TOKENS,
@@ -81,6 +81,39 @@ describe('tokens that another file than tokenizer.json names', () => {
     expect(load(TOKENS, map).eosId).toBe(306)
     expect(load({ ...TOKENS, added_tokens_decoder: {} }, map).eosId).toBe(305)
     expect(load(TOKENS, map).chat.specialTokens).toEqual({ ...TOKENS, eos_token: '<pad>' })
+  })
+
+  it('give templates the names that extra_special_tokens has for them, and those of special_tokens_map.json', () => {
+    const extra_special_tokens = { go_token: '<go>' }
+    const config = { ...TOKENS, extra_special_tokens, image_token: '<image>' }
+    const map = { special_tokens_map: { image_token: '<other>', stop_token: '<stop>' } }
+    expect(load(config, map).chat.specialTokens).toEqual({
+      ...TOKENS,
+      go_token: '<go>',
+      image_token: '<image>',
+      stop_token: '<stop>',
+    })
+  })
+
+  it.each([
+    ['an empty list by the newer key', { extra_special_tokens: [] }],
+    ['an empty list', { additional_special_tokens: [] }],
+    ['null', { additional_special_tokens: null }],
+  ])('of an older list in special_tokens_map.json do not count beside %s', (_what, own) => {
+    const map = { special_tokens_map: { additional_special_tokens: ['<go>'] } }
+    expect(load(TOKENS, map).vocabSize).toBe(308)
+    expect(load({ ...TOKENS, ...own }, map).vocabSize).toBe(307)
+  })
+
+  it('of an older list count beside names by the newer key', () => {
+    const extra_special_tokens = { stop_token: '<stop>' }
+    const tokenizer = load({ ...TOKENS, extra_special_tokens, additional_special_tokens: ['<go>'] })
+    expect(tokenizer.vocabSize).toBe(309)
+  })
+
+  it('keep the flags of tokenizer.json where added_tokens.json has them again', () => {
+    const config = { bos_token: '<s>', eos_token: '</s>' }
+    expect(load(config, { added_tokens: { '<pad>': 306 } }).hash).toBe(load(config).hash)
   })
 
   it('are new where a special token is unknown', () => {

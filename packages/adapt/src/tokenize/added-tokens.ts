@@ -37,9 +37,10 @@ export interface FolderTokens {
   readonly special: Readonly<Record<string, string>>
 }
 
-/** A token that a file names, perhaps with the id that it should have. */
+/** A token as a file writes it, perhaps with the id that it should have. */
 interface Named {
-  readonly token: Omit<AddedToken, 'id'>
+  /** `normalized` only where the file says it: else it is what `special` is not. */
+  readonly token: Omit<AddedToken, 'id' | 'normalized'> & { readonly normalized?: boolean }
   readonly id?: number
   readonly file: string
   /** Written as text, without flags. */
@@ -63,95 +64,114 @@ const SPECIAL_KEYS = [
 /**
  * The added tokens of a tokenizer as transformers has them after loading: those of tokenizer.json, then those that
  * `added_tokens_decoder` of tokenizer_config.json (else added_tokens.json) names, then special tokens that are still
- * unknown. A later description of a token replaces its flags; a new token gets the next free id.
+ * unknown. `added_tokens_decoder` replaces the flags of a token, added_tokens.json only adds; a new token gets the next
+ * free id.
  *
- * With `added_tokens_decoder` transformers does not read special_tokens_map.json and added_tokens.json; without, what
- * special_tokens_map.json says of a special token counts before tokenizer_config.json.
+ * With `added_tokens_decoder` transformers does not read special_tokens_map.json and added_tokens.json.
  *
  * @throws {HostileFileError} BAD_TOKENIZER for a token whose id would not be the one that its file says.
  */
 export function readFolderTokens(sources: TokenSources): FolderTokens {
-  const { own, vocabulary, settings, specialMap, addedFile, bad } = sources
+  const { own, vocabulary, settings, addedFile, bad } = sources
   const hasDecoder = (settings.added_tokens_decoder ?? undefined) !== undefined
-  const values: JsonObject = hasDecoder ? settings : { ...settings, ...specialMap }
-  const keys = specialKeys(values)
-  const extra = extraTokens(settings, hasDecoder ? {} : specialMap)
-  const named = [
-    ...keys.flatMap((key) => asNamed(values[key], originOf(values, key, settings)) ?? []),
-    ...extra.named,
-  ]
-  const specialTexts = new Set([...named, ...extra.listed].map(({ token }) => token.content))
-  const described = hasDecoder ? decoderTokens(settings, bad) : fileTokens(addedFile, specialTexts, bad)
+  const specialMap = hasDecoder ? {} : sources.specialMap
+  const named = namedTokens(settings, specialMap)
+  const listed = listedTokens(settings, specialMap)
+  const namedTexts = new Set(Array.from(named.values(), ({ token }) => token.content))
   const table = new Map(own.map((token) => [token.content, token]))
   // What the native library gives a token that is new to it.
   let next = own.reduce((highest, { id }) => Math.max(highest, id + 1), vocabulary.size)
-  const add = ({ token, id, file }: Named): void => {
-    const given = table.get(token.content)?.id ?? vocabulary.get(token.content) ?? next++
+  const add = ({ token, id, file }: Named, isKept = false): void => {
+    const { content, normalized } = token
+    const given = table.get(content)?.id ?? vocabulary.get(content) ?? next++
     if (id !== undefined && id !== given) {
-      const shown = `token "${printable(token.content, 40)}"`
+      const shown = `token "${printable(content, 40)}"`
       throw bad(file, `${shown}: expected id ${id}, but by tokenizer.json it has or gets ${given}`)
     }
-    table.set(token.content, { id: given, ...token })
+    if (isKept && table.has(content)) return
+    const special = token.special || namedTexts.has(content)
+    table.set(content, { id: given, ...token, special, normalized: normalized ?? !special })
   }
-  for (const one of described) {
-    const isNamed = named.some(({ token }) => token.content === one.token.content)
-    add(isNamed ? { ...one, token: { ...one.token, special: true } } : one)
+  if (hasDecoder) {
+    for (const one of decoderTokens(settings, bad)) add(one)
+  } else {
+    const isOlderList = !Array.isArray(specialMap.extra_special_tokens)
+    const isLate = ({ isText, file }: Named) => !isText && file === SETTINGS
+    const early = [
+      ...[...named.values()].filter((one) => !isLate(one)),
+      ...listed.filter((one) => !isLate(one) && !(isOlderList && one.file === SPECIAL_MAP)),
+    ]
+    const earlyTexts = new Set(early.map(({ token }) => token.content))
+    for (const one of fileTokens(addedFile, earlyTexts, bad)) add(one, true)
   }
   const known = new Set(table.keys())
   // A token that is written twice with other flags is added both times: the flags of the last count.
   const seen = new Set<string>()
-  for (const one of [...named, ...extra.listed]) {
+  for (const one of [...named.values(), ...listed]) {
     const form = JSON.stringify([one.isText, one.token])
     if (known.has(one.token.content) || seen.has(form)) continue
     seen.add(form)
     add(one)
   }
-  const special = Object.fromEntries(keys.flatMap((key) => pairOf(key, values[key])))
+  const special = Object.fromEntries(Array.from(named, ([key, { token }]) => [key, token.content]))
   return { added: [...table.values()], special }
 }
 
-/** The standard keys first, then those of the tokenizer's own, such as `image_token`. */
-function specialKeys(values: JsonObject): string[] {
-  const own = Object.keys(values).filter(
-    (key) => key.endsWith('_token') && !SPECIAL_KEYS.includes(key) && contentOf(values[key]) !== undefined,
-  )
-  return [...SPECIAL_KEYS, ...own]
-}
-
-function pairOf(key: string, value: unknown): [string, string][] {
-  const content = contentOf(value)
-  return content === undefined ? [] : [[key, content]]
-}
-
-function originOf(values: JsonObject, key: string, settings: JsonObject): string {
-  return values[key] === settings[key] ? SETTINGS : SPECIAL_MAP
-}
-
-/** `extra_special_tokens`, a list or names with their tokens, else `additional_special_tokens`. */
-function extraTokens(
-  settings: JsonObject,
-  specialMap: JsonObject,
-): { readonly named: readonly Named[]; readonly listed: readonly Named[] } {
-  const of = (value: unknown, file: string): Named[] =>
-    Object.values((value ?? {}) as JsonObject).flatMap((token) => asNamed(token, file) ?? [])
-  const both = [
+/**
+ * Special tokens by their key, the standard ones first, then those of the tokenizer's own: `image_token` and the like, and
+ * what `extra_special_tokens` names. Of a standard key special_tokens_map.json decides, of others tokenizer_config.json
+ * where it has text.
+ */
+function namedTokens(settings: JsonObject, specialMap: JsonObject): ReadonlyMap<string, Named> {
+  const found = new Map<string, Named>()
+  const take = (key: string, value: unknown, file: string): void => {
+    const named = asNamed(value, file)
+    if (named !== undefined) found.set(key, named)
+  }
+  for (const key of SPECIAL_KEYS) {
+    const [values, file] = Object.hasOwn(specialMap, key) ? [specialMap, SPECIAL_MAP] : [settings, SETTINGS]
+    take(key, values[key], file)
+  }
+  const takeOwn = (values: JsonObject, file: string, isTaken: (value: unknown) => boolean): void => {
+    for (const [key, value] of Object.entries(values)) {
+      if (key.endsWith('_token') && !SPECIAL_KEYS.includes(key) && isTaken(value)) take(key, value, file)
+    }
+  }
+  const isText = (value: unknown) => typeof value === 'string'
+  takeOwn(settings, SETTINGS, (value) => !isText(value))
+  takeOwn(specialMap, SPECIAL_MAP, () => true)
+  takeOwn(settings, SETTINGS, isText)
+  for (const [values, file] of [
     [settings, SETTINGS],
     [specialMap, SPECIAL_MAP],
-  ] as const
-  const named = both.flatMap(([values, file]) => {
-    const value = values.extra_special_tokens
-    return Array.isArray(value) || typeof value !== 'object' ? [] : of(value, file)
-  })
-  const [inSettings, inMap] = both.map(
-    ([{ extra_special_tokens: newer, additional_special_tokens: older }, file]) => {
-      const isNewer = typeof newer === 'object' && newer !== null && Object.keys(newer).length > 0
-      const list = isNewer ? newer : older
-      return { listed: Array.isArray(list) ? of(list, file) : [], isNewer }
-    },
-  )
-  // Of two lists by the older key only the first counts; those by the newer one are joined.
-  const isJoined = inMap!.isNewer || inSettings!.listed.length === 0
-  return { named, listed: isJoined ? [...inSettings!.listed, ...inMap!.listed] : inSettings!.listed }
+  ] as const) {
+    const { extra_special_tokens: extra } = values
+    if (!isMapping(extra)) continue
+    for (const [key, value] of Object.entries(extra)) take(key, value, file)
+  }
+  return found
+}
+
+/** Special tokens without a key: a list `extra_special_tokens`, or `additional_special_tokens`, as it was called before. */
+function listedTokens(settings: JsonObject, specialMap: JsonObject): readonly Named[] {
+  const of = (value: unknown, file: string, isSpecial = false): Named[] =>
+    Array.isArray(value) ? value.flatMap((token) => asNamed(token, file, isSpecial) ?? []) : []
+  const { extra_special_tokens: extra, additional_special_tokens: additional } = settings
+  const isEmpty = Object.keys((extra ?? {}) as object).length === 0
+  const isOlder = isEmpty && Object.hasOwn(settings, 'additional_special_tokens')
+  const own = of(isOlder ? additional : extra, SETTINGS)
+  const { extra_special_tokens: inMap } = specialMap
+  if (Array.isArray(inMap)) return [...own, ...of(inMap, SPECIAL_MAP, true)]
+  // The newer key, empty or not, lets no list by the older one count.
+  const hasList = isOlder || (Object.hasOwn(settings, 'extra_special_tokens') && !isMapping(extra))
+  if (hasList && !isMapping(inMap)) return own
+  return Object.hasOwn(specialMap, 'additional_special_tokens')
+    ? of(specialMap.additional_special_tokens, SPECIAL_MAP)
+    : of(isOlder ? undefined : additional, SETTINGS)
+}
+
+function isMapping(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** `added_tokens_decoder`: id to token, in the order of the ids. */
@@ -161,7 +181,7 @@ function decoderTokens(settings: JsonObject, bad: TokenSources['bad']): Named[] 
     throw bad(SETTINGS, '"added_tokens_decoder": expected a JSON object of ids and tokens')
   }
   const found = Object.entries(decoder as JsonObject).map(([key, value]) => {
-    const named = typeof value === 'object' ? asNamed(value, SETTINGS, false) : undefined
+    const named = typeof value === 'object' ? asNamed(value, SETTINGS) : undefined
     if (named === undefined || !/^\d{1,9}$/.test(key)) {
       throw bad(
         SETTINGS,
@@ -179,32 +199,30 @@ function fileTokens(addedFile: JsonObject, special: ReadonlySet<string>, bad: To
       throw bad(ADDED_FILE, `token "${printable(content, 40)}": expected an integer id >= 0, received ${id}`)
     }
     const isSpecial = special.has(content)
-    return { token: flagged({ content }, isSpecial), id: id as number, file: ADDED_FILE, isText: true }
+    const token = flagged({ content, normalized: !isSpecial }, isSpecial)
+    return { token, id: id as number, file: ADDED_FILE, isText: true }
   })
   return found.sort((a, b) => a.id - b.id)
 }
 
-/** A token that is written as text or as an object with `content` and, perhaps, flags. */
-function asNamed(value: unknown, file: string, isSpecial = true): Named | undefined {
+/** A token that is written as text, which makes it special, or as an object with `content` and, perhaps, flags. */
+function asNamed(value: unknown, file: string, isSpecial = false): Named | undefined {
   const content = contentOf(value)
   if (content === undefined) return undefined
   const isText = typeof value === 'string'
   const flags = isText ? {} : (value as JsonObject)
-  return { token: flagged({ ...flags, content }, isSpecial), file, isText }
+  return { token: flagged({ ...flags, content }, isSpecial || isText), file, isText }
 }
 
-function flagged(
-  flags: JsonObject & { readonly content: string },
-  isSpecial: boolean,
-): Omit<AddedToken, 'id'> {
+function flagged(flags: JsonObject & { readonly content: string }, isSpecial: boolean): Named['token'] {
   const special = isSpecial || flags.special === true
   return {
     content: flags.content,
     single_word: flags.single_word === true,
     lstrip: flags.lstrip === true,
     rstrip: flags.rstrip === true,
-    normalized: typeof flags.normalized === 'boolean' ? flags.normalized : !special,
     special,
+    ...(typeof flags.normalized === 'boolean' ? { normalized: flags.normalized } : {}),
   }
 }
 

@@ -1,9 +1,9 @@
 import { type Environment, Interpreter } from '@huggingface/jinja'
 import { HostileFileError } from '../errors.js'
-import { WRITING_FILTER, WRITTEN } from './follow-python.js'
+import { LOOPED, WRITING_FILTER, WRITTEN } from './follow-python.js'
 import { pythonPlus } from './python-plus.js'
 import { pythonText } from './python-text.js'
-import { type RuntimeValue, runtimeText } from './runtime-value.js'
+import { type RuntimeValue, runtimeList, runtimeText } from './runtime-value.js'
 import { type WritingFilter, writeFilter } from './writing-filters.js'
 
 /** Parts of a template that one rendering may evaluate; one of a thousand messages needs some 50,000. */
@@ -25,7 +25,7 @@ const MAPPING_METHODS = ['items', 'keys', 'values', 'get']
 
 /** Nodes that are evaluated here: those that `followPython` adds, members of mappings, and sums. */
 type PythonNode =
-  | { readonly type: typeof WRITTEN; readonly expression: unknown }
+  | { readonly type: typeof WRITTEN | typeof LOOPED; readonly expression: unknown }
   | {
       readonly type: typeof WRITING_FILTER
       readonly name: WritingFilter
@@ -82,6 +82,10 @@ export class BudgetedInterpreter extends Base {
     if (node?.type === WRITTEN) {
       const value = this.evaluate(node.expression, environment)
       return value.type === 'StringValue' ? value : runtimeText(pythonText(value))
+    }
+    if (node?.type === LOOPED) {
+      const value = this.evaluate(node.expression, environment)
+      return value.type === 'UndefinedValue' ? runtimeList([]) : value
     }
     if (node?.type === WRITING_FILTER) {
       const operand = this.evaluate(node.operand, environment)

@@ -11,6 +11,8 @@ export const LENGTH = 'adapt_length__'
 
 const STRIPS = ['strip', 'lstrip', 'rstrip']
 
+/** A node around an `expression` that is looped over. */
+export const LOOPED = 'AdaptLooped'
 /** A node around an `expression` that becomes text, as Python's `str` makes it. */
 export const WRITTEN = 'AdaptWritten'
 /** A filter (`name`, `operand`, `args`) that writes text as Python does. */
@@ -31,13 +33,16 @@ const NO_EXPRESSIONS = [
   'FilterStatement',
   'Comment',
 ]
+/** Filters that make text of any value first. */
+const TEXT_FILTERS = ['trim', 'upper', 'lower', 'title', 'capitalize', 'replace']
 /** Filters that write a value, or the values of a list, as text. */
 const WRITING_FILTERS = ['tojson', 'string', 'join']
 
 /**
  * Rewrites a syntax tree, in place, where the library would silently render another text than Python's Jinja:
  *
- * - What is no text is written in Python's notation, by itself and joined with `~`, `string` and `join`.
+ * - What is no text is written in Python's notation: by itself, joined with `~`, and by filters for text such as `trim`.
+ * - A loop over what is not defined has no turns; the library ends there.
  * - `tojson` writes numbers and text as Python's `json.dumps`, with all of its arguments.
  * - A variable set in a loop is forgotten at its next turn; the library keeps it.
  * - `break` and `continue` keep what the turn has written so far; the library drops it.
@@ -84,6 +89,9 @@ class PythonRules {
     // So that a turn of an empty loop counts as a step of the budget, too.
     const atTurn: Node[] = [{ type: 'Comment', value: '' }]
     const own = namesOf(loop.loopvar as Node)
+    const iterable = loop.iterable as Node
+    if (iterable.type === 'SelectExpression') iterable.lhs = around(LOOPED, iterable.lhs as Node)
+    else loop.iterable = around(LOOPED, iterable)
     for (const name of new Set(body.flatMap(namesSetIn))) {
       if (own.includes(name)) continue
       const kept = `${name}@${id}`
@@ -149,6 +157,7 @@ function rewriteExpression(node: Node): void {
     const filter = node.filter as Node
     const args = filter.type === 'CallExpression' ? (filter.args as Node[]) : []
     const name = filter.type === 'CallExpression' ? (filter.callee as Node).value : filter.value
+    if (TEXT_FILTERS.includes(name as string)) node.operand = written(node.operand as Node)
     if (name === 'trim') becomeCall(node, STRIP, [text('strip'), node.operand as Node, ...args])
     if (WRITING_FILTERS.includes(name as string)) {
       Object.assign(node, { type: WRITING_FILTER, name, args })
@@ -177,10 +186,10 @@ const identifier = (value: string): Node => ({ type: 'Identifier', value })
 const integer = (value: number): Node => ({ type: 'IntegerLiteral', value })
 const text = (value: string): Node => ({ type: 'StringLiteral', value })
 /** Of the library's own class of nodes, because it looks into no others for what a macro uses. */
+const around = (type: string, expression: Node): Node =>
+  Object.assign(Object.create(Object.getPrototypeOf(expression)), { type, expression })
 const written = (expression: Node): Node =>
-  expression.type === 'StringLiteral'
-    ? expression
-    : Object.assign(Object.create(Object.getPrototypeOf(expression)), { type: WRITTEN, expression })
+  expression.type === 'StringLiteral' ? expression : around(WRITTEN, expression)
 const set = (name: string, value: Node): Node => ({
   type: 'Set',
   assignee: identifier(name),

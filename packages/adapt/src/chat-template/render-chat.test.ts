@@ -364,3 +364,20 @@ describe('arguments of a call that are JSON text', () => {
     ).toMatch(/not a function/)
   })
 })
+
+describe('where the library ends and Python does not', () => {
+  const message: ChatMessage = { role: 'assistant', content: null, tool_calls: [{ a: 1 }] }
+  const textOf = (source: string, ...some: ChatMessage[]) =>
+    renderChat(compile(source), { messages: some }, {}, { assistantOnly: false }).text
+
+  it.each([
+    ['{{ messages[0].content | trim }}', 'None'],
+    ['{{ messages[0].absent | trim }}.', '.'],
+    ['{{ messages[0].tool_calls | upper }}', "[{'A': 1}]"],
+    ['{{ 10 | replace("1", "2") }}', '20'],
+    ['{% for part in messages[0].absent %}{{ part }}{% else %}none{% endfor %}', 'none'],
+    ['{% for part in messages[0].absent if part.text %}{{ part }}{% endfor %}.', '.'],
+  ])('a filter makes text of any value, and a loop over nothing has no turns: %s', (source, expected) => {
+    expect(textOf(source, message)).toBe(expected)
+  })
+})

@@ -1,13 +1,10 @@
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { verifyManifest } from '../checkpoint/index.js'
 import { invalidConfig, suggestName } from '../config/index.js'
-import { makeFolder } from '../dataset/make-folder.js'
-import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError, HostileFileError, NumericError } from '../errors.js'
 import { configInputs, requireInputsOutside } from '../experiment/config-inputs.js'
 import { runTraining, type TrainingOutcome, type TrainingRequest } from '../experiment/index.js'
-import { RunLock } from '../experiment/run-lock.js'
 import { StopRequest } from '../experiment/stop-request.js'
 import type { StepRecord } from '../record/index.js'
 import {
@@ -24,6 +21,7 @@ import { hashFiles, InputInspector, type RunInputs } from './inspect-inputs.js'
 import type { Study } from './load-study.js'
 import { type PlannedRun, type PlannedSeed, planCells, type StudyPlan } from './plan-cells.js'
 import { softwareVersions } from './software-versions.js'
+import { beginRun, emptyRunFolder, isFinished, markStudyFolder, requireStudyFolder } from './study-folder.js'
 import { summarizeCell, summarizeTrunk } from './summarize-run.js'
 
 /** Trains one cell; `runTraining`, or something that stands for it in a test. */
@@ -106,8 +104,6 @@ export async function runComparison(request: ComparisonRequest): Promise<Compari
   return await comparison.run()
 }
 
-const MARKER = 'study.json'
-
 class ComparisonRun implements Disposable {
   private readonly onLine: (line: string) => void
   private readonly train: TrainFunction
@@ -149,8 +145,7 @@ class ComparisonRun implements Disposable {
     const due = (seed: number) =>
       states.filter((cell) => cell.seed === seed && cell.state !== 'finished' && wanted(cell.arm))
     if (!dryRun) {
-      makeFolder(this.plan.folder)
-      writeFileSync(join(this.plan.folder, MARKER), `${JSON.stringify({ schema_version: 1 })}\n`)
+      markStudyFolder(this.plan.folder)
       for (const seed of this.plan.seeds) {
         const count = due(seed.seed).length
         this.toTrain += count + (count > 0 && this.needsTrunk(seed) ? 1 : 0)
@@ -345,11 +340,7 @@ class ComparisonRun implements Disposable {
     // A trunk whose checkpoint was removed, or a cell whose record turned out stale, may come on top.
     const total = Math.max(this.toTrain, this.started)
     this.request.onCell?.({ number: this.started, total, arm, seed, lastStep })
-    if (readText(begunPath(run)) !== hash) {
-      emptyRunFolder(run.folder)
-      makeFolder(dirname(run.folder))
-      writeFileSync(begunPath(run), `${hash}\n`)
-    }
+    beginRun(run.folder, hash)
     // Its record was not written, or was damaged afterwards: the run folder still knows.
     if (isFinished(run.folder)) return
     await this.train({
@@ -370,40 +361,4 @@ class ComparisonRun implements Disposable {
       return states[i]!.state === 'finished' && found.kind === 'valid' ? [found.record] : []
     })
   }
-}
-
-/** Removes a run that is out of date; one that another process is writing is left. @throws {ConfigError} RUN_ACTIVE */
-function emptyRunFolder(folder: string): void {
-  if (!existsSync(folder)) return
-  using _lock = RunLock.acquire(folder)
-  for (const name of readdirSync(folder).filter((entry) => entry !== 'run.lock'))
-    rmSync(join(folder, name), { recursive: true, force: true })
-}
-
-/** Beside a run folder: the hash under which its run was begun. */
-function begunPath({ folder }: PlannedRun): string {
-  return `${folder}.begun`
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readRegular(path).toString('utf8').trim()
-  } catch {
-    return undefined
-  }
-}
-
-function isFinished(runFolder: string): boolean {
-  const text = readText(join(runFolder, 'run.json'))
-  return text !== undefined && /"status": "finished"/.test(text)
-}
-
-/** Runs are removed from a study's folder when they are out of date: it must be a study's. */
-function requireStudyFolder(folder: string): void {
-  if (!existsSync(folder) || existsSync(join(folder, MARKER))) return
-  if (statSync(folder).isDirectory() && readdirSync(folder).length === 0) return
-  throw new ConfigError(
-    'NOT_A_STUDY',
-    `output_dir: ${folder} holds files that are no study: choose another folder`,
-  )
 }

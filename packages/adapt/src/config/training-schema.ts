@@ -83,7 +83,7 @@ export const trainingSchema = z
     save_total_limit: wholeNumber({ min: 1, max: 1_000_000 })
       .default(2)
       .describe(
-        'Checkpoints that are kept: the newest ones, with load_best_model_at_end always the best one too.',
+        'Checkpoints that are kept: the newest ones; where evaluations are compared always the best one too.',
       ),
     load_best_model_at_end: z
       .boolean()

@@ -3,7 +3,6 @@ import { buildBatch, type RowStream, splitGlobalBatch } from '../batch/index.js'
 import { type CheckpointStore, requireFiniteState, writeTrainingState } from '../checkpoint/index.js'
 import type { StepPlan } from '../config/index.js'
 import { AdaptError, EXIT, ResourceError } from '../errors.js'
-import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
 import type { SaveTrainedOptions } from '../model/index.js'
 import { currentSteps, readEvents, type StepRecord } from '../record/index.js'
 import type { StepEvents } from '../train/index.js'
@@ -11,11 +10,12 @@ import { BestModel } from './best-model.js'
 import { baseModelName } from './build-model.js'
 import type { BuiltTrainer } from './build-trainer.js'
 import { describeAnchorOverlap } from './check-anchor-overlap.js'
+import { describeTraining } from './describe-training.js'
 import { FlatRun } from './flat-run.js'
-import { describeMeasures, measureRun, type RunMeasures, unmeasuredSources } from './measure-run.js'
 import type { PreparedData } from './prepare-data.js'
 import { recordProvenance } from './provenance.js'
 import { type PublishNote, publishTrained } from './publish-trained.js'
+import { RunEvaluations } from './run-evaluations.js'
 import type { RunFolder } from './run-folder.js'
 import { RunLog } from './run-log.js'
 import { writeRunReport } from './run-report.js'
@@ -47,15 +47,12 @@ const MAX_FAILED_SAVES = 3
 /** One run: the loop over steps and the observers around it. */
 export class TrainingRun {
   private lastStep: StepRecord | undefined
-  /** Steps after which an evaluation is in the log. */
-  private readonly evaluated = new Set<number>()
   private readonly rows: RowStream
   private readonly log: RunLog
   private readonly checkpoints: CheckpointStore
   private readonly best: BestModel
+  private readonly evaluations: RunEvaluations
   private readonly flat: FlatRun
-  private lastEvaluation: Evaluation | undefined
-  private lastValidation: HeldOutEvaluation | undefined
   private lastBeat = performance.now()
   private failedSaves = 0
   private readonly side = new SideWork((work, message) => {
@@ -71,18 +68,18 @@ export class TrainingRun {
     this.best = new BestModel(parts.request.config)
     this.flat = new FlatRun(parts.built.trainer.model.config.vocabSize)
     this.lastSaved = start?.isOwn === true ? startStep : -1
-    for (const event of start?.isOwn === true ? RunLog.history(folder, startStep) : []) {
+    const history = start?.isOwn === true ? RunLog.history(folder, startStep) : []
+    const onWarning = (message: string): void => this.warn(message)
+    this.log = new RunLog(folder, new TensorBoardLog(parts.request.config, startStep, onWarning), onWarning)
+    const { log, best } = this
+    this.evaluations = new RunEvaluations(parts, { log, best, alert: this.alert.bind(this) })
+    for (const event of history) {
       if (event.type === 'step') {
         this.lastStep = event
         this.flat.note(event)
       }
-      if (event.type === 'evaluation') {
-        this.evaluated.add(event.step)
-        this.best.note(event)
-      }
+      if (event.type === 'evaluation') this.evaluations.restore(event)
     }
-    const onWarning = (message: string): void => this.warn(message)
-    this.log = new RunLog(folder, new TensorBoardLog(parts.request.config, startStep, onWarning), onWarning)
   }
 
   async run(): Promise<TrainingOutcome> {
@@ -90,7 +87,7 @@ export class TrainingRun {
     folder.writeState('running', startStep, plan.totalSteps)
     this.log.event(recordProvenance(this.parts))
     for (const message of this.parts.data.warnings) this.alert(startStep, 'DATA', message)
-    request.onLine(this.describe())
+    request.onLine(describeTraining(this.parts))
     const overlap = this.parts.data.anchorOverlap && describeAnchorOverlap(this.parts.data.anchorOverlap)
     if (overlap !== undefined && start?.isOwn !== true) this.alert(startStep, 'ANCHOR_OVERLAP', overlap)
     if (start) request.onLine(`goes on from step ${startStep} (${start.folder})`)
@@ -98,21 +95,6 @@ export class TrainingRun {
       for (const message of this.log.missing(startStep)) this.alert(startStep, 'RECORDS_MISSING', message)
     await this.loop()
     return await (this.stopsEarly ? this.leave() : this.finish())
-  }
-
-  private describe(): string {
-    const { data, built, plan } = this.parts
-    const { numSamples, numTokens } = data.train
-    const { trainer, method, dtype } = built
-    const { numParameters, lora } = trainer.model
-    const numTrained = trainer.model.numTrainableParameters
-    const adapter = lora && `, LoRA r ${lora.r} trains ${(numTrained / 1e6).toFixed(2)}M`
-    return (
-      `model ${(numParameters / 1e6).toFixed(2)}M parameters${adapter ?? ''}, ${dtype ?? 'float32'}; ` +
-      `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
-      `${data.numAnchors > 0 ? `, ${data.numAnchors} anchors` : ''}; ` +
-      `method ${method.name} (${method.normalizer}); ${plan.totalSteps} steps`
-    )
   }
 
   /** Whether the run must end here although steps or the last evaluation are missing. */
@@ -303,55 +285,12 @@ export class TrainingRun {
     const { step } = this.parts.built.trainer
     if (every_steps === undefined || step % every_steps !== 0) return
     if (step >= this.parts.plan.totalSteps || this.stopsEarly) return
-    if (!this.evaluated.has(step)) await this.evaluate()
+    if (!this.evaluations.has(step)) await this.evaluate()
     if (this.best.best?.step === step) this.trySave()
   }
 
   private async evaluate(): Promise<void> {
-    const { data, folder } = this.parts
-    if (data.evaluationFiles.length === 0 && data.validation === undefined) return
-    const { step } = this.parts.built.trainer
-    await this.side.attempt('evaluation', async () => {
-      const found = await this.measure(step)
-      if (found === undefined) return
-      const { evaluation, validation } = found
-      const event = {
-        type: 'evaluation',
-        step,
-        time: Date.now() / 1000,
-        sources: evaluation?.sources ?? {},
-        ...(validation
-          ? { validation: { eval_loss: validation.eval_loss, sources: validation.sources } }
-          : {}),
-      } as const
-      this.log.event(event)
-      this.best.note(event)
-      for (const line of describeMeasures(found)) this.parts.request.onLine(`step ${step}: ${line}`)
-      folder.write(
-        `eval/step-${step}.json`,
-        `${JSON.stringify({ ...evaluation, ...(validation ? { validation } : {}) }, null, 2)}\n`,
-      )
-    })
-  }
-
-  /** Undefined when the run was asked to stop meanwhile: there is little time to save, and a run that goes on makes it up. */
-  private async measure(step: number): Promise<RunMeasures | undefined> {
-    try {
-      const found = await measureRun(this.parts)
-      // Once: the data of an evaluation is the same each time.
-      const isFirst = this.lastEvaluation === undefined && this.lastValidation === undefined
-      this.lastEvaluation = found.evaluation
-      this.lastValidation = found.validation
-      this.evaluated.add(step)
-      for (const message of isFirst ? unmeasuredSources(found) : [])
-        this.alert(step, 'NOTHING_TO_MEASURE', message)
-      return found
-    } catch (error) {
-      if (error instanceof AdaptError && error.code === 'EVALUATION_CANCELLED') return undefined
-      const message = `evaluation after step ${step}: ${(error as Error).message}`
-      if (!(error instanceof AdaptError)) throw new Error(message, { cause: error })
-      throw new AdaptError(error.code, error.exitCode, message, error.context, { cause: error })
-    }
+    await this.side.attempt('evaluation', () => this.evaluations.evaluate())
   }
 
   /**
@@ -363,8 +302,7 @@ export class TrainingRun {
     const { trainer } = built
     this.save()
     // Patience ends with an evaluation.
-    const isMeasured = this.lastEvaluation !== undefined || this.lastValidation !== undefined
-    if (!(this.best.isOver && isMeasured)) await this.evaluate()
+    if (!(this.best.isOver && this.evaluations.latest !== undefined)) await this.evaluate()
     if (stop.requested) return this.leave()
     const note = publishTrained(this.best, {
       trainer,
@@ -416,8 +354,7 @@ export class TrainingRun {
         return currentSteps(readEvents(folder.file('events.jsonl')).events)
       },
       ...(this.best.best ? { best: this.best.best } : {}),
-      ...(this.lastEvaluation ? { evaluation: this.lastEvaluation } : {}),
-      ...(this.lastValidation ? { validation: this.lastValidation } : {}),
+      ...this.evaluations.latest,
     }
   }
 

@@ -1,0 +1,20 @@
+import type { TrainingRunParts } from './training-run.js'
+
+/** What is about to be trained, on one line. */
+export function describeTraining({
+  data,
+  built,
+  plan,
+}: Pick<TrainingRunParts, 'data' | 'built' | 'plan'>): string {
+  const { numSamples, numTokens } = data.train
+  const { trainer, method, dtype } = built
+  const { numParameters, lora } = trainer.model
+  const numTrained = trainer.model.numTrainableParameters
+  const adapter = lora && `, LoRA r ${lora.r} trains ${(numTrained / 1e6).toFixed(2)}M`
+  return (
+    `model ${(numParameters / 1e6).toFixed(2)}M parameters${adapter ?? ''}, ${dtype ?? 'float32'}; ` +
+    `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
+    `${data.numAnchors > 0 ? `, ${data.numAnchors} anchors` : ''}; ` +
+    `method ${method.name} (${method.normalizer}); ${plan.totalSteps} steps`
+  )
+}

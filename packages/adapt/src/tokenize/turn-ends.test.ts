@@ -44,6 +44,11 @@ describe('the end of an answer', () => {
       `{% if messages | length > 2 %}{{ raise_exception('no') }}{% endif %}${turns('{{ m.content }}<end>')}`,
       [END],
     ],
+    [
+      'one of a template that takes no conversation without a system message',
+      `{% if messages[0].role != 'system' %}{{ raise_exception('no') }}{% endif %}${turns('{{ m.content }}<end>')}`,
+      [END],
+    ],
   ])('is found: %s', async (_what, template, expected) => {
     expect(await ends(template)).toEqual({ ids: expected, text: undefined, warnings: [] })
     const all = await ends(template, { assistantOnlyLoss: false })

@@ -43,6 +43,11 @@ const CALLS = [call(''), call(null)].flatMap((messages) => [
   { ...chat([...messages, TOOL_ANSWER, answer]), tools: TOOLS },
 ])
 
+const withSystem = (one: ChatContent): ChatContent => ({
+  ...one,
+  messages: [{ role: 'system', content: 'e' }, ...one.messages],
+})
+
 /**
  * Finds the tokens at which the answers of a tokenizer's chat template end, by rendering small conversations in a
  * thread that can be ended.
@@ -53,7 +58,10 @@ export async function findTurnEnds(tokenizer: Tokenizer): Promise<TurnEnds> {
   const masked: Tokenizer = { ...tokenizer, chat: { ...tokenizer.chat, assistantOnlyLoss: true } }
   const encoder = createDocumentEncoder(masked, 0)
   try {
-    const encoded = await encoder.encode([...ANSWERS, ...CALLS])
+    let encoded = await encoder.encode([...ANSWERS, ...CALLS])
+    // Some templates take conversations with a system message only.
+    const isRefused = encoded.refused.length === ANSWERS.length + CALLS.length
+    if (isRefused) encoded = await encoder.encode([...ANSWERS, ...CALLS].map(withSystem))
     const refusals = new Map(encoded.refused.map(({ document, problem }) => [document, problem]))
     const ids = new Set<number>()
     const untrained = new Set<number>()

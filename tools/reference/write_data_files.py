@@ -213,6 +213,8 @@ def write():
     texts = pa.array([b"good", b"b\xffd", b"fine"], type=pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": texts}), FOLDER / "bad-text.parquet")
     pq.write_table(values_table(), FOLDER / "values.parquet")
+    pq.write_table(pa.table({"text": ["a river runs"]}), FOLDER / "checksum.parquet", compression="none",
+                   use_dictionary=False, write_statistics=False, write_page_checksum=True)
     (FOLDER / "values.json").write_text(values_json())
     write_nested()
     write_bombs()

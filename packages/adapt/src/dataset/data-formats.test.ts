@@ -111,6 +111,12 @@ describe('.json files', () => {
     expect(error).toMatch(/^3 /)
   })
 
+  it('in UTF-16 are called so', async () => {
+    put('a.json', Buffer.from('\uFEFF[{"text": "a"}]', 'utf16le'))
+    expect(await errorOf('a.json')).toContain('3 BAD_UTF8 a.json:1 (line 1, byte 0): expected UTF-8')
+    expect(await errorOf('a.json')).toContain('UTF-16')
+  })
+
   it('of one object above the limit are refused before they are held', async () => {
     put(
       'a.json',
@@ -133,6 +139,14 @@ describe('.csv and .tsv files', () => {
     expect((await read('b.tsv')).map(({ source, weight, content }) => [source, weight, content])).toEqual([
       ['web', 0.5, { kind: 'text', text: 'ä, "€"' }],
       ['b', 1, { kind: 'text', text: 'b' }],
+    ])
+  })
+
+  it('may begin with the index that pandas writes, which has no name', async () => {
+    put('a.csv', ',text,id\n0,a,x\n1,b,y\n')
+    expect((await read('a.csv')).map(({ id, content }) => [id, content])).toEqual([
+      ['x', { kind: 'text', text: 'a' }],
+      ['y', { kind: 'text', text: 'b' }],
     ])
   })
 
@@ -184,6 +198,9 @@ describe('.csv and .tsv files', () => {
       'expected columns separated by commas (a file with tabs ends in .tsv), received one column "text;id"',
     ],
     ['text\n"a\nb\n', 'BAD_CSV a.csv:2 (byte 5): expected the closing quote of this field'],
+    ['text,id\ra,1\rb,2\r', 'BAD_CSV a.csv:1 (byte 5): expected lines that end with a line feed'],
+    ['text,id\na\rb,1\n', 'BAD_CSV a.csv:2 (byte 8): expected lines that end with a line feed'],
+    ['text,weight\na,0x10\n', '"weight": expected 0 or a number'],
     ['text\n"a"b\n', 'a.csv:2 (byte 8): expected a separator or the end of the line behind a closing quote'],
     ['question,answer\na,b\n', 'expected a record with the key'],
   ])('that are not tables are refused with the line: %j', async (content, said) => {

@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { ColumnMetaData, PageHeader } from 'hyparquet'
 import { parquetHeader } from 'hyparquet/src/column.js'
+import { crc32 } from './crc32.js'
 import type { ParquetBudget } from './parquet-budget.js'
 import { unpackPage } from './parquet-codecs.js'
 import { type PageValues, readRuns, readValues } from './parquet-encodings.js'
@@ -66,6 +67,8 @@ export async function* readPages(
       )
     }
     const packed = await bytes.take(packedLength)
+    if (header.crc !== undefined && header.crc >>> 0 !== crc32(packed))
+      throw new Error('a page whose checksum is wrong')
     if (type === 'INDEX_PAGE') continue
     const content: PageContent = { header, packed, chunk, leaf, budget }
     if (type === 'DICTIONARY_PAGE') {

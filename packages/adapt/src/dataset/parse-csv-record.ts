@@ -17,17 +17,18 @@ const JSON_COLUMNS: Readonly<Record<string, RegExp>> = {
   completion: /^\s*\[\s*\{\s*"(role|content|from|value)"\s*:/,
 }
 
+const DECIMAL = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i
+
 /**
- * Names of the columns, from the first record of a file.
- * @throws {DataError} DUPLICATE_KEY, BAD_CSV for a column without a name or another separator, BAD_UTF8.
+ * Names of the columns, from the first record of a file; empty for a first one without a name, the index that pandas writes.
+ * @throws {DataError} DUPLICATE_KEY, BAD_CSV for another column without a name or another separator, BAD_UTF8.
  */
 export function readHeader(record: CsvRecord, file: ResolvedFile, separator: ',' | '\t'): readonly string[] {
   const fail = failAt(file, record)
   const names = record.fields.map((field, i) => {
-    if (field === undefined || field.length === 0) {
-      return fail('BAD_CSV', `expected a first line with a name for each column, column ${i + 1} has none`)
-    }
-    return decodeUtf8(field, fail)
+    if (field !== undefined && field.length > 0) return decodeUtf8(field, fail)
+    if (i === 0 && record.fields.length > 1) return ''
+    return fail('BAD_CSV', `expected a first line with a name for each column, column ${i + 1} has none`)
   })
   const other =
     names.length === 1 ? [';', '\t', '|', ','].find((mark) => names[0]!.includes(mark)) : undefined
@@ -63,7 +64,7 @@ export function parseCsvRecord(
   }
   const values: [string, string][] = []
   for (const [i, field] of record.fields.entries()) {
-    if (field !== undefined) values.push([names[i]!, decodeUtf8(field, fail)])
+    if (field !== undefined && names[i] !== '') values.push([names[i]!, decodeUtf8(field, fail)])
   }
   const mapped = mapColumns(withAbsent(values, names, file), file, fail)
   const entries = Object.entries(mapped).map(([key, text]) => [key, fieldValue(key, text, fail)])
@@ -82,7 +83,7 @@ function withAbsent(
 
 function fieldValue(key: string, text: unknown, fail: Fail): unknown {
   if (typeof text !== 'string') return text
-  if (key === 'weight') return text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text)
+  if (key === 'weight') return DECIMAL.test(text) ? Number(text) : text
   if (JSON_COLUMNS[key]?.test(text) !== true) return text
   return readJsonField(text, (_, problem, cause) => fail('BAD_FIELD', `"${key}": ${problem}`, cause))
 }

@@ -101,7 +101,15 @@ class CsvScanner {
         while (end < bytes.length && bytes[end] !== this.separator && bytes[end] !== NEWLINE) end += 1
         if (end === bytes.length && !isLast) return undefined
         const stop = bytes[end] !== this.separator && bytes[end - 1] === RETURN && end > at ? end - 1 : end
-        fields.push(stop === at ? undefined : bytes.subarray(at, stop))
+        const field = bytes.subarray(at, stop)
+        // Spreadsheets and Python take it for the end of a line.
+        if (field.includes(RETURN)) {
+          this.refuse(
+            { number: this.#number + numLines, byteOffset: this.#byteOffset + at - start },
+            'expected lines that end with a line feed, received a carriage return alone; put quotes around the field or convert the line ends',
+          )
+        }
+        fields.push(stop === at ? undefined : field)
         at = stop
       }
       if (bytes[at] === RETURN && (at + 1 === bytes.length || bytes[at + 1] === NEWLINE)) {

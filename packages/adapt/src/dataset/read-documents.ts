@@ -213,7 +213,12 @@ async function* withoutMark(
 ): AsyncGenerator<Buffer, void, undefined> {
   let isFirst = true
   for await (const chunk of bytes) {
-    if (isFirst) assertNoByteOrderMark({ number: 1, byteOffset: 0, bytes: chunk }, file)
+    if (isFirst) {
+      const start = { number: 1, byteOffset: 0, bytes: chunk }
+      assertNoByteOrderMark(start, file)
+      // No text begins so in UTF-8: it is the mark of UTF-16.
+      if (chunk[0]! >= 0xfe) decodeUtf8(chunk.subarray(0, 8), failAt(file, start))
+    }
     isFirst = false
     yield chunk
   }

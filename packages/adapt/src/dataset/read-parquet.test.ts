@@ -73,6 +73,16 @@ describe('readParquet', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(100e6)
   })
 
+  it('finds a changed bit in a page that has a checksum', async () => {
+    const bytes = readFileSync(path.join(golden, 'checksum.parquet'))
+    expect(await rowsOf(path.join(golden, 'checksum.parquet'))).toEqual([{ text: 'a river runs' }])
+    const changed = Buffer.from(bytes)
+    changed.write('liver', bytes.indexOf('river'), 'latin1')
+    const error = await errorOf(changed)
+    expect([error.code, error.exitCode]).toEqual(['PARQUET_DAMAGED', 3])
+    expect(error.message).toContain('checksum')
+  })
+
   it('names encryption as what is not read', async () => {
     const bytes = Buffer.from(readFileSync(path.join(golden, 'none.parquet')))
     bytes.write('PARE', bytes.length - 4, 'latin1')

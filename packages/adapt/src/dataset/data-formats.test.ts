@@ -113,7 +113,7 @@ describe('.json files', () => {
 
   it('in UTF-16 are called so', async () => {
     put('a.json', Buffer.from('\uFEFF[{"text": "a"}]', 'utf16le'))
-    expect(await errorOf('a.json')).toContain('3 BAD_UTF8 a.json:1 (line 1, byte 0): expected UTF-8')
+    expect(await errorOf('a.json')).toContain('3 BAD_UTF8 a.json:1 (byte 0): expected UTF-8')
     expect(await errorOf('a.json')).toContain('UTF-16')
   })
 

@@ -85,6 +85,24 @@ describe('a tokenizer of others', () => {
     await expect(tokenizer.decode(ids!)).rejects.toMatchObject({ code: 'TOKENIZER_BUDGET', exitCode: 7 })
   })
 
+  it('is called hostile when its pattern or its tables make the library crash', async () => {
+    const steps = { Regex: 'a{1,1000}a{1,1000}a{1,1000}b' }
+    const pattern = (json: TinyTokenizerJson) => ({
+      ...json,
+      pre_tokenizer: { type: 'Split', pattern: steps, behavior: 'Isolated', invert: false },
+    })
+    const table = (json: TinyTokenizerJson) => ({
+      ...json,
+      normalizer: { type: 'Precompiled', precompiled_charsmap: 'AAAA' },
+    })
+    const crash = { code: 'TOKENIZER_CRASH', exitCode: 7 }
+    await expect(load(pattern).encodeBatch(['a'.repeat(5000)])).rejects.toMatchObject(crash)
+    await expect(load(table).encodeBatch(['a'])).rejects.toMatchObject({
+      ...crash,
+      message: expect.stringContaining('crashed (SIGABRT) while loading the tokenizer'),
+    })
+  })
+
   it('gives the ids of the native library, for a long document under the usual budget too', async () => {
     const texts = ['the model reads\n\n', 'é 😀 日本 </s>', 'the model '.repeat(100_000), '']
     const direct = await new NativeTokenizer(specOf()).encodeBatch(texts)

@@ -58,6 +58,16 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
+/** What the system ends a program with that does what no program may. */
+const CRASHES: readonly (NodeJS.Signals | null)[] = [
+  'SIGABRT',
+  'SIGSEGV',
+  'SIGBUS',
+  'SIGILL',
+  'SIGFPE',
+  'SIGTRAP',
+]
+
 /** A process without work ends after this. */
 const IDLE_MS = 10_000
 /** Characters of a decoded token, at most as a rule. */
@@ -117,7 +127,7 @@ export class TokenizerProcess {
   }
 
   /**
-   * @throws {HostileFileError} BAD_TOKENIZER, TOKENIZER_BUDGET. @throws {ResourceError} TOKENIZER_FAILED.
+   * @throws {HostileFileError} BAD_TOKENIZER, TOKENIZER_BUDGET, TOKENIZER_CRASH. @throws {ResourceError} TOKENIZER_FAILED.
    */
   async call<M extends keyof TokenizerCalls>(
     method: M,
@@ -201,13 +211,19 @@ export class TokenizerProcess {
     }
     const limit = limits[signal ?? '']
     const file = printable(this.spec.file)
+    const work = this.isLoaded ? `tokenising ${numCharacters} characters` : 'loading the tokenizer'
+    const context = { file: this.spec.file }
+    if (CRASHES.includes(signal)) {
+      // The library ends so when a pattern takes more steps than it allows.
+      const said = `${file}: the tokenizer's library crashed (${signal}) while ${work}; its patterns do not fit the text, or are made to harm: use another tokenizer`
+      return new HostileFileError('TOKENIZER_CRASH', said, context)
+    }
     if (limit === undefined) {
       const how = signal === null ? `code ${code}` : signal
       return new ResourceError('TOKENIZER_FAILED', `${file}: the tokenizer process ended with ${how}`)
     }
-    const work = this.isLoaded ? `tokenising ${numCharacters} characters` : 'loading the tokenizer'
     const said = `${file}: ${work} took ${limit}; its patterns or normalisers do not fit the text, or are made to harm: use another tokenizer`
-    return new HostileFileError('TOKENIZER_BUDGET', said, { file: this.spec.file })
+    return new HostileFileError('TOKENIZER_BUDGET', said, context)
   }
 }
 

@@ -32,6 +32,16 @@ describe('a table', () => {
     )
   })
 
+  it('that is too wide all the same keeps names of common length whole', () => {
+    const digits = '9'.repeat(90)
+    const table = renderTable(columns, [
+      ['adapt-calibrated', 'a.jsonl', digits],
+      ['x'.repeat(200), 'a.jsonl', digits],
+    ])
+    expect(table).toMatch(/^adapt-calibrated +a\.jsonl/m)
+    expect(table).toMatch(/^x{12}…x{11} /m)
+  })
+
   it('holds each row in one line, whatever others named', () => {
     expect(renderTable([{ heading: 'source' }], [['a\nerror: b\u001b[2J']])).toBe(
       'source\na\\u{a}error: b\\u{1b}[2J\n',

@@ -11,8 +11,11 @@ export interface Column {
 /** Width that a table keeps to, that of a terminal which nobody has widened. */
 export const TABLE_WIDTH = 80
 
-/** Characters that a shortened cell keeps at least. */
+/** Characters that a shortened cell keeps at least, where the table then fits. */
 const MIN_CELL = 8
+
+/** The same where it is too wide all the same, and short names would cost what they tell and gain nothing. */
+const MIN_CELL_WIDE = 24
 
 /**
  * Aligns rows of cells under their headings; two spaces between columns, no trailing spaces. What others named is made
@@ -38,16 +41,16 @@ export function renderTable(columns: readonly Column[], rows: readonly (readonly
 }
 
 /** Takes what is too much from the columns that may be shortened, always from the widest. */
-function fitWidths(columns: readonly Column[], natural: readonly number[]): number[] {
+function fitWidths(columns: readonly Column[], natural: readonly number[], minCell = MIN_CELL): number[] {
   const widths = [...natural]
   const first = columns.findIndex(({ isNumeric }) => isNumeric !== true)
   const texts = columns.flatMap(({ canShorten, heading }, c) =>
-    (canShorten ?? c === first) ? [{ c, least: Math.max(MIN_CELL, heading.length) }] : [],
+    (canShorten ?? c === first) ? [{ c, least: Math.max(minCell, heading.length) }] : [],
   )
   let excess = widths.reduce((sum, width) => sum + width + 2, -2) - TABLE_WIDTH
   for (; excess > 0; excess--) {
     const wide = texts.filter(({ c, least }) => widths[c]! > least)
-    if (wide.length === 0) break
+    if (wide.length === 0) return minCell === MIN_CELL ? fitWidths(columns, natural, MIN_CELL_WIDE) : widths
     const { c } = wide.reduce((a, b) => (widths[b.c]! > widths[a.c]! ? b : a))
     widths[c]! -= 1
   }

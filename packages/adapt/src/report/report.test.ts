@@ -260,6 +260,9 @@ describe('renderReport', () => {
     const massBySource = Object.fromEntries(names.map((name, i) => [name, (i + 0.5) / 1800]))
     const steps = paper.steps.slice(0, 3).map((step) => ({ ...step, massBySource, uniformMassBySource }))
     const page = renderReport({ title: 'sources', runs: [{ ...paper, steps, anchoredSources: ['s31'] }] })
+    const table = page.split('over all steps</caption>')[1]!.split('</table>')[0]!
+    expect(cellsOf(table, 's31')).toEqual(['1.050'])
+    expect(cellsOf(table, '48 other sources, moved less')).toEqual([''])
     const chart = embeddedCharts(page).find(({ title }) => title === 'Relative weight by source')!
     const { series } = chart.tables[0]!
     const anchored = series.find(({ label }) => label === 's31')!

@@ -99,7 +99,10 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
         ].filter(({ values }) => !values.every(Number.isNaN)),
       ],
     },
-    { label: 'Relative weight by source, over all steps', rows: relativeRows(figures) },
+    {
+      label: 'Relative weight by source, over all steps',
+      rows: relativeRows(figures, new Set(runs.flatMap((run) => run.anchoredSources ?? []))),
+    },
     {
       label: 'Cost',
       rows: [
@@ -125,7 +128,7 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
 }
 
 /** The sources that the weights moved most; where all runs are uniform there is nothing to say. */
-function relativeRows(figures: readonly RunFigures[]): Row[] {
+function relativeRows(figures: readonly RunFigures[], anchored: ReadonlySet<string>): Row[] {
   const of = (run: RunFigures, name: string): number => {
     const { mass = Number.NaN, uniform = Number.NaN } = run.shares.get(name) ?? {}
     return mass / uniform
@@ -134,17 +137,29 @@ function relativeRows(figures: readonly RunFigures[]): Row[] {
     Math.max(...figures.map((run) => Math.abs(Math.log(of(run, name)))).map((x) => (x > 0 ? x : 0)))
   const names = [...new Set(figures.flatMap((run) => [...run.shares.keys()]))]
   if (names.length < 2 || names.every((name) => moved(name) < 1e-9)) return []
-  return names
-    .sort((a, b) => moved(b) - moved(a) || (a < b ? -1 : 1))
+  const rank = (name: string) => (anchored.has(name) ? Number.POSITIVE_INFINITY : moved(name))
+  const shown = names
+    .sort((a, b) => (rank(a) === rank(b) ? (a < b ? -1 : 1) : rank(b) - rank(a)))
     .slice(0, MAX_SOURCES)
     .sort()
-    .map((name) => ({
-      label: visibleText(name),
-      source: name,
-      unit: '',
-      format: 'ratio',
-      values: figures.map((run) => of(run, name)),
-    }))
+  const left = names.length - MAX_SOURCES
+  return [
+    ...shown.map(
+      (name): Row => ({
+        label: visibleText(name),
+        source: name,
+        unit: '',
+        format: 'ratio',
+        values: figures.map((run) => of(run, name)),
+      }),
+    ),
+    ...(left > 0 ? [noteRow(`${left} other ${left === 1 ? 'source' : 'sources'}, moved less`, figures)] : []),
+  ]
+}
+
+/** A row of words, without figures. */
+function noteRow(label: string, figures: readonly RunFigures[]): Row {
+  return { label: visibleText(label), unit: '', format: 'ratio', values: figures.map(() => '') }
 }
 
 function renderRow({ label, source, unit, format, values, better }: Row, colors: SourceColors): Html {

@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs'
 import type { ComparisonOutcome, Study } from '../compare/index.js'
-import { loadConfig } from '../config/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError, EXIT } from '../errors.js'
 import type { CliIo } from './cli-io.js'
@@ -141,12 +140,14 @@ async function requireResultFiles(
   })
   if (files.every(([, file]) => file === undefined)) return
   const { configInputs, requireNoInput } = await import('../experiment/index.js')
-  const { config, baseDir } = await loadConfig(study.basePath, { env: study.env, set: study.baseSet })
+  const { planCells } = await import('../compare/index.js')
   const inputs = [
     { key: 'the study', path },
     { key: 'base', path: study.basePath },
   ]
-  inputs.push(...(await configInputs(config, baseDir)))
+  // An arm may read what the base does not.
+  for (const { config, baseDir } of (await planCells(study)).seeds[0]!.cells)
+    inputs.push(...(await configInputs(config, baseDir)))
   for (const [option, file] of files) if (file !== undefined) requireNoInput(option, file, inputs)
 }
 

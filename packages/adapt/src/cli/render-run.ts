@@ -34,9 +34,10 @@ const figure = (value: number | null) => (value === null ? '-' : value.toFixed(4
 const signed = (value: number) => `${value < 0 ? '' : '+'}${value.toFixed(4)}`
 
 /** Where things are, and what to do next. */
-export function renderPlaces(outputDir: string, reportPath: string, withNext: boolean): string {
+export function renderPlaces(outputDir: string, reportPath: string | undefined, withNext: boolean): string {
   const run = shortenPath(outputDir)
-  const places = `run     ${run}\nmodel   ${shortenPath(join(outputDir, 'model'))}\nreport  ${shortenPath(reportPath)}\n`
+  const report = reportPath === undefined ? '' : `report  ${shortenPath(reportPath)}\n`
+  const places = `run     ${run}\nmodel   ${shortenPath(join(outputDir, 'model'))}\n${report}`
   if (!withNext) return places
   const word = /^[\w@%+=:,./-]+$/.test(run) ? run : `'${run.replaceAll("'", "'\\''")}'`
   return `${places}next    npx adapt generate --model ${word} --prompt TEXT\n        npx adapt eval --model ${word} --text FILE\n`

@@ -39,7 +39,7 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
       baseDir,
       overwrite: options.overwrite === true,
       onLine: (line) => {
-        if (isQuiet) return
+        if (isQuiet && !line.startsWith('warning')) return
         if (progress === undefined) io.stdout.line(line)
         else progress.line(line)
       },

@@ -9,6 +9,7 @@ export {
 export { renderComparisonPage, writeComparisonReport } from './comparison-report.js'
 export { comparisonTables, type TextTable } from './comparison-tables.js'
 export { type LoadStudyOptions, loadStudy, type Study } from './load-study.js'
+export { planCells } from './plan-cells.js'
 export { renderCsv, renderJson, renderMarkdown } from './render-comparison.js'
 export {
   type CellStart,

@@ -141,7 +141,7 @@ describe('data.val_set_size', () => {
     expect(
       lines.filter((line) => /^step \d: eval_loss \d\.\d{4} {2}\(code .* web .*\)$/.test(line)),
     ).toHaveLength(3)
-    expect(readFileSync(outcome.reportPath, 'utf8')).toContain('eval_loss')
+    expect(readFileSync(outcome.reportPath!, 'utf8')).toContain('eval_loss')
   })
 
   it('holds out the same documents when the run goes on, and refuses another number', async () => {
@@ -190,6 +190,6 @@ describe('a run on conversations', () => {
     expect(outcome.evaluation!.all.documents).toBe(3)
     expect(lines.filter((line) => line.includes('responses lie beyond data.max_length'))).toHaveLength(1)
     // The text of a sample in the report is what the model saw.
-    expect(readFileSync(outcome.reportPath, 'utf8')).toContain('|im_start|&gt;assistant')
+    expect(readFileSync(outcome.reportPath!, 'utf8')).toContain('|im_start|&gt;assistant')
   })
 })

@@ -114,7 +114,7 @@ export function openRunFolder(folder: string, kind: 'new' | 'continue', totalSte
       opened.writeState('starting', 0, totalSteps)
       for (const name of OWN_ENTRIES) rmSync(join(folder, name), { recursive: true, force: true })
     } else {
-      rmSync(join(folder, 'failure.json'), { force: true })
+      rmSync(join(folder, 'failure.json'), { recursive: true, force: true })
     }
     makeFolder(join(folder, 'eval'))
     for (const place of [folder, join(folder, 'eval')]) {

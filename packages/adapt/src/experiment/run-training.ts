@@ -53,7 +53,8 @@ export interface TrainingRequest {
 /** What a run left. */
 export interface TrainingOutcome {
   readonly outputDir: string
-  readonly reportPath: string
+  /** Undefined when the report could not be written. */
+  readonly reportPath?: string
   /** Every step of the run, those before an interruption too; read from its log when asked for. */
   readonly steps: readonly StepRecord[]
   /** The last evaluation, when there are sets. */

@@ -76,7 +76,7 @@ describe('what is not the model never ends its training', () => {
     expect(readdirSync(inRun('blocked', 'eval'))).toContain('step-30.json')
   })
 
-  it('when data cannot be read: what was trained so far is saved before the run ends', async () => {
+  it('when data cannot be read, nor the failure be described: what was trained so far is saved before the run ends', async () => {
     let step = 0
     const cut = () => {
       const cache = workshop.file('cut-cache')
@@ -85,10 +85,13 @@ describe('what is not the model never ends its training', () => {
     const error = await workshop.failure('cut', ['data.cache_dir=cut-cache'], {
       onStep: (record) => {
         step = record.step
-        if (step === 4) cut()
+        if (step !== 4) return
+        cut()
+        mkdirSync(inRun('cut', 'failure.json'))
       },
     })
     expect(error.code).toBe('CACHE_DAMAGED')
+    expect(statusOf('cut')).toBe('failed')
     expect(readdirSync(inRun('cut', 'checkpoints'))).toEqual([`step-${step}`])
     rmSync(workshop.file('cut-cache'), { recursive: true })
     const { outcome } = await workshop.train('cut', ['data.cache_dir=cut-cache'])

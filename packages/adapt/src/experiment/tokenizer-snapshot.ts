@@ -8,6 +8,8 @@ import { GENERATION_FILE, TOKENIZER_FILES } from '../hub/index.js'
 const NAMES = [...TOKENIZER_FILES, GENERATION_FILE]
 /** Folder of named chat templates, as transformers writes them. */
 const TEMPLATES = 'additional_chat_templates'
+/** Errors of the system that say nothing of what is there. */
+const UNREADABLE = ['EMFILE', 'ENFILE', 'ENOMEM', 'EIO']
 
 /**
  * The files of a tokenizer as they were when a run read them. A model folder must hold the tokenizer that the model was trained
@@ -62,8 +64,9 @@ function readFiles(folder: string): Map<string, Buffer> {
   for (const name of [...NAMES, ...listTemplates(folder)]) {
     try {
       files.set(name, readRegular(join(folder, name)))
-    } catch {
+    } catch (error) {
       // Most of them need not be there.
+      requireReadable(error)
     }
   }
   return files
@@ -72,7 +75,13 @@ function readFiles(folder: string): Map<string, Buffer> {
 function listTemplates(folder: string): string[] {
   try {
     return readdirSync(join(folder, TEMPLATES)).map((name) => join(TEMPLATES, name))
-  } catch {
+  } catch (error) {
+    requireReadable(error)
     return []
   }
+}
+
+/** What cannot be read now is not taken for what is not there. */
+function requireReadable(error: unknown): void {
+  if (UNREADABLE.includes((error as NodeJS.ErrnoException).code ?? '')) throw error
 }

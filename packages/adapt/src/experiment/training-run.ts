@@ -337,7 +337,7 @@ export class TrainingRun {
 
   private async writeReport(limitMs?: number): Promise<TrainingOutcome> {
     const { folder, request } = this.parts
-    await this.side.attempt('report', async () => {
+    const reportPath = await this.side.attempt('report', async () => {
       const written = writeRunReport([folder.path], { baseDir: request.baseDir })
       if (limitMs === undefined) return await written
       const timer = new AbortController()
@@ -348,7 +348,7 @@ export class TrainingRun {
     })
     return {
       outputDir: folder.path,
-      reportPath: folder.file('report.html'),
+      ...(reportPath === undefined ? {} : { reportPath }),
       // Read when asked for: a long run's records are not held in memory.
       get steps() {
         return currentSteps(readEvents(folder.file('events.jsonl')).events)
@@ -368,8 +368,8 @@ export class TrainingRun {
       context: known ? error.context : {},
     }
     try {
-      this.parts.folder.write('failure.json', `${JSON.stringify(failure, null, 2)}\n`)
       this.writeEnd('failed', known ? error.exitCode : EXIT.bug)
+      this.parts.folder.write('failure.json', `${JSON.stringify(failure, null, 2)}\n`)
       await this.writeReport(REPORT_MS)
     } catch {
       // What ended the run may keep this from being written too; the run's own error is what counts.

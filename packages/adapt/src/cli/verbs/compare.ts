@@ -18,7 +18,7 @@ export function declareCompare({ program, io, onExitCode }: CommandLine): void {
     .option('--json <file>', 'write the comparison as JSON; - for stdout, progress then goes to stderr')
     .option('--markdown <file>', 'write the tables as Markdown')
     .option('--csv <file>', 'write cells and differences as CSV')
-    .option('--quiet', 'print only the tables')
+    .option('--quiet', 'print only warnings and the tables')
     .addHelpText(
       'after',
       `

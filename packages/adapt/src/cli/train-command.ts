@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { loadConfig } from '../config/index.js'
+import { AdaptError } from '../errors.js'
 import { currentEvents, readEvents } from '../record/index.js'
 import type { CliIo } from './cli-io.js'
 import { createProgress, type Progress } from './progress.js'
@@ -52,11 +53,19 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     })
     progress?.done()
     progress = undefined
-    const change = isQuiet
-      ? ''
-      : renderChange(currentEvents(readEvents(join(outputDir, 'events.jsonl')).events))
+    const change = isQuiet ? '' : changeOf(outputDir)
     io.stdout.write(`${change === '' ? '' : `\n${change}\n`}${renderPlaces(outputDir, reportPath, !isQuiet)}`)
   } finally {
     progress?.done()
+  }
+}
+
+/** Empty where the log was removed or damaged, which the run's warnings tell. */
+function changeOf(outputDir: string): string {
+  try {
+    return renderChange(currentEvents(readEvents(join(outputDir, 'events.jsonl')).events))
+  } catch (error) {
+    if (error instanceof AdaptError) return ''
+    throw error
   }
 }

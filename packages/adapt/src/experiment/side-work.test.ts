@@ -76,6 +76,20 @@ describe('what is not the model never ends its training', () => {
     expect(readdirSync(inRun('blocked', 'eval'))).toContain('step-30.json')
   })
 
+  it('when records are removed: every checkpoint and the model are saved, and the end says what is missing', async () => {
+    const { lines } = await workshop.train('robbed', ['training.save_steps=5'], {
+      onStep: ({ step }) => {
+        if (step !== 12) return
+        rmSync(inRun('robbed', 'ledger'), { recursive: true })
+      },
+    })
+    expect(readdirSync(inRun('robbed', 'checkpoints'))).toContain('step-30')
+    expect(existsSync(inRun('robbed', 'model', 'model.safetensors'))).toBe(true)
+    expect(alertsOf('robbed')).toEqual(['RECORDS_MISSING'])
+    expect(lines.join('\n')).toMatch(/warning: .*ledger lacks what was recorded of steps 1 to 10: /)
+    expect(statusOf('robbed')).toBe('finished')
+  })
+
   it('when data cannot be read, nor the failure be described: what was trained so far is saved before the run ends', async () => {
     let step = 0
     const cut = () => {

@@ -301,6 +301,11 @@ export class TrainingRun {
     const { built, folder, stop, plan, request } = this.parts
     const { trainer } = built
     this.save()
+    // Someone may have removed them meanwhile; what is recorded is no model.
+    this.side.attemptNow('records', () => {
+      for (const message of this.log.missing(trainer.step))
+        this.alert(trainer.step, 'RECORDS_MISSING', message)
+    })
     // Patience ends with an evaluation.
     if (!(this.best.isOver && this.evaluations.latest !== undefined)) await this.evaluate()
     if (stop.requested) return this.leave()

@@ -41,13 +41,17 @@ export class LedgerWriter implements Disposable {
     this.folder = folder
     this.#rank = rank
     this.#maxRows = maxRowsPerPart
-    try {
-      makeFolder(folder)
-    } catch (error) {
-      throw writeError(LEDGER, folder, error)
-    }
+    this.#makeFolder()
     const own = listParts(folder).filter((part) => part.rank === rank)
     this.#lastStep = own.reduce((last, part) => Math.max(last, part.lastStep), 0)
+  }
+
+  #makeFolder(): void {
+    try {
+      makeFolder(this.folder)
+    } catch (error) {
+      throw writeError(LEDGER, this.folder, error)
+    }
   }
 
   /** Rows that are not yet in a part. */
@@ -82,6 +86,8 @@ export class LedgerWriter implements Disposable {
     const { step, sample, source, score, weight, sampleWeight, loss, tokens } = this.#buffer.rows()
     if (step.length === 0) return
     const name = partName(step[0]!, step.at(-1)!, this.#rank)
+    // A checkpoint waits for its records: a folder that someone removed must not keep every later one from being saved.
+    this.#makeFolder()
     const table = new TableWriter(join(this.folder, name), LEDGER)
     table.write({ step, sample, source, score, weight, sample_weight: sampleWeight, loss, tokens })
     table.publish()

@@ -406,7 +406,7 @@ describe('train and eval', () => {
     expect(quiet).toEqual({
       exitCode: 0,
       stdout: 'run     out\nmodel   out/model\nreport  out/report.html\n',
-      stderr: '',
+      stderr: expect.stringMatching(/^(warning: .*\n)+$/),
     })
 
     const evaluated = await adapt(['eval', '--model', 'out/model', '--text', 'conf/anchors.jsonl', '--json'])

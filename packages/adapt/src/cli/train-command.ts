@@ -40,8 +40,9 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
       baseDir,
       overwrite: options.overwrite === true,
       onLine: (line) => {
-        if (isQuiet && !line.startsWith('warning')) return
-        if (progress === undefined) io.stdout.line(line)
+        if (isQuiet) {
+          if (line.startsWith('warning')) io.stderr.line(line)
+        } else if (progress === undefined) io.stdout.line(line)
         else progress.line(line)
       },
       onStep: (record, totalSteps) => {

@@ -60,6 +60,7 @@ export class TrainingRun {
     this.alert(this.parts.built.trainer.step, code, message)
   })
   private lastSaved: number
+  private readonly toldMissing = new Set<string>()
 
   constructor(private readonly parts: TrainingRunParts) {
     const { data, folder, start, startStep } = parts
@@ -91,10 +92,17 @@ export class TrainingRun {
     const overlap = this.parts.data.anchorOverlap && describeAnchorOverlap(this.parts.data.anchorOverlap)
     if (overlap !== undefined && start?.isOwn !== true) this.alert(startStep, 'ANCHOR_OVERLAP', overlap)
     if (start) request.onLine(`goes on from step ${startStep} (${start.folder})`)
-    if (start?.isOwn === true)
-      for (const message of this.log.missing(startStep)) this.alert(startStep, 'RECORDS_MISSING', message)
+    if (start?.isOwn === true) this.tellMissing(startStep)
     await this.loop()
     return await (this.stopsEarly ? this.leave() : this.finish())
+  }
+
+  /** Each gap once. */
+  private tellMissing(step: number): void {
+    for (const message of this.log.missing(step).filter((one) => !this.toldMissing.has(one))) {
+      this.toldMissing.add(message)
+      this.alert(step, 'RECORDS_MISSING', message)
+    }
   }
 
   /** Whether the run must end here although steps or the last evaluation are missing. */
@@ -302,10 +310,7 @@ export class TrainingRun {
     const { trainer } = built
     this.save()
     // Someone may have removed them meanwhile; what is recorded is no model.
-    this.side.attemptNow('records', () => {
-      for (const message of this.log.missing(trainer.step))
-        this.alert(trainer.step, 'RECORDS_MISSING', message)
-    })
+    this.side.attemptNow('records', () => this.tellMissing(trainer.step))
     // Patience ends with an evaluation.
     if (!(this.best.isOver && this.evaluations.latest !== undefined)) await this.evaluate()
     if (stop.requested) return this.leave()

@@ -14,7 +14,7 @@ export function declareTrain({ program, io }: CommandLine): void {
       'folder of the run, instead of output_dir (relative to the working directory)',
     )
     .option('--overwrite', 'replace the run that the output folder holds')
-    .option('--quiet', 'print only warnings and the result')
+    .option('--quiet', 'print only the result, and warnings on stderr')
     .addHelpText(
       'after',
       `

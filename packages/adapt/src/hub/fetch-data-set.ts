@@ -10,7 +10,7 @@ import {
 } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { cachedSnapshot, isCommit, repoFolders } from './hub-cache.js'
-import { describeHubError } from './hub-errors.js'
+import { useCacheInstead } from './hub-errors.js'
 import { formatHubId, type HubId } from './hub-id.js'
 import { type DownloadReport, isSafePath, openHubRepo } from './hub-repo.js'
 import { type HubSettings, type HubVariables, hubSettings } from './hub-settings.js'
@@ -112,18 +112,8 @@ async function fetchDataSet(
     repo.finish()
     pinSnapshot(settings, id, repo.snapshot)
   } catch (cause) {
-    const { endpoint, token } = settings
-    const error = describeHubError(cause, {
-      id,
-      path,
-      endpoint,
-      hasToken: token !== undefined,
-      errorCode: answer.errorCode,
-    })
-    if (!isThere || error.code !== 'HUB_UNREACHABLE') throw error
-    report.onLine(
-      `warning: ${endpoint} cannot be reached; ${shown} is taken from the cache, which may be older`,
-    )
+    const { errorCode } = answer
+    useCacheInstead(cause, { id, path, settings, errorCode, isInCache: isThere, onLine: report.onLine })
   }
 }
 

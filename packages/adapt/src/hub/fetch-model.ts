@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { type HubContent, isCommit, isComplete, shardsOf } from './hub-cache.js'
-import { describeHubError } from './hub-errors.js'
+import { useCacheInstead } from './hub-errors.js'
 import { formatHubId, type HubId } from './hub-id.js'
 import { type DownloadReport, openHubRepo } from './hub-repo.js'
 import { type HubSettings, type HubVariables, hubSettings } from './hub-settings.js'
@@ -55,17 +55,8 @@ export async function fetchModel(baseDir: string, text: string, options: FetchMo
     pinSnapshot(settings, id, snapshot)
     return snapshot
   } catch (cause) {
-    const { endpoint, token } = settings
-    const error = describeHubError(cause, {
-      id,
-      path,
-      endpoint,
-      hasToken: token !== undefined,
-      errorCode: answer.errorCode,
-    })
-    if (!isThere || error.code !== 'HUB_UNREACHABLE') throw error
-    onLine(`warning: ${endpoint} cannot be reached; ${shown} is taken from the cache, which may be older`)
-    return folder
+    useCacheInstead(cause, { id, path, settings, errorCode: answer.errorCode, isInCache: isThere, onLine })
+    return folder!
   }
 }
 

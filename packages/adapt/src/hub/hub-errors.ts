@@ -1,6 +1,7 @@
 import { printable } from '../dataset/index.js'
 import { AdaptError, ConfigError, ResourceError } from '../errors.js'
 import { formatHubId, type HubId } from './hub-id.js'
+import type { HubSettings } from './hub-settings.js'
 
 /** What a failed request is described with. */
 export interface HubRequest {
@@ -51,6 +52,27 @@ export function describeHubError(error: unknown, request: HubRequest): AdaptErro
     `${shown}: no folder ${printable(path)}, and the ${what} cannot be fetched from ${endpoint} (${said}); the same command goes on where it stopped`,
     context,
     { cause: error },
+  )
+}
+
+/** What was asked of the hub, and whether the cache has it in an older form. */
+export interface FailedFetch {
+  readonly id: HubId
+  readonly path: string
+  readonly settings: HubSettings
+  readonly errorCode: string | undefined
+  readonly isInCache: boolean
+  readonly onLine: (line: string) => void
+}
+
+/** Warns that the cache is used where the hub cannot be reached. @throws {AdaptError} what any other failure means. */
+export function useCacheInstead(cause: unknown, fetch: FailedFetch): void {
+  const { id, path, settings, errorCode, isInCache, onLine } = fetch
+  const { endpoint, token } = settings
+  const error = describeHubError(cause, { id, path, endpoint, hasToken: token !== undefined, errorCode })
+  if (!isInCache || error.code !== 'HUB_UNREACHABLE') throw error
+  onLine(
+    `warning: ${endpoint} cannot be reached; ${formatHubId(id)} is taken from the cache, which may be older`,
   )
 }
 

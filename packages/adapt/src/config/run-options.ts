@@ -365,7 +365,10 @@ export type RunOptions = {
      * Default 500.
      */
     readonly saveSteps?: number | undefined
-    /** Checkpoints that are kept: the newest ones, with loadBestModelAtEnd always the best one too. Default 2. */
+    /**
+     * Checkpoints that are kept: the newest ones; where evaluations are compared always the best one too.
+     * Default 2.
+     */
     readonly saveTotalLimit?: number | undefined
     /**
      * Publish the model of the best evaluation instead of the last one; its checkpoint is saved and never

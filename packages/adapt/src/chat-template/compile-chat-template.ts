@@ -18,7 +18,8 @@ export interface ChatTemplate {
   readonly where: string
   /** Whether blocks `{% generation %}` say what is the assistant's. */
   readonly marksGeneration: boolean
-  readonly program: ReturnType<typeof parse>
+  /** The library's syntax tree; published types must not need those of the library, which do not compile. */
+  readonly program: object
 }
 
 /**

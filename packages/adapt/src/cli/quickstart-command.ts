@@ -32,10 +32,13 @@ interface FinishedRun extends TrainingOutcome {
 /** Trains the same model on the same data three times, with three methods, and shows what became of it. */
 export async function quickstartCommand(options: QuickstartOptions, io: CliIo): Promise<void> {
   const { runTraining, readReportRun } = await import('../experiment/index.js')
+  const { StopRequest } = await import('../experiment/stop-request.js')
   const { writeReport } = await import('../report/index.js')
   const runs: FinishedRun[] = []
   const reportRuns: ReportRun[] = []
   const started = performance.now()
+  // One for all three, so that a signal between two of them counts too.
+  using stop = new StopRequest()
   for (const { name, preset, label } of METHODS) {
     io.stdout.write(`\n${label}\n`)
     const { config, baseDir } = await loadConfig(options.config, {
@@ -55,6 +58,7 @@ export async function quickstartCommand(options: QuickstartOptions, io: CliIo): 
       config,
       baseDir,
       overwrite: true,
+      stop,
       onLine: (line) => progress.line(line),
       onStep: (record) => progress.step(record),
       onEvaluation: (numDone, step) => progress.evaluation(numDone, step),

@@ -122,6 +122,16 @@ describe('CheckpointStore', () => {
     ['an empty manifest', () => truncateSync(file(2, 'manifest.json'), 0)],
     ['a file too many', () => writeFileSync(file(2, 'more.bin'), '')],
     [
+      'a manifest that names a file outside, with the digest it has',
+      () => {
+        const [inner, outer] = [2, 1].map((step) =>
+          JSON.parse(readFileSync(file(step, 'manifest.json'), 'utf8')),
+        )
+        inner.files['../step-1/state.json'] = outer.files['state.json']
+        writeFileSync(file(2, 'manifest.json'), JSON.stringify(inner))
+      },
+    ],
+    [
       'two files swapped',
       () => {
         renameSync(file(2, 'model.safetensors'), file(2, 'x'))

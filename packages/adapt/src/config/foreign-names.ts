@@ -208,11 +208,14 @@ function named(names: readonly string[], reason: string): Record<string, string>
   return Object.fromEntries(names.map((name) => [name, reason]))
 }
 
-const byName = new Map(Object.entries(KEYS).flatMap(([key, names]) => names.map((name) => [name, key])))
+/** Keys of a config as dotted paths, by what other trainers call them. */
+export const foreignNames: ReadonlyMap<string, string> = new Map(
+  Object.entries(KEYS).flatMap(([key, names]) => names.map((name) => [name, key])),
+)
 
 /** The key of a config (as a dotted path) that another trainer calls by this name; case and dashes do not matter. */
 export function keyOfForeignName(name: string): string | undefined {
-  return byName.get(normal(name))
+  return foreignNames.get(normal(name))
 }
 
 /** Why there is no key for what other trainers call by this name. */
@@ -220,9 +223,6 @@ export function reasonForNoKey(name: string): string | undefined {
   const found = normal(name)
   return Object.hasOwn(NO_KEY, found) ? NO_KEY[found] : undefined
 }
-
-/** Keys that the table leads to, and the names that lead to them. */
-export const foreignNames: ReadonlyMap<string, string> = byName
 
 function normal(name: string): string {
   return name

@@ -99,9 +99,11 @@ function readManifest(folder: string): Manifest {
 
 function isFiles(value: unknown): value is Manifest['files'] {
   if (typeof value !== 'object' || value === null) return false
-  return Object.values(value).every(
-    (digest: Partial<FileDigest> | null) =>
-      Number.isSafeInteger(digest?.bytes) && /^[0-9a-f]{64}$/.test(digest?.sha256 ?? ''),
+  return Object.entries(value).every(
+    ([name, digest]: [string, Partial<FileDigest> | null]) =>
+      name.split('/').every((part) => !['', '.', '..'].includes(part)) &&
+      Number.isSafeInteger(digest?.bytes) &&
+      /^[0-9a-f]{64}$/.test(digest?.sha256 ?? ''),
   )
 }
 

@@ -3,7 +3,6 @@ export {
   METHOD_PRESETS,
   type MethodConfig,
   type MethodPreset,
-  type Normalizer,
   needsAnchors,
   resolveNormalizer,
   type SignalConfig,

@@ -1,8 +1,10 @@
 import { join } from 'node:path'
-import type { Environment, GateConfig, Normalizer, RunConfig } from '../config/index.js'
+import type { Environment, GateConfig, RunConfig } from '../config/index.js'
 import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
-import { createGate, NORMALIZERS, resolveNormalizer } from '../method/index.js'
+import type { Normalizer } from '../loss/index.js'
+import { NORMALIZERS } from '../loss/index.js'
+import { createGate, resolveNormalizer } from '../method/index.js'
 import { currentEvents, LedgerSteps, type RunEvent, readEvents, readLedger } from '../record/index.js'
 import { GateReplay } from './gate-replay.js'
 import {

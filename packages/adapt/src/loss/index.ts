@@ -5,4 +5,10 @@ export {
   chunkedTokenLosses,
 } from './chunked-cross-entropy.js'
 export { type LabelledPositions, labelledPositions } from './labelled-positions.js'
-export { denominator, tokenFactor, type WeightedSample } from './normalizer.js'
+export {
+  denominator,
+  NORMALIZERS,
+  type Normalizer,
+  tokenFactor,
+  type WeightedSample,
+} from './normalizer.js'

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { NORMALIZERS, type Normalizer } from '../method/index.js'
-import { denominator, tokenFactor } from './normalizer.js'
+import { denominator, NORMALIZERS, type Normalizer, tokenFactor } from './normalizer.js'
 
 interface Sample {
   readonly weight: number

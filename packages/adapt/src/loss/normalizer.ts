@@ -1,4 +1,7 @@
-import type { Normalizer } from '../method/index.js'
+/** Denominators of the weighted loss. */
+export const NORMALIZERS = ['sample.mean', 'sample.wmean', 'token.mean', 'token.wmean'] as const
+/** Name of a denominator. */
+export type Normalizer = (typeof NORMALIZERS)[number]
 
 /** What the denominator needs of a sample. */
 export interface WeightedSample {

@@ -1,3 +1,5 @@
+import type { Normalizer } from '../loss/normalizer.js'
+
 /** Ids of the built-in compositions of signal and gate. */
 export const METHOD_PRESETS = ['uniform', 'adapt', 'adapt-paper', 'adapt-calibrated', 'twin'] as const
 /** Id of a built-in method. */
@@ -61,11 +63,6 @@ export type GateConfig =
       readonly update_every: number
       readonly warmup_ratio: number
     }
-
-/** Denominators of the weighted loss; their equations stand in loss/normalizer.ts. */
-export const NORMALIZERS = ['sample.mean', 'sample.wmean', 'token.mean', 'token.wmean'] as const
-/** Name of a denominator. */
-export type Normalizer = (typeof NORMALIZERS)[number]
 
 /** A method with every option of its signal and gate filled in. */
 export interface MethodConfig {

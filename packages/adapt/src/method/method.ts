@@ -1,6 +1,6 @@
 import type { Gate } from '../gate/index.js'
+import type { Normalizer } from '../loss/index.js'
 import type { Signal } from '../signal/index.js'
-import type { Normalizer } from './method-config.js'
 
 /**
  * A curation method: what is measured, how a score becomes a weight, and what the weight multiplies. The training

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
 import { NumericError } from '../errors.js'
 import type { Gate } from '../gate/index.js'
-import { type MethodInput, NORMALIZERS, type Normalizer } from '../method/index.js'
+import { NORMALIZERS, type Normalizer } from '../loss/index.js'
+import type { MethodInput } from '../method/index.js'
 import {
   batchOf,
   fillRow,

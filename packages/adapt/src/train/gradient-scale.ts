@@ -17,8 +17,8 @@ import {
   zeros,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
+import type { Normalizer } from '../loss/index.js'
 import { denominator, tokenFactor } from '../loss/index.js'
-import type { Normalizer } from '../method/index.js'
 
 /** How far the common factor may lift weights above what the static ones alone would make. */
 const MAX_LIFT = 2 ** 64

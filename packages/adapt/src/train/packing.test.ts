@@ -1,7 +1,7 @@
 import type { DType } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
-import { NORMALIZERS, type Normalizer } from '../method/index.js'
+import { NORMALIZERS, type Normalizer } from '../loss/index.js'
 import {
   batchOf,
   createTinyLlama,

@@ -12,7 +12,8 @@ import {
 import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
 import type { Gate } from '../gate/index.js'
-import { type Method, NORMALIZERS, type Normalizer } from '../method/index.js'
+import { NORMALIZERS, type Normalizer } from '../loss/index.js'
+import type { Method } from '../method/index.js'
 import { attentionGroups, attentionMask, type CausalLM, packedMask, toModelInputs } from '../model/index.js'
 import {
   batchOf,

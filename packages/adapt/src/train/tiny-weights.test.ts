@@ -1,7 +1,8 @@
 import { scope, type Tensor, tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import type { Gate } from '../gate/index.js'
-import { type Method, NORMALIZERS, type Normalizer } from '../method/index.js'
+import { NORMALIZERS, type Normalizer } from '../loss/index.js'
+import type { Method } from '../method/index.js'
 import { batchOf, gradientValues, parameterValues, wholeDistance } from '../model/tiny-llama.test.fixture.js'
 import { createCase, methodOf, rowsOfStep } from './training-case.test.fixture.js'
 

@@ -1,12 +1,7 @@
 import { type Collective, type DType, distributed, scope } from '@adapt-ts/torch'
 import { type Batch, splitGlobalBatch } from '../batch/index.js'
-import {
-  createMethod,
-  type Method,
-  type MethodInput,
-  type Normalizer,
-  resolveMethod,
-} from '../method/index.js'
+import type { Normalizer } from '../loss/index.js'
+import { createMethod, type Method, type MethodInput, resolveMethod } from '../method/index.js'
 import type { CausalLM } from '../model/index.js'
 import {
   batchOf,

@@ -1,0 +1,191 @@
+/** B rows, T positions, D width, S samples, N labelled positions of a micro-batch; G sources; U units of a score. */
+import type { Collective, Tensor } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
+import type { ModelInputs } from '../model/index.js'
+
+/** What one score belongs to. */
+export type Unit = 'token' | 'sample' | 'source'
+
+/** What a weight does: scale the loss, share out what is read next, or decide what is trained at all. */
+export type Apply = 'loss' | 'sample' | 'mask'
+
+/** What must be there before a score can be; nothing else is computed or asked of the user. */
+export interface Needs {
+  /** Anchors in the config. */
+  readonly anchors?: boolean
+  /** A forward of its own in evaluation mode (+2N FLOPs per token), not the training forward. */
+  readonly ownForward?: boolean
+  readonly tokenLosses?: boolean
+  /** Token losses of a frozen model, from the artefact of `prepare`. */
+  readonly reference?: boolean
+  /** Inputs and output gradients of the trained linear layers. */
+  readonly factors?: boolean
+  /** Records with prompts: not plain text alone. */
+  readonly prompts?: boolean
+  /** The training data must name at least this many sources. */
+  readonly sources?: number
+}
+
+/** One micro-batch as a signal sees it. Asking for what `needs` does not name throws. Tensors are read only, without gradient. */
+export interface Evidence {
+  readonly batch: Batch
+  readonly inputs: ModelInputs
+  /** float32 [B, T, D] after the final norm. */
+  readonly hidden_BTD: Tensor
+  /** float32 [N], nats, in row-major order of the labelled positions; computed when asked for. */
+  tokenLoss_N(): Tensor
+  /** float32 [S], mean nats per label (0 without labels). */
+  sampleLoss_S(): Tensor
+  /** float32 [N], the same tokens under the reference. */
+  referenceLoss_N(): Tensor
+  /** Sample within the micro-batch of each labelled position. */
+  readonly sampleOf_N: Int32Array
+  /** Of the sum over samples of each one's mean loss; belongs to the caller. */
+  factors(): LinearFactors
+}
+
+/** What the gradient of every trained linear layer is made of: g_i = sum over the positions p of sample i of gradient_p (x) input_p. */
+export interface LinearFactors extends Disposable {
+  readonly layers: readonly {
+    readonly name: string
+    /** [P, in] and [P, out] over all positions of the micro-batch that are no padding, sample after sample. */
+    readonly input_PI: Tensor
+    readonly gradient_PO: Tensor
+  }[]
+  /** Sample within the micro-batch of each position. */
+  readonly sampleOf_P: Int32Array
+}
+
+/** What a method may know of the training data. */
+export interface DataFacts {
+  readonly sources: readonly string[]
+  /** Index into `sources` of the sample with this dense index. */
+  sourceIndex(index: number): number
+  /** Tokens of a sample. */
+  length(index: number): number
+  /** Share of each source in the tokens, [G], sums to 1. */
+  naturalShares(): Float64Array
+}
+
+/** What a method's parts are made with: the same for a whole run, on every rank. */
+export interface RunFacts {
+  readonly totalSteps: number
+  /** Steps between two refreshes "once per epoch". */
+  readonly stepsPerEpoch: number
+  readonly seed: number
+  /** Whether every training record is plain text (else prompts are masked). */
+  readonly isPlainText: boolean
+  /** Absent where a `Trainer` is fed batches without it. */
+  readonly data?: DataFacts
+}
+
+/** What a method may use in optimiser step `step`. */
+export interface StepFacts extends RunFacts {
+  readonly collective: Collective
+  /** Completed optimiser steps: 0 in the first. */
+  readonly step: number
+  /** Of this step. */
+  readonly learningRate: number
+  /** All anchors as batches, the same on every rank. */
+  readonly anchors: readonly Batch[]
+  /** What other batches look like to the model as it is now, in evaluation mode and the dtype of training; belongs to the current scope. */
+  look(batch: Batch): Evidence
+  /** Charges the forward of these tokens (over all ranks) to the signal; gives its FLOPs. A `score` is charged by the planner. */
+  charge(numTokens: number): number
+  /**
+   * This rank's micro-batches of some samples of the training data, cut as every global batch is. Apply `mask` within a step needs it.
+   * @param samples  Dense indexes, the same on every rank.
+   */
+  layOut?(samples: readonly number[]): readonly Batch[]
+}
+
+/** What a step was, the same on every rank. */
+export interface StepOutcome {
+  /** Completed optimiser steps, this one included. */
+  readonly step: number
+  /** False when its loss or gradient was not: nothing that was seen in it may be kept. */
+  readonly wasFinite: boolean
+  /** Of the trained samples with labels of all ranks, in global order. */
+  readonly samples: {
+    /** Dense indexes. */
+    readonly index: Float64Array
+    readonly labels: Float64Array
+    readonly score: Float64Array
+    readonly weight: Float64Array
+    /** Mean nats per label. */
+    readonly loss: Float64Array
+  }
+}
+
+/** A line for the event log: `kind` is the method's own word. */
+export interface MethodEvent {
+  readonly kind: string
+  /** Completed optimiser steps when it happened. */
+  readonly step: number
+  readonly fields: Readonly<Record<string, string | number | boolean | Readonly<Record<string, number>>>>
+}
+
+/** Everything needed for an identical resume. Tensors stay their owner's. */
+export interface PluginState {
+  readonly json: Readonly<Record<string, unknown>>
+  readonly tensors: ReadonlyMap<string, Tensor>
+}
+
+/** The state of a part that has none. */
+export const NO_STATE: PluginState = { json: {}, tensors: new Map() }
+
+/** What signal and gate have in common: a life between two steps. All of it is optional; state changes here and nowhere else. */
+export interface Life {
+  /** Before an optimiser step: refreshes its own state when due. */
+  beforeStep?(facts: StepFacts): void
+  /** After every step, on every rank; also after one that was not finite, of which nothing may be kept. */
+  observe?(outcome: StepOutcome, facts: StepFacts): void
+  /** What happened since it was last asked. */
+  takeEvents?(): readonly MethodEvent[]
+  state?(): PluginState
+  /** Takes over what `state` gave; tensors are copied. */
+  load?(state: PluginState): void
+  /** Frees what is kept between steps. */
+  dispose?(): void
+}
+
+/**
+ * What is measured. A score may depend on the model as it is now and on state that is frozen during an optimiser step: never on how the step is
+ * cut into micro-batches or ranks.
+ */
+export interface Signal extends Life {
+  /** Overrides what the definition says: for parts made by code. */
+  readonly needs?: Needs
+  /** float32 [U], detached: U is N for tokens, S for samples and sources. Called inside the micro-batch's scope. */
+  score(evidence: Evidence, facts: StepFacts): Tensor
+  /** float32 [S, S] over the whole step and all ranks, in the order of the scores, for a gate that needs it. */
+  interactions?(step: readonly Evidence[], facts: StepFacts): Tensor
+  /** New scores of recent samples when what a score means has changed since they were given; once. */
+  takeRescored?(): Float64Array | undefined
+}
+
+/** Scores of one micro-batch, or of the whole step over all ranks for a gate whose view is `step`, or of the pool. */
+export interface Scores {
+  /** float32 [U]. */
+  readonly score: Tensor
+  /** Dense index of the sample of each unit, [U]. */
+  readonly index: readonly number[]
+  /** Index of its source, [U]. @throws {ConfigError} NEEDS_DATA without facts of the data. */
+  readonly source: Uint16Array
+  /** Labels of each unit (1 for a token), [U]. */
+  readonly labels: Float64Array
+  /** float32 [S, S]; for a gate that asks for it. */
+  readonly interactions?: Tensor
+}
+
+/** Turns scores into weights >= 0. */
+export interface Gate extends Life {
+  /** Overrides what the definition says: for parts made by code. */
+  readonly view?: 'batch' | 'step'
+  /** float32 [U], >= 0, detached; belongs to the current scope. With apply `mask` 0 means: not trained. */
+  weights(scores: Scores, facts: StepFacts): Tensor
+  /** Scores of recent samples under a refreshed signal: what was observed before means something else now. */
+  rescore?(scores: Float64Array, step: number): void
+  /** apply `sample`: share of each source in what is read next, [G], sums to 1. */
+  shares?(): Float64Array
+}

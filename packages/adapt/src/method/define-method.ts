@@ -1,0 +1,118 @@
+import type { Normalizer } from '../loss/index.js'
+import type { Apply, Gate, Needs, RunFacts, Signal, Unit } from './contract.js'
+import type { OptionsOf, OptionTable } from './option-table.js'
+import type { Artefact, PreparationTools } from './preparation.js'
+
+/** What a run is, for counting FLOPs. Tokens are those that are computed, padding included. */
+export interface RunShape {
+  /** N: all parameters. */
+  readonly params: number
+  /** Trained by the whole run. */
+  readonly tokens: number
+  readonly steps: number
+  readonly stepsPerEpoch: number
+  /** Of the training data: P samples of `tokensPerPass` tokens. */
+  readonly samples: number
+  readonly tokensPerPass: number
+  /** V anchors of `tokensPerAnchor` tokens. */
+  readonly anchors: number
+  readonly tokensPerAnchor: number
+}
+
+/** FLOPs beside those of training. */
+export interface MethodCost {
+  /** Before training. */
+  readonly preparation: number
+  /** While training; a scoring forward of the whole step is not in it, the planner knows it. */
+  readonly signal: number
+}
+
+/** What is measured, with every option said once. */
+export interface SignalDefinition<K extends string = string, T extends OptionTable = OptionTable> {
+  readonly kind: K
+  /** One line: what is measured. */
+  readonly about: string
+  readonly unit: Unit
+  readonly options: T
+  readonly needs: (options: OptionsOf<T>) => Needs
+  /** What in the options is wrong beyond their ranges, by key in camelCase. */
+  readonly check?: (options: OptionsOf<T>) => readonly OptionProblem[]
+  /** Once before training. A signal with `prepare` alone scores by what it left and has no `create`. */
+  readonly prepare?: (options: OptionsOf<T>, tools: PreparationTools) => Promise<Artefact>
+  readonly create?: (options: OptionsOf<T>, facts: RunFacts, artefact: Artefact) => Signal
+  /** Default: none. */
+  readonly cost?: (options: OptionsOf<T>, shape: RunShape) => MethodCost
+}
+
+/** An option that cannot be what it is. */
+export interface OptionProblem {
+  readonly key: string
+  /** "expected ..., received ...". */
+  readonly message: string
+}
+
+/** How a score becomes a weight, with every option said once. */
+export interface GateDefinition<K extends string = string, T extends OptionTable = OptionTable> {
+  readonly kind: K
+  /** One line: how a score becomes a weight. */
+  readonly about: string
+  readonly units: readonly Unit[]
+  /** What its weights are good for. */
+  readonly applies: readonly Apply[]
+  /** `batch`: one score and state that is frozen during the step. `step`: all scores of the step over all ranks. */
+  readonly view: 'batch' | 'step'
+  /** Whether it asks the signal for `interactions`. */
+  readonly interactions?: true
+  readonly options: T
+  /** What in the options is wrong beyond their ranges, by key in camelCase. */
+  readonly check?: (options: OptionsOf<T>) => readonly OptionProblem[]
+  /** apply `mask` within a step: rows drawn for each row that is trained, >= 1. */
+  readonly candidates?: (options: OptionsOf<T>) => number
+  readonly needs?: (options: OptionsOf<T>) => Needs
+  readonly create: (options: OptionsOf<T>, facts: RunFacts) => Gate
+}
+
+/** A named composition: what `method: <id>` means. */
+export interface MethodDefinition<
+  I extends string = string,
+  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
+  S extends SignalDefinition<string, any> = SignalDefinition<string, any>,
+  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
+  G extends GateDefinition<string, any> = GateDefinition<string, any>,
+> {
+  readonly id: I
+  /** One line for lists: what it does. */
+  readonly about: string
+  readonly page: `docs/methods/${string}.md`
+  readonly signal: S
+  readonly gate: G
+  readonly apply: Apply
+  /** Options that differ from the defaults of the parts. */
+  readonly preset?: {
+    readonly signal?: Partial<OptionsOf<S['options']>>
+    readonly gate?: Partial<OptionsOf<G['options']>>
+  }
+  /** Default: the self-normalised form of the unit. */
+  readonly normalizer?: (unit: 'sample' | 'token') => Normalizer
+}
+
+/** Declares a signal; kind and options keep their types. */
+export const defineSignal = <const K extends string, const T extends OptionTable>(
+  definition: SignalDefinition<K, T>,
+): SignalDefinition<K, T> => definition
+
+/** Declares a gate; kind and options keep their types. */
+export const defineGate = <const K extends string, const T extends OptionTable>(
+  definition: GateDefinition<K, T>,
+): GateDefinition<K, T> => definition
+
+/** Declares a method; its id keeps its type. */
+export const defineMethod = <
+  const I extends string,
+  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
+  S extends SignalDefinition<string, any>,
+  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
+  G extends GateDefinition<string, any>,
+>(
+  definition: MethodDefinition<I, S, G>,
+): MethodDefinition<I, S, G> => definition

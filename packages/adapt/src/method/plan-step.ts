@@ -1,0 +1,54 @@
+/** S samples, N labelled positions of a micro-batch; G sources. */
+import type { Tensor } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
+import type { Normalizer } from '../loss/index.js'
+import type { Evidence, MethodEvent, Needs, PluginState, StepFacts, StepOutcome } from './contract.js'
+
+/** Scores and weights of a micro-batch. They belong to the current scope. */
+export interface Weights {
+  /** float32 [S] */
+  readonly score_S: Tensor
+  /** float32 [S], >= 0, detached. The mean over the sample's labels where tokens are weighted one by one. */
+  readonly weight_S: Tensor
+  /** float32 [N]. Absent: every label of a sample has its sample's weight. */
+  readonly weight_N?: Tensor
+}
+
+/** A sample that was scored and is not trained. */
+export interface DroppedSample {
+  readonly batch: Batch
+  /** Place in `batch.samples`. */
+  readonly place: number
+  readonly score: number
+  /** Mean nats per label, where the scoring forward gave it. */
+  readonly loss?: number
+}
+
+/** How one optimiser step is trained. */
+export interface StepPlan {
+  /** What is trained on this rank: the batches of the step, or fewer rows where a mask drops samples. */
+  readonly batches: readonly Batch[]
+  /** Weights of micro-batch `index` of `batches`; called once each, with its training forward at hand. */
+  weigh(index: number, evidence: Evidence): Weights
+  /** Of this rank; their ledger rows have weight 0. */
+  readonly dropped: readonly DroppedSample[]
+  /** This rank's tokens that had a scoring forward of their own. */
+  readonly scoredTokens: number
+}
+
+/** All that the trainer and the loop know of a method. */
+export interface Method extends Disposable {
+  readonly id: string
+  readonly normalizer: Normalizer
+  readonly needs: Needs
+  /** Rows drawn for each row that is trained. */
+  readonly candidates: number
+  /** Share of each source in the rows of the next step, [G]; undefined: the order of `data.mixing`. */
+  shares(): Float64Array | undefined
+  beforeStep(facts: StepFacts): void
+  plan(batches: readonly Batch[], facts: StepFacts): StepPlan
+  observe(outcome: StepOutcome, facts: StepFacts): void
+  takeEvents(): readonly MethodEvent[]
+  state(): PluginState
+  load(state: PluginState): void
+}

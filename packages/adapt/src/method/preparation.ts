@@ -1,0 +1,97 @@
+/** P samples of the pool, G sources. */
+import type { Tensor } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
+import type { Document } from '../dataset/index.js'
+import type { CausalLM } from '../model/index.js'
+import type { TokenDataset } from '../tokenize/index.js'
+import type { MethodConfig } from './method-config.js'
+
+/** What preparation leaves. Stored under the hash of data, model, tokenizer, version and the options that made it. */
+export interface Artefact {
+  /** Score by dense index of the pool; NaN is refused. */
+  readonly score_P?: Float32Array
+  /** 1 for the samples of the pool that may be trained on; absent: all. */
+  readonly kept_P?: Uint8Array
+  /** Share by source, sums to 1. */
+  readonly share_G?: Float64Array
+  /** Token losses of a reference: float32, nats, of the labelled positions of a sample in their order. */
+  readonly tokenLoss?: { at(index: number): Float32Array }
+  /** Figures worth a line in the event log. */
+  readonly figures?: Readonly<Record<string, number>>
+}
+
+/** The artefact of a method that prepares nothing. */
+export const NO_ARTEFACT: Artefact = {}
+
+/** A run by the same trainer, in a folder of its own under the cache; it goes on where it was interrupted. */
+export interface ProxyRun {
+  readonly name: string
+  /** A preset's id, or a resolved method. */
+  readonly method: string | MethodConfig
+  /** Share of the main run's optimiser steps, > 0; at least one step. */
+  readonly steps: number
+  /** Samples of the pool that it trains on; default all. */
+  readonly keep?: (index: number) => boolean
+  /** Sampling of sources; default that of the config. */
+  readonly shares?: Float64Array
+  /** Checkpoints that are kept, as shares of its steps in (0, 1]; default [1]. */
+  readonly checkpointsAt?: readonly number[]
+  /** The model of the config at its start, or a smaller one from scratch. Default same. */
+  readonly model?: 'same' | { readonly preset: string }
+  /** Earlier artefacts that its method may read, such as a reference's token losses. */
+  readonly artefact?: Artefact
+}
+
+/** What a proxy run leaves. */
+export interface ProxyResult {
+  readonly checkpoints: readonly {
+    readonly folder: string
+    /** Mean learning rate since the checkpoint before. */
+    readonly learningRate: number
+  }[]
+  /** The last event of each kind that its method reported: its fields. */
+  readonly lastEvents: ReadonlyMap<string, Readonly<Record<string, unknown>>>
+}
+
+/** What a signal's `prepare` works with. All of it is resumable: what is done is not done again after a kill. */
+export interface PreparationTools {
+  /** The pool: the training data before anything is left out. */
+  readonly data: TokenDataset
+  readonly anchors: readonly Batch[]
+  /** The anchors as they stand in their files. */
+  readonly anchorDocuments: readonly Document[]
+  /** Text of the samples of the pool in dense order, as the model reads it; `prompt` is what comes before the first label. */
+  texts(): AsyncIterable<{ readonly index: number; readonly text: string; readonly prompt: string }>
+  /** Text of tokens, specials left out. */
+  decode(tokens: Int32Array): string
+  readonly seed: number
+  /** Optimiser steps of the main run. */
+  readonly totalSteps: number
+  train(run: ProxyRun): Promise<ProxyResult>
+  /** Calls `use` with a frozen model in evaluation mode and frees it afterwards. Undefined: the model of the config at its start. */
+  withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T>
+  /**
+   * Gradient of one sample's mean loss over the trained parameters, flat float32 [p] in the order of their names; with `moments` (a checkpoint's
+   * folder) Adam's direction. Belongs to the current scope.
+   */
+  sampleGradient(model: CausalLM, batch: Batch, moments?: string): Tensor
+  /** Every sample of the pool, in batches of like length. */
+  pool(batchSize: number): AsyncIterable<Batch>
+  /**
+   * Values by dense index that are computed once: chunks of the pool are stored as they are done, and a killed preparation goes on behind them.
+   * @param name  Of this part of the artefact.
+   * @param width  Numbers a sample.
+   * @param compute  float32 [samples * width] of the samples with these indexes.
+   */
+  byChunk(
+    name: string,
+    width: number,
+    compute: (indexes: readonly number[]) => Promise<Float32Array>,
+  ): Promise<Float32Array>
+  /** Token losses of the pool under a frozen model, stored as they are done; 2N FLOPs per token. */
+  tokenLosses(name: string, folder: string | undefined): Promise<NonNullable<Artefact['tokenLoss']>>
+  /** Charges FLOPs to preparation; forwards of `withModel` are the caller's to charge. */
+  charge(flops: number): void
+  /** A line on what is done. */
+  progress(done: number, total: number, what: string): void
+}

@@ -19,7 +19,7 @@ export const GROUPS = [
       {
         id: '2',
         title: 'A stop at any step resumes bit-identically on CPU',
-        tests: adapt('experiment/resume'),
+        tests: adapt('run/resume'),
       },
       { id: '3', title: '`kill -9` at any instruction of a save never loses more than one interval' },
       {
@@ -30,7 +30,7 @@ export const GROUPS = [
       {
         id: '5',
         title: 'A checkpoint is published once, whole, and retention never removes the last good one',
-        tests: adapt('checkpoint/require-finite', 'experiment/refused-runs', 'experiment/best-model'),
+        tests: adapt('checkpoint/require-finite', 'run/refused-runs', 'run/best-model'),
       },
       {
         id: '6',
@@ -41,7 +41,7 @@ export const GROUPS = [
       {
         id: '7',
         title: 'One writer per run folder; leftovers do no harm',
-        tests: adapt('experiment/run-lock'),
+        tests: adapt('run-folder/run-lock'),
       },
       { id: '8', title: 'Resume with another config or other data is refused with a readable diff' },
       {
@@ -53,7 +53,7 @@ export const GROUPS = [
       {
         id: '10',
         title: 'The metrics log is append-only, torn-write safe and gap-free',
-        tests: adapt('record/events', 'experiment/changed-under-run'),
+        tests: adapt('record/events', 'run/changed-under-run'),
       },
     ],
   },
@@ -63,7 +63,7 @@ export const GROUPS = [
       {
         id: '11',
         title: 'A corrupt line is an error with file, line and byte offset, or counted skips within a budget',
-        tests: adapt('dataset/dataset', 'experiment/data-policy'),
+        tests: adapt('dataset/dataset', 'run/data-policy'),
       },
       {
         id: '12',
@@ -82,13 +82,13 @@ export const GROUPS = [
       {
         id: '17',
         title: 'A file that changes during the run is noticed and never crashes the process',
-        tests: adapt('tokenize/token-cache', 'experiment/changed-under-run', 'experiment/side-work'),
+        tests: adapt('tokenize/token-cache', 'run/changed-under-run', 'run/side-work'),
         open: 'data while the token cache is made, which is the only time it is read; the cache, the tokenizer and evaluation files under a run; not the base model',
       },
       {
         id: '18',
         title: 'Every sample is seen exactly once per epoch in the stated order',
-        tests: adapt('batch/row-stream', 'batch/order-reference', 'experiment/steps-of-epochs'),
+        tests: adapt('batch/row-stream', 'batch/order-reference', 'run/steps-of-epochs'),
       },
     ],
   },
@@ -98,7 +98,7 @@ export const GROUPS = [
       {
         id: '19',
         title: 'A loss that is not finite stops all ranks before the update',
-        tests: adapt('train/degenerate-steps', 'experiment/refused-runs'),
+        tests: adapt('train/degenerate-steps', 'run/refused-runs'),
       },
       {
         id: '20',
@@ -131,12 +131,12 @@ export const GROUPS = [
       {
         id: '25',
         title: 'A missing or contaminated anchor set is refused',
-        tests: adapt('experiment/refused-runs', 'experiment/inspect-anchors'),
+        tests: adapt('run/refused-runs', 'anchors/inspect-anchors'),
       },
       {
         id: '26',
         title: 'The loss does not depend on how a global batch is split',
-        tests: adapt('train/layout-invariance', 'experiment/run-training'),
+        tests: adapt('train/layout-invariance', 'run/run-training'),
       },
       { id: '27', title: 'Nonsense hyper-parameters never start', tests: adapt('config/validate-config') },
     ],
@@ -147,24 +147,24 @@ export const GROUPS = [
       {
         id: '28',
         title: 'Disk full or I/O error during a checkpoint or log write costs at most that write',
-        tests: adapt('experiment/side-work', 'cli/output-guard', 'dataset/files'),
+        tests: adapt('run/side-work', 'cli/terminal/output-guard', 'dataset/files'),
       },
       {
         id: '29',
         title: 'We find out at step 0, not at step 10,000',
-        tests: adapt('experiment/require-room'),
+        tests: adapt('run-folder/require-room'),
         open: 'the room for checkpoints is looked at first; nothing is saved and loaded back before step 1',
       },
       {
         id: '30',
         title: 'Out of memory is named and, where asked, survived',
-        tests: adapt('cli/report-error'),
+        tests: adapt('cli/terminal/report-error'),
         open: 'named when the engine reports it; a kill by the kernel is not, and the batch is not halved',
       },
       {
         id: '31',
         title: 'SIGTERM gives a checkpoint within the grace time',
-        tests: adapt('experiment/stop-request', 'experiment/npm-parent'),
+        tests: adapt('run/stop-request', 'run/npm-parent'),
         open: 'SIGINT and SIGUSR1 to npx alone, which keeps them for itself: jobs start node_modules/.bin/adapt',
       },
       { id: '32', title: 'SIGINT once is SIGTERM, twice is now' },
@@ -210,7 +210,7 @@ export const GROUPS = [
       {
         id: '46',
         title: 'config.json selects from what we ship and nothing else',
-        tests: adapt('model/model-config', 'model/load-model'),
+        tests: adapt('model/dimensions/model-config', 'model/folder/load-model'),
       },
       {
         id: '47',
@@ -227,7 +227,7 @@ export const GROUPS = [
       {
         id: '51',
         title: 'Paths from inputs stay inside, and pickles are never opened',
-        tests: adapt('dataset/dataset', 'model/load-model', 'experiment/config-inputs'),
+        tests: adapt('dataset/dataset', 'model/folder/load-model', 'open/config-inputs'),
       },
     ],
   },

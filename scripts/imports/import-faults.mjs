@@ -3,18 +3,19 @@ import { builtinModules } from 'node:module'
 import path from 'node:path'
 import ts from 'typescript'
 import { listFiles } from '../../packages/torch/setup/stamp.mjs'
-import { adaptFolders, engineFreeFolders, longFileLines } from './rules.mjs'
+import { fileCircles } from './file-circles.mjs'
+import { adaptFolders, engineFreeFolders, knownCircles } from './rules.mjs'
+import { sizeFaults } from './size-faults.mjs'
 
 const packageNames = { adapt: '@adapt-ts/adapt', torch: '@adapt-ts/torch' }
 
 /**
  * Checks who imports whom, over the sources of packages/adapt and packages/torch.
  * @param {string} projectDir
- * @returns {{ faults: string[], longFiles: string[], numFiles: number }} faults as `file:line: sentence`
+ * @returns {{ faults: string[], numFiles: number }} faults as `file:line: sentence`
  */
 export function findImportFaults(projectDir) {
   const faults = []
-  const longFiles = []
   let numFiles = 0
   for (const name of Object.keys(packageNames)) {
     const packageDir = path.join(projectDir, 'packages', name)
@@ -26,12 +27,12 @@ export function findImportFaults(projectDir) {
       Object.keys(readJson(path.join(projectDir, 'package.json')).devDependencies ?? {}),
     )
     const edges = new Map()
+    const files = new Map()
     for (const file of listFiles(sourceDir, (candidate) => candidate.endsWith('.ts'))) {
       numFiles++
       const text = readFileSync(file, 'utf8')
       const shown = path.relative(projectDir, file)
-      const numLines = text.split('\n').length
-      if (numLines > longFileLines) longFiles.push(`${shown}: ${numLines} lines`)
+      faults.push(...sizeFaults(shown, text))
       // A test's own worker threads and fixtures are named like it: x.test.worker.ts, x.test.fixture.ts.
       const isTest = /\.test(\.\w+)?\.ts$/.test(file)
       for (const { specifier, line } of importsOf(text)) {
@@ -40,12 +41,17 @@ export function findImportFaults(projectDir) {
         const fault =
           packageFault(specifier, place) ?? (isTest ? undefined : directionFault(specifier, place))
         if (fault !== undefined) faults.push(`${at}: ${fault}`)
-        if (!isTest) addEdge(edges, specifier, place, at)
+        if (!isTest) {
+          addEdge(edges, specifier, place, at)
+          addFileEdge(files, specifier, place)
+        }
       }
     }
     faults.push(...cycleFaults(edges, `packages/${name}/src`))
+    for (const circle of fileCircles(files).filter(([first]) => !knownCircles.has(first)))
+      faults.push(`packages/${name}/src: files import each other: ${circle.join(' -> ')}`)
   }
-  return { faults, longFiles, numFiles }
+  return { faults, numFiles }
 }
 
 /** Static, type-only, re-exporting and dynamic imports, as TypeScript's own scanner sees them. */
@@ -104,6 +110,15 @@ function addEdge(edges, specifier, { sourceDir, file }, at) {
   if (from === to || to === '..') return
   if (!edges.has(from)) edges.set(from, new Map())
   if (!edges.get(from).has(to)) edges.get(from).set(to, at)
+}
+
+/** Adds an arrow between two files, named from src; the root index, which gathers all, has none. */
+function addFileEdge(files, specifier, { sourceDir, file }) {
+  if (!specifier.startsWith('.') || isRootIndex(file, sourceDir)) return
+  const name = (place) => path.relative(sourceDir, place).split(path.sep).join('/')
+  const from = name(file)
+  if (!files.has(from)) files.set(from, new Set())
+  files.get(from).add(name(path.resolve(path.dirname(file), specifier.replace(/\.js$/, '.ts'))))
 }
 
 /** One fault for each way of folders that comes back to where it began. */

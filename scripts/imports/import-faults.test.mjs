@@ -1,4 +1,3 @@
-import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createFakeHost } from '../../packages/torch/setup/fake-host.test.fixture.mjs'
 import { findImportFaults } from './import-faults.mjs'
@@ -85,10 +84,24 @@ describe('findImportFaults', () => {
     ])
   })
 
-  it('lists long files without calling them faults', () => {
+  it('finds files of one folder that import each other, however long the way round', () => {
+    adapt('gate/a.ts', "import { b } from './b.js'\n")
+    adapt('gate/b.ts', "import type { C } from './inner/c.js'\n")
+    adapt('gate/inner/c.ts', "import { a } from '../a.js'\n")
+    adapt('gate/a.test.ts', "import { a } from './a.js'\n")
+    expect(faults()).toEqual([
+      'packages/adapt/src: files import each other: gate/a.ts -> gate/b.ts -> gate/inner/c.ts',
+    ])
+  })
+
+  it('finds files and functions that are too long, but not a long list of tests', () => {
     adapt('gate/long.ts', '\n'.repeat(401))
-    const { faults: found, longFiles } = findImportFaults(tree.prefix)
-    expect(found).toEqual([])
-    expect(longFiles).toEqual([`${path.join('packages/adapt/src/gate/long.ts')}: 402 lines`])
+    adapt('gate/function.ts', `const a = 1\nexport const f = () => {\n${'\n'.repeat(119)}}\n`)
+    adapt('gate/short.ts', `export function g() {\n${'\n'.repeat(118)}}\n`)
+    adapt('gate/many.test.ts', `describe('x', () => {\n${'\n'.repeat(200)}})\n`)
+    expect(faults()).toEqual([
+      'packages/adapt/src/gate/function.ts:2: a function of 121 lines, more than 120: split it',
+      'packages/adapt/src/gate/long.ts: 401 lines, more than 400: split it',
+    ])
   })
 })

@@ -13,6 +13,7 @@ export const adaptFolders = [
   'signal',
   'gate',
   'method',
+  'catalog',
   'record',
   'train',
   'checkpoint',
@@ -20,7 +21,13 @@ export const adaptFolders = [
   'report',
   'config',
   'estimate',
-  'experiment',
+  'open',
+  'run-folder',
+  'run-report',
+  'what-if',
+  'anchors',
+  'prepare',
+  'run',
   'compare',
   'cli',
 ]
@@ -40,5 +47,32 @@ export const engineFreeFolders = [
   'estimate',
 ]
 
-/** Files above this many lines are listed; splitting them is a matter of judgement. */
-export const longFileLines = 400
+/** A file, and a function, that is longer is a fault. */
+export const maxFileLines = 400
+export const maxFunctionLines = 120
+
+/** May be longer: what is generated, and what is still to be split. */
+export const oversized = new Set([
+  'packages/adapt/src/config/run-options.ts',
+  'packages/adapt/src/cli/cli.test.ts',
+  'packages/adapt/src/config/load-config.test.ts',
+  'packages/adapt/src/dataset/dataset.test.ts',
+  'packages/adapt/src/report/end-labels.ts',
+  'packages/adapt/src/report/report-client.ts',
+  'packages/adapt/src/report/report.test.ts',
+  'packages/adapt/src/run/training-run.ts',
+  'packages/adapt/src/tokenize/chat-samples.test.ts',
+  'packages/adapt/src/tokenize/token-cache.test.ts',
+  'packages/torch/src/safetensors-header.ts',
+])
+
+/** Circles of files that are still to be opened, by their first file. */
+export const knownCircles = new Set([
+  'chat-template/generation-spans.ts',
+  'cli/terminal/cli-io.ts',
+  'config/validate-best-model.ts',
+  'report/sample-sums.ts',
+  'run/describe-training.ts',
+  'tokenize/data-notes.ts',
+  'tokenize/native-tokenizer.ts',
+])

@@ -146,7 +146,7 @@ describe('help', () => {
     const { stderr } = await adapt(['--help'], { nodeArgs: ['--import', dataUrl(register)] })
     expect(stderr).toContain('run-cli.js')
     expect(stderr).not.toMatch(
-      /zod|\/yaml\/|tokenizers|packages\/torch|dist\/(?:config|dataset\/(?!printable)|experiment)\//,
+      /zod|\/yaml\/|tokenizers|packages\/torch|dist\/(?:config|dataset\/(?!printable)|open|run|run-folder|run-report)\//,
     )
   })
 

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Workshop } from '../experiment/workshop.test.fixture.js'
+import { Workshop } from '../run/workshop.test.fixture.js'
 import { runCli } from './run-cli.js'
 
 // A title, a bell, a cleared line, a C1 sequence, reordered and hidden text, and a forged line.

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { Workshop } from '../experiment/workshop.test.fixture.js'
 import { LocalHub } from '../hub/local-hub.test.fixture.js'
 import { saveModelFolder } from '../model/index.js'
 import { createTinyLlama } from '../model/tiny-llama.test.fixture.js'
+import { Workshop } from '../run/workshop.test.fixture.js'
 import { runCli } from './run-cli.js'
 
 const workshop = new Workshop()

@@ -1,13 +1,13 @@
-export type { CliIo, OutputStream, ProcessIo } from './cli-io.js'
-export { type Diagnosis, diagnose, renderDiagnosis } from './doctor.js'
+export { runCli } from './run-cli.js'
+export type { CliIo, OutputStream, ProcessIo } from './terminal/cli-io.js'
 export {
   createProgress,
   formatDuration,
   formatStep,
   type Progress,
   type ProgressOptions,
-} from './progress.js'
-export { type QuickstartOptions, quickstartCommand } from './quickstart-command.js'
-export { reportError } from './report-error.js'
-export { runCli } from './run-cli.js'
-export { SafeStream, safeIo } from './safe-stream.js'
+} from './terminal/progress.js'
+export { reportError } from './terminal/report-error.js'
+export { SafeStream, safeIo } from './terminal/safe-stream.js'
+export { type Diagnosis, diagnose, renderDiagnosis } from './verbs/diagnose.js'
+export { type QuickstartOptions, quickstartCommand } from './verbs/quickstart-command.js'

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import type { CliIo } from './cli-io.js'
+import type { CliIo } from './terminal/cli-io.js'
 import { declareAnchors } from './verbs/anchors.js'
 import { declareCompare } from './verbs/compare.js'
 import { declareData } from './verbs/data.js'

@@ -1,9 +1,9 @@
 import { CommanderError } from 'commander'
 import { EXIT } from '../errors.js'
-import type { CliIo, ProcessIo } from './cli-io.js'
 import { createProgram, UNKNOWN_OPTION } from './program.js'
-import { reportError } from './report-error.js'
-import { safeIo } from './safe-stream.js'
+import type { CliIo, ProcessIo } from './terminal/cli-io.js'
+import { reportError } from './terminal/report-error.js'
+import { safeIo } from './terminal/safe-stream.js'
 
 /**
  * Runs one command line.

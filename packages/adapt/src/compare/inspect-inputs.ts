@@ -5,8 +5,8 @@ import { dataSources, needsAnchors, type RunConfig } from '../config/index.js'
 import { fingerprintFiles, readDocuments } from '../dataset/index.js'
 import { openRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
-import { prepareData } from '../experiment/index.js'
 import { resolveDataFiles, resolveModelPath } from '../hub/index.js'
+import { prepareData } from '../open/index.js'
 
 /** What the files of a run config hold, as far as a comparison needs to know. */
 export interface RunInputs {

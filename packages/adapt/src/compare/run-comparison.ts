@@ -3,10 +3,9 @@ import { dirname, join } from 'node:path'
 import { verifyManifest } from '../checkpoint/index.js'
 import { invalidConfig, suggestName } from '../config/index.js'
 import { ConfigError, HostileFileError, NumericError } from '../errors.js'
-import { configInputs, requireInputsOutside } from '../experiment/config-inputs.js'
-import { runTraining, type TrainingOutcome, type TrainingRequest } from '../experiment/index.js'
-import { StopRequest } from '../experiment/stop-request.js'
+import { configInputs, requireInputsOutside } from '../open/index.js'
 import type { StepRecord } from '../record/index.js'
+import { runTraining, StopRequest, type TrainingOutcome, type TrainingRequest } from '../run/index.js'
 import {
   type CellRecord,
   cellHash,

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { makeFolder } from '../dataset/make-folder.js'
 import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
-import { RunLock } from '../experiment/run-lock.js'
+import { RunLock } from '../run-folder/index.js'
 
 const MARKER = 'study.json'
 

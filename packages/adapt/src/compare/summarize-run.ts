@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import type { RunConfig } from '../config/index.js'
 import { HostileFileError } from '../errors.js'
-import { toReportRun } from '../experiment/index.js'
 import { currentEvents, readEvents, type StepRecord } from '../record/index.js'
 import { computeRunFigures } from '../report/run-figures.js'
+import { toReportRun } from '../run-report/index.js'
 import type { CellRecord, RunCost, TrunkRecord } from './cell-record.js'
 
 export interface SummaryContext {

@@ -1,3 +1,4 @@
+export type { Normalizer } from '../loss/normalizer.js'
 export {
   type GateConfig,
   METHOD_PRESETS,

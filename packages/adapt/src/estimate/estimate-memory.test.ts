@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { LLAMA_PRESETS } from '../model/model-config.js'
+import { LLAMA_PRESETS } from '../model/dimensions/model-config.js'
 import { estimateMemory, type MemorySetting } from './estimate-memory.js'
 
 const lora = { r: 4, targetModules: ['q_proj'], dropout: 0 }

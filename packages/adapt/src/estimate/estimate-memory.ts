@@ -1,5 +1,5 @@
-import type { ModelConfig } from '../model/model-config.js'
-import { projectionShapes } from '../model/projection-shapes.js'
+import type { ModelConfig } from '../model/dimensions/model-config.js'
+import { projectionShapes } from '../model/dimensions/projection-shapes.js'
 import { type AdapterSpec, adaptedLayers, estimateParameters } from './estimate-parameters.js'
 
 /** What memory depends on besides the model's dimensions. */

@@ -1,6 +1,6 @@
+import { countParameters, type ModelConfig } from '../model/dimensions/model-config.js'
+import { projectionShapes } from '../model/dimensions/projection-shapes.js'
 import { chooseTargets } from '../model/lora/target-modules.js'
-import { countParameters, type ModelConfig } from '../model/model-config.js'
-import { projectionShapes } from '../model/projection-shapes.js'
 
 /** Adapters on the layers whose names end alike. */
 export interface AdapterCount {

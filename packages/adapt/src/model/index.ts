@@ -4,23 +4,23 @@ export {
   attentionGroups,
   attentionMask,
   packedMask,
-} from './attention.js'
-export { CausalLM } from './causal-lm.js'
-export { type CreateModelOptions, createModel } from './create-model.js'
-export { DecoderBlock } from './decoder-block.js'
-export type { ForwardContext, Rotation } from './forward-context.js'
+} from './decoder/attention.js'
+export { CausalLM } from './decoder/causal-lm.js'
+export { type CreateModelOptions, createModel } from './decoder/create-model.js'
+export { DecoderBlock } from './decoder/decoder-block.js'
+export type { ForwardContext, Rotation } from './decoder/forward-context.js'
 export {
   embedTokens,
   type ForwardOptions,
   type ForwardPass,
   forwardCached,
   runForward,
-} from './forward-pass.js'
-export { toHuggingFaceConfig } from './huggingface-config.js'
-export { initialiseModel } from './initialise.js'
-export { KeyValueCache } from './key-value-cache.js'
-export { type LoadModelOptions, loadModelFolder, type ModelDType, readModelConfig } from './load-model.js'
-export * from './lora/index.js'
+} from './decoder/forward-pass.js'
+export { initialiseModel } from './decoder/initialise.js'
+export { KeyValueCache } from './decoder/key-value-cache.js'
+export { type ModelInputs, toModelInputs } from './decoder/model-inputs.js'
+export { Projection } from './decoder/projection.js'
+export { toHuggingFaceConfig } from './dimensions/huggingface-config.js'
 export {
   ARCHITECTURES,
   type Architecture,
@@ -30,14 +30,19 @@ export {
   type LlamaPreset,
   type ModelConfig,
   type RopeScaling,
-} from './model-config.js'
-export { type ModelInputs, toModelInputs } from './model-inputs.js'
-export { type ModelSource, modelSource } from './model-source.js'
-export { parseModelConfig } from './parse-model-config.js'
-export { Projection } from './projection.js'
-export { describeMissingModel } from './refuse-model.js'
-export { type SaveModelOptions, saveModelFolder } from './save-model.js'
-export { type SaveTrainedOptions, saveTrainedModel } from './save-trained-model.js'
-export { parseShardSize } from './shard-plan.js'
-export { readStopTokens } from './stop-tokens.js'
-export { hasWeights } from './weight-files.js'
+} from './dimensions/model-config.js'
+export { parseModelConfig } from './dimensions/parse-model-config.js'
+export { describeMissingModel } from './dimensions/refuse-model.js'
+export {
+  type LoadModelOptions,
+  loadModelFolder,
+  type ModelDType,
+  readModelConfig,
+} from './folder/load-model.js'
+export { type ModelSource, modelSource } from './folder/model-source.js'
+export { type SaveModelOptions, saveModelFolder } from './folder/save-model.js'
+export { type SaveTrainedOptions, saveTrainedModel } from './folder/save-trained-model.js'
+export { parseShardSize } from './folder/shard-plan.js'
+export { readStopTokens } from './folder/stop-tokens.js'
+export { hasWeights } from './folder/weight-files.js'
+export * from './lora/index.js'

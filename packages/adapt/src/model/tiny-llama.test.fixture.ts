@@ -1,8 +1,8 @@
 import { copy_, type nn, noGrad, scope, tensor } from '@adapt-ts/torch'
 import { type Batch, type BuildBatchOptions, buildBatch } from '../batch/index.js'
-import { CausalLM } from './causal-lm.js'
-import { initialiseModel } from './initialise.js'
-import type { ModelConfig } from './model-config.js'
+import { CausalLM } from './decoder/causal-lm.js'
+import { initialiseModel } from './decoder/initialise.js'
+import type { ModelConfig } from './dimensions/model-config.js'
 
 /** Two layers with grouped heads, large initial weights so that samples differ. */
 export const TINY_CONFIG: ModelConfig = {

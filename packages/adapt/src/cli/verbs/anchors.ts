@@ -1,5 +1,5 @@
-import type { AnchorsOptions } from '../anchors-command.js'
-import { collectOption, SET_HELP, wholeNumberOption } from '../option-parsers.js'
+import { collectOption, SET_HELP, wholeNumberOption } from '../terminal/option-parsers.js'
+import type { AnchorsOptions } from './anchors-command.js'
 import type { CommandLine } from './command-line.js'
 
 /** Declares `adapt anchors`. */
@@ -26,7 +26,7 @@ Examples:
   adapt anchors run.yaml --model ./Llama-2-7b-hf --samples 200 --json`,
     )
     .action(async (path: string, options: AnchorsOptions) => {
-      const { anchorsCommand } = await import('../anchors-command.js')
+      const { anchorsCommand } = await import('./anchors-command.js')
       await anchorsCommand(path, options, io)
     })
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { CliIo } from '../cli-io.js'
+import type { CliIo } from '../terminal/cli-io.js'
 
 /** What the declaration of a verb needs. Its code is imported when it runs, so that `--help` answers at once. */
 export interface CommandLine {

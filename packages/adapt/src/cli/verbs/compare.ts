@@ -1,6 +1,6 @@
-import type { CompareOptions } from '../compare-command.js'
-import { collectOption } from '../option-parsers.js'
+import { collectOption } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
+import type { CompareOptions } from './compare-command.js'
 
 /** Declares `adapt compare`. */
 export function declareCompare({ program, io, onExitCode }: CommandLine): void {
@@ -32,7 +32,7 @@ Examples:
   adapt compare study.yaml --only adapt --set base.training.max_steps=200`,
     )
     .action(async (path: string, options: CompareOptions) => {
-      const { compareCommand } = await import('../compare-command.js')
+      const { compareCommand } = await import('./compare-command.js')
       onExitCode(await compareCommand(path, options, io))
     })
 }

@@ -1,6 +1,6 @@
-import type { DataOptions } from '../data-command.js'
-import { collectOption, SET_HELP, wholeNumberOption } from '../option-parsers.js'
+import { collectOption, SET_HELP, wholeNumberOption } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
+import type { DataOptions } from './data-command.js'
 
 /** Declares `adapt data`. */
 export function declareData({ program, io }: CommandLine): void {
@@ -23,7 +23,7 @@ Examples:
   adapt data run.yaml --samples 10 --seed 7 --no-color > samples.txt`,
     )
     .action(async (path: string, options: DataOptions) => {
-      const { dataCommand } = await import('../data-command.js')
+      const { dataCommand } = await import('./data-command.js')
       await dataCommand(path, options, io)
     })
 }

@@ -14,7 +14,7 @@ Examples:
   adapt doctor --json`,
     )
     .action(async (options: { readonly json?: boolean }) => {
-      const { doctorCommand } = await import('../doctor.js')
+      const { doctorCommand } = await import('./diagnose.js')
       onExitCode(await doctorCommand(options, io))
     })
 }

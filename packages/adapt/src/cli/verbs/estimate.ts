@@ -1,6 +1,6 @@
-import type { EstimateCommandOptions } from '../estimate-command.js'
-import { collectOption, numberOption, SET_HELP, wholeNumberOption } from '../option-parsers.js'
+import { collectOption, numberOption, SET_HELP, wholeNumberOption } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
+import type { EstimateCommandOptions } from './estimate-command.js'
 
 /** Declares `adapt estimate`. */
 export function declareEstimate({ program, io }: CommandLine): void {
@@ -26,7 +26,7 @@ Examples:
   adapt estimate run.yaml --tflops 500 --memory 96 --json`,
     )
     .action(async (path: string, options: EstimateCommandOptions) => {
-      const { estimateCommand } = await import('../estimate-command.js')
+      const { estimateCommand } = await import('./estimate-command.js')
       await estimateCommand(path, options, io)
     })
 }

@@ -1,6 +1,6 @@
-import type { EvalOptions } from '../eval-command.js'
-import { collectOption, wholeNumberOption } from '../option-parsers.js'
+import { collectOption, wholeNumberOption } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
+import type { EvalOptions } from './eval-command.js'
 
 /** Declares `adapt eval`. */
 export function declareEval({ program, io }: CommandLine): void {
@@ -27,7 +27,7 @@ Examples:
   adapt eval --model ./Llama-2-7b-hf --text a.jsonl --text b.jsonl --json`,
     )
     .action(async (options: EvalOptions) => {
-      const { evalCommand } = await import('../eval-command.js')
+      const { evalCommand } = await import('./eval-command.js')
       await evalCommand(options, io)
     })
 }

@@ -1,6 +1,6 @@
-import type { GenerateCommandOptions } from '../generate-command.js'
-import { dtypeOption, numberOption, wholeNumberOption } from '../option-parsers.js'
+import { dtypeOption, numberOption, wholeNumberOption } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
+import type { GenerateCommandOptions } from './generate-command.js'
 
 /** Declares `adapt generate`. */
 export function declareGenerate({ program, io }: CommandLine): void {
@@ -43,7 +43,7 @@ Examples:
   adapt generate --model runs/lora --prompt 'Once' --temperature 0.8`,
     )
     .action(async (options: GenerateCommandOptions) => {
-      const { generateCommand } = await import('../generate-command.js')
+      const { generateCommand } = await import('./generate-command.js')
       await generateCommand(options, io)
     })
 }

@@ -1,6 +1,6 @@
-import type { MergeOptions } from '../merge-command.js'
-import { dtypeOption } from '../option-parsers.js'
+import { dtypeOption } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
+import type { MergeOptions } from './merge-command.js'
 
 /** Declares `adapt merge`. */
 export function declareMerge({ program, io }: CommandLine): void {
@@ -24,7 +24,7 @@ Examples:
   adapt merge ./Llama-2-7b-hf --adapter runs/lora/model --out merged`,
     )
     .action(async (dir: string, options: MergeOptions) => {
-      const { mergeCommand } = await import('../merge-command.js')
+      const { mergeCommand } = await import('./merge-command.js')
       await mergeCommand(dir, options, io)
     })
 }

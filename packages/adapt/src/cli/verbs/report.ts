@@ -1,5 +1,5 @@
-import type { ReportOptions } from '../report-command.js'
 import type { CommandLine } from './command-line.js'
+import type { ReportOptions } from './report-command.js'
 
 /** Declares `adapt report`. */
 export function declareReport({ program, io }: CommandLine): void {
@@ -23,7 +23,7 @@ Examples:
   adapt report runs/uniform runs/adapt --output compare.html`,
     )
     .action(async (folders: readonly string[], options: ReportOptions) => {
-      const { reportCommand } = await import('../report-command.js')
+      const { reportCommand } = await import('./report-command.js')
       await reportCommand(folders, options, io)
     })
 }

@@ -1,5 +1,5 @@
-import type { SetupOptions } from '../setup-command.js'
 import type { CommandLine } from './command-line.js'
+import type { SetupOptions } from './setup-command.js'
 
 /** Declares `adapt setup`. */
 export function declareSetup({ program, io, onExitCode }: CommandLine): void {
@@ -21,7 +21,7 @@ Examples:
   adapt setup --libtorch /opt/libtorch`,
     )
     .action(async (options: SetupOptions) => {
-      const { setupCommand } = await import('../setup-command.js')
+      const { setupCommand } = await import('./setup-command.js')
       onExitCode(await setupCommand(options, io))
     })
 }

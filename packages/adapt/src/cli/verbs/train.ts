@@ -1,6 +1,6 @@
-import { collectOption, SET_HELP } from '../option-parsers.js'
-import type { TrainOptions } from '../train-command.js'
+import { collectOption, SET_HELP } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
+import type { TrainOptions } from './train-command.js'
 
 /** Declares `adapt train`. */
 export function declareTrain({ program, io }: CommandLine): void {
@@ -30,7 +30,7 @@ Examples:
   adapt train run.yaml --set method=uniform --output-dir runs/uniform`,
     )
     .action(async (path: string, options: TrainOptions) => {
-      const { trainCommand } = await import('../train-command.js')
+      const { trainCommand } = await import('./train-command.js')
       await trainCommand(path, options, io)
     })
 }

@@ -1,4 +1,4 @@
-import { collectOption, SET_HELP } from '../option-parsers.js'
+import { collectOption, SET_HELP } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
 
 /** Declares `adapt validate`. */
@@ -18,7 +18,7 @@ Examples:
     )
     .action(
       async (path: string, options: { readonly set?: readonly string[]; readonly resolved?: boolean }) => {
-        const { validateCommand } = await import('../validate-command.js')
+        const { validateCommand } = await import('./validate-command.js')
         await validateCommand(path, options, io)
       },
     )

@@ -1,6 +1,6 @@
-import { collectOption } from '../option-parsers.js'
-import type { WhatIfOptions } from '../what-if-command.js'
+import { collectOption } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
+import type { WhatIfOptions } from './what-if-command.js'
 
 /** Declares `adapt what-if`. */
 export function declareWhatIf({ program, io }: CommandLine): void {
@@ -26,7 +26,7 @@ Examples:
   adapt what-if runs/first --set method.normalizer=token.mean --json`,
     )
     .action(async (run: string, options: WhatIfOptions) => {
-      const { whatIfCommand } = await import('../what-if-command.js')
+      const { whatIfCommand } = await import('./what-if-command.js')
       await whatIfCommand(run, options, io)
     })
 }

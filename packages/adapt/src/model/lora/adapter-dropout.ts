@@ -1,7 +1,7 @@
 /** B rows, T positions, D width. */
 import { bernoulli_, Generator, mul, mul_, narrow, scope, select, type Tensor, zeros } from '@adapt-ts/torch'
 import type { Batch } from '../../batch/index.js'
-import { type Stretch, stretchesOf } from '../model-inputs.js'
+import { type Stretch, stretchesOf } from '../decoder/model-inputs.js'
 
 /** One generator per device, seeded anew for every sample: what it holds means nothing between two uses. */
 const generators = new Map<string, Generator>()

@@ -1,6 +1,6 @@
 /** R rank. Any leading dimensions. */
 import { add, linear, mul, nn, type Tensor, zeros } from '@adapt-ts/torch'
-import type { ForwardContext } from '../forward-context.js'
+import type { ForwardContext } from '../decoder/forward-context.js'
 import { type LoraConfig, loraScaling } from './lora-config.js'
 
 const { Module, Parameter } = nn

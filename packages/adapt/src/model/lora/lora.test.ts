@@ -5,10 +5,10 @@ import { add, full, mm, mul, noGrad, normal_, scope, toDType } from '@adapt-ts/t
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Batch } from '../../batch/index.js'
 import type { AdaptError } from '../../errors.js'
-import type { CausalLM } from '../causal-lm.js'
-import { embedTokens, type ForwardOptions, runForward } from '../forward-pass.js'
-import { toModelInputs } from '../model-inputs.js'
-import { namedProjections } from '../named-projections.js'
+import type { CausalLM } from '../decoder/causal-lm.js'
+import { embedTokens, type ForwardOptions, runForward } from '../decoder/forward-pass.js'
+import { toModelInputs } from '../decoder/model-inputs.js'
+import { namedProjections } from '../decoder/named-projections.js'
 import {
   batchOf,
   createTinyLlama,

@@ -1,6 +1,6 @@
 import { add, copy_, mm, mul, noGrad, scope, toDType } from '@adapt-ts/torch'
-import type { CausalLM } from '../causal-lm.js'
-import { namedProjections } from '../named-projections.js'
+import type { CausalLM } from '../decoder/causal-lm.js'
+import { namedProjections } from '../decoder/named-projections.js'
 
 /**
  * Folds the adapters into the weights, W <- W + s B A, and removes them. The sum is made in float32 and rounded once

@@ -1,0 +1,58 @@
+import { CommanderError } from 'commander'
+import { AdaptError, EXIT } from '../../errors.js'
+import type { CliIo } from './cli-io.js'
+
+// Errors of the operating system that no code of ours caused.
+const SYSTEM_ERRORS = new Set([
+  ...['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'EIO', 'ENOMEM', 'EBUSY'],
+])
+
+/**
+ * Writes an error to stderr and gives the exit code. Errors a user can cause are one `error:` line per problem;
+ * anything else is a bug of ours, whose stack is shown only when ADAPT_DEBUG=1.
+ */
+export async function reportError(error: unknown, io: CliIo): Promise<number> {
+  if (error instanceof CommanderError) {
+    // Help, version and usage errors are written by commander itself, through the program's own streams.
+    return error.exitCode === 0 ? EXIT.done : EXIT.config
+  }
+  const exitCode = exitCodeOf(error)
+  // A run that was stopped and can go on is not in error.
+  const prefixes: Readonly<Record<number, string>> = {
+    [EXIT.bug]: 'internal error',
+    [EXIT.resumable]: 'stopped',
+  }
+  const prefix = prefixes[exitCode] ?? 'error'
+  const message = error instanceof Error ? error.message || error.name : String(error)
+  for (const line of linesOf(error, message)) io.stderr.line(`${prefix}: ${line}`)
+  if (io.env.ADAPT_DEBUG === '1') {
+    for (let e: unknown = error; e instanceof Error; e = e.cause) io.stderr.write(`${e.stack}\n`)
+  } else if (exitCode === EXIT.bug) {
+    io.stderr.write('This is a bug in adapt. Set ADAPT_DEBUG=1 to see where it happened.\n')
+  }
+  return exitCode
+}
+
+/**
+ * The lines that an error means: one for each of its problems, or one and those that are set in below it. Any other
+ * line break is part of what somebody named.
+ */
+function linesOf(error: unknown, message: string): readonly string[] {
+  const isList = !(error instanceof AdaptError) || 'issues' in error.context || 'problems' in error.context
+  return message.split(isList ? '\n' : /\n(?= {2})/)
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof AdaptError) return error.exitCode
+  if (!(error instanceof Error)) return EXIT.bug
+  const code = (error as { readonly code?: unknown }).code
+  if (typeof code !== 'string') return EXIT.bug
+  // The engine is not imported to tell its errors: most commands never load it.
+  if (error.name === 'SafetensorsError') return EXIT.hostile
+  if (error.name === 'TorchError') {
+    if (code === 'OUT_OF_MEMORY' || code === 'LIBTORCH_NOT_FOUND' || code === 'ADDON_NOT_BUILT')
+      return EXIT.resource
+    return code.startsWith('SAFETENSORS_') ? EXIT.hostile : EXIT.bug
+  }
+  return SYSTEM_ERRORS.has(code) ? EXIT.resource : EXIT.bug
+}

@@ -1,0 +1,72 @@
+import { join } from 'node:path'
+import { loadConfig } from '../../config/index.js'
+import { AdaptError } from '../../errors.js'
+import { currentEvents, readEvents } from '../../record/index.js'
+import type { CliIo } from '../terminal/cli-io.js'
+import { createProgress, type Progress } from '../terminal/progress.js'
+import { renderChange, renderPlaces } from '../terminal/render-run.js'
+
+export interface TrainOptions {
+  readonly set?: readonly string[]
+  readonly outputDir?: string
+  readonly overwrite?: boolean
+  readonly quiet?: boolean
+}
+
+/** `adapt train CONFIG` */
+export async function trainCommand(path: string, options: TrainOptions, io: CliIo): Promise<void> {
+  const { config, warnings, baseDir } = await loadConfig(path, {
+    env: io.env,
+    ...(options.set === undefined ? {} : { set: options.set }),
+    ...(options.outputDir === undefined ? {} : { outputDir: options.outputDir }),
+  })
+  for (const warning of warnings) io.stderr.line(`warning: ${warning}`)
+  const { runTraining } = await import('../../run/index.js')
+  const isQuiet = options.quiet === true
+  let progress: Progress | undefined
+  const progressOf = (totalSteps: number): Progress => {
+    progress ??= createProgress({
+      totalSteps,
+      loggingSteps: config.training.logging_steps,
+      stream: io.stdout,
+      isTty: io.stdout.isTTY === true,
+      explains: true,
+    })
+    return progress
+  }
+  try {
+    const { outputDir, reportPath } = await runTraining({
+      config,
+      baseDir,
+      overwrite: options.overwrite === true,
+      onLine: (line) => {
+        if (isQuiet) {
+          if (line.startsWith('warning')) io.stderr.line(line)
+        } else if (progress === undefined) io.stdout.line(line)
+        else progress.line(line)
+      },
+      onStep: (record, totalSteps) => {
+        if (!isQuiet) progressOf(totalSteps).step(record)
+      },
+      onEvaluation: (numDone, step, totalSteps) => {
+        if (!isQuiet) progressOf(totalSteps).evaluation(numDone, step)
+      },
+    })
+    progress?.done()
+    progress = undefined
+    const change = isQuiet ? '' : changeOf(outputDir)
+    io.stdout.write(`${change === '' ? '' : `\n${change}\n`}${renderPlaces(outputDir, reportPath, !isQuiet)}`)
+  } finally {
+    progress?.done()
+  }
+}
+
+/** Empty where the log was removed or damaged, which the run's warnings tell. */
+function changeOf(outputDir: string): string {
+  try {
+    return renderChange(currentEvents(readEvents(join(outputDir, 'events.jsonl')).events))
+  } catch (error) {
+    if (error instanceof AdaptError) return ''
+    throw error
+  }
+}

@@ -1,0 +1,271 @@
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { compileChatTemplate, findChatTemplate } from '../../chat-template/index.js'
+import {
+  chatOptions,
+  dataSources,
+  evaluationSources,
+  loadConfig,
+  type RunConfig,
+  renderResolvedConfig,
+} from '../../config/index.js'
+import {
+  type DataSource,
+  type Document,
+  printable,
+  type ResolvedFile,
+  readDocuments,
+} from '../../dataset/index.js'
+import { AdaptError, ConfigError, DataError } from '../../errors.js'
+import { estimateParameters } from '../../estimate/index.js'
+import {
+  CONFIG_FILE,
+  findModelPlace,
+  foreignWeights,
+  hubSettings,
+  isComplete,
+  type ModelPlace,
+  resolveDataFiles,
+} from '../../hub/index.js'
+import { LORA_DEFAULTS } from '../../model/lora/lora-config.js'
+import { findTurnEnds, loadTokenizer } from '../../tokenize/index.js'
+import type { CliIo } from '../terminal/cli-io.js'
+import { formatCount } from '../terminal/render-table.js'
+
+export interface ValidateOptions {
+  readonly set?: readonly string[]
+  readonly resolved?: boolean
+}
+
+/** `adapt validate CONFIG`: the config and the files it names, all problems at once. */
+export async function validateCommand(path: string, options: ValidateOptions, io: CliIo): Promise<void> {
+  const { config, warnings, baseDir } = await loadConfig(path, {
+    env: io.env,
+    ...(options.set === undefined ? {} : { set: options.set }),
+  })
+  const warn = (text: string): void => void io.stderr.line(`warning: ${text}`)
+  warnings.forEach(warn)
+  const problems: AdaptError[] = []
+  const check = async <T>(key: string, action: () => T | Promise<T>): Promise<T | undefined> => {
+    try {
+      return await action()
+    } catch (error) {
+      if (!(error instanceof AdaptError)) throw error
+      problems.push(new AdaptError(error.code, error.exitCode, `${key}: ${error.message}`, error.context))
+      return undefined
+    }
+  }
+  let hasChat = false
+  const entries = (key: string, list: readonly DataSource[], maxBadRecords = 0) =>
+    check(key, () =>
+      requireDocuments(
+        list,
+        baseDir,
+        maxBadRecords,
+        ({ content }) => (hasChat ||= content.kind === 'chat'),
+        (text) => warn(`${key}: ${text}`),
+      ),
+    )
+
+  const model = await check('model.path', () => describeModel(config, baseDir, warn))
+  await check('model', () => (model === undefined ? undefined : requireFitting(config, baseDir)))
+  const tokenizer = await check('tokenizer', () => describeTokenizer(config, baseDir, warn))
+  const train = await entries('data.train', dataSources(config.data.train), config.data.max_bad_records)
+  const anchors = await entries('anchors', dataSources(config.anchors))
+  const sets = await entries('evaluation.sets', evaluationSources(config))
+  if (hasChat && tokenizer !== undefined) {
+    const ends = await check('data.chat_template', () => checkChatTemplate(config, baseDir))
+    ends?.forEach(warn)
+  }
+  const first = problems[0]
+  if (first !== undefined) {
+    const message = problems.map((problem) => problem.message).join('\n')
+    throw new AdaptError(first.code, first.exitCode, message, { problems })
+  }
+  if (options.resolved === true) {
+    io.stdout.writeData(renderResolvedConfig(config))
+    return
+  }
+  const rows: readonly (readonly [string, string])[] = [
+    ['model', model!],
+    ['tokenizer', tokenizer!],
+    ['train', describeFiles(train!)],
+    ['anchors', describeFiles(anchors!)],
+    ['evaluation', describeFiles(sets!)],
+    ['method', describeMethod(config)],
+    ['training', describeTraining(config)],
+    ['output_dir', printable(config.output_dir)],
+  ]
+  io.stdout.write(`OK\n${rows.map(([name, value]) => `${name.padEnd(11)} ${value}\n`).join('')}`)
+}
+
+/** What a hub id stands for, when there is no such folder and its files are not in the cache: nothing is fetched here. */
+function describeFetch({ hubId, path }: ModelPlace, name: string): string {
+  const { endpoint, isOffline } = hubSettings()
+  const shown = printable(name)
+  if (hubId !== undefined && isOffline) {
+    throw new ConfigError(
+      'HUB_OFFLINE',
+      `${shown}: no folder ${printable(path)}, and the model is not wholly in the cache; unset HF_HUB_OFFLINE to fetch it`,
+    )
+  }
+  return `${shown}, to be fetched from ${endpoint} (there is no folder ${printable(path)})`
+}
+
+/**
+ * What stands under `model`, after reading config.json. Weights that are missing are only said: they may be fetched later.
+ * @throws {ConfigError} HUB_OFFLINE, MODEL_NOT_FOUND and what a config.json can get wrong.
+ */
+async function describeModel(
+  { model }: RunConfig,
+  baseDir: string,
+  warn: (text: string) => void,
+): Promise<string> {
+  if (!('path' in model)) return `scratch, ${model.preset}`
+  const place = findModelPlace(baseDir, model.path)
+  const { folder, hubId } = place
+  if (folder === undefined || (hubId !== undefined && !isComplete(folder, 'model')))
+    return describeFetch(place, model.path)
+  const { countParameters, describeMissingModel, hasWeights, readModelConfig } = await import(
+    '../../model/index.js'
+  )
+  const { total } = countParameters(readModelConfig(folder).config)
+  if (!hasWeights(folder)) {
+    const missing = describeMissingModel(folder)
+    if (foreignWeights(readdirSync(folder)) !== undefined) throw new ConfigError('MODEL_NOT_FOUND', missing)
+    warn(`model.path: ${missing}`)
+  }
+  return `${printable(model.path)}, ${formatCount(total)} parameters`
+}
+
+/**
+ * Refuses what a model of these dimensions cannot do: longer rows, adapters on layers that it has not.
+ * @throws {ConfigError} SEQUENCE_TOO_LONG, BAD_LORA, ADAPTER_NOT_FOUND, UNSUPPORTED_ADAPTER.
+ */
+async function requireFitting({ model, data }: RunConfig, baseDir: string): Promise<void> {
+  if (!('path' in model)) return
+  const { readAdapterConfig, readModelConfig } = await import('../../model/index.js')
+  if (model.adapter !== undefined) {
+    const { folder, hubId } = findModelPlace(baseDir, model.adapter)
+    if (hubId === undefined) readAdapterConfig(folder!)
+  }
+  const { folder } = findModelPlace(baseDir, model.path)
+  if (folder === undefined || !existsSync(join(folder, CONFIG_FILE))) return
+  const { config } = readModelConfig(folder)
+  if (model.lora !== undefined) {
+    const { r, target_modules } = model.lora
+    estimateParameters(config, { r, targetModules: target_modules ?? LORA_DEFAULTS.targetModules })
+  }
+  if (data.max_length <= config.maxPositionEmbeddings) return
+  throw new ConfigError(
+    'SEQUENCE_TOO_LONG',
+    `data.max_length: ${data.max_length} is more than the model's max_position_embeddings (${config.maxPositionEmbeddings})`,
+  )
+}
+
+/**
+ * A model folder whose weights have not come yet may be without its tokenizer too.
+ * @throws what reading a tokenizer throws. @throws {ConfigError} HUB_OFFLINE
+ */
+async function describeTokenizer(
+  { model, tokenizer }: RunConfig,
+  baseDir: string,
+  warn: (text: string) => void,
+): Promise<string> {
+  const place = findModelPlace(baseDir, tokenizer)
+  const { folder, hubId } = place
+  if (folder === undefined || (hubId !== undefined && !isComplete(folder, 'tokenizer')))
+    return describeFetch(place, tokenizer)
+  const isPart = 'path' in model && findModelPlace(baseDir, model.path).folder === folder
+  const lacks = (ending: string) => !readdirSync(folder).some((name) => name.endsWith(ending))
+  if (isPart && existsSync(folder) && lacks('tokenizer.json') && lacks('.safetensors')) {
+    warn(`tokenizer: ${printable(folder)}: tokenizer.json is missing as the weights are`)
+    return `${printable(tokenizer)}, not there yet`
+  }
+  const loaded = loadTokenizer(folder)
+  // Only a call shows what the native library thinks of the file.
+  await loaded.encodeBatch(['a'])
+  return `${printable(tokenizer)}, ${formatCount(loaded.vocabSize)} tokens`
+}
+
+/**
+ * The files of the entries, after reading the first record of each.
+ *
+ * @throws {ConfigError} FILE_NOT_FOUND. @throws {DataError} what reading throws; EMPTY_DATA when all are empty.
+ */
+async function requireDocuments(
+  list: readonly DataSource[],
+  baseDir: string,
+  maxBadRecords: number,
+  onDocument: (document: Document) => void,
+  warn: (text: string) => void,
+): Promise<readonly ResolvedFile[]> {
+  const files: ResolvedFile[] = []
+  for (const source of list) {
+    try {
+      files.push(...(await resolveDataFiles([source], baseDir)))
+    } catch (error) {
+      // As models that are not in the cache: fetched by a run, not here.
+      const isToFetch =
+        error instanceof ConfigError && error.code === 'HUB_NOT_FETCHED' && !hubSettings().isOffline
+      if (!isToFetch) throw error
+      warn(error.message)
+    }
+  }
+  let numRead = 0
+  for (const file of files) {
+    try {
+      for await (const document of readDocuments([{ ...file, limit: 1 }], { maxBadRecords })) {
+        numRead++
+        onDocument(document)
+      }
+    } catch (error) {
+      // One empty file among others is no problem.
+      if (!(error instanceof DataError && error.code === 'EMPTY_DATA')) throw error
+    }
+  }
+  if (files.length > 0 && numRead === 0) {
+    throw new DataError('EMPTY_DATA', `expected at least one record in ${files.length} files, found none`)
+  }
+  return files
+}
+
+/**
+ * Where there are conversations there must be a template that can be read. A tokenizer that has not come yet may bring it.
+ * @returns What keeps a model from learning where to stop.
+ * @throws {ConfigError} CHAT_TEMPLATE_MISSING, CHAT_TEMPLATE_SYNTAX, FILE_NOT_FOUND.
+ */
+async function checkChatTemplate(config: RunConfig, baseDir: string): Promise<readonly string[]> {
+  const { folder } = findModelPlace(baseDir, config.tokenizer)
+  const { chat_template } = config.data
+  const isThere = folder !== undefined && existsSync(join(folder, 'tokenizer.json'))
+  if (!isThere && chat_template === undefined) return []
+  const { source, where } = findChatTemplate({
+    baseDir,
+    tokenizerFolder: folder ?? config.tokenizer,
+    ...(chat_template === undefined ? {} : { configured: chat_template }),
+  })
+  compileChatTemplate(source, where)
+  if (!isThere) return []
+  return (await findTurnEnds(loadTokenizer(folder, chatOptions(config, baseDir)))).warnings
+}
+
+function describeFiles(files: readonly ResolvedFile[]): string {
+  if (files.length === 0) return 'none'
+  const bytes = files.reduce((sum, file) => sum + statSync(file.path).size, 0)
+  const size = bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
+  return `${formatCount(files.length)} ${files.length === 1 ? 'file' : 'files'}, ${size}`
+}
+
+function describeMethod({ method }: RunConfig): string {
+  return `${method.preset}: signal ${method.signal.kind}, gate ${method.gate.kind}`
+}
+
+function describeTraining({ training, data }: RunConfig): string {
+  const length =
+    training.max_steps === undefined
+      ? `${training.num_train_epochs} epochs`
+      : `${formatCount(training.max_steps)} steps`
+  const rows = training.per_device_train_batch_size * training.gradient_accumulation_steps
+  return `${length} of ${formatCount(rows)} rows x ${formatCount(data.max_length)} tokens, ${training.lr_scheduler_type} from ${training.learning_rate}`
+}

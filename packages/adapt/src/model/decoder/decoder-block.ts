@@ -1,0 +1,104 @@
+/** B rows, T positions, D width, H heads, K key/value heads, E head size. */
+import { add, mul, nn, scope, silu, type Tensor, toDType, view } from '@adapt-ts/torch'
+import { isSlidingLayer, type ModelConfig } from '../dimensions/model-config.js'
+import { attend, attendGroups } from './attention.js'
+import type { ForwardContext } from './forward-context.js'
+import { Projection } from './projection.js'
+
+const { Module, RMSNorm, applyRotary } = nn
+
+class Attention extends Module<[Tensor, ForwardContext], Tensor> {
+  readonly q_proj: Projection
+  readonly k_proj: Projection
+  readonly v_proj: Projection
+  readonly o_proj: Projection
+  readonly q_norm: InstanceType<typeof RMSNorm> | undefined
+  readonly k_norm: InstanceType<typeof RMSNorm> | undefined
+
+  constructor(
+    private readonly config: ModelConfig,
+    private readonly layer: number,
+  ) {
+    super()
+    const { hiddenSize: D, numAttentionHeads: H, numKeyValueHeads: K, headDim: E, rmsNormEps: eps } = config
+    const bias = config.attentionBias ?? false
+    this.q_proj = new Projection(D, H * E, { bias })
+    this.k_proj = new Projection(D, K * E, { bias })
+    this.v_proj = new Projection(D, K * E, { bias })
+    this.o_proj = new Projection(H * E, D, { bias: config.outputBias ?? false })
+    this.q_norm = config.qkNorm ? new RMSNorm(E, { eps }) : undefined
+    this.k_norm = config.qkNorm ? new RMSNorm(E, { eps }) : undefined
+  }
+
+  forward(x_BTD: Tensor, context: ForwardContext): Tensor {
+    const { numAttentionHeads: H, numKeyValueHeads: K, headDim: E } = this.config
+    const { rotation, cache } = context
+    const [B, T] = x_BTD.shape as [number, number]
+    const q_BTHE = view(this.q_proj.forward(x_BTD, context), [B, T, H, E])
+    const k_BTKE = view(this.k_proj.forward(x_BTD, context), [B, T, K, E])
+    const v_BTKE = view(this.v_proj.forward(x_BTD, context), [B, T, K, E])
+    // Rotation in float32 tables promotes; the products of attention run in the dtype of v.
+    const dtype = v_BTKE.dtype
+    const same = (t: Tensor) => (t.dtype === dtype ? t : toDType(t, dtype))
+    const query = same(
+      applyRotary(this.q_norm?.forward(q_BTHE) ?? q_BTHE, rotation.cosQuery, rotation.sinQuery),
+    )
+    const key = same(applyRotary(this.k_norm?.forward(k_BTKE) ?? k_BTKE, rotation.cosKey, rotation.sinKey))
+    const isSliding = isSlidingLayer(this.config, this.layer)
+    const [keys, values] = cache
+      ? cache.append(this.layer, key, v_BTKE, isSliding ? this.config.slidingWindow : undefined)
+      : [key, v_BTKE]
+    const attended = context.groups
+      ? attendGroups(query, keys, values, context.groups, isSliding)
+      : attend(query, keys, values, isSliding ? context.slidingMask : context.mask)
+    return this.o_proj.forward(attended, context)
+  }
+}
+
+class MLP extends Module<[Tensor, ForwardContext], Tensor> {
+  readonly gate_proj: Projection
+  readonly up_proj: Projection
+  readonly down_proj: Projection
+
+  constructor({ hiddenSize: D, intermediateSize: F, mlpBias: bias = false }: ModelConfig) {
+    super()
+    this.gate_proj = new Projection(D, F, { bias })
+    this.up_proj = new Projection(D, F, { bias })
+    this.down_proj = new Projection(F, D, { bias })
+  }
+
+  forward(x_BTD: Tensor, context: ForwardContext): Tensor {
+    const gated = mul(silu(this.gate_proj.forward(x_BTD, context)), this.up_proj.forward(x_BTD, context))
+    return this.down_proj.forward(gated, context)
+  }
+}
+
+/** One block: x + attention(norm(x)), then x + mlp(norm(x)). */
+export class DecoderBlock extends Module<[Tensor, ForwardContext], Tensor> {
+  readonly self_attn: Attention
+  readonly mlp: MLP
+  readonly input_layernorm: InstanceType<typeof RMSNorm>
+  readonly post_attention_layernorm: InstanceType<typeof RMSNorm>
+
+  constructor(config: ModelConfig, layer: number) {
+    super()
+    this.self_attn = new Attention(config, layer)
+    this.mlp = new MLP(config)
+    this.input_layernorm = new RMSNorm(config.hiddenSize, { eps: config.rmsNormEps })
+    this.post_attention_layernorm = new RMSNorm(config.hiddenSize, { eps: config.rmsNormEps })
+  }
+
+  /** [B, T, D] -> [B, T, D], in the dtype of the region; the residual stream stays in that of the embedding. */
+  forward(x_BTD: Tensor, context: ForwardContext): Tensor {
+    const attended = add(x_BTD, this.self_attn.run(this.input(this.input_layernorm, x_BTD, context), context))
+    return add(attended, this.mlp.run(this.input(this.post_attention_layernorm, attended, context), context))
+  }
+
+  /** One conversion for all projections that read the norm: each would make its own, and one more for its gradient. */
+  private input(norm: nn.RMSNorm, x_BTD: Tensor, { computeDtype }: ForwardContext): Tensor {
+    return scope(() => {
+      const normed_BTD = norm.forward(x_BTD)
+      return computeDtype === undefined ? normed_BTD : toDType(normed_BTD, computeDtype)
+    })
+  }
+}

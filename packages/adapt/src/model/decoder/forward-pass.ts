@@ -1,0 +1,192 @@
+/** B rows, T positions, D width. */
+import {
+  autocast,
+  backward,
+  bind,
+  type DType,
+  detach,
+  enableGrad,
+  indexSelect,
+  nn,
+  noGrad,
+  reshape,
+  scope,
+  type Tensor,
+  tensor,
+  unsqueeze,
+  zeros,
+} from '@adapt-ts/torch'
+import type { Batch } from '../../batch/index.js'
+import { ConfigError } from '../../errors.js'
+import { AdapterDropout } from '../lora/adapter-dropout.js'
+import { attentionGroups, attentionMask, masksOf, OPEN_MASK, packedMask } from './attention.js'
+import type { CausalLM } from './causal-lm.js'
+import type { ForwardContext } from './forward-context.js'
+import type { KeyValueCache } from './key-value-cache.js'
+import { type ModelInputs, toModelInputs } from './model-inputs.js'
+
+const indexCopy_ = bind('aten::index_copy_')
+
+/** Precision and memory of a forward. */
+export interface ForwardOptions {
+  /** Matrix products in this dtype; undefined or float32 leaves everything in float32. */
+  readonly autocastDtype?: DType | undefined
+  /** Keep only each block's input and recompute in backward. */
+  readonly checkpoint?: boolean
+  /** Seed of this step's dropout; the same on all ranks. Default 0. Only adapters with `loraDropout` use it. */
+  readonly dropoutSeed?: number
+}
+
+/** One forward that can be taken back once. Belongs to the scope in which it was made. */
+export interface ForwardPass {
+  /** float32 [B, T, D] after the final norm, of no meaning on padding, cut off from the graph: a leaf for what is built on top. */
+  readonly hidden_BTD: Tensor
+  /** Accumulates the body's parameter gradients from d loss / d hidden. */
+  backward(gradient_BTD: Tensor): void
+}
+
+/** Frees the handle of a block's input as soon as the block has run; autograd keeps what backward needs. */
+function replace(old: Tensor, next: Tensor): Tensor {
+  old.dispose()
+  return next
+}
+
+function prepare(model: CausalLM, inputs: ModelInputs): ForwardContext {
+  const { length } = inputs.batch
+  if (length > model.config.maxPositionEmbeddings) {
+    throw new ConfigError(
+      'SEQUENCE_TOO_LONG',
+      `max_length: the batch has ${length} positions, the model was made for ${model.config.maxPositionEmbeddings} (max_position_embeddings)`,
+    )
+  }
+  const { config, device } = model
+  const rotation = model.rotation(inputs.position_BT, length)
+  const window = config.slidingWindow
+  if (inputs.dense) {
+    const groups = attentionGroups(inputs.dense.lengths, device, window)
+    return { rotation, mask: OPEN_MASK, slidingMask: OPEN_MASK, groups }
+  }
+  const maskOf = (reach?: number) =>
+    inputs.isPacked ? packedMask(inputs.batch, device, reach) : attentionMask(length, device, reach)
+  return { rotation, ...masksOf(length, window, maskOf) }
+}
+
+/** [1, N, D] -> [B, T, D], zero on padding. Without a graph. */
+function spread(hidden_BTD: Tensor, { dense, batch }: ModelInputs): Tensor {
+  if (!dense) return detach(hidden_BTD)
+  const { device } = hidden_BTD
+  return noGrad(() =>
+    scope(() => {
+      const width = hidden_BTD.shape[2]!
+      const flat = zeros([batch.rows * batch.length, width], { device, dtype: hidden_BTD.dtype })
+      const hidden_ND = reshape(hidden_BTD, [dense.place_N.shape[0]!, width])
+      return reshape(indexCopy_(flat, 0, dense.place_N, hidden_ND) as Tensor, [
+        batch.rows,
+        batch.length,
+        width,
+      ])
+    }),
+  )
+}
+
+/** [B, T, D] -> [1, N, D]. */
+function gather(gradient_BTD: Tensor, { dense }: ModelInputs): Tensor {
+  if (!dense) return gradient_BTD
+  const width = gradient_BTD.shape[2]!
+  return noGrad(() => unsqueeze(indexSelect(reshape(gradient_BTD, [-1, width]), 0, dense.place_N), 0))
+}
+
+/**
+ * Hidden states without a graph, in evaluation mode: for anchors, scoring and evaluation.
+ * @returns [B, T, D] after the final norm, float32, of no meaning on padding. Belongs to the current scope.
+ * @throws {ConfigError} SEQUENCE_TOO_LONG when T is more than the model was made for.
+ */
+export function embedTokens(
+  model: CausalLM,
+  inputs: ModelInputs,
+  { autocastDtype }: ForwardOptions = {},
+): Tensor {
+  const wasTraining = model.training
+  model.eval()
+  try {
+    return noGrad(() =>
+      autocast(model.device, autocastDtype, () => {
+        const context = { ...prepare(model, inputs), computeDtype: autocastDtype }
+        let x_BTD = model.model.run(inputs.tokens_BT)
+        for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
+        return spread(replace(x_BTD, model.model.norm.run(x_BTD)), inputs)
+      }),
+    )
+  } finally {
+    model.train(wasTraining)
+  }
+}
+
+/**
+ * Hidden states of new positions that follow those in the cache: for generation. The first call may bring several
+ * positions, later ones bring one. Takes part in the caller's autocast and grad mode.
+ *
+ * @param batch  One row without padding.
+ * @returns float32 [1, T, D] after the final norm. Belongs to the current scope.
+ * @throws {RangeError} for several positions behind a cache that holds some.
+ */
+export function forwardCached(model: CausalLM, batch: Batch, cache: KeyValueCache): Tensor {
+  const { length } = batch
+  if (cache.length > 0 && length !== 1) throw new RangeError('forwardCached: one position at a time')
+  const context =
+    cache.length === 0
+      ? { ...prepare(model, toModelInputs(batch, model.device)), cache }
+      : {
+          rotation: model.rotation(undefined, 1, cache.length),
+          mask: OPEN_MASK,
+          slidingMask: OPEN_MASK,
+          cache,
+        }
+  const tokens_BT = tensor(batch.tokens_BT, [1, length], { dtype: 'int64', device: model.device })
+  let x_BTD = model.model.run(tokens_BT)
+  for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
+  cache.advance(length)
+  return replace(x_BTD, model.model.norm.run(x_BTD))
+}
+
+/**
+ * The training forward: embedding, blocks, final norm.
+ * @throws {ConfigError} SEQUENCE_TOO_LONG when T is more than the model was made for.
+ */
+export function runForward(model: CausalLM, inputs: ModelInputs, options: ForwardOptions = {}): ForwardPass {
+  const inAutocast = <T>(fn: () => T): T => autocast(model.device, options.autocastDtype, fn)
+  const dropout = new AdapterDropout(inputs.batch, options.dropoutSeed ?? 0, inputs.dense !== undefined)
+  const context = { ...noGrad(() => prepare(model, inputs)), dropout, computeDtype: options.autocastDtype }
+  if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, context)
+  const output_BTD = enableGrad(() =>
+    inAutocast(() => {
+      let x_BTD = model.model.run(inputs.tokens_BT)
+      for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
+      return replace(x_BTD, model.model.norm.run(x_BTD))
+    }),
+  )
+  return {
+    hidden_BTD: spread(output_BTD, inputs),
+    backward: (gradient_BTD) => backward([output_BTD], [gather(gradient_BTD, inputs)]),
+  }
+}
+
+function runCheckpointedForward(
+  model: CausalLM,
+  inputs: ModelInputs,
+  inAutocast: <T>(fn: () => T) => T,
+  context: ForwardContext,
+): ForwardPass {
+  const { layers, norm } = model.model
+  const embedded_BTD = enableGrad(() => model.model.run(inputs.tokens_BT))
+  const segments: nn.Segment[] = layers.map((layer) => (x_BTD) => layer.run(x_BTD, context))
+  segments.push((x_BTD) => norm.run(x_BTD))
+  const pass = nn.runCheckpointed(segments, embedded_BTD, inAutocast)
+  return {
+    hidden_BTD: spread(pass.output, inputs),
+    backward(gradient_BTD) {
+      const embeddedGradient_BTD = pass.backward(gather(gradient_BTD, inputs))
+      if (embeddedGradient_BTD) backward([embedded_BTD], [embeddedGradient_BTD])
+    },
+  }
+}

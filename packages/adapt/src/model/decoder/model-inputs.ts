@@ -1,0 +1,104 @@
+/** B rows, T positions, N positions that are no padding. */
+import { type Device, scope, type Tensor, tensor, toDevice } from '@adapt-ts/torch'
+import type { Batch } from '../../batch/index.js'
+
+/** What a forward needs of a batch, on the device. The caller's scope owns the tensors. */
+export interface ModelInputs {
+  readonly batch: Batch
+  /** int64 [B, T]; where `dense` is there [1, N]. */
+  readonly tokens_BT: Tensor
+  /** int64 [B, T] or [1, N], or undefined when every row counts 0 .. T-1. */
+  readonly position_BT: Tensor | undefined
+  /** Undefined when rows stay as they are. */
+  readonly dense: DenseLayout | undefined
+  /** Rows stay as they are and hold several samples: attention needs a mask. */
+  readonly isPacked: boolean
+}
+
+/** The samples of a batch one after another without padding: no position is computed that nobody looks at. */
+export interface DenseLayout {
+  /** Lengths of the samples in the N positions, row by row. */
+  readonly lengths: readonly number[]
+  /** int64 [N]: where each position stands among the B * T. */
+  readonly place_N: Tensor
+}
+
+/** A sample within its row. */
+export interface Stretch {
+  readonly row: number
+  readonly start: number
+  readonly length: number
+  /** Index into the batch's samples. */
+  readonly segment: number
+}
+
+/** Samples in the order of the rows. */
+export function stretchesOf({ rows, length, segment_BT }: Batch): Stretch[] {
+  const stretches: Stretch[] = []
+  for (let row = 0; row < rows; row++) {
+    for (let start = 0, end = 0; start < length; start = end) {
+      const segment = segment_BT[row * length + start]!
+      while (end < length && segment_BT[row * length + end] === segment) end++
+      if (segment !== -1) stretches.push({ row, start, length: end - start, segment })
+    }
+  }
+  return stretches
+}
+
+function isPlain({ rows, length, position_BT }: Batch, stretches: readonly Stretch[]): boolean {
+  if (stretches.length === 0) return true
+  if (stretches.length !== rows || stretches.some((stretch) => stretch.length !== length)) return false
+  return position_BT.every((position, i) => position === i % length)
+}
+
+/**
+ * Packed rows whose padding is not worth leaving out: one masked product for all rows is faster than one for each group
+ * of samples.
+ */
+function isFullyPacked({ rows, length }: Batch, stretches: readonly Stretch[]): boolean {
+  const numPositions = stretches.reduce((sum, stretch) => sum + stretch.length, 0)
+  return stretches.length > rows && numPositions > 0.8 * rows * length && length <= MAX_MASKED_LENGTH
+}
+
+/** Longest rows that are masked: a mask grows with the square of it. */
+const MAX_MASKED_LENGTH = 512
+
+/** Copies a batch to the device. */
+export function toModelInputs(batch: Batch, device: Device = 'cpu'): ModelInputs {
+  const { rows, length, tokens_BT, position_BT } = batch
+  const ids = (array: Int32Array, shape: number[]) =>
+    scope(() => toDevice(tensor(array, shape, { dtype: 'int64' }), device))
+  const stretches = stretchesOf(batch)
+  if (isPlain(batch, stretches)) {
+    const tokens = ids(tokens_BT, [rows, length])
+    return { batch, tokens_BT: tokens, position_BT: undefined, dense: undefined, isPacked: false }
+  }
+  if (isFullyPacked(batch, stretches)) {
+    return {
+      batch,
+      tokens_BT: ids(tokens_BT, [rows, length]),
+      position_BT: ids(position_BT, [rows, length]),
+      dense: undefined,
+      isPacked: true,
+    }
+  }
+  const place = Int32Array.from(
+    stretches.flatMap(({ row, start, length: count }) =>
+      Array.from({ length: count }, (_, t) => row * length + start + t),
+    ),
+  )
+  const N = place.length
+  return {
+    batch,
+    tokens_BT: ids(
+      place.map((i) => tokens_BT[i]!),
+      [1, N],
+    ),
+    position_BT: ids(
+      place.map((i) => position_BT[i]!),
+      [1, N],
+    ),
+    dense: { lengths: stretches.map((stretch) => stretch.length), place_N: ids(place, [N]) },
+    isPacked: false,
+  }
+}

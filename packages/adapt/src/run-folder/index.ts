@@ -1,0 +1,14 @@
+export { ignoresSignal, readProcessArguments, readProcessStat } from './process-stat.js'
+export { checkpointBytes, requireRoom } from './require-room.js'
+export { requireSameSteps } from './require-same-steps.js'
+export { inspectRunFolder, openRunFolder, type RunFolder } from './run-folder.js'
+export { RunLock } from './run-lock.js'
+export { RunLog } from './run-log.js'
+export {
+  checkpointStore,
+  findNamedStart,
+  findOwnStart,
+  requireSameData,
+  type StartPoint,
+} from './start-point.js'
+export { TensorBoardLog, tensorboardFolder } from './tensorboard-log.js'

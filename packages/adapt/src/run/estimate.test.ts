@@ -1,0 +1,208 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type DType, hasOperator, memoryStats, resetPeakMemoryStats } from '@adapt-ts/torch'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadConfig, planSteps } from '../config/index.js'
+import { type AdapterSpec, estimateMemory, estimateParameters, estimateRun } from '../estimate/index.js'
+import { createMethod, METHOD_PRESETS, resolveMethod } from '../method/index.js'
+import { addLora, CausalLM, LORA_DEFAULTS, type ModelConfig } from '../model/index.js'
+import { batchOf, createTokens, TINY_CONFIG } from '../model/tiny-llama.test.fixture.js'
+import { prepareData } from '../open/index.js'
+import { Trainer } from '../train/index.js'
+import { Workshop } from './workshop.test.fixture.js'
+
+const keepsScores = !hasOperator('aten::scaled_dot_product_attention')
+
+const SHAPES: Readonly<Record<string, Partial<ModelConfig>>> = {
+  plain: {},
+  tied: { tieWordEmbeddings: true },
+  'with biases': { attentionBias: true, outputBias: true, mlpBias: true },
+  'with norms of heads of their own size': { qkNorm: true, headDim: 6 },
+}
+
+const TARGETS: readonly AdapterSpec['targetModules'][] = [
+  ['q_proj', 'v_proj'],
+  ['q_proj', 'k_proj', 'v_proj', 'o_proj'],
+  'all-linear',
+  'model\\.layers\\.1\\.mlp\\..*_proj',
+]
+
+describe('estimated parameters', () => {
+  it.each(Object.entries(SHAPES))('are those of a built model: %s', (_, shape) => {
+    const config = { ...TINY_CONFIG, ...shape }
+    using model = new CausalLM(config)
+    const { total, trainable, embedding, nonEmbedding } = estimateParameters(config)
+    expect(total).toBe(model.numParameters)
+    expect([trainable, embedding + nonEmbedding]).toEqual([total, total])
+  })
+
+  it.each(TARGETS)('are those of the adapters on %s', (targetModules) => {
+    using model = new CausalLM(TINY_CONFIG)
+    addLora(model, { ...LORA_DEFAULTS, r: 3, targetModules }, 0)
+    const { total, trainable, adapters } = estimateParameters(TINY_CONFIG, { r: 3, targetModules })
+    expect(trainable).toBe(model.trainableParameters().reduce((sum, { numel }) => sum + numel, 0))
+    expect(total).toBe(model.numParameters)
+    expect(adapters.reduce((sum, { parameters }) => sum + parameters, 0)).toBe(trainable)
+  })
+
+  it.each(['z_proj', 'lm_head'])('are refused as the model refuses them: %s', (target) => {
+    const messageOf = (action: () => unknown) => {
+      try {
+        action()
+      } catch (error) {
+        return (error as Error).message
+      }
+      return undefined
+    }
+    using model = new CausalLM(TINY_CONFIG)
+    const expected = messageOf(() => addLora(model, { ...LORA_DEFAULTS, targetModules: [target] }, 0))
+    expect(expected).toContain('target_modules')
+    expect(messageOf(() => estimateParameters(TINY_CONFIG, { r: 8, targetModules: [target] }))).toBe(expected)
+  })
+})
+
+const WIDE: ModelConfig = {
+  ...TINY_CONFIG,
+  vocabSize: 512,
+  hiddenSize: 64,
+  intermediateSize: 176,
+  numHiddenLayers: 4,
+  headDim: 16,
+  maxPositionEmbeddings: 128,
+}
+const ROWS = 4
+const LENGTH = 128
+
+/** Bytes that the second step of a training has at its peak, the model included. */
+function measuredPeak(setting: {
+  lora: boolean
+  checkpointing: boolean
+  dtype: DType
+  dropout: number
+}): number {
+  const before = memoryStats().allocatedBytes
+  using model = new CausalLM(WIDE)
+  if (setting.lora)
+    addLora(model, { ...LORA_DEFAULTS, targetModules: 'all-linear', loraDropout: setting.dropout }, 0)
+  const method = createMethod(
+    resolveMethod({ preset: 'uniform' }, (_, message) => {
+      throw new Error(message)
+    }),
+    {
+      totalSteps: 4,
+      stepsPerEpoch: 2,
+      isPlainText: true,
+      seed: 0,
+      dataset: { sources: ['s'], sourceIndex: () => 0, length: () => LENGTH },
+    },
+  )
+  using trainer = new Trainer(model, method, [], {
+    totalSteps: 4,
+    learningRate: 1e-3,
+    gradientCheckpointing: setting.checkpointing,
+    autocastDtype: setting.dtype,
+    lossChunkSize: 128,
+  })
+  const tokens = createTokens(3, 500)
+  const batch = batchOf(
+    Array.from({ length: ROWS }, () => [{ tokens: tokens(LENGTH) }]),
+    { maxLength: LENGTH },
+  )
+  trainer.runStep([batch])
+  resetPeakMemoryStats()
+  trainer.runStep([batch])
+  return memoryStats().peakBytes - before
+}
+
+describe('the estimated length of a run', () => {
+  it('is that of the run once the data was tokenised', async () => {
+    const cacheDir = mkdtempSync(join(tmpdir(), 'adapt-estimate-'))
+    try {
+      const example = fileURLToPath(new URL('../../../../examples/instruct.yaml', import.meta.url))
+      const set = [`data.cache_dir=${cacheDir}`, 'data.train=[instruct/train/python-code.jsonl.gz]']
+      const { config, baseDir } = await loadConfig(example, { set: [...set, 'data.val_set_size=20'] })
+      const lengthOf = async () => (await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })).length
+      expect(await lengthOf()).toBeUndefined()
+      const { rows, train } = await prepareData(config, baseDir, { needsAnchors: false, onLine: () => {} })
+      const { totalSteps, stepsPerEpoch } = planSteps(config, (epoch) => rows.numRowsPerEpoch(epoch))
+      expect(await lengthOf()).toEqual({
+        steps: totalSteps,
+        stepsPerEpoch,
+        tokens: 2 * train.numTokens,
+        basis: 'token cache',
+      })
+      train.close()
+    } finally {
+      rmSync(cacheDir, { recursive: true, force: true })
+    }
+  })
+})
+
+describe('estimated memory', () => {
+  it.each([
+    { lora: false, checkpointing: false, dtype: 'float32', dropout: 0 },
+    { lora: false, checkpointing: true, dtype: 'float32', dropout: 0 },
+    { lora: false, checkpointing: false, dtype: 'bfloat16', dropout: 0 },
+    { lora: false, checkpointing: true, dtype: 'bfloat16', dropout: 0 },
+    { lora: true, checkpointing: false, dtype: 'float32', dropout: 0 },
+    { lora: true, checkpointing: false, dtype: 'float32', dropout: 0.1 },
+    { lora: true, checkpointing: true, dtype: 'float32', dropout: 0.1 },
+    { lora: true, checkpointing: false, dtype: 'bfloat16', dropout: 0 },
+  ] as const)('is near what a step takes: %o', (setting) => {
+    const { total } = estimateMemory(WIDE, {
+      rows: ROWS,
+      length: LENGTH,
+      baseBytes: 4,
+      computeBytes: setting.dtype === 'bfloat16' ? 2 : 4,
+      checkpointing: setting.checkpointing,
+      lossChunkSize: 128,
+      keepsScores,
+      ...(setting.lora ? { lora: { r: 8, targetModules: 'all-linear', dropout: setting.dropout } } : {}),
+    })
+    const ratio = total / measuredPeak(setting)
+    expect(ratio).toBeGreaterThan(0.9)
+    expect(ratio).toBeLessThan(1.2)
+  })
+})
+
+describe('estimated FLOPs', () => {
+  const workshop = new Workshop()
+  afterAll(() => workshop[Symbol.dispose]())
+  const CONTROLS = ['', ', shuffle: true', ', collapse: source', ', signal: { score_eval: true }']
+  const methods = METHOD_PRESETS.flatMap((preset) =>
+    CONTROLS.filter((control) => preset.startsWith('adapt') || !control.includes('score_eval')).map(
+      (control) => `{ preset: ${preset}${control} }`,
+    ),
+  )
+  // Every anchor is longer than max_length and so of the length that it is taken for.
+  const set = [
+    'training={ num_train_epochs: 2, per_device_train_batch_size: 16, gradient_checkpointing: true, bf16: false }',
+    'data.max_length=8',
+    'evaluation={}',
+  ]
+
+  it.each([
+    ...methods,
+    '{ preset: adapt, gate: { kind: softmax } }',
+    '{ preset: adapt, signal: { refresh_every: epoch } }',
+  ])('are what a run charges: %s', async (method) => {
+    const name = `charge-${methods.indexOf(method)}`
+    const { outcome } = await workshop.train(name, [...set, `method=${method}`], { overwrite: true })
+    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), {
+      set: [...set, `method=${method}`],
+    })
+    const { flops } = await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })
+    const last = outcome.steps.at(-1)!
+    expect([flops.signal, flops.train]).toEqual([last.flopsSignal, last.flopsTrain])
+  })
+
+  it('are what a run charges where the mixing reads long samples more often than there are', async () => {
+    const mixed = [...set, 'method=uniform', 'data.max_length=32', 'data.mixing={ web: 20, code: 1 }']
+    const { outcome } = await workshop.train('mixed', mixed)
+    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), { set: mixed })
+    const { flops } = await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })
+    expect(flops.train / outcome.steps.at(-1)!.flopsTrain).toBeCloseTo(1, 1)
+  })
+})

@@ -1,0 +1,5 @@
+export type { BestEvaluation } from './best-model.js'
+export { buildTrainer } from './build-trainer.js'
+export { runTraining, type TrainingOutcome, type TrainingRequest } from './run-training.js'
+export { StopRequest } from './stop-request.js'
+export { type TrainHooks, train } from './train.js'

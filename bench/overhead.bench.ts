@@ -19,8 +19,10 @@ import {
   EventWriter,
   LedgerWriter,
   loadConfig,
+  NO_ARTEFACT,
+  openInputs,
+  orderData,
   planSteps,
-  prepareData,
   type Trainer,
 } from '@adapt-ts/adapt'
 import { buildInfo, setNumThreads } from '@adapt-ts/torch'
@@ -51,10 +53,11 @@ const load = (method: string) =>
   })
 const adaptConfig = await load('adapt-calibrated')
 const uniformConfig = await load('uniform')
-const data = await prepareData(adaptConfig.config, adaptConfig.baseDir, {
+const inputs = await openInputs(adaptConfig.config, adaptConfig.baseDir, {
   needsAnchors: true,
   onLine: console.log,
 })
+const data = orderData(adaptConfig.config, inputs, NO_ARTEFACT)
 const plan = {
   ...planSteps(adaptConfig.config, () => data.rows.numRowsPerEpoch(0)),
   totalSteps: 10 * numWarmUp,
@@ -64,7 +67,7 @@ const uniform = buildTrainer(uniformConfig.config, uniformConfig.baseDir, data, 
 const adapt = buildTrainer(adaptConfig.config, adaptConfig.baseDir, data, plan)
 const info = buildInfo()
 console.log(
-  `LibTorch ${info.libtorchVersion}, ${(uniform.trainer.model.numParameters / 1e6).toFixed(2)}M parameters, ${uniform.dtype ?? 'float32'}, ${args.threads} threads; ${data.numAnchors} anchors`,
+  `LibTorch ${info.libtorchVersion}, ${(uniform.trainer.model.numParameters / 1e6).toFixed(2)}M parameters, ${uniform.dtype ?? 'float32'}, ${args.threads} threads; ${data.anchorDocuments.length} anchors`,
 )
 
 function nextBatch(): Batch {

@@ -12,6 +12,7 @@ export * from './gate/index.js'
 export * from './generate/index.js'
 export * from './loss/index.js'
 export * from './method/index.js'
+export { type Artefact, NO_ARTEFACT } from './method/preparation.js'
 export * from './model/index.js'
 export {
   autocastDtype,
@@ -20,14 +21,20 @@ export {
   configInputs,
   type EvaluationRequest,
   evaluateModelFolder,
+  type InputOptions,
   locateModel,
   type MergeRequest,
   type ModelPlaces,
   mergeAdapter,
+  type OpeningReport,
+  type OrderedData,
+  openInputs,
   openModel,
-  type PreparedData,
-  prepareData,
+  openTrainingData,
+  orderData,
+  type RunInputs,
   requireNoInput,
+  type TrainingData,
   withTokenizer,
 } from './open/index.js'
 export * from './record/index.js'

@@ -114,6 +114,11 @@ describe('inspectAnchors', () => {
     expect(shown.some((line) => line.startsWith('embedding: '))).toBe(true)
   })
 
+  it('embeds none of the documents that are held out of training', async () => {
+    const { found } = await inspect(['method=adapt', 'data.val_set_size=70'])
+    expect(found.numSamples).toBe(20)
+  })
+
   it('finds text that training data, anchors and evaluation sets share', async () => {
     put('train.jsonl', [numbers(0, 40), numbers(100, 9), 'nothing of the kind'])
     put('own.jsonl', [numbers(5, 20), numbers(700, 20)])

@@ -1,14 +1,13 @@
 /** V anchors, N training samples, K tasks, D width. */
 import { cat, mean, noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch, createPermutation } from '../batch/index.js'
-import { allSources, chatOptions, dataSources, type RunConfig, resolveCacheDir } from '../config/index.js'
+import type { RunConfig } from '../config/index.js'
 import { contentText } from '../contamination/index.js'
 import type { Document } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import { fetchDataSets, resolveDataFiles, resolveModelPath } from '../hub/index.js'
 import { resolveMethod, type SignalConfig } from '../method/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
-import { autocastDtype, fetchModels, findModel, prepareAnchors } from '../open/index.js'
+import { autocastDtype, fetchModels, findModel, openTrainingData, prepareAnchors } from '../open/index.js'
 import {
   anchorDiagnostics,
   anchorTasks,
@@ -23,7 +22,7 @@ import {
   taskScores,
   unitRows,
 } from '../signal/index.js'
-import { loadTokenizer, openTokenCache, type TokenDataset } from '../tokenize/index.js'
+import type { TokenDataset } from '../tokenize/index.js'
 import { findContamination, type OverlapTable } from './find-contamination.js'
 
 /** What {@link inspectAnchors} looks at. */
@@ -88,21 +87,13 @@ export async function inspectAnchors(request: AnchorInspectionRequest): Promise<
   if (config.anchors.length === 0)
     throw new ConfigError('NO_ANCHORS', 'anchors: expected at least one entry to look at, received none')
   await fetchModels(config, baseDir, { onLine: onProgress })
-  await fetchDataSets(allSources(config), baseDir, { onLine: onProgress })
-  const tokenizer = loadTokenizer(resolveModelPath(baseDir, config.tokenizer), chatOptions(config, baseDir))
-  const padId = tokenizer.padId ?? tokenizer.eosId
-  const anchors = await prepareAnchors(config, baseDir, tokenizer, padId)
-  const train = await openTokenCache({
-    files: await resolveDataFiles(dataSources(config.data.train), baseDir),
-    tokenizer,
-    maxLength: config.data.max_length,
-    cacheDir: resolveCacheDir(config, baseDir),
-    numWorkers: config.data.num_workers,
-    maxBadRecords: config.data.max_bad_records,
-    onProgress: ({ numDocuments, fileNumber, numFiles }) =>
+  const { train, tokenizer, padId } = await openTrainingData(config, baseDir, {
+    onLine: onProgress,
+    onTokenizing: ({ numDocuments, fileNumber, numFiles }) =>
       onProgress(`tokenizing file ${fileNumber}/${numFiles}: ${numDocuments.toLocaleString('en')} documents`),
   })
   try {
+    const anchors = await prepareAnchors(config, baseDir, tokenizer, padId)
     const found = await findModel(config, baseDir, tokenizer, request.model, { onLine: onProgress })
     try {
       const batches = sampleBatches(train, request.samples, padId)

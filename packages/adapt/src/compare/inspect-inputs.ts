@@ -6,10 +6,10 @@ import { fingerprintFiles, readDocuments } from '../dataset/index.js'
 import { openRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
 import { resolveDataFiles, resolveModelPath } from '../hub/index.js'
-import { prepareData } from '../open/index.js'
+import { openInputs } from '../open/index.js'
 
 /** What the files of a run config hold, as far as a comparison needs to know. */
-export interface RunInputs {
+export interface InspectedInputs {
   /** SHA-256 (hex) of everything that is read, by name. */
   readonly fingerprints: Readonly<Record<string, string>>
   /** Sources of the training data. */
@@ -19,11 +19,11 @@ export interface RunInputs {
 
 /** Reads what a config names, once for all cells that read the same. */
 export class InputInspector {
-  private readonly known = new Map<string, Promise<RunInputs>>()
+  private readonly known = new Map<string, Promise<InspectedInputs>>()
 
   constructor(private readonly onLine: (line: string) => void) {}
 
-  inspect(config: RunConfig, baseDir: string): Promise<RunInputs> {
+  inspect(config: RunConfig, baseDir: string): Promise<InspectedInputs> {
     const { model, tokenizer, data, anchors, evaluation } = config
     const withAnchors = needsAnchors(config.method)
     // The seed chooses what is held out.
@@ -39,10 +39,10 @@ async function inspectInputs(
   config: RunConfig,
   baseDir: string,
   onLine: (line: string) => void,
-): Promise<RunInputs> {
+): Promise<InspectedInputs> {
   const withAnchors = needsAnchors(config.method)
   // Through the door that a run takes, so that the data is checked and cached as for a run.
-  const data = await prepareData(config, baseDir, { needsAnchors: false, onLine })
+  const data = await openInputs(config, baseDir, { needsAnchors: false, onLine })
   try {
     const anchorFiles = withAnchors ? await resolveDataFiles(dataSources(config.anchors), baseDir) : []
     const evaluationSources = new Set<string>()

@@ -16,7 +16,7 @@ import {
   writeRecord,
 } from './cell-record.js'
 import { type Comparison, compareCells } from './compare-cells.js'
-import { hashFiles, InputInspector, type RunInputs } from './inspect-inputs.js'
+import { hashFiles, InputInspector, type InspectedInputs } from './inspect-inputs.js'
 import type { Study } from './load-study.js'
 import { type PlannedRun, type PlannedSeed, planCells, type StudyPlan } from './plan-cells.js'
 import { softwareVersions } from './software-versions.js'
@@ -167,7 +167,7 @@ class ComparisonRun implements Disposable {
     this.stop[Symbol.dispose]()
   }
 
-  private inputs({ config, baseDir }: PlannedRun): Promise<RunInputs> {
+  private inputs({ config, baseDir }: PlannedRun): Promise<InspectedInputs> {
     return this.inspector.inspect(config, baseDir)
   }
 

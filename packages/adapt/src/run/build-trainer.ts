@@ -2,7 +2,7 @@ import { type DType, setNumThreads } from '@adapt-ts/torch'
 import type { RunConfig, StepPlan } from '../config/index.js'
 import { ConfigError } from '../errors.js'
 import { createMethod, type Method, type MethodContext } from '../method/index.js'
-import type { PreparedData } from '../open/index.js'
+import type { OrderedData } from '../open/index.js'
 import { autocastDtype, buildModel } from '../open/index.js'
 import { Trainer } from '../train/index.js'
 
@@ -26,7 +26,7 @@ export interface BuildOptions extends Pick<MethodContext, 'signals' | 'gates'> {
 export function buildTrainer(
   config: RunConfig,
   baseDir: string,
-  data: PreparedData,
+  data: OrderedData,
   plan: StepPlan,
   { modelFolder, ...parts }: BuildOptions = {},
 ): BuiltTrainer {

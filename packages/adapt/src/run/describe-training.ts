@@ -7,6 +7,7 @@ export function describeTraining({
   plan,
 }: Pick<TrainingRunParts, 'data' | 'built' | 'plan'>): string {
   const { numSamples, numTokens } = data.train
+  const numAnchors = data.anchorDocuments.length
   const { trainer, method, dtype } = built
   const { numParameters, lora } = trainer.model
   const numTrained = trainer.model.numTrainableParameters
@@ -14,7 +15,7 @@ export function describeTraining({
   return (
     `model ${(numParameters / 1e6).toFixed(2)}M parameters${adapter ?? ''}, ${dtype ?? 'float32'}; ` +
     `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
-    `${data.numAnchors > 0 ? `, ${data.numAnchors} anchors` : ''}; ` +
+    `${numAnchors > 0 ? `, ${numAnchors} anchors` : ''}; ` +
     `method ${method.name} (${method.normalizer}); ${plan.totalSteps} steps`
   )
 }

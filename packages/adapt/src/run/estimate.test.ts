@@ -7,9 +7,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig, planSteps } from '../config/index.js'
 import { type AdapterSpec, estimateMemory, estimateParameters, estimateRun } from '../estimate/index.js'
 import { createMethod, METHOD_PRESETS, resolveMethod } from '../method/index.js'
+import { NO_ARTEFACT } from '../method/preparation.js'
 import { addLora, CausalLM, LORA_DEFAULTS, type ModelConfig } from '../model/index.js'
 import { batchOf, createTokens, TINY_CONFIG } from '../model/tiny-llama.test.fixture.js'
-import { prepareData } from '../open/index.js'
+import { openInputs, orderData } from '../open/index.js'
 import { Trainer } from '../train/index.js'
 import { Workshop } from './workshop.test.fixture.js'
 
@@ -125,7 +126,8 @@ describe('the estimated length of a run', () => {
       const { config, baseDir } = await loadConfig(example, { set: [...set, 'data.val_set_size=20'] })
       const lengthOf = async () => (await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })).length
       expect(await lengthOf()).toBeUndefined()
-      const { rows, train } = await prepareData(config, baseDir, { needsAnchors: false, onLine: () => {} })
+      const inputs = await openInputs(config, baseDir, { needsAnchors: false, onLine: () => {} })
+      const { rows, train } = orderData(config, inputs, NO_ARTEFACT)
       const { totalSteps, stepsPerEpoch } = planSteps(config, (epoch) => rows.numRowsPerEpoch(epoch))
       expect(await lengthOf()).toEqual({
         steps: totalSteps,

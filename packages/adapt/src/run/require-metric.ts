@@ -1,6 +1,6 @@
 import { readDocuments } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import type { PreparedData } from '../open/index.js'
+import type { RunInputs } from '../open/index.js'
 import { type BestModel, metricsOf } from './best-model.js'
 
 const NOTHING = { bits_per_byte: null, nats_per_token: null, bytes: 0, tokens: 0, documents: 0 } as const
@@ -11,7 +11,7 @@ const NOTHING = { bits_per_byte: null, nats_per_token: null, bytes: 0, tokens: 0
  */
 export async function requireMetric(
   { metric }: BestModel,
-  { evaluationFiles, validation }: Pick<PreparedData, 'evaluationFiles' | 'validation'>,
+  { evaluationFiles, validation }: Pick<RunInputs, 'evaluationFiles' | 'validation'>,
 ): Promise<void> {
   if (metric === undefined) return
   const names = new Set<string>()

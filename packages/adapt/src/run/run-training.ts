@@ -6,7 +6,8 @@ import { AdaptError } from '../errors.js'
 import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
 import type { Gate } from '../gate/index.js'
 import { type CustomParts, needsAnchors } from '../method/index.js'
-import { configInputs, type PreparedData, prepareData, requireInputsOutside } from '../open/index.js'
+import { type Artefact, NO_ARTEFACT } from '../method/preparation.js'
+import { configInputs, type OrderedData, openInputs, orderData, requireInputsOutside } from '../open/index.js'
 import type { StepRecord } from '../record/index.js'
 import {
   checkpointBytes,
@@ -83,29 +84,31 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   if (ownStop?.warning !== undefined) onLine(`warning: ${ownStop.warning}`)
   const kind = inspectRunFolder(runFolder, request.overwrite)
   // A run that goes on goes on from its own checkpoints, wherever it began.
-  const inputs = (await configInputs(config, baseDir)).filter(
+  const namedInputs = (await configInputs(config, baseDir)).filter(
     ({ key }) => kind === 'new' || key !== 'training.resume_from_checkpoint',
   )
-  requireInputsOutside(runFolder, inputs)
+  requireInputsOutside(runFolder, namedInputs)
   const start =
     (kind === 'continue'
       ? findOwnStart(runFolder, config, (error) => onLine(`warning: ${error.message}; an older one is used`))
       : undefined) ?? findNamedStart(config, baseDir)
-  const data = await prepareData(config, baseDir, {
+  const goesOn = `before the first step; ${runFolder} can go on`
+  const inputs = await openInputs(config, baseDir, {
     // A signal of the caller's may want those that are given.
     needsAnchors:
       needsAnchors(config.method) || (config.method.signal.kind === 'custom' && config.anchors.length > 0),
     onLine,
-    checkStop: () => stop.throwIfRequested(`before the first step; ${runFolder} can go on`),
+    checkStop: () => stop.throwIfRequested(goesOn),
   })
   try {
-    await requireMetric(new BestModel(config), data)
+    await requireMetric(new BestModel(config), inputs)
+    const data = orderData(config, inputs, await prepareMethod())
     const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch))
     if (start) {
       requireSameData(start, data.fingerprints, plan)
       requireSameSteps(start, data.rowsFrom({ epoch: 0, window: 0, row: 0 }), plan, config)
     }
-    stop.throwIfRequested(`before the first step; ${runFolder} can go on`)
+    stop.throwIfRequested(goesOn)
     stop.watchNatively()
     // What can be refused is refused before an older run in the folder is removed.
     const built = startTrainer(request, data, plan, start)
@@ -116,14 +119,19 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
       built.trainer.model.dispose()
     }
   } finally {
-    data.train.close()
+    inputs.train.close()
   }
+}
+
+/** What the method makes of the data before the order is drawn up: of today's methods none makes anything. */
+async function prepareMethod(): Promise<Artefact> {
+  return NO_ARTEFACT
 }
 
 /** The trainer of a config, as it was at the start point. */
 function startTrainer(
   { config, baseDir, signals, gates }: TrainingRequest,
-  data: PreparedData,
+  data: OrderedData,
   plan: StepPlan,
   start: StartPoint | undefined,
 ): BuiltTrainer {
@@ -143,7 +151,7 @@ function startTrainer(
 }
 
 interface Workplace {
-  readonly data: PreparedData
+  readonly data: OrderedData
   readonly plan: StepPlan
   readonly built: BuiltTrainer
   readonly stop: StopRequest

@@ -4,7 +4,7 @@ import { type CheckpointStore, requireFiniteState, writeTrainingState } from '..
 import type { StepPlan } from '../config/index.js'
 import { AdaptError, EXIT, ResourceError } from '../errors.js'
 import type { SaveTrainedOptions } from '../model/index.js'
-import type { PreparedData } from '../open/index.js'
+import type { OrderedData } from '../open/index.js'
 import { baseModelName, describeAnchorOverlap } from '../open/index.js'
 import { currentSteps, readEvents, type StepRecord } from '../record/index.js'
 import type { RunFolder } from '../run-folder/index.js'
@@ -24,7 +24,7 @@ import type { StopRequest } from './stop-request.js'
 
 export interface TrainingRunParts {
   readonly request: TrainingRequest
-  readonly data: PreparedData
+  readonly data: OrderedData
   readonly plan: StepPlan
   readonly built: BuiltTrainer
   readonly stop: StopRequest

@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { writeFileSync } from 'node:fs'
+import { afterAll, describe, expect, it } from 'vitest'
+import { Workshop } from '../../run/workshop.test.fixture.js'
+import { runCli } from '../run-cli.js'
 import { BRACKETS, renderSample } from '../terminal/render-sample.js'
 import { pickSamples } from './data-command.js'
 
@@ -22,6 +25,33 @@ describe('pickSamples', () => {
     for (let seed = 0; seed < 4000; seed++) for (const index of pickSamples(10, 3, seed)) counts[index]! += 1
     // 1200 expected each; five standard deviations of a binomial are about 145.
     expect(counts.every((count) => Math.abs(count - 1200) < 150)).toBe(true)
+  })
+})
+
+const workshop = new Workshop()
+afterAll(() => workshop[Symbol.dispose]())
+
+describe('adapt data', () => {
+  it('neither shows nor counts what is held out of training', async () => {
+    const config = `tokenizer: tokenizer
+model: { init: scratch, preset: llama-1m }
+data: { train: [web.jsonl, code.jsonl], val_set_size: 70, max_length: 48, num_workers: 0, cache_dir: cache }
+anchors: [anchors.jsonl]
+training: { max_steps: 1, per_device_train_batch_size: 2, learning_rate: 0.01 }
+output_dir: run
+`
+    writeFileSync(workshop.file('data.yaml'), config)
+    let stdout = ''
+    const io = {
+      stdout: { write: (text: string) => (stdout += text) },
+      stderr: { write: () => {} },
+      env: {},
+    }
+    expect(await runCli(['data', workshop.file('data.yaml'), '--samples', '1000'], io)).toBe(0)
+    expect(stdout.match(/^--- /gm)).toHaveLength(20)
+    expect(stdout).toMatch(/^documents: 20$/m)
+    expect(stdout).toMatch(/^samples: 20$/m)
+    expect(stdout).toMatch(/^documents held out \(val_set_size\): 70$/m)
   })
 })
 

@@ -1,15 +1,9 @@
-import { holdOut, type Mixing, mixingWarnings, planMixing } from '../../batch/index.js'
-import { allSources, chatOptions, dataSources, loadConfig, resolveCacheDir } from '../../config/index.js'
+import { type Mixing, planMixing } from '../../batch/index.js'
+import { loadConfig } from '../../config/index.js'
 import { printable } from '../../dataset/index.js'
-import { fetchDataSets, fetchModel, resolveDataFiles } from '../../hub/index.js'
-import {
-  findTurnEnds,
-  loadTokenizer,
-  noteLines,
-  openTokenCache,
-  type TokenDataset,
-  truncationLines,
-} from '../../tokenize/index.js'
+import { fetchModel } from '../../hub/index.js'
+import { openTrainingData } from '../../open/index.js'
+import type { TokenDataset } from '../../tokenize/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { BRACKETS, GREEN, renderSample } from '../terminal/render-sample.js'
 import { formatCount, renderTable } from '../terminal/render-table.js'
@@ -27,21 +21,13 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
     env: io.env,
     ...(options.set === undefined ? {} : { set: options.set }),
   })
-  const tokenizerFolder = await fetchModel(baseDir, config.tokenizer, {
-    content: 'tokenizer',
-    onLine: (line) => io.stderr.line(line),
-  })
-  await fetchDataSets(allSources(config), baseDir, { onLine: (line) => io.stderr.line(line) })
-  const tokenizer = loadTokenizer(tokenizerFolder, chatOptions(config, baseDir))
+  const onLine = (line: string) => io.stderr.line(line)
+  // Not the model, which nothing is done with.
+  await fetchModel(baseDir, config.tokenizer, { content: 'tokenizer', onLine })
   const showsProgress = io.stderr.isTTY === true
-  const dataset = await openTokenCache({
-    files: await resolveDataFiles(dataSources(config.data.train), baseDir),
-    tokenizer,
-    maxLength: config.data.max_length,
-    cacheDir: resolveCacheDir(config, baseDir),
-    numWorkers: config.data.num_workers,
-    maxBadRecords: config.data.max_bad_records,
-    onProgress: ({ numDocuments, numTokens, fileNumber, numFiles }) => {
+  const { train, validation, tokenizer, warnings } = await openTrainingData(config, baseDir, {
+    onLine,
+    onTokenizing: ({ numDocuments, numTokens, fileNumber, numFiles }) => {
       if (!showsProgress) return
       const counts = `${formatCount(numDocuments)} documents, ${formatCount(numTokens)} tokens`
       io.stderr.redrawLine(`tokenizing file ${fileNumber}/${numFiles}: ${counts}`)
@@ -50,28 +36,22 @@ export async function dataCommand(path: string, options: DataOptions, io: CliIo)
   if (showsProgress) io.stderr.clearLine()
   try {
     const usesColor = options.color && io.stdout.isTTY === true && !io.env.NO_COLOR
-    for (const index of pickSamples(dataset.numSamples, options.samples, options.seed)) {
-      const sample = dataset.sample(index)
+    for (const index of pickSamples(train.numSamples, options.samples, options.seed)) {
+      const sample = train.sample(index)
       const place = printable(`${sample.path}:${sample.line}`)
-      const counts = `${sample.tokens.length} tokens, ${dataset.labelCount(index)} trained`
+      const counts = `${sample.tokens.length} tokens, ${train.labelCount(index)} trained`
       io.stdout.line(`--- ${printable(sample.id)}  (${printable(sample.source)}, ${place}; ${counts})`)
       io.stdout.writeStyled(`${await renderSample(sample, tokenizer, usesColor ? GREEN : BRACKETS)}\n\n`)
     }
+    for (const warning of warnings) io.stderr.line(`warning: ${warning}`)
     const { mixing } = config.data
-    const plan = planMixing(dataset, mixing)
-    const { warnings } = dataset.numChats > 0 ? await findTurnEnds(tokenizer) : { warnings: [] }
-    const notes = [...warnings, ...noteLines(dataset.notes), ...truncationLines(dataset)]
-    for (const warning of [...notes, ...mixingWarnings(plan)]) {
-      io.stderr.line(`warning: ${warning}`)
-    }
-    io.stdout.write(`${renderSources(dataset)}\n`)
-    if (typeof mixing !== 'string') io.stdout.write(`${renderMixing(dataset, mixing)}\n`)
-    io.stdout.write(renderCounts(dataset))
-    const { validation } = holdOut(dataset, config.data.val_set_size, config.training.seed)
+    io.stdout.write(`${renderSources(train)}\n`)
+    if (typeof mixing !== 'string') io.stdout.write(`${renderMixing(train, mixing)}\n`)
+    io.stdout.write(renderCounts(train))
     if (validation)
       io.stdout.write(`documents held out (val_set_size): ${formatCount(validation.numDocuments)}\n`)
   } finally {
-    dataset.close()
+    train.close()
   }
 }
 

@@ -2,6 +2,7 @@ export { type Batch, type BatchSample, IGNORED_LABEL } from './batch.js'
 export { batchTokens, type TokenSequence } from './batch-tokens.js'
 export { type BuildBatchOptions, buildBatch } from './build-batch.js'
 export { type HeldOut, holdOut } from './hold-out.js'
+export { type Layout, layOutRows, layOutSamples } from './lay-out.js'
 export { packSamples } from './pack-samples.js'
 export { createPermutation, createStream, type PermutationKey, permuteIndex } from './permute-index.js'
 export {
@@ -12,12 +13,20 @@ export {
   type SourceShare,
 } from './plan-mixing.js'
 export {
-  createRowStream,
-  type Row,
+  FIRST_ROW,
+  type OrderCursor,
   type RowCursor,
+  readRowCursor,
+  type SourceCursor,
+} from './row-cursor.js'
+export {
+  createRowStream,
+  type NextRows,
+  type Row,
   type RowStep,
   type RowStream,
   type RowStreamOptions,
 } from './row-stream.js'
 export { selectSamples } from './select-samples.js'
+export { createSourceStream, type SourceStream, type SourceStreamOptions } from './source-stream.js'
 export { type GlobalBatchShape, splitGlobalBatch } from './split-global-batch.js'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { createRowStream, type RowCursor, type RowStreamOptions } from './row-stream.js'
+import type { OrderCursor } from './row-cursor.js'
+import { createRowStream, type RowStreamOptions } from './row-stream.js'
 
 /** The definition of the order in docs/data.md once more, with none of the product's code. */
 const mix = (h: number): number => {
@@ -58,11 +59,14 @@ function stepsOf(
 ): number[][][] {
   let stream = createRowStream(options)
   const steps: number[][][] = []
-  while (stream.cursor.epoch < 3) {
+  while ((stream.cursor as OrderCursor).epoch < 3) {
     const { rows, epoch } = stream.next(batch, { multipleOf: dropLast ? batch : 1 })
     if (epoch < 3) steps.push(rows.map((row) => [...row]))
     if (steps.length % stopEvery === 0) {
-      stream = createRowStream({ ...options, cursor: JSON.parse(JSON.stringify(stream.cursor)) as RowCursor })
+      stream = createRowStream({
+        ...options,
+        cursor: JSON.parse(JSON.stringify(stream.cursor)) as OrderCursor,
+      })
     }
   }
   return steps

@@ -1,3 +1,6 @@
+import { DataError } from '../errors.js'
+import type { MixedDataset } from './plan-mixing.js'
+
 /**
  * Puts samples into rows of `capacity` tokens: longest first, each into the fullest row it fits in (best-fit
  * decreasing). Ties go to the earlier sample and the earlier row, so equal input gives equal rows.
@@ -34,4 +37,25 @@ export function packSamples(lengths: ArrayLike<number>, capacity: number): numbe
     row.sort((a, b) => a - b)
   }
   return rows
+}
+
+/**
+ * The lengths of samples that must each fit in a row.
+ * @throws {DataError} SAMPLE_TOO_LONG for one of more than `maxLength` tokens.
+ */
+export function requireFitting(
+  samples: readonly number[],
+  dataset: Pick<MixedDataset, 'length'>,
+  maxLength: number,
+): number[] {
+  const lengths = samples.map((s) => dataset.length(s))
+  const tooLong = lengths.findIndex((n) => n > maxLength)
+  if (tooLong >= 0) {
+    throw new DataError(
+      'SAMPLE_TOO_LONG',
+      `sample ${samples[tooLong]}: expected at most max_length = ${maxLength} tokens, received ${lengths[tooLong]}; ` +
+        'tokenise the data with the same max_length',
+    )
+  }
+  return lengths
 }

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { AdaptError } from '../errors.js'
 import { packSamples } from './pack-samples.js'
 import { createPermutation } from './permute-index.js'
-import { createRowStream, type Row, type RowCursor, type RowStreamOptions } from './row-stream.js'
+import { FIRST_ROW, type RowCursor } from './row-cursor.js'
+import { createRowStream, type Row, type RowStreamOptions } from './row-stream.js'
 import { splitGlobalBatch } from './split-global-batch.js'
 
 const MAX_LENGTH = 32
@@ -83,7 +84,7 @@ describe('createRowStream', () => {
       const stream = createRowStream({ ...options, cursor })
       const rest = seen.slice(k).map((s) => s.row)
       expect(rest.map(() => stream.next(1).rows[0])).toEqual(rest)
-      expect(stream.cursor).toEqual({ epoch: 2, window: 0, row: 0 })
+      expect(stream.cursor).toEqual({ ...FIRST_ROW, epoch: 2 })
     }
   })
 
@@ -107,9 +108,9 @@ describe('createRowStream', () => {
     const stream = createRowStream(optionsOf(6, false, 4))
     expect(stream.next(3)).toMatchObject({ epoch: 0, epochEnd: false })
     expect(stream.next(3)).toMatchObject({ epoch: 0, epochEnd: true })
-    expect(stream.cursor).toEqual({ epoch: 1, window: 0, row: 0 })
+    expect(stream.cursor).toEqual({ ...FIRST_ROW, epoch: 1 })
     expect(stream.next(20)).toMatchObject({ epoch: 1, epochEnd: true })
-    expect(stream.cursor).toEqual({ epoch: 2, window: 0, row: 0 })
+    expect(stream.cursor).toEqual({ ...FIRST_ROW, epoch: 2 })
   })
 
   it('skips what is left of an epoch after its last whole batch', () => {

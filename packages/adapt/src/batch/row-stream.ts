@@ -1,20 +1,13 @@
 import { ConfigError, DataError } from '../errors.js'
-import { packSamples } from './pack-samples.js'
+import { packSamples, requireFitting } from './pack-samples.js'
 import { createPermutation } from './permute-index.js'
 import type { MixedDataset, Mixing } from './plan-mixing.js'
+import { cursorError, FIRST_ROW, type OrderCursor, type RowCursor, readRowCursor } from './row-cursor.js'
 import { createSampleOrder, type SampleOrder } from './sample-order.js'
+import { createSourceStream, type SourceStream } from './source-stream.js'
 
 /** Sample indices of one row, in the order they stand in it. */
 export type Row = readonly number[]
-
-/** Position of the next row; JSON. */
-export interface RowCursor {
-  readonly epoch: number
-  /** Window of samples within the epoch. */
-  readonly window: number
-  /** Row within the window. */
-  readonly row: number
-}
 
 /** Data, seed and packing of an order of training, and where to begin in it. */
 export interface RowStreamOptions {
@@ -28,17 +21,28 @@ export interface RowStreamOptions {
   readonly windowSize?: number
   /** How sources are mixed. Default natural. */
   readonly mixing?: Mixing
-  /** Where to go on. Default: the start of epoch 0. */
-  readonly cursor?: RowCursor
+  /** Where to go on; one of version 0.1 has no `kind`. Default: the start of epoch 0. */
+  readonly cursor?: RowCursor | Omit<OrderCursor, 'kind'>
 }
 
 /** Rows of one optimiser step. */
 export interface RowStep {
   readonly rows: readonly Row[]
-  /** Epoch of the rows. */
+  /** Epoch of the rows; of the first one where the draw is steered, an epoch being as many samples as there are. */
   readonly epoch: number
   /** No row of the epoch is left. */
   readonly epochEnd: boolean
+}
+
+/** How rows are asked for. */
+export interface NextRows {
+  /** The last rows of an epoch are skipped where they are no multiple of this. Default 1: none. */
+  readonly multipleOf?: number
+  /**
+   * Share of each source in the tokens of these rows, [G], with sum 1: the draw is steered (`createSourceStream`) and has no end of an epoch.
+   * After rows of the order it goes on with as many samples of each source as were read.
+   */
+  readonly shares?: ArrayLike<number> | undefined
 }
 
 /** An endless stream of rows that can be resumed anywhere. */
@@ -46,12 +50,12 @@ export interface RowStream {
   /** Where the next row is; a stream made from it continues exactly. */
   readonly cursor: RowCursor
   /**
-   * The next rows, all of one epoch: at its end fewer than `numRows` come.
-   * @param options.multipleOf  The last rows of an epoch are skipped where they are no multiple of this. Default 1: none.
-   * @throws {DataError} TOO_LITTLE_DATA when a whole epoch has no such multiple.
+   * The next rows. Without `shares` all are of one epoch: at its end fewer than `numRows` come.
+   * @throws {DataError} TOO_LITTLE_DATA when a whole epoch has no such multiple; EMPTY_SHARES when no source with a share has samples.
+   * @throws {ConfigError} DRAW_STEERED without `shares` after a steered draw, which is no place in the order.
    */
-  next(numRows: number, options?: { readonly multipleOf?: number }): RowStep
-  /** Rows of an epoch. With packing it depends on the epoch, and packs the whole epoch when first asked. */
+  next(numRows: number, options?: NextRows): RowStep
+  /** Rows of an epoch of the order. With packing it depends on the epoch, and packs the whole epoch when first asked. */
   numRowsPerEpoch(epoch: number): number
 }
 
@@ -77,20 +81,37 @@ export function createRowStream(options: RowStreamOptions): RowStream {
     throw new DataError('EMPTY_DATA', 'expected at least one sample to train on, received none')
   }
   const order = createSampleOrder(dataset, options.seed, options.mixing ?? 'natural')
-  const windowOf = (at: Pick<RowCursor, 'epoch' | 'window'>) => buildWindow(options, order, at, windowSize)
+  const windowOf = (at: Pick<OrderCursor, 'epoch' | 'window'>) => buildWindow(options, order, at, windowSize)
   const numWindows = Math.ceil(dataset.numSamples / windowSize)
   const rowsOfEpochs = new Map<number, number>()
-  let cursor: RowCursor = options.cursor ?? { epoch: 0, window: 0, row: 0 }
-  assertCursorShape(cursor, numWindows)
+  const start = readRowCursor(options.cursor ?? FIRST_ROW)
+  let steered: SourceStream | undefined
+  let cursor = FIRST_ROW
+  if (start.kind === 'sources') steered = createSourceStream({ ...options, drawn: start.drawn })
+  else cursor = start
+  if (cursor.window >= numWindows) throw cursorError(cursor, `an epoch has ${numWindows} windows`)
   let current = { epoch: cursor.epoch, window: cursor.window, rows: windowOf(cursor) }
   if (cursor.row >= current.rows.length) {
     throw cursorError(cursor, `window ${cursor.window} has ${current.rows.length} rows`)
   }
-  const rowsAt = ({ epoch, window }: RowCursor): readonly Row[] => {
+  const rowsAt = ({ epoch, window }: OrderCursor): readonly Row[] => {
     if (current.epoch !== epoch || current.window !== window) {
       current = { epoch, window, rows: windowOf({ epoch, window }) }
     }
     return current.rows
+  }
+  const steer = (numRows: number, shares: ArrayLike<number>): RowStep => {
+    if (steered === undefined) {
+      const drawn = [...order.drawnBefore(cursor.epoch, cursor.window * windowSize)]
+      const before = cursor.row === 0 ? [] : rowsAt(cursor).slice(0, cursor.row)
+      for (const sample of before.flat()) drawn[dataset.sourceIndex(sample)]! += 1
+      steered = createSourceStream({ ...options, drawn })
+    }
+    const epochAt = (drawn: readonly number[]) =>
+      Math.floor(drawn.reduce((a, b) => a + b, 0) / dataset.numSamples)
+    const epoch = epochAt(steered.drawn)
+    const rows = steered.next(numRows, shares)
+    return { rows, epoch, epochEnd: epochAt(steered.drawn) > epoch }
   }
   const take = (numRows: number): RowStep & { readonly rows: Row[] } => {
     const { epoch } = cursor
@@ -101,15 +122,22 @@ export function createRowStream(options: RowStreamOptions): RowStream {
       rows.push(...taken)
       cursor = { ...cursor, row: cursor.row + taken.length }
       if (cursor.row === inWindow.length) cursor = { ...cursor, window: cursor.window + 1, row: 0 }
-      if (cursor.window === numWindows) cursor = { epoch: epoch + 1, window: 0, row: 0 }
+      if (cursor.window === numWindows) cursor = { ...FIRST_ROW, epoch: epoch + 1 }
     }
     return { rows, epoch, epochEnd: cursor.epoch > epoch }
   }
   return {
-    get cursor() {
-      return cursor
+    get cursor(): RowCursor {
+      return steered === undefined ? cursor : { kind: 'sources', drawn: steered.drawn }
     },
-    next(numRows, { multipleOf = 1 } = {}) {
+    next(numRows, { multipleOf = 1, shares } = {}) {
+      if (shares !== undefined) return steer(numRows, shares)
+      if (steered !== undefined) {
+        throw new ConfigError(
+          'DRAW_STEERED',
+          'method: the checkpoint was made while a method decided how the sources are drawn, which is no place in the order of data.mixing; go on with such a method or start a new run',
+        )
+      }
       for (;;) {
         const start = cursor
         const step = take(numRows)
@@ -143,47 +171,19 @@ export function createRowStream(options: RowStreamOptions): RowStream {
 function buildWindow(
   { dataset, seed, maxLength, packing }: RowStreamOptions,
   order: SampleOrder,
-  { epoch, window }: Pick<RowCursor, 'epoch' | 'window'>,
+  { epoch, window }: Pick<OrderCursor, 'epoch' | 'window'>,
   windowSize: number,
 ): readonly Row[] {
   const first = window * windowSize
   const size = Math.min(windowSize, dataset.numSamples - first)
   const samples = order.at(epoch, first, size)
-  const lengths = samples.map((s) => dataset.length(s))
-  const tooLong = lengths.findIndex((n) => n > maxLength)
-  if (tooLong >= 0) {
-    throw new DataError(
-      'SAMPLE_TOO_LONG',
-      `sample ${samples[tooLong]}: expected at most max_length = ${maxLength} tokens, received ${lengths[tooLong]}; ` +
-        'tokenise the data with the same max_length',
-    )
-  }
+  const lengths = requireFitting(samples, dataset, maxLength)
   if (!packing) {
     return samples.map((s) => [s])
   }
   const packed = packSamples(lengths, maxLength)
   const shuffle = createPermutation({ seed, epoch, numSamples: packed.length, stream: window + 1 })
   return packed.map((_, i) => packed[shuffle(i)]!.map((place) => samples[place]!))
-}
-
-function assertCursorShape(cursor: RowCursor, numWindows: number): void {
-  for (const key of ['epoch', 'window', 'row'] as const) {
-    if (!Number.isSafeInteger(cursor[key]) || cursor[key] < 0) {
-      throw cursorError(cursor, `${key} is no integer >= 0`)
-    }
-  }
-  if (cursor.window >= numWindows) {
-    throw cursorError(cursor, `an epoch has ${numWindows} windows`)
-  }
-}
-
-function cursorError(cursor: RowCursor, problem: string): DataError {
-  const { epoch, window, row } = cursor
-  return new DataError(
-    'CURSOR_OUT_OF_RANGE',
-    `data cursor ${JSON.stringify({ epoch, window, row })}: ${problem}; it belongs to other data or other options`,
-    { epoch, window, row },
-  )
 }
 
 function requireInteger(name: string, value: number, least: number, most: number): void {

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AdaptError } from '../errors.js'
 import { type MixedDataset, mixingWarnings, planMixing } from './plan-mixing.js'
-import { createRowStream, type RowCursor, type RowStreamOptions } from './row-stream.js'
+import type { OrderCursor, RowCursor } from './row-cursor.js'
+import { createRowStream, type RowStreamOptions } from './row-stream.js'
 import { createSampleOrder } from './sample-order.js'
 
 /** Samples whose source and length are given by a letter and a number each: `a5 b3`. */
@@ -191,8 +192,9 @@ describe('a row stream that mixes', () => {
       mixing,
     }
     const stream = createRowStream(options)
-    const seen: { readonly at: RowCursor; readonly row: readonly number[] }[] = []
-    while (stream.cursor.epoch < 2) seen.push({ at: stream.cursor, row: stream.next(1).rows[0]! })
+    const seen: { readonly at: OrderCursor; readonly row: readonly number[] }[] = []
+    const placeOf = () => stream.cursor as OrderCursor
+    while (placeOf().epoch < 2) seen.push({ at: placeOf(), row: stream.next(1).rows[0]! })
     const samples = seen.flatMap(({ row }) => row)
     expect([...samples].sort((a, b) => a - b)).toEqual(
       [...range(2).flatMap((e) => createSampleOrder(DATASET, 3, mixing).at(e, 0, 100))].sort((a, b) => a - b),

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SafetensorsFile, scope, TorchError, writeSafetensors } from '@adapt-ts/torch'
-import type { RowCursor } from '../batch/index.js'
+import { type RowCursor, readRowCursor } from '../batch/index.js'
 import { AdaptError } from '../errors.js'
 import { type SaveTrainedOptions, saveTrainedModel } from '../model/index.js'
 import type { Trainer, TrainerState } from '../train/index.js'
@@ -61,7 +61,7 @@ export function readTrainingState(folder: string): TrainingState {
   if (!isKnown || !Number.isSafeInteger(state?.step) || state?.trainer === undefined) {
     throw damaged(folder, 'state.json', 'it is no training state of a version that is read here')
   }
-  return state as TrainingState
+  return { ...state, cursor: readRowCursor(state?.cursor) } as TrainingState
 }
 
 /**

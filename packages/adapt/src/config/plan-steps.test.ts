@@ -55,6 +55,20 @@ describe('planSteps', () => {
     expect([1, 2, 3].map((epochs) => steps(epochs, true))).toEqual([2, 4, 7])
   })
 
+  it('draws more rows for a step than it trains where a method picks among candidates', () => {
+    const plan = (drop: boolean, length: object, candidates: number) =>
+      planSteps(configOf(2, 2, drop, length), () => 21, candidates)
+    expect(plan(false, { numTrainEpochs: 2 }, 2)).toMatchObject({
+      totalSteps: 6,
+      globalRows: 4,
+      drawnRows: 8,
+      passes: 2,
+    })
+    // Whole batches of 2 are left of every 4 rows.
+    expect(plan(true, { maxSteps: 3 }, 2)).toMatchObject({ batchRows: 4, rowsPerEpoch: 20, passes: 20 / 21 })
+    expect(plan(false, { maxSteps: 2 }, 2.6)).toMatchObject({ drawnRows: 10, passes: 20 / 21 })
+  })
+
   it('refuses data without one whole batch where the rest is dropped, however long the run', () => {
     for (const length of [{ numTrainEpochs: 1 }, { maxSteps: 5 }])
       expect(() => planSteps(configOf(4, 1, true, length), () => 3)).toThrow(

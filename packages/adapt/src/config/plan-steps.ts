@@ -5,16 +5,19 @@ import type { RunConfig } from './run-config.js'
 export interface StepPlan {
   readonly totalSteps: number
   readonly stepsPerEpoch: number
+  /** Rows that are trained in a step. */
   readonly globalRows: number
-  /** Rows of an epoch that are trained on. */
+  /** Rows that are drawn for a step: more, where the method trains on some of them only. */
+  readonly drawnRows: number
+  /** Rows of an epoch that are drawn. */
   readonly rowsPerEpoch: number
-  /** The last rows of an epoch are dropped where they are no multiple of this; 1 keeps all. */
+  /** The last rows of an epoch are not drawn where they are no multiple of this; 1 keeps all. */
   readonly batchRows: number
   /** How often the data is read over all steps; of later epochs of a run by `max_steps` the first is an estimate. */
   readonly passes: number
 }
 
-/** Rows of one optimiser step. */
+/** Rows that are trained in one optimiser step. */
 export function rowsPerStep({ training }: Pick<RunConfig, 'training'>): number {
   return training.per_device_train_batch_size * training.gradient_accumulation_steps
 }
@@ -24,12 +27,20 @@ export function rowsPerStep({ training }: Pick<RunConfig, 'training'>): number {
  * rows of two epochs: the last one of an epoch has the rows that are left, with `dataloader_drop_last` only whole batches of
  * `per_device_train_batch_size`.
  * @param rowsOf  Rows of an epoch, from 0.
+ * @param candidates  Rows drawn for each row that is trained, >= 1.
  * @throws {DataError} TOO_LITTLE_DATA when an epoch has no whole batch and the rest is dropped.
  */
-export function planSteps(config: Pick<RunConfig, 'training'>, rowsOf: (epoch: number) => number): StepPlan {
+export function planSteps(
+  config: Pick<RunConfig, 'training'>,
+  rowsOf: (epoch: number) => number,
+  candidates = 1,
+): StepPlan {
   const { training } = config
   const globalRows = rowsPerStep(config)
-  const batchRows = training.dataloader_drop_last ? training.per_device_train_batch_size : 1
+  const drawnRows = Math.round(globalRows * candidates)
+  const batchRows = training.dataloader_drop_last
+    ? Math.round(training.per_device_train_batch_size * candidates)
+    : 1
   const keptOf = (epoch: number) => rowsOf(epoch) - (rowsOf(epoch) % batchRows)
   const rowsPerEpoch = keptOf(0)
   if (rowsPerEpoch === 0) {
@@ -40,11 +51,11 @@ export function planSteps(config: Pick<RunConfig, 'training'>, rowsOf: (epoch: n
   }
   /** The first steps of an epoch, and the share of its rows that they take. */
   const begin = (epoch: number, numSteps = Infinity) => ({
-    steps: Math.min(numSteps, Math.ceil(keptOf(epoch) / globalRows)),
-    passes: Math.min(numSteps * globalRows, keptOf(epoch)) / rowsOf(epoch),
+    steps: Math.min(numSteps, Math.ceil(keptOf(epoch) / drawnRows)),
+    passes: Math.min(numSteps * drawnRows, keptOf(epoch)) / rowsOf(epoch),
   })
   const first = begin(0)
-  const plan = { stepsPerEpoch: first.steps, globalRows, rowsPerEpoch, batchRows }
+  const plan = { stepsPerEpoch: first.steps, globalRows, drawnRows, rowsPerEpoch, batchRows }
   if (training.max_steps !== undefined) {
     const numWhole = Math.floor(training.max_steps / first.steps)
     const passes = numWhole * first.passes + begin(0, training.max_steps % first.steps).passes

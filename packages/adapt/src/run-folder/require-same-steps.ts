@@ -18,7 +18,7 @@ export function requireSameSteps(
   config: RunConfig,
 ): void {
   const { state, folder, isOwn } = start
-  if (state.schema_version !== 1) return
+  if (state.schema_version !== 1 || state.cursor.kind !== 'order') return
   // Within the first epoch all steps were whole; but the schedule may have been of another length.
   const samePlace =
     state.cursor.epoch === 0 || isDeepStrictEqual(placeAfter(state.step, rows, plan), state.cursor)

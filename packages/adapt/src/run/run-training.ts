@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { FIRST_ROW } from '../batch/index.js'
 import { loadTrainingState } from '../checkpoint/index.js'
 import { planSteps, type RunConfig, type StepPlan } from '../config/index.js'
 import { AdaptError } from '../errors.js'
@@ -106,7 +107,7 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
     const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch))
     if (start) {
       requireSameData(start, data.fingerprints, plan)
-      requireSameSteps(start, data.rowsFrom({ epoch: 0, window: 0, row: 0 }), plan, config)
+      requireSameSteps(start, data.rowsFrom(FIRST_ROW), plan, config)
     }
     stop.throwIfRequested(goesOn)
     stop.watchNatively()

@@ -60,7 +60,6 @@ export const oversized = new Set([
   'packages/adapt/src/report/end-labels.ts',
   'packages/adapt/src/report/report-client.ts',
   'packages/adapt/src/report/report.test.ts',
-  'packages/adapt/src/run/training-run.ts',
   'packages/adapt/src/tokenize/chat-samples.test.ts',
   'packages/adapt/src/tokenize/token-cache.test.ts',
   'packages/torch/src/safetensors-header.ts',
@@ -72,7 +71,6 @@ export const knownCircles = new Set([
   'cli/terminal/cli-io.ts',
   'config/validate-best-model.ts',
   'report/sample-sums.ts',
-  'run/describe-training.ts',
   'tokenize/data-notes.ts',
   'tokenize/native-tokenizer.ts',
 ])

@@ -75,4 +75,12 @@ describe('planSteps', () => {
         expect.objectContaining({ code: 'TOO_LITTLE_DATA', exitCode: 3 }),
       )
   })
+
+  it('takes as many rows in a step as all ranks together have', () => {
+    const config = configOf(2, 2, false, { numTrainEpochs: 1 })
+    expect(planSteps(config, () => 17, 1, 3)).toEqual(
+      planSteps(configOf(2, 6, false, { numTrainEpochs: 1 }), () => 17),
+    )
+    expect(planSteps(configOf(2, 2, true, { numTrainEpochs: 1 }), () => 17, 1, 3).rowsPerEpoch).toBe(12)
+  })
 })

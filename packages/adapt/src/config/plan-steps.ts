@@ -17,9 +17,9 @@ export interface StepPlan {
   readonly passes: number
 }
 
-/** Rows that are trained in one optimiser step. */
-export function rowsPerStep({ training }: Pick<RunConfig, 'training'>): number {
-  return training.per_device_train_batch_size * training.gradient_accumulation_steps
+/** Rows that are trained in one optimiser step, over all ranks. */
+export function rowsPerStep({ training }: Pick<RunConfig, 'training'>, worldSize = 1): number {
+  return training.per_device_train_batch_size * training.gradient_accumulation_steps * worldSize
 }
 
 /**
@@ -28,18 +28,20 @@ export function rowsPerStep({ training }: Pick<RunConfig, 'training'>): number {
  * `per_device_train_batch_size`.
  * @param rowsOf  Rows of an epoch, from 0.
  * @param candidates  Rows drawn for each row that is trained, >= 1.
+ * @param worldSize  Ranks that share a step; with `dataloader_drop_last` each gets whole batches.
  * @throws {DataError} TOO_LITTLE_DATA when an epoch has no whole batch and the rest is dropped.
  */
 export function planSteps(
   config: Pick<RunConfig, 'training'>,
   rowsOf: (epoch: number) => number,
   candidates = 1,
+  worldSize = 1,
 ): StepPlan {
   const { training } = config
-  const globalRows = rowsPerStep(config)
+  const globalRows = rowsPerStep(config, worldSize)
   const drawnRows = Math.round(globalRows * candidates)
   const batchRows = training.dataloader_drop_last
-    ? Math.round(training.per_device_train_batch_size * candidates)
+    ? Math.round(training.per_device_train_batch_size * worldSize * candidates)
     : 1
   const keptOf = (epoch: number) => rowsOf(epoch) - (rowsOf(epoch) % batchRows)
   const rowsPerEpoch = keptOf(0)

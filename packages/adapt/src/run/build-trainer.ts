@@ -1,4 +1,4 @@
-import { type DType, setNumThreads } from '@adapt-ts/torch'
+import { type Collective, type DType, setNumThreads } from '@adapt-ts/torch'
 import type { RunConfig, StepPlan } from '../config/index.js'
 import { ConfigError } from '../errors.js'
 import { createMethod, type Method, type MethodContext } from '../method/index.js'
@@ -17,6 +17,8 @@ export interface BuiltTrainer {
 export interface BuildOptions extends Pick<MethodContext, 'signals' | 'gates'> {
   /** Holds what was trained so far: a checkpoint. */
   readonly modelFolder?: string
+  /** Of the ranks that train together; default: one process. */
+  readonly collective?: Collective
 }
 
 /**
@@ -28,7 +30,7 @@ export function buildTrainer(
   baseDir: string,
   data: OrderedData,
   plan: StepPlan,
-  { modelFolder, ...parts }: BuildOptions = {},
+  { modelFolder, collective, ...parts }: BuildOptions = {},
 ): BuiltTrainer {
   const { training } = config
   if (training.threads !== undefined) setNumThreads(training.threads)
@@ -70,6 +72,7 @@ export function buildTrainer(
     gradientCheckpointing: training.gradient_checkpointing,
     lossChunkSize: training.loss_chunk_size,
     seed: training.seed,
+    ...(collective ? { collective } : {}),
   })
   return { trainer, method, dtype }
 }

@@ -1,11 +1,7 @@
-import type { TrainingRunParts } from './training-run.js'
+import type { RunParts } from './run-parts.js'
 
 /** What is about to be trained, on one line. */
-export function describeTraining({
-  data,
-  built,
-  plan,
-}: Pick<TrainingRunParts, 'data' | 'built' | 'plan'>): string {
+export function describeTraining({ data, built, plan }: Pick<RunParts, 'data' | 'built' | 'plan'>): string {
   const { numSamples, numTokens } = data.train
   const numAnchors = data.anchorDocuments.length
   const { trainer, method, dtype } = built

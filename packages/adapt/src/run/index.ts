@@ -1,5 +1,6 @@
 export type { BestEvaluation } from './best-model.js'
 export { buildTrainer } from './build-trainer.js'
-export { runTraining, type TrainingOutcome, type TrainingRequest } from './run-training.js'
+export type { TrainingOutcome, TrainingRequest } from './run-parts.js'
+export { runTraining } from './run-training.js'
 export { StopRequest } from './stop-request.js'
 export { type TrainHooks, train } from './train.js'

@@ -1,6 +1,6 @@
 import { readDocuments } from '../dataset/index.js'
 import { type Evaluation, evaluateHeldOut, evaluateText, type HeldOutEvaluation } from '../eval/index.js'
-import type { TrainingRunParts } from './training-run.js'
+import type { RunParts } from './run-parts.js'
 
 /** What one evaluation of a run found. */
 export interface RunMeasures {
@@ -14,13 +14,7 @@ export interface RunMeasures {
  * Measures the model of a run on its evaluation sets and on the held-out part of its data.
  * @throws {AdaptError} EVALUATION_CANCELLED (exit 75) when the run was asked to stop.
  */
-export async function measureRun({
-  request,
-  data,
-  built,
-  stop,
-  plan,
-}: TrainingRunParts): Promise<RunMeasures> {
+export async function measureRun({ request, data, built, stop, plan }: RunParts): Promise<RunMeasures> {
   const { model, step } = built.trainer
   let numBefore = 0
   let numDone = 0

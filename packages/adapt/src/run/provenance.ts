@@ -4,7 +4,7 @@ import { renderResolvedConfig } from '../config/index.js'
 import { readRegular } from '../dataset/regular-file.js'
 import { resolveNormalizer } from '../method/index.js'
 import type { RunStartEvent } from '../record/index.js'
-import type { TrainingRunParts } from './training-run.js'
+import type { RunParts } from './run-parts.js'
 
 interface Restart {
   readonly step: number
@@ -20,7 +20,7 @@ export function recordProvenance({
   built,
   startStep,
   start,
-}: TrainingRunParts): RunStartEvent {
+}: RunParts): RunStartEvent {
   const { config } = request
   const info = buildInfo()
   const resolved = renderResolvedConfig(config)

@@ -3,6 +3,7 @@ import { AdaptError } from '../errors.js'
 import type { SaveTrainedOptions } from '../model/index.js'
 import type { Trainer } from '../train/index.js'
 import type { BestModel } from './best-model.js'
+import type { RunNote } from './run-parts.js'
 
 /** What is published, and where to. */
 export interface TrainedModel {
@@ -13,13 +14,6 @@ export interface TrainedModel {
   readonly options: SaveTrainedOptions
 }
 
-/** What a user should know of the published model. */
-export interface PublishNote {
-  readonly severity: 'info' | 'warning'
-  readonly code: string
-  readonly message: string
-}
-
 /**
  * Publishes the model of a run that is done: that of the best evaluation where the config asks for it, else the last one.
  * A best checkpoint that is gone or damaged is told; then it is the last one too.
@@ -28,7 +22,7 @@ export interface PublishNote {
 export function publishTrained(
   best: BestModel,
   { trainer, checkpoints, folder, options }: TrainedModel,
-): PublishNote | undefined {
+): RunNote | undefined {
   const last = () => publishModel(trainer.model, folder, options)
   const found = best.best
   if (!best.isPublished || found === undefined || found.step === trainer.step) {

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { evaluateModelFolder } from '../open/index.js'
 import { type CalibrationEvent, currentSteps, type RunEvent, readEvents } from '../record/index.js'
-import type { TrainingOutcome } from './run-training.js'
+import type { TrainingOutcome } from './run-parts.js'
 import { Workshop } from './workshop.test.fixture.js'
 
 const workshop = new Workshop()

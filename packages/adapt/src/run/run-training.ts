@@ -2,14 +2,11 @@ import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { FIRST_ROW } from '../batch/index.js'
 import { loadTrainingState } from '../checkpoint/index.js'
-import { planSteps, type RunConfig, type StepPlan } from '../config/index.js'
+import { planSteps, type StepPlan } from '../config/index.js'
 import { AdaptError } from '../errors.js'
-import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
-import type { Gate } from '../gate/index.js'
-import { type CustomParts, needsAnchors } from '../method/index.js'
+import { needsAnchors } from '../method/index.js'
 import { type Artefact, NO_ARTEFACT } from '../method/preparation.js'
 import { configInputs, type OrderedData, openInputs, orderData, requireInputsOutside } from '../open/index.js'
-import type { StepRecord } from '../record/index.js'
 import {
   checkpointBytes,
   checkpointStore,
@@ -24,51 +21,18 @@ import {
   requireSameSteps,
   type StartPoint,
 } from '../run-folder/index.js'
-import type { Signal } from '../signal/index.js'
-import { type BestEvaluation, BestModel } from './best-model.js'
+import { BestModel } from './best-model.js'
 import { type BuiltTrainer, buildTrainer } from './build-trainer.js'
+import { RunEnd } from './end-run.js'
+import { Evaluator } from './observers/evaluate.js'
+import { Heartbeat } from './observers/heartbeat.js'
+import { Recorder } from './observers/record.js'
+import { Saver } from './observers/save.js'
 import { requireMetric } from './require-metric.js'
+import { type RunParts, stopsEarly, type TrainingOutcome, type TrainingRequest } from './run-parts.js'
 import { StopRequest } from './stop-request.js'
-import { TrainingRun } from './training-run.js'
-
-/** A run and who listens to it. */
-export interface TrainingRequest {
-  readonly config: RunConfig
-  /** Folder that the config's paths are relative to. Absolute. */
-  readonly baseDir: string
-  /** Replace a run in `output_dir`. Otherwise one that was interrupted goes on, and a finished one is refused. */
-  readonly overwrite: boolean
-  /** Save a checkpoint after this many steps and return, as a trunk does that others branch from. */
-  readonly stopAfterStep?: number
-  /** Signals and gates of your own, by the name that the config gives a part of kind `custom`. */
-  readonly signals?: CustomParts<Signal>
-  readonly gates?: CustomParts<Gate>
-  /** Who else may ask for the stop and watches signals over several runs; default: the run watches them itself. */
-  readonly stop?: StopRequest
-  /** Events worth a line: refreshes, evaluations, alerts. */
-  readonly onLine: (line: string) => void
-  /** Called once per optimiser step. */
-  readonly onStep: (record: StepRecord, totalSteps: number) => void
-  /** Called while an evaluation is under way, with the documents and held-out samples that are done. */
-  readonly onEvaluation?: (numDone: number, step: number, totalSteps: number) => void
-}
-
-/** What a run left. */
-export interface TrainingOutcome {
-  readonly outputDir: string
-  /** Undefined when the report could not be written. */
-  readonly reportPath?: string
-  /** Every step of the run, those before an interruption too; read from its log when asked for. */
-  readonly steps: readonly StepRecord[]
-  /** The last evaluation, when there are sets. */
-  readonly evaluation?: Evaluation
-  /** The last loss on what `data.val_set_size` held out. */
-  readonly validation?: HeldOutEvaluation
-  /** The best evaluation, where the config compares them (`load_best_model_at_end`, `early_stopping_patience`). */
-  readonly best?: BestEvaluation
-  /** The step that `stopAfterStep` ended the run at. */
-  readonly stoppedAt?: number
-}
+import { trainLoop } from './train-loop.js'
+import { joinWorld, type World } from './world.js'
 
 /**
  * Trains what a config describes and leaves a run folder; goes on with the run that is there when it was interrupted.
@@ -104,7 +68,8 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   try {
     await requireMetric(new BestModel(config), inputs)
     const data = orderData(config, inputs, await prepareMethod())
-    const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch))
+    const world = joinWorld()
+    const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch), 1, world.worldSize)
     if (start) {
       requireSameData(start, data.fingerprints, plan)
       requireSameSteps(start, data.rowsFrom(FIRST_ROW), plan, config)
@@ -112,9 +77,9 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
     stop.throwIfRequested(goesOn)
     stop.watchNatively()
     // What can be refused is refused before an older run in the folder is removed.
-    const built = startTrainer(request, data, plan, start)
+    const built = startTrainer(request, data, plan, world, start)
     try {
-      return await trainInFolder(request, { data, plan, built, stop, kind, start })
+      return await trainInFolder({ request, world, data, plan, built, stop, start }, kind)
     } finally {
       built.trainer.dispose()
       built.trainer.model.dispose()
@@ -134,9 +99,11 @@ function startTrainer(
   { config, baseDir, signals, gates }: TrainingRequest,
   data: OrderedData,
   plan: StepPlan,
+  { collective }: World,
   start: StartPoint | undefined,
 ): BuiltTrainer {
   const built = buildTrainer(config, baseDir, data, plan, {
+    collective,
     ...(start ? { modelFolder: start.folder } : {}),
     ...(signals ? { signals } : {}),
     ...(gates ? { gates } : {}),
@@ -151,23 +118,17 @@ function startTrainer(
   return built
 }
 
-interface Workplace {
-  readonly data: OrderedData
-  readonly plan: StepPlan
-  readonly built: BuiltTrainer
-  readonly stop: StopRequest
-  readonly kind: 'new' | 'continue'
-  readonly start: StartPoint | undefined
-}
+/** What a run has before its folder is open. */
+type Unplaced = Omit<RunParts, 'rows' | 'folder' | 'startStep'>
 
-async function trainInFolder(request: TrainingRequest, workplace: Workplace): Promise<TrainingOutcome> {
-  const { kind, start, plan } = workplace
+async function trainInFolder(unplaced: Unplaced, kind: 'new' | 'continue'): Promise<TrainingOutcome> {
+  const { request, start, plan, data, built } = unplaced
   const runFolder = resolve(request.config.output_dir)
   const checkpoints = checkpointStore(runFolder)
   const { save_total_limit, load_best_model_at_end } = request.config.training
   requireRoom(
     runFolder,
-    checkpointBytes(workplace.built.trainer),
+    checkpointBytes(built.trainer),
     // The newest stays beside the best one.
     Math.max(save_total_limit, load_best_model_at_end ? 2 : 1),
     checkpoints.steps().length,
@@ -176,14 +137,22 @@ async function trainInFolder(request: TrainingRequest, workplace: Workplace): Pr
   // A run that goes on without a checkpoint of its own goes on from where it began.
   checkpoints.rewind(start?.isOwn === true ? start.state.step : -1)
   const startStep = start?.state.step ?? 0
-  await RunLog.prepare(folder, startStep, workplace.data.train)
-  const run = new TrainingRun({ ...workplace, request, folder, startStep })
+  await RunLog.prepare(folder, startStep, data.train)
+  const rows = start ? data.rowsFrom(start.state.cursor) : data.rows
+  return await trainAndEnd({ ...unplaced, rows, folder, startStep })
+}
+
+async function trainAndEnd(parts: RunParts): Promise<TrainingOutcome> {
+  using recorder = new Recorder(parts)
+  const best = new BestModel(parts.request.config)
+  const saver = new Saver(parts, recorder, best)
+  const evaluator = new Evaluator(parts, recorder, saver, best)
+  const end = new RunEnd(parts, recorder, saver, evaluator, best)
   try {
-    return await run.run()
+    await trainLoop(parts, [recorder, new Heartbeat(parts, recorder.side), saver, evaluator])
+    return await (stopsEarly(parts) ? end.leave() : end.finish())
   } catch (error) {
-    if (!(error instanceof AdaptError && error.code === 'INTERRUPTED')) await run.recordFailure(error)
+    if (!(error instanceof AdaptError && error.code === 'INTERRUPTED')) await end.recordFailure(error)
     throw error
-  } finally {
-    run.close()
   }
 }

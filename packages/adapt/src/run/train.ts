@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { configWarnings, parseConfig, type RunOptions } from '../config/index.js'
-import { runTraining, type TrainingOutcome, type TrainingRequest } from './run-training.js'
+import type { TrainingOutcome, TrainingRequest } from './run-parts.js'
+import { runTraining } from './run-training.js'
 
 /** What a caller of `train` may want besides the run itself. */
 export type TrainHooks = Partial<Omit<TrainingRequest, 'config'>>

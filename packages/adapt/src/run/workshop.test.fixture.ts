@@ -5,7 +5,8 @@ import { loadConfig } from '../config/index.js'
 import { AdaptError } from '../errors.js'
 import { loadTokenizer } from '../tokenize/index.js'
 import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
-import { runTraining, type TrainingOutcome, type TrainingRequest } from './run-training.js'
+import type { TrainingOutcome, TrainingRequest } from './run-parts.js'
+import { runTraining } from './run-training.js'
 
 const WORDS =
   'the model reads data and shapes weights while each sample of the text is close to examples'.split(' ')

@@ -1,30 +1,30 @@
-import { AdaptError } from '../errors.js'
-import type { EvaluationEvent } from '../record/index.js'
-import type { RunLog } from '../run-folder/index.js'
-import type { BestModel } from './best-model.js'
-import { describeMeasures, measureRun, type RunMeasures, unmeasuredSources } from './measure-run.js'
-import type { TrainingRunParts } from './training-run.js'
+import { AdaptError } from '../../errors.js'
+import type { BestModel } from '../best-model.js'
+import { describeMeasures, measureRun, type RunMeasures, unmeasuredSources } from '../measure-run.js'
+import { type RunObserver, type RunParts, stopsEarly } from '../run-parts.js'
+import type { Recorder } from './record.js'
+import type { Saver } from './save.js'
 
-/** Who is told of evaluations. */
-export interface EvaluationListeners {
-  readonly log: Pick<RunLog, 'event'>
-  readonly best: BestModel
-  readonly alert: (step: number, code: string, message: string) => void
-}
-
-/** The evaluations of a run: of which steps there are some, what the last one found, and what is recorded of each. */
-export class RunEvaluations {
+/** Evaluates the model where the config asks for it: of which steps there are evaluations, what the last one found. */
+export class Evaluator implements RunObserver {
   private readonly steps = new Set<number>()
   private found: RunMeasures | undefined
 
   constructor(
-    private readonly parts: TrainingRunParts,
-    private readonly listeners: EvaluationListeners,
-  ) {}
+    private readonly parts: RunParts,
+    private readonly recorder: Recorder,
+    private readonly saver: Saver,
+    private readonly best: BestModel,
+  ) {
+    for (const event of recorder.evaluations) {
+      this.steps.add(event.step)
+      best.note(event)
+    }
+  }
 
-  /** Whether an evaluation after this step is there. */
-  has(step: number): boolean {
-    return this.steps.has(step)
+  /** Whether patience with the evaluations is over. */
+  get isOver(): boolean {
+    return this.best.isOver
   }
 
   /** Of this process; undefined before its first. */
@@ -32,14 +32,27 @@ export class RunEvaluations {
     return this.found
   }
 
-  /** Takes in an evaluation that the log holds from before. */
-  restore(event: EvaluationEvent): void {
-    this.steps.add(event.step)
-    this.listeners.best.note(event)
+  /** A run that was stopped between a save and the evaluation after it catches up. */
+  begin(): Promise<void> {
+    return this.betweenSteps()
   }
 
-  /** Evaluates the model as it is, where there is something to evaluate on. */
+  /** Evaluates between two steps where the config asks for it and no evaluation of this step is there. */
+  async betweenSteps(): Promise<void> {
+    const { every_steps } = this.parts.request.config.evaluation
+    const { step } = this.parts.built.trainer
+    if (every_steps === undefined || step % every_steps !== 0) return
+    if (step >= this.parts.plan.totalSteps || stopsEarly(this.parts)) return
+    if (!this.steps.has(step)) await this.evaluate()
+    if (this.best.best?.step === step) this.saver.trySave()
+  }
+
+  /** Evaluates the model as it is, where there is something to evaluate on. A failure is side work: it is told and remembered. */
   async evaluate(): Promise<void> {
+    await this.recorder.side.attempt('evaluation', () => this.measureAndRecord())
+  }
+
+  private async measureAndRecord(): Promise<void> {
     const { data, folder, request } = this.parts
     if (data.evaluationFiles.length === 0 && data.validation === undefined) return
     const { step } = this.parts.built.trainer
@@ -53,8 +66,8 @@ export class RunEvaluations {
       sources: evaluation?.sources ?? {},
       ...(validation ? { validation: { eval_loss: validation.eval_loss, sources: validation.sources } } : {}),
     } as const
-    this.listeners.log.event(event)
-    this.listeners.best.note(event)
+    this.recorder.log.event(event)
+    this.best.note(event)
     for (const line of describeMeasures(measures)) request.onLine(`step ${step}: ${line}`)
     folder.write(
       `eval/step-${step}.json`,
@@ -71,7 +84,7 @@ export class RunEvaluations {
       this.found = measures
       this.steps.add(step)
       for (const message of isFirst ? unmeasuredSources(measures) : [])
-        this.listeners.alert(step, 'NOTHING_TO_MEASURE', message)
+        this.recorder.alert('NOTHING_TO_MEASURE', message)
       return measures
     } catch (error) {
       if (error instanceof AdaptError && error.code === 'EVALUATION_CANCELLED') return undefined

@@ -1,0 +1,131 @@
+import { describeAnchorOverlap } from '../../open/index.js'
+import type { EvaluationEvent, StepRecord } from '../../record/index.js'
+import { RunLog, TensorBoardLog } from '../../run-folder/index.js'
+import { describeTraining } from '../describe-training.js'
+import { FlatRun } from '../flat-run.js'
+import { recordProvenance } from '../provenance.js'
+import type { RunNote, RunObserver, RunParts, StepResult } from '../run-parts.js'
+import { SideWork } from '../side-work.js'
+
+/** Records what happens: events, the ledger, provenance; tells the steps and what a person should know. */
+export class Recorder implements RunObserver, Disposable {
+  readonly log: RunLog
+  /** What is done besides the model; its failures are alerts. */
+  readonly side = new SideWork((work, message) => {
+    const code = work === 'tokenizer' ? 'TOKENIZER_CHANGED' : `${work.toUpperCase()}_FAILED`
+    this.alert(code, message)
+  })
+  /** Evaluations that the log holds from before this process. */
+  readonly evaluations: EvaluationEvent[] = []
+  private readonly flat: FlatRun
+  private readonly toldMissing = new Set<string>()
+  private last: StepRecord | undefined
+
+  constructor(private readonly parts: RunParts) {
+    const { request, built, folder, start, startStep } = parts
+    this.flat = new FlatRun(built.trainer.model.config.vocabSize)
+    for (const event of start?.isOwn === true ? RunLog.history(folder, startStep) : []) {
+      if (event.type === 'evaluation') this.evaluations.push(event)
+      if (event.type !== 'step') continue
+      this.last = event
+      this.flat.note(event)
+    }
+    const onWarning = (message: string): void => this.warn(message)
+    this.log = new RunLog(folder, new TensorBoardLog(request.config, startStep, onWarning), onWarning)
+  }
+
+  /** The last step of the run, of an earlier process too. */
+  get lastStep(): StepRecord | undefined {
+    return this.last
+  }
+
+  async begin(): Promise<void> {
+    const { request, folder, plan, startStep, start, data } = this.parts
+    folder.writeState('running', startStep, plan.totalSteps)
+    this.log.event(recordProvenance(this.parts))
+    for (const message of data.warnings) this.alert('DATA', message)
+    request.onLine(describeTraining(this.parts))
+    const overlap = data.anchorOverlap && describeAnchorOverlap(data.anchorOverlap)
+    if (overlap !== undefined && start?.isOwn !== true) this.alert('ANCHOR_OVERLAP', overlap)
+    if (start) request.onLine(`goes on from step ${startStep} (${start.folder})`)
+    if (start?.isOwn === true) this.tellMissing()
+  }
+
+  afterStep({ record, events }: StepResult): void {
+    const { step } = record
+    this.last = record
+    this.recordStep(record, events)
+    const flat = this.flat.note(record)
+    if (flat !== undefined) this.alert('NO_GRADIENT', flat)
+    if (record.skipped) {
+      const message = `step ${step}: the optimiser did not move (loss ${record.lossWeighted}, gradient norm ${record.gradNorm})`
+      this.alert('STEP_SKIPPED', message)
+    }
+    this.parts.request.onStep(record, this.parts.plan.totalSteps)
+  }
+
+  private recordStep(record: StepRecord, { refresh, calibrations, totals }: StepResult['events']): void {
+    const { step, time } = record
+    if (refresh) {
+      const { report, ms, flops } = refresh
+      this.log.event({
+        type: 'refresh',
+        step: step - 1,
+        time,
+        reason: report.reason,
+        numAnchors: report.numAnchors,
+        refreshMs: ms,
+        flops,
+        diagnostics: report.figures,
+      })
+    }
+    this.log.samples(step, totals.samples)
+    this.log.event(record)
+    const { gate } = this.parts.request.config.method
+    for (const { mu, tau, edr, essRatio, reached } of calibrations) {
+      this.log.event({
+        type: 'calibration',
+        step,
+        time,
+        mu,
+        tau,
+        targetEdr: 'edr' in gate ? gate.edr : Number.NaN,
+        targetEss: 'ess' in gate ? gate.ess : Number.NaN,
+        edr,
+        essRatio,
+        numScores: record.numSamples,
+        reached,
+      })
+    }
+  }
+
+  /** What the log and the ledger lack of the steps so far: each gap once. */
+  tellMissing(): void {
+    const missing = this.log.missing(this.parts.built.trainer.step)
+    for (const message of missing.filter((one) => !this.toldMissing.has(one))) {
+      this.toldMissing.add(message)
+      this.alert('RECORDS_MISSING', message)
+    }
+  }
+
+  /** A warning in the log and on a line. */
+  alert(code: string, message: string): void {
+    this.note({ severity: 'warning', code, message })
+  }
+
+  /** Something a person should know, in the log and on a line. */
+  note({ severity, code, message }: RunNote): void {
+    const { step } = this.parts.built.trainer
+    this.log.event({ type: 'alert', step, time: Date.now() / 1000, severity, code, message, values: {} })
+    if (severity === 'warning') this.warn(message)
+    else this.parts.request.onLine(message)
+  }
+
+  private warn(message: string): void {
+    this.parts.request.onLine(`warning: ${message}`)
+  }
+
+  [Symbol.dispose](): void {
+    this.log.close()
+  }
+}

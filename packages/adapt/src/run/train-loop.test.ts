@@ -1,0 +1,113 @@
+import { distributed } from '@adapt-ts/torch'
+import { describe, expect, it } from 'vitest'
+import { type Batch, createRowStream } from '../batch/index.js'
+import type { RunObserver, RunParts, StepResult } from './run-parts.js'
+import { trainLoop } from './train-loop.js'
+
+const NUM_SAMPLES = 10
+
+const dataset = {
+  numSamples: NUM_SAMPLES,
+  sources: ['only'],
+  sourceIndex: () => 0,
+  staticWeight: () => 1,
+  length: () => 3,
+  labelCount: () => 2,
+  sample: (index: number) => ({
+    id: String(index),
+    source: 'only',
+    sourceIndex: 0,
+    staticWeight: 1,
+    tokens: Int32Array.of(1, 2, 3),
+    labelMask: Uint8Array.of(0, 1, 1),
+    path: 'a.jsonl',
+    line: index,
+  }),
+}
+
+/** What a run needs for its loop; `runStep` notes the ids of its micro-batches. */
+function loopOf(
+  { rank = 0, worldSize = 1 } = {},
+  { stopAfterStep, unreadable }: { readonly stopAfterStep?: number; readonly unreadable?: string } = {},
+) {
+  const trained: string[][][] = []
+  const trainer = {
+    step: 0,
+    runStep(batches: readonly Batch[]) {
+      trained.push(batches.map(({ samples }) => samples.map(({ id }) => id)))
+      trainer.step += 1
+      return { record: { step: trainer.step } }
+    },
+  }
+  const training = { per_device_train_batch_size: 2, gradient_accumulation_steps: 4 / worldSize }
+  const data = {
+    padId: 0,
+    train: {
+      ...dataset,
+      sample(index: number) {
+        if (unreadable === String(index)) throw new Error('gone')
+        return dataset.sample(index)
+      },
+    },
+  }
+  const parts = {
+    request: { config: { training, data: { packing: false, max_length: 8 } }, stopAfterStep },
+    world: { rank, worldSize, collective: distributed.singleProcess },
+    data,
+    rows: createRowStream({ dataset, seed: 3, maxLength: 8, packing: false, windowSize: 8 }),
+    plan: { totalSteps: 2, globalRows: 8, batchRows: 1 },
+    built: { trainer },
+    stop: { requested: false },
+  } as unknown as RunParts
+  return { parts, trained }
+}
+
+describe('trainLoop', () => {
+  it('gives the ranks the micro-batches of one process among them, in a step that is cut short too', async () => {
+    const alone = loopOf()
+    await trainLoop(alone.parts, [])
+    expect(alone.trained.map((step) => step.flat().length)).toEqual([8, 2])
+    const ranks = [0, 1].map((rank) => loopOf({ rank, worldSize: 2 }))
+    for (const { parts } of ranks) await trainLoop(parts, [])
+    for (const step of [0, 1]) {
+      const [first, second] = ranks.map(({ trained }) => trained[step]!)
+      const interleaved = first!.flatMap((batch, i) => [batch, second![i] ?? []])
+      expect(interleaved.filter((batch) => batch.length > 0)).toEqual(alone.trained[step])
+    }
+  })
+
+  it('tells each step at once, then lets timers run, then lets observers work, in their order', async () => {
+    const seen: string[] = []
+    const observer = (name: string): RunObserver => ({
+      begin: async () => void seen.push(`${name} begin`),
+      afterStep: ({ record }: StepResult) => {
+        seen.push(`${name} after ${record.step}`)
+        setImmediate(() => seen.push('timer'))
+      },
+      betweenSteps: async () => void seen.push(`${name} between`),
+    })
+    await trainLoop(loopOf({}, { stopAfterStep: 1 }).parts, [observer('a'), observer('b')])
+    expect(seen).toEqual([
+      ...['a begin', 'b begin', 'a after 1', 'b after 1', 'timer', 'timer', 'a between', 'b between'],
+    ])
+  })
+
+  it('ends when an observer says so', async () => {
+    const { parts, trained } = loopOf()
+    await trainLoop(parts, [{ isOver: true }])
+    expect(trained).toEqual([])
+  })
+
+  it('tells the place before the rows that cannot be read', async () => {
+    const first = loopOf()
+    await trainLoop(first.parts, [])
+    const { parts, trained } = loopOf({}, { unreadable: first.trained[1]![0]![0]! })
+    const places: unknown[] = []
+    const observer: RunObserver = { beforeFailure: (cursor) => void places.push(cursor) }
+    await expect(trainLoop(parts, [observer])).rejects.toThrow('gone')
+    expect(trained).toHaveLength(1)
+    const { rows } = loopOf().parts
+    rows.next(8)
+    expect(places).toEqual([rows.cursor])
+  })
+})

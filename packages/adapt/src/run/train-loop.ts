@@ -1,0 +1,53 @@
+import { type Batch, buildBatch, splitGlobalBatch } from '../batch/index.js'
+import { type RunObserver, type RunParts, stopsEarly } from './run-parts.js'
+
+/** Draws, steps and tells, until the last step or until the run is to end before it. The same on every rank. */
+export async function trainLoop(parts: RunParts, observers: readonly RunObserver[]): Promise<void> {
+  const { built, plan } = parts
+  const { trainer } = built
+  const isOver = () => stopsEarly(parts) || observers.some((observer) => observer.isOver === true)
+  for (const observer of observers) await observer.begin?.()
+  while (trainer.step < plan.totalSteps && !isOver()) {
+    const { batches, epoch } = drawOrTell(parts, observers)
+    const step = trainer.runStep(batches, epoch)
+    for (const observer of observers) observer.afterStep?.(step)
+    // Timers and the log get their turn between two steps.
+    await new Promise(setImmediate)
+    for (const observer of observers) await observer.betweenSteps?.()
+  }
+}
+
+function drawOrTell(parts: RunParts, observers: readonly RunObserver[]) {
+  const place = parts.rows.cursor
+  try {
+    return drawStep(parts)
+  } catch (error) {
+    for (const observer of observers) observer.beforeFailure?.(place)
+    throw error
+  }
+}
+
+/** This rank's micro-batches of the next step, and its epoch. */
+function drawStep({ rows, data, plan, world, request }: RunParts): {
+  readonly batches: readonly Batch[]
+  readonly epoch: number
+} {
+  const { training, data: dataConfig } = request.config
+  const step = rows.next(plan.globalRows, { multipleOf: plan.batchRows })
+  const own = splitGlobalBatch(step.rows, {
+    perDevice: training.per_device_train_batch_size,
+    accumulation: training.gradient_accumulation_steps,
+    worldSize: world.worldSize,
+    rank: world.rank,
+  })
+  const batches = own
+    .filter((samples) => samples.length > 0)
+    .map((samples) =>
+      buildBatch(samples, data.train, {
+        padId: data.padId,
+        packing: dataConfig.packing,
+        ...(dataConfig.packing ? { maxLength: dataConfig.max_length } : {}),
+      }),
+    )
+  return { batches, epoch: step.epoch }
+}

@@ -4,7 +4,7 @@ import path from 'node:path'
 import ts from 'typescript'
 import { listFiles } from '../../packages/torch/setup/stamp.mjs'
 import { fileCircles } from './file-circles.mjs'
-import { adaptFolders, engineFreeFolders, knownCircles } from './rules.mjs'
+import { adaptFolders, knownCircles } from './rules.mjs'
 import { sizeFaults } from './size-faults.mjs'
 
 const packageNames = { adapt: '@adapt-ts/adapt', torch: '@adapt-ts/torch' }
@@ -74,9 +74,6 @@ function packageFault(specifier, { name, sourceDir, file, isTest, dependencies, 
   if (wanted === packageNames.adapt) return `${packageNames.torch} must not know ${packageNames.adapt}`
   if (wanted === packageNames.torch) {
     if (specifier !== wanted) return `imports ${specifier}: only ${wanted} itself is public`
-    if (engineFreeFolders.includes(folderOf(file, sourceDir))) {
-      return `${folderOf(file, sourceDir)} must not import ${wanted}: it works without the engine`
-    }
   }
   if (specifier.startsWith('node:')) return undefined
   if (builtinModules.includes(specifier)) return `write node:${specifier}`

@@ -32,7 +32,7 @@ export const adaptFolders = [
   'cli',
 ]
 
-/** Folders that must load without the engine. */
+/** Folders whose index must load without the add-on of the engine; engine-free.test.mjs asks the process. */
 export const engineFreeFolders = [
   'statistics',
   'dataset',
@@ -41,6 +41,7 @@ export const engineFreeFolders = [
   'chat-template',
   'tokenize',
   'batch',
+  'catalog',
   'record',
   'report',
   'config',

@@ -1,6 +1,6 @@
 import type { TokenDataset, TokenizedSample } from '../tokenize/index.js'
 import { type Batch, type BatchSample, IGNORED_LABEL } from './batch.js'
-import type { Row } from './row-stream.js'
+import type { Row } from './pack-samples.js'
 
 /** How rows become a rectangle of tokens. */
 export interface BuildBatchOptions {

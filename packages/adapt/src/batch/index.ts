@@ -3,7 +3,7 @@ export { batchTokens, type TokenSequence } from './batch-tokens.js'
 export { type BuildBatchOptions, buildBatch } from './build-batch.js'
 export { type HeldOut, holdOut } from './hold-out.js'
 export { type Layout, layOutRows, layOutSamples } from './lay-out.js'
-export { packSamples } from './pack-samples.js'
+export { packSamples, type Row } from './pack-samples.js'
 export { createPermutation, createStream, type PermutationKey, permuteIndex } from './permute-index.js'
 export {
   type MixedDataset,
@@ -22,7 +22,6 @@ export {
 export {
   createRowStream,
   type NextRows,
-  type Row,
   type RowStep,
   type RowStream,
   type RowStreamOptions,

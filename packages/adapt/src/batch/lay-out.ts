@@ -1,8 +1,7 @@
 import type { TokenDataset } from '../tokenize/index.js'
 import type { Batch } from './batch.js'
 import { buildBatch } from './build-batch.js'
-import { packSamples, requireFitting } from './pack-samples.js'
-import type { Row } from './row-stream.js'
+import { packSamples, type Row, requireFitting } from './pack-samples.js'
 import { splitGlobalBatch } from './split-global-batch.js'
 
 /** How the rows of a step become this rank's micro-batches. */

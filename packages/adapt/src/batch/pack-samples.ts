@@ -1,6 +1,9 @@
 import { DataError } from '../errors.js'
 import type { MixedDataset } from './plan-mixing.js'
 
+/** Sample indices of one row, in the order they stand in it. */
+export type Row = readonly number[]
+
 /**
  * Puts samples into rows of `capacity` tokens: longest first, each into the fullest row it fits in (best-fit
  * decreasing). Ties go to the earlier sample and the earlier row, so equal input gives equal rows.

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AdaptError } from '../errors.js'
-import { packSamples } from './pack-samples.js'
+import { packSamples, type Row } from './pack-samples.js'
 import { createPermutation } from './permute-index.js'
 import { FIRST_ROW, type RowCursor } from './row-cursor.js'
-import { createRowStream, type Row, type RowStreamOptions } from './row-stream.js'
+import { createRowStream, type RowStreamOptions } from './row-stream.js'
 import { splitGlobalBatch } from './split-global-batch.js'
 
 const MAX_LENGTH = 32

@@ -1,13 +1,10 @@
 import { ConfigError, DataError } from '../errors.js'
-import { packSamples, requireFitting } from './pack-samples.js'
+import { packSamples, type Row, requireFitting } from './pack-samples.js'
 import { createPermutation } from './permute-index.js'
 import type { MixedDataset, Mixing } from './plan-mixing.js'
 import { cursorError, FIRST_ROW, type OrderCursor, type RowCursor, readRowCursor } from './row-cursor.js'
 import { createSampleOrder, type SampleOrder } from './sample-order.js'
 import { createSourceStream, type SourceStream } from './source-stream.js'
-
-/** Sample indices of one row, in the order they stand in it. */
-export type Row = readonly number[]
 
 /** Data, seed and packing of an order of training, and where to begin in it. */
 export interface RowStreamOptions {

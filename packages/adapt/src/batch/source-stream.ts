@@ -1,10 +1,9 @@
 /** G sources. */
 import { DataError } from '../errors.js'
-import { packSamples, requireFitting } from './pack-samples.js'
+import { packSamples, type Row, requireFitting } from './pack-samples.js'
 import { createStream } from './permute-index.js'
 import type { MixedDataset } from './plan-mixing.js'
 import { cursorError } from './row-cursor.js'
-import type { Row } from './row-stream.js'
 import { createSourceReader, samplesBySource } from './sample-order.js'
 
 /** Data and packing of a steered draw, and where to begin in it. */
@@ -44,6 +43,8 @@ const DRAW_STREAM = 2 ** 33
  *
  * With packing a step takes as many samples of that sequence as its rows hold, packed among themselves. All of it is a function of
  * (seed, dataset, drawn, shares): every rank computes the same.
+ *
+ * @throws {DataError} CURSOR_OUT_OF_RANGE when `drawn` is none of this data.
  */
 export function createSourceStream(options: SourceStreamOptions): SourceStream {
   const { dataset, seed, maxLength, packing } = options

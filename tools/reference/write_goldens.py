@@ -11,13 +11,15 @@ import sys
 import torch
 
 import case_adapt_step
+import case_doremi
 import case_llama
+import case_odm
 import case_ops
 import case_train
 from golden import REPOSITORY
 
 
-MODULES = (case_llama, case_train, case_ops, case_adapt_step)
+MODULES = (case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi)
 
 
 def main(modules=MODULES):

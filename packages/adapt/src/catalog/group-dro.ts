@@ -1,0 +1,167 @@
+/** K sources with samples, N labelled positions of a step. */
+import { tensor } from '@adapt-ts/torch'
+import { z } from 'zod'
+import type { MethodEvent } from '../method/contract.js'
+import { defineGate } from '../method/define-method.js'
+import { oneOf, option } from '../method/option-table.js'
+import { requireData } from '../method/require-data.js'
+
+/** What the exponentiated gradient over the sources keeps between two steps. */
+export interface GroupWeights {
+  /** alpha: [K], sums to 1. */
+  readonly alpha: readonly number[]
+  /** lam: the last excess loss that each source had, [K]. */
+  readonly excess: readonly number[]
+  /** Sum of alpha over `count` updates, the initial one among them, [K]. */
+  readonly sum: readonly number[]
+  readonly count: number
+}
+
+/** alpha_0 and the excess loss of sources that have not been seen. */
+export function initialGroupWeights(alpha: readonly number[], excess: number): GroupWeights {
+  return { alpha, excess: alpha.map(() => excess), sum: alpha, count: 1 }
+}
+
+/** The running mean of alpha: the shares that a proxy learns. */
+export function meanWeights({ sum, count }: GroupWeights): number[] {
+  return sum.map((total) => total / count)
+}
+
+/**
+ * Mean over a source's tokens of max(excess, 0), clipped token by token; undefined for a source without tokens.
+ * @param excess_N  Loss less the reference's, nats.
+ * @param source_N  Index of the source of each token.
+ */
+export function clippedExcess(
+  excess_N: ArrayLike<number>,
+  source_N: ArrayLike<number>,
+  numSources: number,
+): (number | undefined)[] {
+  const sums = new Float64Array(numSources)
+  const counts = new Float64Array(numSources)
+  for (let n = 0; n < excess_N.length; n++) {
+    sums[source_N[n]!]! += Math.max(excess_N[n]!, 0)
+    counts[source_N[n]!]! += 1
+  }
+  return Array.from(sums, (sum, g) => (counts[g]! > 0 ? sum / counts[g]! : undefined))
+}
+
+/**
+ * One update of the exponentiated gradient:
+ *
+ *   lam_d = the step's clipped excess of source d, or the last one it had
+ *   u     = softmax(ln alpha + eta lam)
+ *   alpha = (1 - c) u + c / K
+ *
+ * @param excess  By source; undefined for one that was not in the step.
+ * @see DoReMi, arXiv 2305.10429, algorithm 1.
+ */
+export function updateGroupWeights(
+  { alpha, excess: last, sum, count }: GroupWeights,
+  excess: readonly (number | undefined)[],
+  { eta, smoothing }: { readonly eta: number; readonly smoothing: number },
+): GroupWeights {
+  const now = last.map((before, d) => excess[d] ?? before)
+  // Of a source that smoothing is not there to keep: exp of minus infinity is 0, and stays it.
+  const logits = alpha.map((a, d) => Math.log(a) + eta * now[d]!)
+  const largest = Math.max(...logits)
+  const raised = logits.map((logit) => Math.exp(logit - largest))
+  const total = raised.reduce((a, b) => a + b, 0)
+  const next = raised.map((u) => (1 - smoothing) * (u / total) + smoothing / alpha.length)
+  return { alpha: next, excess: now, sum: sum.map((s, d) => s + next[d]!), count: count + 1 }
+}
+
+/** Which objective the weights of tokens give under `token.wmean`. */
+export const GROUP_NORMS = ['repo', 'paper'] as const
+export type GroupNorm = (typeof GROUP_NORMS)[number]
+
+/**
+ * Weight of a token of each source.
+ *
+ *   repo    alpha_d / q_d, q the shares that the proxy draws sources with: sum over tokens of w ce / sum of w
+ *   paper   alpha_d N / n_d, n_d the tokens of d in the step: the sum of alpha_d times the mean loss of d, over the sources that are there
+ *
+ * @param tokens  Tokens of each source in the step.
+ */
+export function tokenWeights(
+  { alpha }: GroupWeights,
+  norm: GroupNorm,
+  { drawShares, tokens }: { readonly drawShares: readonly number[]; readonly tokens: readonly number[] },
+): number[] {
+  if (norm === 'repo') return alpha.map((a, d) => a / drawShares[d]!)
+  const total = tokens.reduce((a, b) => a + b, 0)
+  return alpha.map((a, d) => (tokens[d]! > 0 ? (a * total) / tokens[d]! : 0))
+}
+
+/** Weights of sources that grow with the loss which a reference shows to be avoidable: what DoReMi's proxy trains with. */
+export const groupDro = defineGate({
+  kind: 'group-dro',
+  about: 'weight of each source by an exponentiated gradient on its excess loss (group DRO)',
+  units: ['token'],
+  applies: ['loss'],
+  view: 'step',
+  options: {
+    eta: option(z.number().gt(0), 1, 'Step of the exponentiated gradient'),
+    smoothing: option(z.number().min(0).max(1), 1e-3, 'c: share of the uniform distribution in the weights'),
+    norm: oneOf(
+      GROUP_NORMS,
+      'repo',
+      'repo: a mean over all tokens of the step, as the released code has it; paper: the mean of every source counts by its weight',
+    ),
+    draw: oneOf(
+      ['natural', 'uniform'],
+      'natural',
+      'Shares of the sources in the order of the data, which the weights begin with and are divided by',
+    ),
+    firstExcess: option(
+      z.number().min(0),
+      10,
+      'Excess loss, in nats, of a source that no step has had yet; doremi sets it to ln of the vocabulary',
+    ),
+  },
+  needs: () => ({ sources: 2 }),
+  create: ({ eta, smoothing, norm, draw, firstExcess }, facts) => {
+    const data = requireData(facts, 'method.gate group-dro')
+    const natural = data.naturalShares()
+    const active = [...natural.keys()].filter((g) => natural[g]! > 0)
+    const placeOf = new Map(active.map((g, i) => [g, i]))
+    const drawShares = active.map((g) => (draw === 'uniform' ? 1 / active.length : natural[g]!))
+    let state = initialGroupWeights(drawShares, firstExcess)
+    // What the step under way leads to; taken over when it is known to have been finite.
+    let pending: GroupWeights | undefined
+    let events: MethodEvent[] = []
+    const bySource = (values: readonly number[]) =>
+      Object.fromEntries(active.map((g, i) => [data.sources[g]!, values[i]!]))
+    return {
+      weights({ score, source }) {
+        const source_N = Array.from(source, (g) => placeOf.get(g)!)
+        const excess = clippedExcess(score.toFloat32Array(), source_N, active.length)
+        pending = updateGroupWeights(state, excess, { eta, smoothing })
+        const tokens = active.map((_, d) => source_N.filter((own) => own === d).length)
+        const weights = tokenWeights(pending, norm, { drawShares, tokens })
+        return tensor(
+          Float32Array.from(source_N, (d) => weights[d]!),
+          [source_N.length],
+          { device: score.device },
+        )
+      },
+      observe({ step, wasFinite }) {
+        if (wasFinite && pending !== undefined) {
+          state = pending
+          const fields = { shares: bySource(state.alpha), mean: bySource(meanWeights(state)) }
+          events.push({ kind: 'policy', step, fields: { ...fields, excess: bySource(state.excess) } })
+        }
+        pending = undefined
+      },
+      takeEvents() {
+        const taken = events
+        events = []
+        return taken
+      },
+      state: () => ({ json: { ...state }, tensors: new Map() }),
+      load({ json }) {
+        state = json as unknown as GroupWeights
+      },
+    }
+  },
+})

@@ -43,7 +43,7 @@ export interface GoldenCase<Values> extends TensorFile {
 }
 
 interface CaseFile<Values> {
-  readonly model: string
+  readonly model?: string
   readonly values: Values
   readonly reference: { readonly series: string }
   readonly tolerance: { readonly sameVersion: number; readonly otherVersions: number }
@@ -57,7 +57,7 @@ export function openGolden<Values>(name: string): GoldenCase<Values> {
     ...openTensors(join(folder, 'tensors.safetensors')),
     values: json.values,
     tolerance: sameVersion ? json.tolerance.sameVersion : json.tolerance.otherVersions,
-    modelFolder: join(folder, json.model),
+    modelFolder: join(folder, json.model ?? '.'),
     path: (file) => join(folder, file),
     file: (file) => openTensors(join(folder, file)),
   }

@@ -1,4 +1,5 @@
-import { type Batch, buildBatch, splitGlobalBatch } from '../batch/index.js'
+import { type Batch, layOutRows } from '../batch/index.js'
+import { runLayout } from './run-layout.js'
 import { type RunObserver, type RunParts, stopsEarly } from './run-parts.js'
 
 /** Draws, steps and tells, until the last step or until the run is to end before it. The same on every rank. */
@@ -32,22 +33,6 @@ function drawStep({ rows, data, plan, world, request }: RunParts): {
   readonly batches: readonly Batch[]
   readonly epoch: number
 } {
-  const { training, data: dataConfig } = request.config
-  const step = rows.next(plan.globalRows, { multipleOf: plan.batchRows })
-  const own = splitGlobalBatch(step.rows, {
-    perDevice: training.per_device_train_batch_size,
-    accumulation: training.gradient_accumulation_steps,
-    worldSize: world.worldSize,
-    rank: world.rank,
-  })
-  const batches = own
-    .filter((samples) => samples.length > 0)
-    .map((samples) =>
-      buildBatch(samples, data.train, {
-        padId: data.padId,
-        packing: dataConfig.packing,
-        ...(dataConfig.packing ? { maxLength: dataConfig.max_length } : {}),
-      }),
-    )
-  return { batches, epoch: step.epoch }
+  const step = rows.next(plan.drawnRows, { multipleOf: plan.batchRows })
+  return { batches: layOutRows(step.rows, runLayout(request.config, data, world)), epoch: step.epoch }
 }

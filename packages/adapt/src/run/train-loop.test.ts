@@ -55,7 +55,7 @@ function loopOf(
     world: { rank, worldSize, collective: distributed.singleProcess },
     data,
     rows: createRowStream({ dataset, seed: 3, maxLength: 8, packing: false, windowSize: 8 }),
-    plan: { totalSteps: 2, globalRows: 8, batchRows: 1 },
+    plan: { totalSteps: 2, drawnRows: 8, batchRows: 1 },
     built: { trainer },
     stop: { requested: false },
   } as unknown as RunParts

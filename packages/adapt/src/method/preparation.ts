@@ -67,6 +67,8 @@ export interface PreparationTools {
   readonly seed: number
   /** Optimiser steps of the main run. */
   readonly totalSteps: number
+  /** How often the main run reads the pool. */
+  readonly passes: number
   train(run: ProxyRun): Promise<ProxyResult>
   /** Calls `use` with a frozen model in evaluation mode and frees it afterwards. Undefined: the model of the config at its start. */
   withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T>
@@ -88,8 +90,15 @@ export interface PreparationTools {
     width: number,
     compute: (indexes: readonly number[]) => Promise<Float32Array>,
   ): Promise<Float32Array>
-  /** Token losses of the pool under a frozen model, stored as they are done; 2N FLOPs per token. */
-  tokenLosses(name: string, folder: string | undefined): Promise<NonNullable<Artefact['tokenLoss']>>
+  /**
+   * Token losses of the pool under a frozen model, stored as they are done; 2N FLOPs per token.
+   * @param keep  Samples that they are computed of; asking for those of another is an error. Default all.
+   */
+  tokenLosses(
+    name: string,
+    folder: string | undefined,
+    keep?: (index: number) => boolean,
+  ): Promise<NonNullable<Artefact['tokenLoss']>>
   /** Charges FLOPs to preparation; forwards of `withModel` are the caller's to charge. */
   charge(flops: number): void
   /** A line on what is done. */

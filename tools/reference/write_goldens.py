@@ -13,13 +13,15 @@ import torch
 import case_adapt_step
 import case_doremi
 import case_llama
+import case_loss_gates
 import case_odm
 import case_ops
+import case_rho
 import case_train
 from golden import REPOSITORY
 
 
-MODULES = (case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi)
+MODULES = (case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_loss_gates, case_rho)
 
 
 def main(modules=MODULES):

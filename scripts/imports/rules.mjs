@@ -65,13 +65,3 @@ export const oversized = new Set([
   'packages/adapt/src/tokenize/token-cache.test.ts',
   'packages/torch/src/safetensors-header.ts',
 ])
-
-/** Circles of files that are still to be opened, by their first file. */
-export const knownCircles = new Set([
-  'chat-template/generation-spans.ts',
-  'cli/terminal/cli-io.ts',
-  'config/validate-best-model.ts',
-  'report/sample-sums.ts',
-  'tokenize/data-notes.ts',
-  'tokenize/native-tokenizer.ts',
-])

@@ -1,7 +1,7 @@
 import type { ChatMessage } from '../dataset/index.js'
 import { DataError } from '../errors.js'
 import type { ChatTemplate } from './compile-chat-template.js'
-import type { Conversation, Render, Span } from './render-chat.js'
+import type { Conversation, Render, Span } from './conversation.js'
 
 /** Private-use characters of Unicode, of which two that a text lacks mark the ends of blocks. */
 const FIRST_MARK = 0xe000

@@ -1,6 +1,7 @@
 export { type ChatTemplate, compileChatTemplate } from './compile-chat-template.js'
+export type { Conversation, Span } from './conversation.js'
 export { type FoundTemplate, findChatTemplate, type TemplatePlaces } from './find-chat-template.js'
 export { additionalTemplates, type TemplateSource } from './read-template-file.js'
-export { type Conversation, type RenderedChat, renderChat, renderPrompt, type Span } from './render-chat.js'
+export { type RenderedChat, renderChat, renderPrompt } from './render-chat.js'
 export type { SpecialTokens } from './render-template.js'
 export { SHIPPED_TEMPLATES } from './shipped-templates.js'

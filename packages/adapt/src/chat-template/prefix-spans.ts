@@ -1,7 +1,7 @@
 import { type ChatMessage, printable } from '../dataset/index.js'
 import { DataError } from '../errors.js'
 import type { ChatTemplate } from './compile-chat-template.js'
-import type { Conversation, Render, Span } from './render-chat.js'
+import type { Conversation, Render, Span } from './conversation.js'
 
 /** A text that no template and no message holds. */
 const PROBE = '\ue0f5\ue0f6\ue0f7'

@@ -1,26 +1,10 @@
-import type { ChatContent, ChatMessage } from '../dataset/index.js'
 import { DataError } from '../errors.js'
 import type { ChatTemplate } from './compile-chat-template.js'
+import type { Conversation, Render, Span } from './conversation.js'
 import { generationSpans } from './generation-spans.js'
 import { prefixSpans, spansAfterPrompt } from './prefix-spans.js'
 import { renderTemplate, type SpecialTokens } from './render-template.js'
 import { withDecodedArguments } from './tool-arguments.js'
-
-/** A conversation for a template. */
-export type Conversation = Pick<
-  ChatContent,
-  'messages' | 'numPromptMessages' | 'untrained' | 'tools' | 'variables'
->
-
-/** Part of a text, from `start` up to `end`, in UTF-16 units. */
-export type Span = readonly [start: number, end: number]
-
-/** Renders some messages of one conversation. */
-export type Render = (
-  messages: readonly ChatMessage[],
-  addGenerationPrompt: boolean,
-  marks?: readonly [start: string, end: string],
-) => string
 
 export interface RenderedChat {
   readonly text: string

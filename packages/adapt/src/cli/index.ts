@@ -1,5 +1,6 @@
 export { runCli } from './run-cli.js'
-export type { CliIo, OutputStream, ProcessIo } from './terminal/cli-io.js'
+export { type CliIo, safeIo } from './terminal/cli-io.js'
+export type { OutputStream, ProcessIo } from './terminal/process-io.js'
 export {
   createProgress,
   formatDuration,
@@ -8,6 +9,6 @@ export {
   type ProgressOptions,
 } from './terminal/progress.js'
 export { reportError } from './terminal/report-error.js'
-export { SafeStream, safeIo } from './terminal/safe-stream.js'
+export { SafeStream } from './terminal/safe-stream.js'
 export { type Diagnosis, diagnose, renderDiagnosis } from './verbs/diagnose.js'
 export { type QuickstartOptions, quickstartCommand } from './verbs/quickstart-command.js'

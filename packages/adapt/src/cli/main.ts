@@ -1,8 +1,8 @@
 import { EXIT } from '../errors.js'
 import { runCli } from './run-cli.js'
+import { safeIo } from './terminal/cli-io.js'
 import { guardOutput } from './terminal/output-guard.js'
 import { reportError } from './terminal/report-error.js'
-import { safeIo } from './terminal/safe-stream.js'
 
 const argv = process.argv.slice(2)
 

@@ -1,9 +1,9 @@
 import { CommanderError } from 'commander'
 import { EXIT } from '../errors.js'
 import { createProgram, UNKNOWN_OPTION } from './program.js'
-import type { CliIo, ProcessIo } from './terminal/cli-io.js'
+import { type CliIo, safeIo } from './terminal/cli-io.js'
+import type { ProcessIo } from './terminal/process-io.js'
 import { reportError } from './terminal/report-error.js'
-import { safeIo } from './terminal/safe-stream.js'
 
 /**
  * Runs one command line.

@@ -33,3 +33,9 @@ function placeOrder({ where }: ConfigIssue): number {
   const place = where.startsWith('--set') ? null : /:(\d+):(\d+)$/.exec(where)
   return place === null ? Number.MAX_SAFE_INTEGER : Number(place[1]) * 2 ** 21 + Number(place[2])
 }
+
+/** A problem between keys that are each valid on their own. */
+export interface CrossFieldIssue {
+  readonly path: readonly (string | number)[]
+  readonly message: string
+}

@@ -9,7 +9,7 @@ export {
   type SignalConfig,
 } from '../method/method-config.js'
 export { chatOptions } from './chat-options.js'
-export { type ConfigIssue, invalidConfig } from './config-issue.js'
+export { type ConfigIssue, type CrossFieldIssue, invalidConfig } from './config-issue.js'
 export {
   allSources,
   dataSources,
@@ -32,4 +32,4 @@ export { planSteps, rowsPerStep, type StepPlan } from './plan-steps.js'
 export { renderResolvedConfig } from './render-config.js'
 export { configJsonSchema, type RunConfig, type RunConfigInput } from './run-config.js'
 export type { RunOptions } from './run-options.js'
-export { type CrossFieldIssue, configWarnings, validateConfig } from './validate-config.js'
+export { configWarnings, validateConfig } from './validate-config.js'

@@ -1,5 +1,5 @@
+import type { CrossFieldIssue } from './config-issue.js'
 import type { RunConfig } from './run-config.js'
-import type { CrossFieldIssue } from './validate-config.js'
 
 /** Whether evaluations are compared: to publish the best model, or to stop when there is no better one. */
 function comparesEvaluations({ training }: RunConfig): boolean {

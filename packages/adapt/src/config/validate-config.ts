@@ -1,12 +1,7 @@
 import { needsAnchors } from '../method/method-config.js'
+import type { CrossFieldIssue } from './config-issue.js'
 import type { RunConfig } from './run-config.js'
 import { bestModelWarnings, validateBestModel } from './validate-best-model.js'
-
-/** A problem between keys that are each valid on their own. */
-export interface CrossFieldIssue {
-  readonly path: readonly (string | number)[]
-  readonly message: string
-}
 
 /** Checks the keys of a config against each other; an empty list means that the run may start. */
 export function validateConfig(config: RunConfig): readonly CrossFieldIssue[] {

@@ -1,4 +1,15 @@
-import type { SampleWeight } from './summarize-ledger.js'
+/** What one sample got over the last part of a run. */
+export interface SampleWeight {
+  /** Dense index. */
+  readonly index: number
+  /** Weight divided by the mean weight of the step, averaged over the times seen. */
+  readonly relativeWeight: number
+  readonly weight: number
+  readonly score: number
+  readonly loss: number
+  /** Over the whole run. */
+  readonly timesSeen: number
+}
 
 const FIRST_CAPACITY = 1024
 

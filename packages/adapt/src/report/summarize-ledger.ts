@@ -1,6 +1,6 @@
 import type { StepRecord } from '../record/index.js'
 import type { HeatMap } from './chart-spec.js'
-import { SampleSums } from './sample-sums.js'
+import { SampleSums, type SampleWeight } from './sample-sums.js'
 import { ScoreDensity } from './score-density.js'
 import { ShareSums, type SourceShare } from './source-shares.js'
 
@@ -14,19 +14,6 @@ export interface LedgerRows {
   readonly weight: ArrayLike<number>
   readonly loss: ArrayLike<number>
   readonly tokens: ArrayLike<number>
-}
-
-/** What one sample got over the last part of a run. */
-export interface SampleWeight {
-  /** Dense index. */
-  readonly index: number
-  /** Weight divided by the mean weight of the step, averaged over the times seen. */
-  readonly relativeWeight: number
-  readonly weight: number
-  readonly score: number
-  readonly loss: number
-  /** Over the whole run. */
-  readonly timesSeen: number
 }
 
 /** What the samples of one source got over the last part of a run. */

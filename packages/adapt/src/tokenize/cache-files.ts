@@ -4,10 +4,11 @@ import path from 'node:path'
 import { openRegular, readRegular } from '../dataset/regular-file.js'
 import { syncPath } from '../dataset/sync-path.js'
 import { DataError } from '../errors.js'
+import type { DatasetFacts } from './dataset-facts.js'
 import { RECORD_BYTES } from './sample-records.js'
 import type { SampleSink } from './sample-writer.js'
 import { type ByteStore, StoredDataset } from './stored-dataset.js'
-import type { DatasetFacts, TokenDataset } from './token-dataset.js'
+import type { TokenDataset } from './token-dataset.js'
 
 const FILES = ['tokens.bin', 'ids.bin', 'records.bin'] as const
 const BUFFER_BYTES = 1024 * 1024

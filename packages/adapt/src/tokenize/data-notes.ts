@@ -1,6 +1,6 @@
 import { type Document, printable } from '../dataset/index.js'
+import type { DatasetCounts } from './dataset-counts.js'
 import { HELD } from './frame.js'
-import type { TokenDataset } from './token-dataset.js'
 
 /** Records of one file that were skipped within `maxBadRecords`. */
 export interface BadRecords {
@@ -102,10 +102,7 @@ export function truncationLines({
   numLostResponses,
   numUnlabelled,
   numSamples,
-}: Pick<
-  TokenDataset,
-  'numResponses' | 'numLostResponses' | 'numUnlabelled' | 'numSamples'
->): readonly string[] {
+}: DatasetCounts): readonly string[] {
   const count = (part: number, whole: number) =>
     `${part} of ${whole} (${((100 * part) / Math.max(1, whole)).toFixed(1)} %)`
   const lines: string[] = []

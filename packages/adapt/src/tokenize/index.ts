@@ -1,5 +1,6 @@
 export { openCacheFiles } from './cache-files.js'
 export type { ChatOptions, ChatSettings } from './chat-settings.js'
+export type { CompletionText, EncodedCompletion } from './completion-text.js'
 export { type BadRecords, type DataNotes, noteLines, truncationLines } from './data-notes.js'
 export { createDocumentEncoder, type DocumentEncoder } from './document-encoder.js'
 export { holdsStart } from './frame.js'
@@ -15,8 +16,6 @@ export type { SampleOrigin, TokenDataset, TokenizedSample } from './token-datase
 export { tokenizeDocuments } from './tokenize-documents.js'
 export {
   assertTokenizerFits,
-  type CompletionText,
-  type EncodedCompletion,
   loadTokenizer,
   type Tokenizer,
 } from './tokenizer.js'

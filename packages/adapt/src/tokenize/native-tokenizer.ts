@@ -1,7 +1,7 @@
 import { type Encoding, Tokenizer as NativeLibrary } from 'tokenizers'
 import { printable } from '../dataset/index.js'
+import type { CompletionText, EncodedCompletion } from './completion-text.js'
 import { type EncodedText, type MarkedText, markTokens } from './mark-tokens.js'
-import type { CompletionText, EncodedCompletion } from './tokenizer.js'
 import { badTokenizer } from './tokenizer-files.js'
 
 /** What a tokenizer process is given. */

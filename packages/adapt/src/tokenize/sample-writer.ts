@@ -2,9 +2,9 @@ import { crc32 } from '../dataset/crc32.js'
 import type { Document } from '../dataset/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError, DataError } from '../errors.js'
+import type { DatasetFacts } from './dataset-facts.js'
 import { isLabel, labelRuns, markContext } from './marked-token.js'
 import { encodeRecord, type SampleRecordFields } from './sample-records.js'
-import type { DatasetFacts } from './token-dataset.js'
 
 /** Where a writer puts its three streams of bytes. */
 export interface SampleSink {

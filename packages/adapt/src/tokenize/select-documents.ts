@@ -1,3 +1,4 @@
+import { CountedDataset } from './dataset-counts.js'
 import type { SampleOrigin, TokenDataset, TokenizedSample } from './token-dataset.js'
 
 /**
@@ -16,49 +17,45 @@ export function selectDocuments(
   return new SelectedDataset(dataset, all.slice(0, size))
 }
 
-class SelectedDataset implements TokenDataset {
-  readonly numSamples: number
-  readonly numTokens: number
-  readonly numLabels: number
-  readonly numDocuments: number
-  readonly numTruncated: number
-  readonly numChats: number
-  readonly numResponses: number
-  readonly numLostResponses: number
-  readonly numUnlabelled: number
+class SelectedDataset extends CountedDataset implements TokenDataset {
   readonly fingerprint: string
   readonly sources: readonly string[]
   readonly notes: TokenDataset['notes']
   readonly #whole: TokenDataset
   readonly #indices: Uint32Array
   /** Number of a source here by its number in the whole. */
-  readonly #sourceOf = new Map<number, number>()
+  readonly #sourceOf: ReadonlyMap<number, number>
 
   constructor(whole: TokenDataset, indices: Uint32Array) {
+    const sourceOf = new Map<number, number>()
     const documents = new Set<number>()
     let [numTokens, numLabels, numUnlabelled] = [0, 0, 0]
     for (const i of indices) {
       const source = whole.sourceIndex(i)
-      if (!this.#sourceOf.has(source)) this.#sourceOf.set(source, this.#sourceOf.size)
+      if (!sourceOf.has(source)) sourceOf.set(source, sourceOf.size)
       documents.add(whole.documentIndex(i))
       numTokens += whole.length(i)
       numLabels += whole.labelCount(i)
       numUnlabelled += whole.labelCount(i) === 0 ? 1 : 0
     }
+    // Which samples lost tokens, and how many responses they have, is not kept.
+    const { numTruncated, numChats, numResponses, numLostResponses } = whole
+    super({
+      numSamples: indices.length,
+      numTokens,
+      numLabels,
+      numUnlabelled,
+      numDocuments: documents.size,
+      numTruncated,
+      numChats,
+      numResponses,
+      numLostResponses,
+    })
+    this.#sourceOf = sourceOf
     this.#whole = whole
     this.#indices = indices
-    this.numSamples = indices.length
-    this.numTokens = numTokens
-    this.numLabels = numLabels
-    this.numUnlabelled = numUnlabelled
-    this.numDocuments = documents.size
-    // Which samples lost tokens, and how many responses they have, is not kept.
-    this.numTruncated = whole.numTruncated
-    this.numChats = whole.numChats
-    this.numResponses = whole.numResponses
-    this.numLostResponses = whole.numLostResponses
     this.fingerprint = whole.fingerprint
-    this.sources = [...this.#sourceOf.keys()].map((source) => whole.sources[source]!)
+    this.sources = Array.from(sourceOf.keys(), (source) => whole.sources[source]!)
     this.notes = whole.notes
   }
 

@@ -3,9 +3,11 @@ import { crc32 } from '../dataset/crc32.js'
 import { printable } from '../dataset/index.js'
 import { DataError } from '../errors.js'
 import { type DataNotes, NO_NOTES } from './data-notes.js'
+import { CountedDataset } from './dataset-counts.js'
+import type { DatasetFacts } from './dataset-facts.js'
 import { idOfToken, isLabel } from './marked-token.js'
 import { SampleRecords } from './sample-records.js'
-import type { DatasetFacts, SampleOrigin, TokenDataset, TokenizedSample } from './token-dataset.js'
+import type { SampleOrigin, TokenDataset, TokenizedSample } from './token-dataset.js'
 
 /** Bytes of a dataset: in memory or in a file. */
 export interface ByteStore {
@@ -36,16 +38,7 @@ function altered(index: number, { name }: ByteStore): DataError {
 }
 
 /** A `TokenDataset` over the bytes that a `SampleWriter` wrote. */
-export class StoredDataset implements TokenDataset {
-  readonly numSamples: number
-  readonly numTokens: number
-  readonly numLabels: number
-  readonly numDocuments: number
-  readonly numTruncated: number
-  readonly numUnlabelled: number
-  readonly numChats: number
-  readonly numResponses: number
-  readonly numLostResponses: number
+export class StoredDataset extends CountedDataset implements TokenDataset {
   readonly fingerprint: string
   readonly sources: readonly string[]
   readonly notes: DataNotes
@@ -62,15 +55,7 @@ export class StoredDataset implements TokenDataset {
     bytes: { readonly records: ArrayBuffer; readonly tokens: ByteStore; readonly ids: ByteStore },
     weights: ReadonlyMap<string, number> = new Map(),
   ) {
-    this.numSamples = facts.numSamples
-    this.numTokens = facts.numTokens
-    this.numLabels = facts.numLabels
-    this.numDocuments = facts.numDocuments
-    this.numTruncated = facts.numTruncated
-    this.numUnlabelled = facts.numUnlabelled
-    this.numChats = facts.numChats
-    this.numResponses = facts.numResponses
-    this.numLostResponses = facts.numLostResponses
+    super(facts)
     this.fingerprint = fingerprint
     this.sources = facts.sources
     this.notes = facts.notes ?? NO_NOTES

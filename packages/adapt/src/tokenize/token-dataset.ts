@@ -1,4 +1,5 @@
 import type { DataNotes } from './data-notes.js'
+import type { DatasetCounts } from './dataset-counts.js'
 
 /** One sample: a document, or a piece of a long one. */
 export interface TokenizedSample {
@@ -21,23 +22,7 @@ export interface TokenizedSample {
 export type SampleOrigin = Omit<TokenizedSample, 'tokens' | 'labelMask'>
 
 /** Samples on disk or in memory, read on demand; document order. */
-export interface TokenDataset {
-  readonly numSamples: number
-  /** Sum of the sample lengths: specials and the shared token of split documents included. */
-  readonly numTokens: number
-  /** Tokens to be predicted. */
-  readonly numLabels: number
-  readonly numDocuments: number
-  /** Completions and chats that lost tokens at their right end. */
-  readonly numTruncated: number
-  /** Conversations among the documents. */
-  readonly numChats: number
-  /** Responses (runs of trained tokens) of completions and chats, before anything is cut off. */
-  readonly numResponses: number
-  /** Those of them that were cut off whole. */
-  readonly numLostResponses: number
-  /** Samples without any label (a prompt that fills the whole length). They train nothing. */
-  readonly numUnlabelled: number
+export interface TokenDataset extends DatasetCounts {
   /** SHA-256 (hex) that identifies samples, their order and the weights of records (not those of data entries). */
   readonly fingerprint: string
   /** Names of the sources, in order of first appearance. */
@@ -58,23 +43,4 @@ export interface TokenDataset {
   documentIndex(index: number): number
   /** Closes its files. Reading afterwards is an error. */
   close(): void
-}
-
-/** The facts of a dataset that are the same for all samples; kept as `meta.json` in the cache. */
-export interface DatasetFacts {
-  readonly numSamples: number
-  readonly numTokens: number
-  readonly numLabels: number
-  readonly numDocuments: number
-  readonly numTruncated: number
-  readonly numChats: number
-  readonly numResponses: number
-  readonly numLostResponses: number
-  readonly numUnlabelled: number
-  readonly vocabSize: number
-  readonly sources: readonly string[]
-  /** Names of the data files. */
-  readonly paths: readonly string[]
-  /** Absent in caches of earlier versions, and where nothing was read from files. */
-  readonly notes?: DataNotes
 }

@@ -1,9 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { printable } from '../dataset/index.js'
 import { HostileFileError, ResourceError } from '../errors.js'
+import type { CompletionText, EncodedCompletion } from './completion-text.js'
 import type { EncodedText, MarkedText } from './mark-tokens.js'
 import type { NativeSpec } from './native-tokenizer.js'
-import type { CompletionText, EncodedCompletion } from './tokenizer.js'
 import {
   BASE_BUDGET,
   budgetOf,

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { type ChatOptions, type ChatSettings, readChatSettings } from './chat-settings.js'
+import type { CompletionText, EncodedCompletion } from './completion-text.js'
 import type { EncodedText, MarkedText } from './mark-tokens.js'
 import type { NativeSpec } from './native-tokenizer.js'
 import { BASE_BUDGET, type TokenizerBudget } from './tokenizer-budget.js'
@@ -39,23 +40,6 @@ export interface Tokenizer {
   encodeMarked(texts: readonly MarkedText[]): Promise<EncodedText[]>
   /** Text of token ids. */
   decode(ids: ArrayLike<number>, options?: { readonly skipSpecialTokens?: boolean }): Promise<string>
-}
-
-/** A prompt and what follows it; their texts are joined as they are. */
-export interface CompletionText {
-  readonly prompt: string
-  readonly completion: string
-}
-
-/** Token ids of prompt and completion, and where the prompt ends. */
-export interface EncodedCompletion {
-  readonly tokens: Int32Array
-  /**
-   * Tokens that hold no character of the completion. Prompt and completion are tokenised as one text, as they
-   * stand in a document, and the border is found by character offsets; a token that straddles it counts to the
-   * completion, because its last characters are to be learnt.
-   */
-  readonly numPromptTokens: number
 }
 
 /** Who may end the tokenising, and what it may take. */

@@ -1,23 +1,14 @@
-import type { SafeStream } from './safe-stream.js'
-
-/** Where a process writes. `process.stdout` and `process.stderr` fit. */
-export interface OutputStream {
-  write(text: string): unknown
-  readonly isTTY?: boolean
-  /** Width of the terminal in characters. */
-  readonly columns?: number
-}
-
-/** What a command line is given of the process. `process` fits. */
-export interface ProcessIo {
-  readonly stdout: OutputStream
-  readonly stderr: OutputStream
-  readonly env: Readonly<Record<string, string | undefined>>
-}
+import type { ProcessIo } from './process-io.js'
+import { SafeStream } from './safe-stream.js'
 
 /** What a command may use of the process: nothing of what others wrote reaches a terminal as a command to it. */
 export interface CliIo {
   readonly stdout: SafeStream
   readonly stderr: SafeStream
   readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/** The process with safe streams. */
+export function safeIo({ stdout, stderr, env }: ProcessIo): CliIo {
+  return { stdout: new SafeStream(stdout), stderr: new SafeStream(stderr), env }
 }

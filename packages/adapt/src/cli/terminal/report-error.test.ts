@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ConfigError, HostileFileError } from '../../errors.js'
+import { safeIo } from './cli-io.js'
 import { reportError } from './report-error.js'
-import { safeIo } from './safe-stream.js'
 
 async function report(error: unknown, env: Record<string, string> = {}) {
   let stderr = ''

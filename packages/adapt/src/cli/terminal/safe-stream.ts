@@ -1,5 +1,5 @@
 import { printable, printableText } from '../../dataset/printable.js'
-import type { CliIo, OutputStream, ProcessIo } from './cli-io.js'
+import type { OutputStream } from './process-io.js'
 
 /**
  * A stream on which text of others (names of sources, files and records, texts, what a model says) cannot steer the
@@ -50,9 +50,4 @@ export class SafeStream {
   clearLine(): void {
     this.stream.write('\r\u001b[K')
   }
-}
-
-/** The process with safe streams. */
-export function safeIo({ stdout, stderr, env }: ProcessIo): CliIo {
-  return { stdout: new SafeStream(stdout), stderr: new SafeStream(stderr), env }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { safeIo } from '../terminal/safe-stream.js'
+import { safeIo } from '../terminal/cli-io.js'
 import {
   type EstimateCommandOptions,
   estimateCommand,

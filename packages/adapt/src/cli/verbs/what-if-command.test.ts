@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Workshop } from '../../run/workshop.test.fixture.js'
-import { safeIo } from '../terminal/safe-stream.js'
+import { safeIo } from '../terminal/cli-io.js'
 import { whatIfCommand } from './what-if-command.js'
 
 const workshop = new Workshop()

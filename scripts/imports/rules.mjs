@@ -52,16 +52,14 @@ export const engineFreeFolders = [
 export const maxFileLines = 400
 export const maxFunctionLines = 120
 
-/** May be longer: what is generated, and what is still to be split. */
+/** May be longer: what is generated, a function whose text is the script of a page, and tests that are still to be split. */
 export const oversized = new Set([
   'packages/adapt/src/config/run-options.ts',
+  'packages/adapt/src/report/report-client.ts',
   'packages/adapt/src/cli/cli.test.ts',
   'packages/adapt/src/config/load-config.test.ts',
   'packages/adapt/src/dataset/dataset.test.ts',
-  'packages/adapt/src/report/end-labels.ts',
-  'packages/adapt/src/report/report-client.ts',
   'packages/adapt/src/report/report.test.ts',
   'packages/adapt/src/tokenize/chat-samples.test.ts',
   'packages/adapt/src/tokenize/token-cache.test.ts',
-  'packages/torch/src/safetensors-header.ts',
 ])

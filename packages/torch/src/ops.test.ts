@@ -190,6 +190,7 @@ const checks: Readonly<Record<string, readonly Check[]>> = {
   gather: [[() => torch.gather(x(), 1, tensor([2, 0], [2, 1], { dtype: 'int64' })), [3, 4], [2, 1]]],
   indexSelect: [[() => torch.indexSelect(x(), 1, ids(2, 2, 0)), [3, 3, 1, 6, 6, 4], [2, 3]]],
   indexAdd: [[() => torch.indexAdd(row(1, 2, 3), 0, ids(2, 0, 2), row(10, 20, 30)), [21, 2, 43]]],
+  indexCopy_: [[() => torch.indexCopy_(row(1, 2, 3), 0, ids(2, 0), row(10, 20)), [20, 2, 10]]],
   scatterAdd_: [[() => torch.scatterAdd_(row(1, 2, 3), 0, ids(2, 2), row(10, 20)), [1, 2, 33]]],
   triu: [
     [() => torch.triu(square()), [1, 2, 0, 4]],

@@ -98,6 +98,7 @@ const OP = {
   gather: aten('gather'),
   indexSelect: aten('index_select'),
   indexAdd: aten('index_add'),
+  indexCopyInPlace: aten('index_copy_'),
   scatterAddInPlace: aten('scatter_add_'),
   triu: aten('triu'),
   detach: aten('detach'),
@@ -336,6 +337,9 @@ export const indexSelect = (x: Tensor, dim: number, index: Tensor) => one(OP.ind
 /** out = x, then out[index[i]] += source[i] along `dim`. */
 export const indexAdd = (x: Tensor, dim: number, index: Tensor, source: Tensor) =>
   one(OP.indexAdd, x, dim, index, source)
+/** x[index[i]] = source[i] along `dim`; `index` is an int64 vector without repetitions. */
+export const indexCopy_ = (x: Tensor, dim: number, index: Tensor, source: Tensor) =>
+  one(OP.indexCopyInPlace, x, dim, index, source)
 /** x[index[i][j]][j] += source[i][j] for dim 0; `index` is int64 in the shape of `source`. */
 export const scatterAdd_ = (x: Tensor, dim: number, index: Tensor, source: Tensor) =>
   one(OP.scatterAddInPlace, x, dim, index, source)

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { SafetensorsError } from './safetensors-error.js'
 import {
   buildSafetensorsHeader,
   MAX_HEADER_BYTES,
   MAX_TENSORS,
   parseSafetensorsHeader,
   readHeaderLength,
-  SafetensorsError,
   type SafetensorsHeader,
 } from './safetensors-header.js'
 

@@ -1,28 +1,5 @@
-export type SafetensorsErrorCode =
-  | 'SAFETENSORS_NOT_A_FILE'
-  | 'SAFETENSORS_LENGTH'
-  | 'SAFETENSORS_HEADER'
-  | 'SAFETENSORS_UTF8'
-  | 'SAFETENSORS_DUPLICATE_KEY'
-  | 'SAFETENSORS_DTYPE'
-  | 'SAFETENSORS_NUMBER'
-  | 'SAFETENSORS_SHAPE'
-  | 'SAFETENSORS_OFFSETS'
-  | 'SAFETENSORS_METADATA'
-  | 'SAFETENSORS_TOO_MANY'
-
-/** A safetensors file that is damaged or was made to mislead. */
-export class SafetensorsError extends Error {
-  readonly code: SafetensorsErrorCode
-  readonly context: Readonly<Record<string, unknown>>
-
-  constructor(code: SafetensorsErrorCode, message: string, context: Readonly<Record<string, unknown>> = {}) {
-    super(message)
-    this.name = 'SafetensorsError'
-    this.code = code
-    this.context = context
-  }
-}
+import { BRACE_OPEN, HeaderScanner, QUOTE, SPACE } from './header-scanner.js'
+import { duplicate, quote, SafetensorsError } from './safetensors-error.js'
 
 /** Bytes per element. The types below one byte are left out: their tensors cannot be addressed element by element. */
 const ITEM_BYTES = {
@@ -125,7 +102,7 @@ export function parseSafetensorsHeader(
     const message = `expected a header of at most ${MAX_HEADER_BYTES} bytes, received ${bytes.length}`
     throw new SafetensorsError('SAFETENSORS_LENGTH', message, { length: bytes.length })
   }
-  const scanner = new Scanner(bytes)
+  const scanner = new HeaderScanner(bytes)
   if (bytes[0] !== BRACE_OPEN) throw scanner.unexpected('"{" as the first byte')
   const tensors = new Map<string, SafetensorsEntry>()
   let metadata: Map<string, string> | undefined
@@ -186,7 +163,7 @@ export function buildSafetensorsHeader(
   return file
 }
 
-function readMetadata(scanner: Scanner): Map<string, string> {
+function readMetadata(scanner: HeaderScanner): Map<string, string> {
   const metadata = new Map<string, string>()
   if (scanner.peek() !== BRACE_OPEN)
     throw scanner.unexpected('an object of strings as metadata', 'SAFETENSORS_METADATA')
@@ -199,7 +176,7 @@ function readMetadata(scanner: Scanner): Map<string, string> {
   return metadata
 }
 
-function readEntry(scanner: Scanner, name: string): SafetensorsEntry {
+function readEntry(scanner: HeaderScanner, name: string): SafetensorsEntry {
   let dtype: SafetensorsDtype | undefined
   let shape: number[] | undefined
   let offsets: number[] | undefined
@@ -267,177 +244,5 @@ function requireCover(tensors: ReadonlyMap<string, SafetensorsEntry>, dataBytes:
   if (position !== dataBytes) {
     const message = `expected ${position} bytes of tensor data, the file has ${dataBytes}`
     throw new SafetensorsError('SAFETENSORS_OFFSETS', message, { expected: position, dataBytes })
-  }
-}
-
-function duplicate(key: string): SafetensorsError {
-  return new SafetensorsError(
-    'SAFETENSORS_DUPLICATE_KEY',
-    `expected every key once, found ${quote(key)} again`,
-    { key },
-  )
-}
-
-/** Names come from the file: shortened, and with controls escaped, before they reach a terminal. */
-function quote(text: string): string {
-  const short = text.length > 80 ? `${text.slice(0, 80)}...` : text
-  return JSON.stringify(short).replace(
-    /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-}
-
-const QUOTE = 0x22
-const COMMA = 0x2c
-const ZERO = 0x30
-const NINE = 0x39
-const COLON = 0x3a
-const BRACKET_OPEN = 0x5b
-const BACKSLASH = 0x5c
-const BRACKET_CLOSE = 0x5d
-const BRACE_OPEN = 0x7b
-const BRACE_CLOSE = 0x7d
-const SPACE = 0x20
-
-/**
- * Just the JSON a header may hold: objects, strings, and arrays of whole numbers. There is no recursion over the
- * input, so depth cannot hurt.
- */
-class Scanner {
-  readonly #bytes: Uint8Array
-  readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  #at = 0
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  /** Calls `field` at the value of each key. */
-  object(field: (key: string) => void): void {
-    this.#expect(BRACE_OPEN, '"{"')
-    if (this.peek() === BRACE_CLOSE) {
-      this.#at++
-      return
-    }
-    for (;;) {
-      const key = this.string()
-      this.#expect(COLON, '":"')
-      field(key)
-      const next = this.peek()
-      if (next !== COMMA && next !== BRACE_CLOSE) throw this.unexpected('"," or "}"')
-      this.#at++
-      if (next === BRACE_CLOSE) return
-    }
-  }
-
-  /** An array of non-negative integers below 2^53, written without sign, fraction or exponent. */
-  integers(name: string): number[] {
-    const values: number[] = []
-    this.#expect(BRACKET_OPEN, '"["')
-    if (this.peek() === BRACKET_CLOSE) {
-      this.#at++
-      return values
-    }
-    for (;;) {
-      values.push(this.#integer(name))
-      const next = this.peek()
-      if (next !== COMMA && next !== BRACKET_CLOSE) {
-        throw this.unexpected('"," or "]" after a whole number', 'SAFETENSORS_NUMBER')
-      }
-      this.#at++
-      if (next === BRACKET_CLOSE) return values
-    }
-  }
-
-  string(): string {
-    this.#expect(QUOTE, 'a string')
-    const start = this.#at
-    let escaped = false
-    for (;;) {
-      const byte = this.#bytes[this.#at]
-      if (byte === undefined) throw this.unexpected('the end of a string')
-      if (byte < SPACE) throw this.unexpected('no bare control character in a string')
-      if (byte === QUOTE) break
-      if (byte === BACKSLASH) {
-        escaped = true
-        this.#at++
-      }
-      this.#at++
-    }
-    const raw = this.#decode(start, this.#at)
-    this.#at++
-    return escaped ? this.#unescape(raw, start) : raw
-  }
-
-  /** The next byte that is not white space, not consumed. */
-  peek(): number | undefined {
-    for (;;) {
-      const byte = this.#bytes[this.#at]
-      if (byte !== SPACE && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) return byte
-      this.#at++
-    }
-  }
-
-  /** Nothing but white space may follow: hidden bytes would make a file that two readers see differently. */
-  end(): void {
-    if (this.peek() !== undefined) throw this.unexpected('nothing after the closing "}"')
-  }
-
-  unexpected(expected: string, code: SafetensorsErrorCode = 'SAFETENSORS_HEADER'): SafetensorsError {
-    const byte = this.#bytes[this.#at]
-    const found = byte === undefined ? 'the end' : `0x${byte.toString(16).padStart(2, '0')}`
-    const message = `expected ${expected}, found ${found} at byte ${this.#at} of the header`
-    return new SafetensorsError(code, message, { byteOffset: this.#at })
-  }
-
-  #expect(byte: number, name: string): void {
-    if (this.peek() !== byte) throw this.unexpected(name)
-    this.#at++
-  }
-
-  #integer(name: string): number {
-    const first = this.peek()
-    if (first === undefined || first < ZERO || first > NINE) {
-      throw this.unexpected(`a whole number >= 0 in tensor ${quote(name)}`, 'SAFETENSORS_NUMBER')
-    }
-    let value = 0
-    const start = this.#at
-    for (;;) {
-      const byte = this.#bytes[this.#at]
-      if (byte === undefined || byte < ZERO || byte > NINE) break
-      value = value * 10 + (byte - ZERO)
-      if (value > Number.MAX_SAFE_INTEGER) {
-        throw this.unexpected(`a number below 2^53 in tensor ${quote(name)}`, 'SAFETENSORS_NUMBER')
-      }
-      this.#at++
-    }
-    if (first === ZERO && this.#at > start + 1) {
-      throw this.unexpected('no leading zeros in a number', 'SAFETENSORS_NUMBER')
-    }
-    return value
-  }
-
-  #decode(start: number, end: number): string {
-    try {
-      return this.#utf8.decode(this.#bytes.subarray(start, end))
-    } catch {
-      const message = `expected UTF-8 at bytes ${start} to ${end} of the header`
-      throw new SafetensorsError('SAFETENSORS_UTF8', message, { byteOffset: start })
-    }
-  }
-
-  #unescape(raw: string, start: number): string {
-    let text: string
-    try {
-      text = JSON.parse(`"${raw}"`) as string
-    } catch {
-      const message = `expected valid escapes in the string at byte ${start} of the header`
-      throw new SafetensorsError('SAFETENSORS_HEADER', message, { byteOffset: start })
-    }
-    if (/\p{Surrogate}/u.test(text)) {
-      const message = `expected whole characters in the string at byte ${start} of the header, found half of a pair`
-      throw new SafetensorsError('SAFETENSORS_UTF8', message, { byteOffset: start })
-    }
-    return text
   }
 }

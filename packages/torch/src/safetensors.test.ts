@@ -18,7 +18,7 @@ import {
   writeSafetensors,
   zeros,
 } from './index.js'
-import { SafetensorsError } from './safetensors-header.js'
+import { SafetensorsError } from './safetensors-error.js'
 import { codeOf, torchErrorOf, valuesOf } from './testing/compare.test.fixture.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'torch-safetensors-'))

@@ -3,12 +3,8 @@ import { noGrad } from './autograd.js'
 import { type DType, isFloating, itemBytes } from './dtype.js'
 import { TorchError } from './errors.js'
 import { copy_, empty, narrow, reshape, toDType, view } from './ops.js'
-import {
-  buildSafetensorsHeader,
-  parseSafetensorsHeader,
-  readHeaderLength,
-  SafetensorsError,
-} from './safetensors-header.js'
+import { SafetensorsError } from './safetensors-error.js'
+import { buildSafetensorsHeader, parseSafetensorsHeader, readHeaderLength } from './safetensors-header.js'
 import { scope } from './scope.js'
 import type { Tensor } from './tensor.js'
 

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { makeFolder } from '../dataset/make-folder.js'
 import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
-import { RunLock } from '../run-folder/index.js'
+import { RunLock, readRunState } from '../run-folder/index.js'
 
 const MARKER = 'study.json'
 
@@ -44,8 +44,7 @@ export function emptyRunFolder(folder: string): void {
 
 /** Whether the run in a folder came to its end. */
 export function isFinished(runFolder: string): boolean {
-  const text = readText(join(runFolder, 'run.json'))
-  return text !== undefined && /"status": "finished"/.test(text)
+  return readRunState(runFolder)?.status === 'finished'
 }
 
 /** Beside a run folder: the hash under which its run was begun. */

@@ -1,7 +1,7 @@
 /** B rows, T positions, N labelled positions, S samples. */
 import {
-  bind,
   type Device,
+  indexCopy_,
   indexSelect,
   reshape,
   scope,
@@ -11,8 +11,6 @@ import {
   zeros,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
-
-const indexCopy_ = bind('aten::index_copy_')
 
 /** The positions of a batch that have a label: only these meet the output head. */
 export interface LabelledPositions {
@@ -53,7 +51,7 @@ export function labelledPositions(batch: Batch, device: Device = 'cpu'): Labelle
       const flat =
         count === total
           ? gradient_ND
-          : (indexCopy_(zeros([total, width], { device }), 0, position_N, gradient_ND) as Tensor)
+          : indexCopy_(zeros([total, width], { device }), 0, position_N, gradient_ND)
       return reshape(flat, [rows, length, width])
     },
   }

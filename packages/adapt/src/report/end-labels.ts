@@ -10,23 +10,22 @@ export interface EndLabels {
   remove(): void
 }
 
+/** The page that a chart is in. */
+export interface LabelledPage {
+  /** Pixels to the right of the lines. */
+  readonly room: number
+  /** Digits of a value below 10. */
+  readonly decimals: number
+  readonly document: Page
+  readonly window: Browser
+  readonly color: (name: string) => string
+}
+
 /**
  * Names the lines of a chart at their ends, with the value there or at the cursor, as text of the page. Runs in the
  * reader's browser, so it must not refer to anything outside itself.
  */
-export function endLabels(
-  plot: Plot,
-  series: readonly ChartSeries[],
-  page: {
-    /** Pixels to the right of the lines. */
-    readonly room: number
-    /** Digits of a value below 10. */
-    readonly decimals: number
-    readonly document: Page
-    readonly window: Browser
-    readonly color: (name: string) => string
-  },
-): EndLabels {
+export function endLabels(plot: Plot, series: readonly ChartSeries[], page: LabelledPage): EndLabels {
   const HEIGHT = 17
   const GAP = 16
   const { room, decimals, document, window, color } = page

@@ -1,7 +1,7 @@
 export { ignoresSignal, readProcessArguments, readProcessStat } from './process-stat.js'
 export { checkpointBytes, requireRoom } from './require-room.js'
 export { requireSameSteps } from './require-same-steps.js'
-export { inspectRunFolder, openRunFolder, type RunFolder } from './run-folder.js'
+export { inspectRunFolder, openRunFolder, type RunFolder, readRunState } from './run-folder.js'
 export { RunLock } from './run-lock.js'
 export { RunLog } from './run-log.js'
 export {

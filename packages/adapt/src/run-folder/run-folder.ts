@@ -50,7 +50,8 @@ function listFolder(folder: string): string[] {
   }
 }
 
-function readState(folder: string): RunState | undefined {
+/** run.json of a run folder; undefined where there is none that can be read. */
+export function readRunState(folder: string): RunState | undefined {
   try {
     const state = JSON.parse(
       readRegular(join(folder, 'run.json')).toString('utf8'),
@@ -69,7 +70,7 @@ function readState(folder: string): RunState | undefined {
  */
 export function inspectRunFolder(folder: string, overwrite: boolean): 'new' | 'continue' {
   const entries = listFolder(folder).filter((name) => !LOCK.test(name) && !TEMPORARY.test(name))
-  const state = readState(folder)
+  const state = readRunState(folder)
   // A power cut can leave run.json empty; the checkpoints tell that there is a run.
   const hasRun = entries.includes('checkpoints') && entries.includes('run.json')
   if (!state && hasRun && !overwrite) return requireConfig(folder, entries)

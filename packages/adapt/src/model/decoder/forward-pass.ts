@@ -2,10 +2,10 @@
 import {
   autocast,
   backward,
-  bind,
   type DType,
   detach,
   enableGrad,
+  indexCopy_,
   indexSelect,
   nn,
   noGrad,
@@ -24,8 +24,6 @@ import type { CausalLM } from './causal-lm.js'
 import type { ForwardContext } from './forward-context.js'
 import type { KeyValueCache } from './key-value-cache.js'
 import { type ModelInputs, toModelInputs } from './model-inputs.js'
-
-const indexCopy_ = bind('aten::index_copy_')
 
 /** Precision and memory of a forward. */
 export interface ForwardOptions {
@@ -80,11 +78,7 @@ function spread(hidden_BTD: Tensor, { dense, batch }: ModelInputs): Tensor {
       const width = hidden_BTD.shape[2]!
       const flat = zeros([batch.rows * batch.length, width], { device, dtype: hidden_BTD.dtype })
       const hidden_ND = reshape(hidden_BTD, [dense.place_N.shape[0]!, width])
-      return reshape(indexCopy_(flat, 0, dense.place_N, hidden_ND) as Tensor, [
-        batch.rows,
-        batch.length,
-        width,
-      ])
+      return reshape(indexCopy_(flat, 0, dense.place_N, hidden_ND), [batch.rows, batch.length, width])
     }),
   )
 }

@@ -83,7 +83,9 @@ function timeStep(trainer: Trainer, batch: Batch) {
   const start = performance.now()
   const { record, events } = trainer.runStep([batch], 0)
   const ms = performance.now() - start
-  const refreshMs = events.refresh?.ms ?? 0
+  const refreshMs = events.method
+    .filter(({ kind }) => kind === 'refresh')
+    .reduce((sum, { fields }) => sum + Number(fields.refreshMs), 0)
   return { ms: ms - refreshMs, refreshMs, record, samples: events.totals.samples }
 }
 

@@ -31,6 +31,7 @@ export {
   splitGlobalBatch,
   type TokenSequence,
 } from './batch/index.js'
+export * from './catalog/index.js'
 export {
   CheckpointStore,
   type FileDigest,
@@ -154,7 +155,6 @@ export {
 } from './generate/index.js'
 export * from './loss/index.js'
 export * from './method/index.js'
-export { type Artefact, NO_ARTEFACT } from './method/preparation.js'
 export {
   ARCHITECTURES,
   type Architecture,

@@ -1,11 +1,11 @@
 /** V anchors, N training samples, K tasks, D width. */
 import { cat, mean, noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch, createPermutation } from '../batch/index.js'
+import { resolveMethod, type SignalConfig } from '../catalog/index.js'
 import type { RunConfig } from '../config/index.js'
 import { contentText } from '../contamination/index.js'
 import type { Document } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import { resolveMethod, type SignalConfig } from '../method/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import { autocastDtype, fetchModels, findModel, openTrainingData, prepareAnchors } from '../open/index.js'
 import {

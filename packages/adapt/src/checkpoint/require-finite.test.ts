@@ -1,6 +1,6 @@
 import { mul_, noGrad, scope } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
-import { createMethod } from '../method/index.js'
+import { createMethod } from '../catalog/index.js'
 import { batchOf, createTinyLlama } from '../model/tiny-llama.test.fixture.js'
 import { Trainer } from '../train/index.js'
 import { requireFiniteState } from './require-finite.js'

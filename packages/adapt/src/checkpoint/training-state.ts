@@ -10,8 +10,8 @@ import { damaged } from './manifest.js'
 
 /** Everything of a checkpoint but its tensors; `state.json`. */
 export interface TrainingState {
-  /** 1: a step of a run by `max_steps` could take rows of two epochs. */
-  readonly schema_version: 1 | 2
+  /** 1: a step of a run by `max_steps` could take rows of two epochs; up to 2 the method's parts stood beside the counts. */
+  readonly schema_version: 1 | 2 | 3
   /** Completed optimiser steps. */
   readonly step: number
   /** Where the next row of data is. */
@@ -42,7 +42,7 @@ export function writeTrainingState(
   const { json, optimizer, method } = trainer.state()
   writeSafetensors(join(folder, 'optimizer.safetensors'), optimizer)
   writeSafetensors(join(folder, 'method.safetensors'), method)
-  const state: TrainingState = { schema_version: 2, step: trainer.step, ...position, trainer: json }
+  const state: TrainingState = { schema_version: 3, step: trainer.step, ...position, trainer: json }
   writeFileSync(join(folder, 'state.json'), `${toExactJson(state)}\n`)
 }
 
@@ -57,11 +57,16 @@ export function readTrainingState(folder: string): TrainingState {
   } catch (cause) {
     throw damaged(folder, 'state.json', `it cannot be read (${(cause as Error).message})`)
   }
-  const isKnown = state?.schema_version === 1 || state?.schema_version === 2
+  const isKnown = [1, 2, 3].includes(state?.schema_version ?? 0)
   if (!isKnown || !Number.isSafeInteger(state?.step) || state?.trainer === undefined) {
     throw damaged(folder, 'state.json', 'it is no training state of a version that is read here')
   }
-  return { ...state, cursor: readRowCursor(state?.cursor) } as TrainingState
+  const { signal, gate, ...trainer } = state.trainer as TrainerState & Readonly<Record<string, unknown>>
+  return {
+    ...(state as TrainingState),
+    cursor: readRowCursor(state.cursor),
+    trainer: { ...trainer, method: trainer.method ?? { signal, gate } },
+  }
 }
 
 /**

@@ -1,4 +1,3 @@
-export type { Normalizer } from '../loss/normalizer.js'
 export {
   type GateConfig,
   METHOD_PRESETS,
@@ -7,7 +6,8 @@ export {
   needsAnchors,
   resolveNormalizer,
   type SignalConfig,
-} from '../method/method-config.js'
+} from '../catalog/method-config.js'
+export type { Normalizer } from '../loss/normalizer.js'
 export { chatOptions } from './chat-options.js'
 export { type ConfigIssue, type CrossFieldIssue, invalidConfig } from './config-issue.js'
 export {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import { METHOD_PRESETS, resolveMethod } from '../catalog/method-config.js'
 import { NORMALIZERS } from '../loss/index.js'
-import { METHOD_PRESETS, resolveMethod } from '../method/method-config.js'
 import { realNumber, wholeNumber } from './number-ranges.js'
 
 /** Scores and what is made of them by addition and multiplication stay far inside float32. */

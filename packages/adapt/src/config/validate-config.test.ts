@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { resolveNormalizer } from '../catalog/method-config.js'
 import { ConfigError } from '../errors.js'
-import { resolveNormalizer } from '../method/method-config.js'
 import { parseConfigText } from './load-config.js'
 import { runConfigSchema } from './run-config.js'
 import { configWarnings, validateConfig } from './validate-config.js'

@@ -1,4 +1,4 @@
-import { needsAnchors } from '../method/method-config.js'
+import { needsAnchors } from '../catalog/method-config.js'
 import type { CrossFieldIssue } from './config-issue.js'
 import type { RunConfig } from './run-config.js'
 import { bestModelWarnings, validateBestModel } from './validate-best-model.js'

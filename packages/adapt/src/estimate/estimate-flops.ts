@@ -1,5 +1,5 @@
+import { scoresApart } from '../catalog/method-config.js'
 import type { RunConfig } from '../config/index.js'
-import { needsScoringForward } from '../method/method-config.js'
 import { forwardFlops, numRefreshes, trainingFlops } from '../train/flops.js'
 import type { ParameterEstimate } from './estimate-parameters.js'
 
@@ -53,7 +53,7 @@ export function estimateFlops(
   }
   const train = trainingFlops(params.total, length.tokens, options)
   const anchorTokens = anchors.count * anchors.tokensEach * refreshesOf(config.method, length)
-  const scoring = needsScoringForward(config.method) ? length.tokens : 0
+  const scoring = scoresApart(config.method, config.training.gradient_accumulation_steps) ? length.tokens : 0
   const signal = forwardFlops(params.total, anchorTokens + scoring)
   const base = params.embedding + params.nonEmbedding
   const plain6N = trainingFlops(base, length.tokens)

@@ -1,7 +1,7 @@
 /** S samples of a whole optimiser step. */
 import { noGrad, scope, type Tensor, tensor } from '@adapt-ts/torch'
-import type { Calibration } from './calibration.js'
-import type { Gate } from './gate.js'
+import type { Gate, PluginState, Scores, StepFacts, StepOutcome } from '../method/index.js'
+import { ControlGate } from './control-gate.js'
 
 /** What a step leaves of the sums before it. */
 const DECAY = 0.99
@@ -21,61 +21,64 @@ export interface CollapsedGateOptions {
  *
  * What a method does beyond mixing sources is the difference to this.
  */
-export class CollapsedGate implements Gate {
-  readonly needs = 'step'
-  private readonly inner: Gate
+export class CollapsedGate extends ControlGate {
   private readonly sourceIndex: (index: number) => number
   private sums: Float64Array
   private counts: Float64Array
+  /** The sums with the running step, which stay only when it was one. */
+  private pending: { readonly sums: Float64Array; readonly counts: Float64Array } | undefined
 
   constructor(inner: Gate, { sourceIndex, numSources }: CollapsedGateOptions) {
-    this.inner = inner
+    super(inner)
     this.sourceIndex = sourceIndex
     this.sums = new Float64Array(numSources)
     this.counts = new Float64Array(numSources)
   }
 
-  weights(score_S: Tensor, index_S: readonly number[]): Tensor {
+  weights(scores: Scores, facts: StepFacts): Tensor {
     return noGrad(() =>
       scope(() => {
-        const weight_S = this.inner.weights(score_S, index_S)
+        const weight_S = this.inner.weights(scores, facts)
         const weights = weight_S.toFloat32Array()
         // A step that is not finite is skipped, and nothing of it may stay.
         if (!weights.every(Number.isFinite)) return weight_S
-        const sources = index_S.map(this.sourceIndex)
-        this.add(weights, sources)
-        const means = Float32Array.from(sources, (source) => this.sums[source]! / this.counts[source]!)
+        const sources = scores.index.map(this.sourceIndex)
+        const { sums, counts } = this.add(weights, sources)
+        this.pending = { sums, counts }
+        const means = Float32Array.from(sources, (source) => sums[source]! / counts[source]!)
         return tensor(means, [means.length], { device: weight_S.device })
       }),
     )
   }
 
-  private add(weights: Float32Array, sources: readonly number[]): void {
-    for (let g = 0; g < this.sums.length; g++) {
-      this.sums[g]! *= DECAY
-      this.counts[g]! *= DECAY
-    }
+  private add(weights: Float32Array, sources: readonly number[]) {
+    const sums = this.sums.map((sum) => sum * DECAY)
+    const counts = this.counts.map((count) => count * DECAY)
     sources.forEach((source, i) => {
-      this.sums[source]! += weights[i]!
-      this.counts[source]! += 1
+      sums[source]! += weights[i]!
+      counts[source]! += 1
     })
+    return { sums, counts }
   }
 
-  observe(scores: Float64Array, step: number): Calibration | undefined {
-    return this.inner.observe?.(scores, step)
+  override observe(outcome: StepOutcome, facts: StepFacts): void {
+    super.observe(outcome, facts)
+    if (this.pending !== undefined && outcome.wasFinite) {
+      this.sums = this.pending.sums
+      this.counts = this.pending.counts
+    }
+    this.pending = undefined
   }
 
-  rescore(scores: Float64Array): Calibration | undefined {
-    return this.inner.rescore?.(scores)
+  /** The running sums, and what the gate inside keeps. */
+  override state(): PluginState {
+    const { json, tensors } = super.state()
+    return { json: { sums: [...this.sums], counts: [...this.counts], ...json }, tensors }
   }
 
-  state(): Readonly<Record<string, unknown>> {
-    return { sums: [...this.sums], counts: [...this.counts], inner: this.inner.state() }
-  }
-
-  load(state: Readonly<Record<string, unknown>>): void {
-    this.sums = Float64Array.from(state.sums as number[])
-    this.counts = Float64Array.from(state.counts as number[])
-    this.inner.load(state.inner as Readonly<Record<string, unknown>>)
+  override load(state: PluginState): void {
+    super.load(state)
+    this.sums = Float64Array.from(state.json.sums as number[])
+    this.counts = Float64Array.from(state.json.counts as number[])
   }
 }

@@ -1,12 +1,12 @@
-import { scope, tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
+import type { Gate } from '../method/index.js'
+import { eventOf, outcomeOf, stepFacts, weigh as weighOf } from '../method/step-facts.test.fixture.js'
 import { CollapsedGate } from './collapsed-gate.js'
-import type { Gate } from './gate.js'
 import { CalibratedSigmoidGate, createIdentityGate, createLinearGate } from './gates.js'
 import { ShuffledGate } from './shuffled-gate.js'
 
-const weigh = (gate: Gate, scores: readonly number[], indexes: readonly number[]) =>
-  scope(() => [...gate.weights(tensor([...scores], [scores.length]), indexes).toFloat32Array()])
+const weigh = (gate: Gate, scores: readonly number[], index: readonly number[], step = 0) =>
+  weighOf(gate, scores, { index, facts: stepFacts({ step }) })
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i)
 /** Sixty samples in three lengths; each has its own index as score. */
@@ -44,19 +44,17 @@ describe('shuffled gate', () => {
     const gate = shuffled()
     const first = weigh(gate, INDEXES, INDEXES)
     expect(weigh(gate, INDEXES, INDEXES)).toEqual(first)
-    gate.observe(new Float64Array(), 1)
-    expect(weigh(gate, INDEXES, INDEXES)).not.toEqual(first)
+    expect(weigh(gate, INDEXES, INDEXES, 1)).not.toEqual(first)
     expect(weigh(shuffled(2), INDEXES, INDEXES)).not.toEqual(first)
   })
 
   it('has no favourite: every member of a group gets every weight about as often', () => {
     const gate = new ShuffledGate(createIdentityGate(), { seed: 3, length: () => 5 })
     const counts = new Map<string, number>()
-    for (let step = 1; step <= 1200; step++) {
-      for (const [to, from] of weigh(gate, range(4), range(4)).entries()) {
+    for (let step = 0; step < 1200; step++) {
+      for (const [to, from] of weigh(gate, range(4), range(4), step).entries()) {
         counts.set(`${from}->${to}`, (counts.get(`${from}->${to}`) ?? 0) + 1)
       }
-      gate.observe(new Float64Array(), step)
     }
     expect(counts.size).toBe(16)
     // 300 expected, standard deviation 15.
@@ -72,14 +70,22 @@ describe('shuffled gate', () => {
     const inner = new CalibratedSigmoidGate({ ess: 0.8, edr: 0.4, updateEvery: 1, warmupSteps: 1 })
     const gate = new ShuffledGate(inner, { seed: 1, length })
     const scores = Float64Array.from(INDEXES, (i) => Math.sin(i))
-    expect(gate.observe(scores, 1)).toMatchObject({ reached: true })
-    expect(gate.rescore(scores)).toMatchObject({ reached: true })
+    gate.observe(outcomeOf(scores, 1), stepFacts())
+    expect(eventOf(gate, 'calibration')).toMatchObject({ reached: true })
+    gate.rescore(scores, 2)
+    expect(eventOf(gate, 'calibration')).toMatchObject({ reached: true })
   })
 })
 
 describe('collapsed gate', () => {
   const make = () =>
     new CollapsedGate(createIdentityGate(), { numSources: 2, sourceIndex: (index) => index % 2 })
+  /** Weights of a step, which then ends. */
+  const step = (gate: Gate, scores: readonly number[], wasFinite = true) => {
+    const weights = weigh(gate, scores, range(scores.length))
+    gate.observe?.(outcomeOf(scores, 1, wasFinite), stepFacts())
+    return weights
+  }
 
   it('gives each sample the mean weight of its source', () => {
     expect(weigh(make(), [1, 10, 3, 30], range(4))).toEqual([2, 20, 2, 20])
@@ -87,15 +93,33 @@ describe('collapsed gate', () => {
 
   it('remembers earlier steps, each one a hundredth less', () => {
     const gate = make()
-    weigh(gate, [4], [0])
-    const [weight] = weigh(gate, [1], [0])
+    step(gate, [4])
+    const [weight] = step(gate, [1])
     expect(weight).toBeCloseTo((0.99 * 4 + 1) / 1.99, 6)
   })
 
   it('forgets a step that was not finite', () => {
     const gate = make()
-    weigh(gate, [2], [0])
-    weigh(gate, [Number.NaN], [0])
-    expect(weigh(gate, [2], [0])).toEqual([2])
+    step(gate, [2])
+    step(gate, [Number.NaN], false)
+    expect(step(gate, [2])).toEqual([2])
+  })
+
+  it('keeps nothing of a step whose weights were finite and whose gradient was not', () => {
+    const gate = make()
+    step(gate, [2, 6])
+    const before = gate.state()
+    expect(step(gate, [100, 100], false)).not.toEqual([2, 6])
+    expect(gate.state()).toEqual(before)
+    step(gate, [4, 4])
+    expect(gate.state()).not.toEqual(before)
+  })
+
+  it('keeps nothing of weights whose step never ended', () => {
+    const gate = make()
+    step(gate, [2, 6])
+    const before = gate.state()
+    weigh(gate, [100, 100], range(2))
+    expect(gate.state()).toEqual(before)
   })
 })

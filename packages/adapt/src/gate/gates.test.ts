@@ -1,12 +1,20 @@
-import { scope, tensor } from '@adapt-ts/torch'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ConfigError } from '../errors.js'
-import type { Gate } from './gate.js'
+import type { PluginState } from '../method/index.js'
+import { eventOf, outcomeOf, weigh } from '../method/step-facts.test.fixture.js'
 import { CalibratedSigmoidGate, createIdentityGate, createSigmoidGate, createSoftmaxGate } from './gates.js'
 
-const weigh = (gate: Gate, scores: readonly number[]): number[] =>
-  scope(() => [...gate.weights(tensor([...scores], [scores.length])).toFloat32Array()])
+/** The constants that this step leaves new; undefined when they stay. */
+function observe(gate: CalibratedSigmoidGate, scores: ArrayLike<number>, step: number) {
+  gate.observe(outcomeOf(scores, step))
+  return eventOf(gate, 'calibration') as { mu: number; tau: number; reached: boolean } | undefined
+}
+
+function rescore(gate: CalibratedSigmoidGate, scores: Float64Array, step: number) {
+  gate.rescore(scores, step)
+  return eventOf(gate, 'calibration')
+}
 
 const expectClose = (actual: readonly number[], expected: readonly number[], digits = 6) => {
   expect(actual).toHaveLength(expected.length)
@@ -101,7 +109,7 @@ describe('the softmax gate', () => {
   })
 
   it('needs the scores of the whole step and refuses temperature 0', () => {
-    expect(createSoftmaxGate().needs).toBe('step')
+    expect(createSoftmaxGate().view).toBe('step')
     expect(() => createSoftmaxGate({ temperature: 0 })).toThrow(ConfigError)
   })
 })
@@ -118,16 +126,16 @@ describe('the calibrated sigmoid gate', () => {
   it('weighs everything with 1 until its warm-up is over', () => {
     const gate = new CalibratedSigmoidGate({ warmupSteps: 3 })
     for (const step of [1, 2]) {
-      expect(gate.observe(worked, step)).toBeUndefined()
+      expect(observe(gate, worked, step)).toBeUndefined()
       expect(weigh(gate, scores)).toEqual([1, 1, 1, 1])
     }
-    expect(gate.observe(worked, 3)).toMatchObject({ reached: true })
+    expect(observe(gate, worked, 3)).toMatchObject({ reached: true })
     expect(weigh(gate, scores)).not.toEqual([1, 1, 1, 1])
   })
 
   it('gives the worked constants for targets 0.5 and 0.8, to the width of a bin', () => {
     const gate = new CalibratedSigmoidGate({ ess: 0.8, edr: 0.5, warmupSteps: 1 })
-    const { tau, mu } = gate.observe(worked, 1)!
+    const { tau, mu } = observe(gate, worked, 1)!
     expect(tau).toBeCloseTo(0.03194, 2)
     expect(mu).toBeCloseTo(0.674748, 3)
     const weights = weigh(gate, [...worked])
@@ -138,47 +146,63 @@ describe('the calibrated sigmoid gate', () => {
   it('recalibrates every so many steps, and at once when the scores of a refreshed signal come in', () => {
     const gate = new CalibratedSigmoidGate({ warmupSteps: 1, updateEvery: 4 })
     const when: number[] = []
-    for (let step = 1; step <= 12; step++) if (gate.observe(worked, step)) when.push(step)
+    for (let step = 1; step <= 12; step++) if (observe(gate, worked, step)) when.push(step)
     expect(when).toEqual([1, 4, 8, 12])
     const shifted = worked.map((score) => score - 0.5)
-    expect(gate.rescore(shifted)!.mu).toBeCloseTo(0.675 - 0.5, 2)
+    expect(rescore(gate, shifted, 13)!.mu).toBeCloseTo(0.675 - 0.5, 2)
     expect(Math.abs(mean(weigh(gate, [...shifted])) - 0.5)).toBeLessThan(5e-3)
   })
 
   it('keeps weight 1 while all scores are equal and no temperature can reach the target', () => {
     const gate = new CalibratedSigmoidGate({ warmupSteps: 1 })
-    expect(gate.observe(new Float64Array(8), 1)).toMatchObject({ reached: false })
+    expect(observe(gate, new Float64Array(8), 1)).toMatchObject({ reached: false })
     expect(weigh(gate, scores)).toEqual([1, 1, 1, 1])
-    expect(gate.observe(worked, 2)).toMatchObject({ reached: true })
+    expect(observe(gate, worked, 2)).toMatchObject({ reached: true })
   })
 
   it('keeps its last constants when later scores are all equal', () => {
     const gate = new CalibratedSigmoidGate({ warmupSteps: 1, updateEvery: 1 })
-    const first = gate.observe(worked, 1)!
-    expect(gate.rescore(new Float64Array(50).fill(0.1))).toEqual({ ...first, reached: false })
+    const first = observe(gate, worked, 1)!
+    expect(rescore(gate, new Float64Array(50).fill(0.1), 2)).toEqual({
+      ...first,
+      numScores: 50,
+      reached: false,
+    })
     expect(Math.abs(mean(weigh(gate, [...worked])) - 0.5)).toBeLessThan(5e-3)
   })
 
   it('counts no NaN score', () => {
     const clean = new CalibratedSigmoidGate({ warmupSteps: 1 })
     const soiled = new CalibratedSigmoidGate({ warmupSteps: 1 })
-    expect(soiled.observe(Float64Array.from([...worked, Number.NaN]), 1)).toEqual(clean.observe(worked, 1))
+    expect(observe(soiled, [...worked, Number.NaN], 1)).toEqual(observe(clean, worked, 1))
+  })
+
+  it('keeps nothing of a step that was not finite', () => {
+    const gate = new CalibratedSigmoidGate({ warmupSteps: 1, updateEvery: 1 })
+    observe(gate, worked, 1)
+    const before = gate.state()
+    gate.observe(outcomeOf([0.1, 0.2, Number.NaN], 2, false))
+    expect(gate.takeEvents()).toEqual([])
+    expect(gate.state()).toEqual(before)
+    observe(gate, [0.1, 0.2], 3)
+    expect(gate.state()).not.toEqual(before)
   })
 
   it('does not depend on how the scores of a step are ordered or split over ranks', () => {
     const a = new CalibratedSigmoidGate({ warmupSteps: 1 })
     const b = new CalibratedSigmoidGate({ warmupSteps: 1 })
-    expect(b.observe(worked.toReversed(), 1)).toEqual(a.observe(worked, 1))
+    expect(observe(b, worked.toReversed(), 1)).toEqual(observe(a, worked, 1))
   })
 
   it('continues from its state as if nothing had happened', () => {
     const gate = new CalibratedSigmoidGate({ warmupSteps: 2, updateEvery: 3 })
-    for (let step = 1; step <= 4; step++) gate.observe(worked, step)
+    for (let step = 1; step <= 4; step++) observe(gate, worked, step)
     const copy = new CalibratedSigmoidGate({ warmupSteps: 2, updateEvery: 3 })
-    copy.load(JSON.parse(JSON.stringify(gate.state())) as Record<string, unknown>)
+    const { json, tensors } = gate.state()
+    copy.load({ json: JSON.parse(JSON.stringify(json)) as PluginState['json'], tensors })
     for (let step = 5; step <= 9; step++) {
       const next = worked.map((score) => score - step / 100)
-      expect(copy.observe(next, step)).toEqual(gate.observe(next, step))
+      expect(observe(copy, next, step)).toEqual(observe(gate, next, step))
       expect(weigh(copy, scores)).toEqual(weigh(gate, scores))
     }
   })

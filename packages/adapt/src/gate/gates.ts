@@ -12,10 +12,16 @@ import {
   type Tensor,
 } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
+import {
+  type Gate,
+  type MethodEvent,
+  NO_STATE,
+  type PluginState,
+  type Scores,
+  type StepOutcome,
+} from '../method/index.js'
 import { type Calibration, ScoreHistogram, solveTau } from './calibration.js'
-import type { Gate } from './gate.js'
 
-const stateless = { state: () => ({}), load() {} }
 const detached = (fn: () => Tensor) => noGrad(() => scope(fn))
 
 function requirePositive(name: string, value: number): void {
@@ -25,15 +31,13 @@ function requirePositive(name: string, value: number): void {
 
 /** w = max(s, 0): a negative score must not turn descent into ascent. */
 export function createIdentityGate(): Gate {
-  return { needs: 'none', weights: (score_S) => detached(() => clamp(score_S, 0, null)), ...stateless }
+  return { weights: ({ score }) => detached(() => clamp(score, 0, null)) }
 }
 
 /** w = max(offset + slope s, 0). With a small slope: weights that hardly differ, as a twin run has them. */
 export function createLinearGate({ offset = 1, slope = 1 } = {}): Gate {
   return {
-    needs: 'none',
-    weights: (score_S) => detached(() => clamp(add(mul(score_S, slope), offset), 0, null)),
-    ...stateless,
+    weights: ({ score }) => detached(() => clamp(add(mul(score, slope), offset), 0, null)),
   }
 }
 
@@ -52,10 +56,8 @@ export function createSigmoidGate({ temperature = 1, wMin = 0, wMax = 1 } = {}):
       `gate.w_min, gate.w_max: expected 0 <= w_min < w_max, received ${wMin}, ${wMax}`,
     )
   return {
-    needs: 'none',
-    weights: (score_S) =>
-      detached(() => clamp(sigmoid(div(score_S, Math.max(temperature, 1e-8))), wMin, wMax)),
-    ...stateless,
+    weights: ({ score }) =>
+      detached(() => clamp(sigmoid(div(score, Math.max(temperature, 1e-8))), wMin, wMax)),
   }
 }
 
@@ -66,9 +68,8 @@ export function createSigmoidGate({ temperature = 1, wMin = 0, wMax = 1 } = {}):
 export function createSoftmaxGate({ temperature = 1 } = {}): Gate {
   requirePositive('temperature', temperature)
   return {
-    needs: 'step',
-    weights: (score_S) => detached(() => mul(softmax(div(score_S, temperature), 0), score_S.shape[0]!)),
-    ...stateless,
+    view: 'step',
+    weights: ({ score }) => detached(() => mul(softmax(div(score, temperature), 0), score.shape[0]!)),
   }
 }
 
@@ -90,7 +91,6 @@ export interface CalibratedGateOptions {
  * step, so the gate stays global.
  */
 export class CalibratedSigmoidGate implements Gate {
-  readonly needs = 'none'
   private readonly ess: number
   private readonly edr: number
   private readonly updateEvery: number
@@ -98,6 +98,7 @@ export class CalibratedSigmoidGate implements Gate {
   private readonly histogram = new ScoreHistogram()
   private calibration: Calibration | undefined
   private completed = 0
+  private readonly events: MethodEvent[] = []
 
   constructor({
     ess = 0.95,
@@ -116,45 +117,58 @@ export class CalibratedSigmoidGate implements Gate {
     this.warmupSteps = warmupSteps
   }
 
-  weights(score_S: Tensor): Tensor {
+  weights({ score }: Scores): Tensor {
     const { calibration } = this
-    if (!calibration) return full(score_S.shape, 1, { device: score_S.device })
-    return detached(() => sigmoid(div(sub(score_S, calibration.mu), calibration.tau)))
+    if (!calibration) return full(score.shape, 1, { device: score.device })
+    return detached(() => sigmoid(div(sub(score, calibration.mu), calibration.tau)))
   }
 
-  observe(scores: Float64Array, step: number): Calibration | undefined {
-    this.histogram.decayAndAdd(this.histogram.countScores(scores))
+  observe({ wasFinite, step, samples }: StepOutcome): void {
+    if (!wasFinite) return
+    this.histogram.decayAndAdd(this.histogram.countScores(samples.score))
     this.completed = step
     const due = step >= this.warmupSteps && (!this.calibration || step % this.updateEvery === 0)
-    return due ? this.calibrate() : undefined
+    if (due) this.calibrate(step)
   }
 
-  rescore(scores: Float64Array): Calibration | undefined {
+  rescore(scores: Float64Array, step: number): void {
     this.histogram.replace(this.histogram.countScores(scores))
-    return this.completed >= this.warmupSteps && this.completed > 0 ? this.calibrate() : undefined
+    if (this.completed >= this.warmupSteps && this.completed > 0) this.calibrate(step)
   }
 
-  private calibrate(): Calibration | undefined {
+  private calibrate(step: number): void {
     const points = this.histogram.weightedScores()
-    if (points.scores.length === 0) return undefined
+    if (points.scores.length === 0) return
     const previous = this.calibration
     const solved = solveTau(points, { edr: this.edr, ess: this.ess, ...(previous ? { previous } : {}) })
     // Without a first solution (all scores equal, say) every weight stays 1, and the next step tries again.
     if (solved.reached || previous) this.calibration = solved
-    return solved
+    const { mu, tau, edr, essRatio, reached } = solved
+    const fields = { mu, tau, targetEdr: this.edr, targetEss: this.ess, edr, essRatio }
+    this.events.push({
+      kind: 'calibration',
+      step,
+      fields: { ...fields, numScores: this.histogram.total, reached },
+    })
   }
 
-  state(): Readonly<Record<string, unknown>> {
-    return {
+  takeEvents(): readonly MethodEvent[] {
+    return this.events.splice(0)
+  }
+
+  /** The histogram and the constants in force. */
+  state(): PluginState {
+    const json = {
       calibration: this.calibration ?? null,
       completed: this.completed,
       counts: Array.from(this.histogram.counts),
     }
+    return { ...NO_STATE, json }
   }
 
-  load(state: Readonly<Record<string, unknown>>): void {
-    this.calibration = (state.calibration as Calibration | null) ?? undefined
-    this.completed = Number(state.completed)
-    this.histogram.replace(state.counts as number[])
+  load({ json }: PluginState): void {
+    this.calibration = (json.calibration as Calibration | null) ?? undefined
+    this.completed = Number(json.completed)
+    this.histogram.replace(json.counts as number[])
   }
 }

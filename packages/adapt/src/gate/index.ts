@@ -6,7 +6,7 @@ export {
   type WeightedScores,
 } from './calibration.js'
 export { CollapsedGate, type CollapsedGateOptions } from './collapsed-gate.js'
-export type { Gate } from './gate.js'
+export { ControlGate } from './control-gate.js'
 export {
   type CalibratedGateOptions,
   CalibratedSigmoidGate,

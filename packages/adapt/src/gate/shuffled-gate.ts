@@ -1,8 +1,8 @@
 /** S samples of a whole optimiser step. */
 import { indexSelect, noGrad, scope, type Tensor, tensor } from '@adapt-ts/torch'
 import { createPermutation } from '../batch/index.js'
-import type { Calibration } from './calibration.js'
-import type { Gate } from './gate.js'
+import type { Gate, Scores, StepFacts } from '../method/index.js'
+import { ControlGate } from './control-gate.js'
 
 /** Streams of the permutations, one a group, apart from those of the data order. */
 const FIRST_STREAM = 101
@@ -22,22 +22,19 @@ export interface ShuffledGateOptions {
  * its weights keep their distribution and lose their aim. The permutation is a function of seed and step, over
  * the samples of all ranks; groups are the tenths of the step by length (fewer in a step below 40 samples).
  */
-export class ShuffledGate implements Gate {
-  readonly needs = 'step'
-  private readonly inner: Gate
+export class ShuffledGate extends ControlGate {
   private readonly options: ShuffledGateOptions
-  private completed = 0
 
   constructor(inner: Gate, options: ShuffledGateOptions) {
-    this.inner = inner
+    super(inner)
     this.options = options
   }
 
-  weights(score_S: Tensor, index_S: readonly number[]): Tensor {
+  weights(scores: Scores, facts: StepFacts): Tensor {
     return noGrad(() =>
       scope(() => {
-        const weight_S = this.inner.weights(score_S, index_S)
-        const from = Int32Array.from(this.deal(index_S))
+        const weight_S = this.inner.weights(scores, facts)
+        const from = Int32Array.from(this.deal(scores.index, facts.step))
         return indexSelect(
           weight_S,
           0,
@@ -48,7 +45,7 @@ export class ShuffledGate implements Gate {
   }
 
   /** The position whose weight each position gets. */
-  private deal(index_S: readonly number[]): number[] {
+  private deal(index_S: readonly number[], step: number): number[] {
     const { seed, length } = this.options
     // Sorted, so that the outcome does not depend on the order in which ranks and micro-batches hand samples over.
     const sorted = index_S
@@ -62,7 +59,7 @@ export class ShuffledGate implements Gate {
       if (members.length === 0) continue
       const permute = createPermutation({
         seed,
-        epoch: this.completed,
+        epoch: step,
         numSamples: members.length,
         stream: FIRST_STREAM + group,
       })
@@ -71,23 +68,5 @@ export class ShuffledGate implements Gate {
       })
     }
     return from
-  }
-
-  observe(scores: Float64Array, step: number): Calibration | undefined {
-    this.completed = step
-    return this.inner.observe?.(scores, step)
-  }
-
-  rescore(scores: Float64Array): Calibration | undefined {
-    return this.inner.rescore?.(scores)
-  }
-
-  state(): Readonly<Record<string, unknown>> {
-    return { completed: this.completed, inner: this.inner.state() }
-  }
-
-  load(state: Readonly<Record<string, unknown>>): void {
-    this.completed = Number(state.completed)
-    this.inner.load(state.inner as Readonly<Record<string, unknown>>)
   }
 }

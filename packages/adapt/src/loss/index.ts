@@ -5,6 +5,7 @@ export {
   chunkedTokenLosses,
 } from './chunked-cross-entropy.js'
 export { type LabelledPositions, labelledPositions } from './labelled-positions.js'
+export { meanBySample } from './mean-by-sample.js'
 export {
   denominator,
   NORMALIZERS,

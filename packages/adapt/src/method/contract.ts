@@ -79,8 +79,8 @@ export interface RunFacts {
   readonly data?: DataFacts
 }
 
-/** What a method may use in optimiser step `step`. */
-export interface StepFacts extends RunFacts {
+/** What the trainer lends a method in one optimiser step. */
+export interface StepTools {
   readonly collective: Collective
   /** Completed optimiser steps: 0 in the first. */
   readonly step: number
@@ -90,14 +90,17 @@ export interface StepFacts extends RunFacts {
   readonly anchors: readonly Batch[]
   /** What other batches look like to the model as it is now, in evaluation mode and the dtype of training; belongs to the current scope. */
   look(batch: Batch): Evidence
-  /** Charges the forward of these tokens (over all ranks) to the signal; gives its FLOPs. A `score` is charged by the planner. */
+  /** Charges the forward of these tokens (over all ranks) to the signal; gives its FLOPs. What is scored is charged by the planner. */
   charge(numTokens: number): number
   /**
    * This rank's micro-batches of some samples of the training data, cut as every global batch is. Apply `mask` within a step needs it.
    * @param samples  Dense indexes, the same on every rank.
    */
-  layOut?(samples: readonly number[]): readonly Batch[]
+  readonly layOut?: ((samples: readonly number[]) => readonly Batch[]) | undefined
 }
+
+/** What a part of a method may use in optimiser step `step`. */
+export interface StepFacts extends RunFacts, StepTools {}
 
 /** What a step was, the same on every rank. */
 export interface StepOutcome {
@@ -142,6 +145,7 @@ export interface Life {
   observe?(outcome: StepOutcome, facts: StepFacts): void
   /** What happened since it was last asked. */
   takeEvents?(): readonly MethodEvent[]
+  /** Everything needed for an identical resume. */
   state?(): PluginState
   /** Takes over what `state` gave; tensors are copied. */
   load?(state: PluginState): void

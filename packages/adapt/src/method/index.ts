@@ -1,12 +1,47 @@
+export { needsScoringForward } from './apply-loss.js'
+export { composeMethod } from './compose-method.js'
+export type { Composition } from './composition.js'
 export {
-  type CustomParts,
-  createGate,
-  createMethod,
-  type MethodContext,
-  type MethodOptions,
-  type PartFactory,
-} from './create-method.js'
-export type { Method } from './method.js'
-export * from './method-config.js'
-export { type CamelCaseKeys, toCamelCase } from './option-names.js'
-export { needsScorePhase, planWeights, type SampleWeights, type WeightPlan } from './weight-plan.js'
+  type Apply,
+  type DataFacts,
+  type Evidence,
+  type Gate,
+  type Life,
+  type LinearFactors,
+  type MethodEvent,
+  type Needs,
+  NO_STATE,
+  type PluginState,
+  type RunFacts,
+  type Scores,
+  type Signal,
+  type StepFacts,
+  type StepOutcome,
+  type StepTools,
+  type Unit,
+} from './contract.js'
+export {
+  defineGate,
+  defineMethod,
+  defineSignal,
+  type GateDefinition,
+  type MethodCost,
+  type MethodDefinition,
+  type OptionProblem,
+  type RunShape,
+  type SignalDefinition,
+} from './define-method.js'
+export { createEvidence, type EvidenceParts, lookAt } from './evidence.js'
+export { type GatheredRows, gatherInOrder } from './gather-in-order.js'
+export type { MethodConfig as ResolvedMethod, PartConfig } from './method-config.js'
+export { type CamelCaseKeys, toCamelCase, toSnakeCase } from './option-names.js'
+export { flag, type Option, type OptionsOf, type OptionTable, oneOf, option } from './option-table.js'
+export type { DroppedSample, Method, WeightPlan, Weights } from './plan-step.js'
+export {
+  type Artefact,
+  NO_ARTEFACT,
+  type PreparationTools,
+  type ProxyResult,
+  type ProxyRun,
+} from './preparation.js'
+export { scoresOf } from './step-scores.js'

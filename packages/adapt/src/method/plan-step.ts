@@ -2,7 +2,8 @@
 import type { Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import type { Normalizer } from '../loss/index.js'
-import type { Evidence, MethodEvent, Needs, PluginState, StepFacts, StepOutcome } from './contract.js'
+import type { Evidence, MethodEvent, Needs, PluginState, StepOutcome, StepTools } from './contract.js'
+import type { Artefact } from './preparation.js'
 
 /** Scores and weights of a micro-batch. They belong to the current scope. */
 export interface Weights {
@@ -25,7 +26,7 @@ export interface DroppedSample {
 }
 
 /** How one optimiser step is trained. */
-export interface StepPlan {
+export interface WeightPlan {
   /** What is trained on this rank: the batches of the step, or fewer rows where a mask drops samples. */
   readonly batches: readonly Batch[]
   /** Weights of micro-batch `index` of `batches`; called once each, with its training forward at hand. */
@@ -41,14 +42,22 @@ export interface Method extends Disposable {
   readonly id: string
   readonly normalizer: Normalizer
   readonly needs: Needs
+  /** Token losses of the reference that evidence is made with. */
+  readonly reference: Artefact['tokenLoss']
   /** Rows drawn for each row that is trained. */
   readonly candidates: number
   /** Share of each source in the rows of the next step, [G]; undefined: the order of `data.mixing`. */
   shares(): Float64Array | undefined
-  beforeStep(facts: StepFacts): void
-  plan(batches: readonly Batch[], facts: StepFacts): StepPlan
-  observe(outcome: StepOutcome, facts: StepFacts): void
+  /** Refreshes what is due. */
+  beforeStep(tools: StepTools): void
+  /** How this rank's micro-batches are trained; every rank must call it. */
+  plan(batches: readonly Batch[], tools: StepTools): WeightPlan
+  /** After every step, on every rank. */
+  observe(outcome: StepOutcome, tools: StepTools): void
+  /** What happened since it was last asked, in order. */
   takeEvents(): readonly MethodEvent[]
+  /** Of both parts. */
   state(): PluginState
+  /** Takes over what `state` gave. */
   load(state: PluginState): void
 }

@@ -69,6 +69,7 @@ export interface PreparationTools {
   readonly totalSteps: number
   /** How often the main run reads the pool. */
   readonly passes: number
+  /** Trains a proxy, or finds what it left. */
   train(run: ProxyRun): Promise<ProxyResult>
   /** Calls `use` with a frozen model in evaluation mode and frees it afterwards. Undefined: the model of the config at its start. */
   withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T>

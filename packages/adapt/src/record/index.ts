@@ -2,6 +2,7 @@ export { EventWriter } from './event-writer.js'
 export { type LedgerPart, readLedger } from './ledger-reader.js'
 export { LedgerSteps, type StepRows } from './ledger-steps.js'
 export { type LedgerOptions, LedgerWriter } from './ledger-writer.js'
+export { methodEvent } from './method-event.js'
 export { currentEvents, currentSteps, type EventLog, readEvents } from './read-events.js'
 export type {
   AlertEvent,

@@ -1,7 +1,8 @@
 import { type Collective, type DType, setNumThreads } from '@adapt-ts/torch'
+import { createMethod, type MethodContext } from '../catalog/index.js'
 import type { RunConfig, StepPlan } from '../config/index.js'
 import { ConfigError } from '../errors.js'
-import { createMethod, type Method, type MethodContext } from '../method/index.js'
+import type { Method } from '../method/index.js'
 import type { OrderedData } from '../open/index.js'
 import { autocastDtype, buildModel } from '../open/index.js'
 import { Trainer } from '../train/index.js'
@@ -42,7 +43,7 @@ export function buildTrainer(
     dataset: data.train,
     ...parts,
   })
-  if (method.signal.needs.anchors && data.anchors.length === 0) {
+  if (method.needs.anchors === true && data.anchors.length === 0) {
     throw new ConfigError(
       'NO_ANCHORS',
       'anchors: the signal compares samples with anchors, but none are given',

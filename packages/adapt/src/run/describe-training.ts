@@ -12,6 +12,6 @@ export function describeTraining({ data, built, plan }: Pick<RunParts, 'data' | 
     `model ${(numParameters / 1e6).toFixed(2)}M parameters${adapter ?? ''}, ${dtype ?? 'float32'}; ` +
     `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
     `${numAnchors > 0 ? `, ${numAnchors} anchors` : ''}; ` +
-    `method ${method.name} (${method.normalizer}); ${plan.totalSteps} steps`
+    `method ${method.id} (${method.normalizer}); ${plan.totalSteps} steps`
   )
 }

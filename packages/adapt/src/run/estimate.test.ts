@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type DType, hasOperator, memoryStats, resetPeakMemoryStats } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
+import { createMethod, METHOD_PRESETS, resolveMethod } from '../catalog/index.js'
 import { loadConfig, planSteps } from '../config/index.js'
 import { type AdapterSpec, estimateMemory, estimateParameters, estimateRun } from '../estimate/index.js'
-import { createMethod, METHOD_PRESETS, resolveMethod } from '../method/index.js'
 import { NO_ARTEFACT } from '../method/preparation.js'
 import { addLora, CausalLM, LORA_DEFAULTS, type ModelConfig } from '../model/index.js'
 import { batchOf, createTokens, TINY_CONFIG } from '../model/tiny-llama.test.fixture.js'
@@ -96,7 +96,7 @@ function measuredPeak(setting: {
       stepsPerEpoch: 2,
       isPlainText: true,
       seed: 0,
-      dataset: { sources: ['s'], sourceIndex: () => 0, length: () => LENGTH },
+      dataset: { numSamples: ROWS, sources: ['s'], sourceIndex: () => 0, length: () => LENGTH },
     },
   )
   using trainer = new Trainer(model, method, [], {
@@ -198,6 +198,25 @@ describe('estimated FLOPs', () => {
     const { flops } = await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })
     const last = outcome.steps.at(-1)!
     expect([flops.signal, flops.train]).toEqual([last.flopsSignal, last.flopsTrain])
+  })
+
+  it.each([
+    '{ preset: adapt, gate: { kind: softmax } }',
+    '{ preset: adapt, shuffle: true }',
+  ])('are what a run of two micro-batches a step charges: %s', async (method) => {
+    // 90 samples, so that no step is short: one of a single micro-batch needs no scoring forward.
+    const accumulated = [
+      ...set.slice(1),
+      'training={ num_train_epochs: 2, per_device_train_batch_size: 3, gradient_accumulation_steps: 2, bf16: false }',
+      `method=${method}`,
+    ]
+    const { outcome } = await workshop.train('accumulated', accumulated, { overwrite: true })
+    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), { set: accumulated })
+    const { flops } = await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })
+    const last = outcome.steps.at(-1)!
+    expect([flops.signal, flops.train]).toEqual([last.flopsSignal, last.flopsTrain])
+    // Scoring is one forward more.
+    expect(last.flopsSignal / last.flopsTrain).toBeGreaterThan(1 / 3)
   })
 
   it('are what a run charges where the mixing reads long samples more often than there are', async () => {

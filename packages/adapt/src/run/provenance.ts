@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { buildInfo } from '@adapt-ts/torch'
+import { resolveNormalizer } from '../catalog/index.js'
 import { renderResolvedConfig } from '../config/index.js'
 import { readRegular } from '../dataset/regular-file.js'
-import { resolveNormalizer } from '../method/index.js'
 import type { RunStartEvent } from '../record/index.js'
 import type { RunParts } from './run-parts.js'
 

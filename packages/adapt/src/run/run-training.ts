@@ -1,11 +1,11 @@
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { FIRST_ROW } from '../batch/index.js'
+import { needsAnchors } from '../catalog/index.js'
 import { loadTrainingState } from '../checkpoint/index.js'
 import { planSteps, type StepPlan } from '../config/index.js'
 import { AdaptError } from '../errors.js'
-import { needsAnchors } from '../method/index.js'
-import { type Artefact, NO_ARTEFACT } from '../method/preparation.js'
+import { type Artefact, NO_ARTEFACT } from '../method/index.js'
 import { configInputs, type OrderedData, openInputs, orderData, requireInputsOutside } from '../open/index.js'
 import {
   checkpointBytes,

@@ -4,9 +4,15 @@ import { mul, noGrad, sigmoid, type Tensor, tensor } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig, type RunOptions } from '../config/index.js'
 import { estimateRun } from '../estimate/index.js'
-import type { Gate } from '../gate/index.js'
+import {
+  type Evidence,
+  type Gate,
+  NO_STATE,
+  type PluginState,
+  type Scores,
+  type Signal,
+} from '../method/index.js'
 import { readEvents, readLedger } from '../record/index.js'
-import { NO_STATE, type PluginState, type Signal, type SignalBatch } from '../signal/index.js'
 import { runTraining } from './run-training.js'
 import { train } from './train.js'
 import { Workshop } from './workshop.test.fixture.js'
@@ -35,11 +41,11 @@ const optionsFor = (name: string, method: RunOptions['method']): RunOptions => (
 
 /** Scores by the loss, and remembers how many batches it has seen. */
 class LossSignal implements Signal {
-  readonly needs = { anchors: false, separateForward: false }
+  readonly needs = { tokenLosses: true }
   seen = 0
-  score(batch: SignalBatch): Tensor {
+  score(evidence: Evidence): Tensor {
     this.seen += 1
-    return batch.sampleLoss_S()
+    return evidence.sampleLoss_S()
   }
   state(): PluginState {
     return { ...NO_STATE, json: { seen: this.seen } }
@@ -51,10 +57,7 @@ class LossSignal implements Signal {
 }
 
 const slopeGate = (slope: number): Gate => ({
-  needs: 'none',
-  weights: (score_S) => noGrad(() => sigmoid(mul(score_S, slope))),
-  state: () => ({}),
-  load() {},
+  weights: ({ score }) => noGrad(() => sigmoid(mul(score, slope))),
 })
 
 const METHOD = {
@@ -145,10 +148,12 @@ describe('a signal and a gate of the caller', () => {
       overwrite: true,
       signals: {
         loss: Object.assign(new LossSignal(), {
-          score: (batch: SignalBatch) => (scores > 0 ? some(scores) : batch.sampleLoss_S()),
+          score: (evidence: Evidence) => (scores > 0 ? some(scores) : evidence.sampleLoss_S()),
         }),
       },
-      gates: { slope: { ...slopeGate(1), weights: (s: Tensor) => (weights > 0 ? some(weights) : s) } },
+      gates: {
+        slope: { ...slopeGate(1), weights: ({ score }: Scores) => (weights > 0 ? some(weights) : score) },
+      },
     }
     await expect(train(options, hooks)).rejects.toMatchObject({
       name: 'RangeError',
@@ -157,7 +162,7 @@ describe('a signal and a gate of the caller', () => {
   })
 
   it('leave a report of the run that they end', async () => {
-    const gate = { ...slopeGate(1), weights: (score_S: Tensor) => mul(score_S, Number.NaN) }
+    const gate = { ...slopeGate(1), weights: ({ score }: Scores) => mul(score, Number.NaN) }
     const hooks = { ...parts(), gates: { slope: gate } }
     await expect(train(optionsFor('failed', METHOD), hooks)).rejects.toMatchObject({ code: 'NOT_FINITE' })
     const inRun = (name: string) => path.join(workshop.runFolder('failed'), name)
@@ -168,17 +173,11 @@ describe('a signal and a gate of the caller', () => {
   it('get the anchors where they are given, and are refused where they need them', async () => {
     let numAnchors = 0
     const signal = (): Signal => ({
-      ...new LossSignal(),
-      needs: { anchors: true, separateForward: false },
-      score: ({ inputs }) =>
-        tensor(new Float32Array(inputs.batch.samples.length).fill(1), [inputs.batch.samples.length]),
-      beforeStep: (_, { anchors }) => {
+      needs: { anchors: true },
+      score: ({ batch: { samples } }) => tensor(new Float32Array(samples.length).fill(1), [samples.length]),
+      beforeStep: ({ anchors }) => {
         numAnchors = anchors.reduce((sum, batch) => sum + batch.samples.length, 0)
-        return undefined
       },
-      state: () => NO_STATE,
-      load() {},
-      dispose() {},
     })
     const method = { signal: METHOD.signal, gate: { kind: 'identity' } } as const
     const hooks = { baseDir: workshop.root, signals: { loss: signal } }

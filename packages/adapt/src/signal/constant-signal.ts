@@ -1,13 +1,9 @@
 import { full, type Tensor } from '@adapt-ts/torch'
-import { NO_STATE, type Signal } from './signal.js'
+import type { Signal } from '../method/index.js'
 
 /** No signal: every score is 1. With the identity gate this is uniform training. */
 export function createConstantSignal(): Signal {
   return {
-    needs: { anchors: false, separateForward: false },
-    score: ({ inputs }): Tensor => full([inputs.batch.samples.length], 1),
-    state: () => NO_STATE,
-    load() {},
-    dispose() {},
+    score: ({ batch, hidden_BTD }): Tensor => full([batch.samples.length], 1, { device: hidden_BTD.device }),
   }
 }

@@ -1,18 +1,21 @@
-import { scope, zeros } from '@adapt-ts/torch'
+import { scope } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
-import { toModelInputs } from '../model/index.js'
+import type { Signal } from '../method/index.js'
+import { stepFacts } from '../method/step-facts.test.fixture.js'
 import { batchOf } from '../model/tiny-llama.test.fixture.js'
+import { GivenStates } from './hidden-states.test.fixture.js'
 import { createRandomSignal, keyedNormal } from './random-signal.js'
-import type { Signal } from './signal.js'
 import { createSourceSignal } from './source-signal.js'
 
 const score = (signal: Signal, samples: readonly { index: number; source?: string }[]) =>
   scope(() => {
     const batch = batchOf(samples.map((sample) => [{ tokens: [3, 4, 5], ...sample }]))
-    const inputs = toModelInputs(batch)
-    return [
-      ...signal.score({ inputs, hidden_BTD: zeros([1]), sampleLoss_S: () => zeros([1]) }).toFloat32Array(),
-    ]
+    const states = new GivenStates()
+    states.move(
+      batch,
+      samples.map(() => [0]),
+    )
+    return [...signal.score(states.look(batch), stepFacts()).toFloat32Array()]
   })
 
 describe('random signal', () => {

@@ -1,9 +1,8 @@
 /** V anchors, D width. */
 import { cat, noGrad, scope, type Tensor } from '@adapt-ts/torch'
 import { type Batch, selectSamples } from '../batch/index.js'
-import { gatherInOrder } from './gather-in-order.js'
+import { gatherInOrder, type StepTools } from '../method/index.js'
 import { type PoolingOptions, poolHidden } from './pool-hidden.js'
-import type { SignalContext } from './signal.js'
 
 /** Most rows of a batch that is made of picked anchors. */
 const BATCH_ROWS = 16
@@ -14,17 +13,17 @@ const BATCH_ROWS = 16
  */
 export function embedAnchors(
   batches: readonly Batch[],
-  context: SignalContext,
+  tools: Pick<StepTools, 'collective' | 'charge' | 'look'>,
   options: PoolingOptions,
 ): Tensor {
-  const { collective } = context
-  context.charge(countTokens(batches))
+  const { collective } = tools
+  tools.charge(countTokens(batches))
   return noGrad(() =>
     scope(() => {
       const mine = batches.filter((_, i) => i % collective.worldSize === collective.rank)
       const pooled = mine.map((batch) =>
         scope(() => {
-          const { hidden_BTD } = context.embed(batch)
+          const { hidden_BTD } = tools.look(batch)
           return poolHidden(hidden_BTD, batch, options, hidden_BTD.device)
         }),
       )

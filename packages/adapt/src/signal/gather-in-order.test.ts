@@ -1,6 +1,6 @@
 import { type Collective, distributed, scope, type Tensor, tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
-import { gatherInOrder } from './gather-in-order.js'
+import { gatherInOrder } from '../method/index.js'
 import { GivenStates } from './hidden-states.test.fixture.js'
 import { ModelEmbeddingSignal } from './model-embedding-signal.js'
 
@@ -85,13 +85,12 @@ describe('the anchors', () => {
     const found = onRanks(2, (collective) => {
       const embedded: number[] = []
       const signal = new ModelEmbeddingSignal()
-      signal.beforeStep(0, {
+      signal.beforeStep({
+        ...states.facts(anchors),
         collective,
-        anchors,
-        charge() {},
-        embed(batch) {
+        look(batch) {
           embedded.push(anchors.indexOf(batch))
-          return states.embed(batch)
+          return states.look(batch)
         },
       })
       const rows = [...signal.state().tensors.get('anchors')!.toFloat32Array()]

@@ -1,7 +1,8 @@
-import { distributed, tensor } from '@adapt-ts/torch'
+import { tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
+import type { Evidence, StepFacts } from '../method/index.js'
+import { stepFacts } from '../method/step-facts.test.fixture.js'
 import { batchOf } from '../model/tiny-llama.test.fixture.js'
-import type { SignalBatch, SignalContext } from './signal.js'
 
 /**
  * Samples of one token each whose hidden state is a given vector, so that phi is that vector: what a signal makes
@@ -28,9 +29,13 @@ export class GivenStates {
   }
 
   /** The batch as a signal sees it. */
-  embed(batch: Batch): SignalBatch {
+  look(batch: Batch): Evidence {
     const vectors = batch.samples.map(({ id }) => this.states.get(id)!)
+    const notNamed = () => {
+      throw new Error('these samples have hidden states alone')
+    }
     return {
+      batch,
       inputs: {
         batch,
         tokens_BT: tensor([5], [1], { dtype: 'int64' }),
@@ -39,18 +44,24 @@ export class GivenStates {
         isPacked: false,
       },
       hidden_BTD: tensor(Float32Array.from(vectors.flat()), [vectors.length, 1, vectors[0]!.length]),
+      sampleOf_N: new Int32Array(),
+      tokenLoss_N: () => tensor(new Float32Array(), [0]),
       sampleLoss_S: () => tensor(new Float32Array(vectors.length), [vectors.length]),
+      referenceLoss_N: notNamed,
+      factors: notNamed,
     }
   }
 
-  context(anchors: readonly Batch[]): SignalContext {
-    return {
-      collective: distributed.singleProcess,
+  /** A forward costs one FLOP a token here. */
+  facts(anchors: readonly Batch[], step = 0): StepFacts {
+    return stepFacts({
       anchors,
-      embed: (batch) => this.embed(batch),
+      step,
+      look: (batch) => this.look(batch),
       charge: (numTokens) => {
         this.charged += numTokens
+        return numTokens
       },
-    }
+    })
   }
 }

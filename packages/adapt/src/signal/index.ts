@@ -11,21 +11,13 @@ export {
 export { anchorDiagnostics, type DiagnosticsInput } from './anchor-diagnostics.js'
 export { type AnchorTasks, anchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
 export { createConstantSignal } from './constant-signal.js'
-export { type GatheredRows, gatherInOrder } from './gather-in-order.js'
-export { type ModelEmbeddingOptions, ModelEmbeddingSignal } from './model-embedding-signal.js'
+export type { ModelEmbeddingOptions } from './model-embedding-options.js'
+export { ModelEmbeddingSignal } from './model-embedding-signal.js'
 export { type Pooling, type PoolingOptions, poolHidden } from './pool-hidden.js'
 export { createRandomSignal, keyedNormal } from './random-signal.js'
 export { midRanks, separationAuc, spearman } from './rank-statistics.js'
 export { REFRESH_KINDS, type RefreshKind, type RefreshReason } from './refresh-schedule.js'
 export { Reservoir } from './reservoir.js'
-export {
-  NO_STATE,
-  type PluginState,
-  type RefreshReport,
-  type Signal,
-  type SignalBatch,
-  type SignalContext,
-} from './signal.js'
 export { createSourceSignal, type SourceSignalOptions } from './source-signal.js'
 export { TaskMoments } from './task-moments.js'
 export { cosineOf, dotRows, lengthOf, unitRows } from './unit-vectors.js'

@@ -1,10 +1,12 @@
 import { scope, type Tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { ConfigError } from '../errors.js'
+import type { PluginState } from '../method/index.js'
+import { eventOf, outcomeOf } from '../method/step-facts.test.fixture.js'
 import { createConstantSignal } from './constant-signal.js'
 import { GivenStates } from './hidden-states.test.fixture.js'
-import { type ModelEmbeddingOptions, ModelEmbeddingSignal } from './model-embedding-signal.js'
-import type { PluginState } from './signal.js'
+import type { ModelEmbeddingOptions } from './model-embedding-options.js'
+import { ModelEmbeddingSignal } from './model-embedding-signal.js'
 
 type Vectors = readonly (readonly number[])[]
 
@@ -18,6 +20,20 @@ function unitPair(x: number, y: number): Vectors {
   ]
 }
 
+/** What a refresh says of itself but how long it took, with the new scores that a gate gets of it. */
+function refreshOf(signal: ModelEmbeddingSignal) {
+  const rescored = signal.takeRescored()
+  const fields = eventOf(signal, 'refresh')
+  if (fields === undefined) {
+    expect(rescored).toBeUndefined()
+    return undefined
+  }
+  const { refreshMs, ...rest } = fields
+  expect(refreshMs).toBeGreaterThanOrEqual(0)
+  const known = rest as { reason: string; numAnchors: number; flops: number }
+  return { ...known, diagnostics: rest.diagnostics as Readonly<Record<string, number>>, rescored }
+}
+
 function setUp(
   anchors: Vectors,
   options: ModelEmbeddingOptions = {},
@@ -26,7 +42,6 @@ function setUp(
 ) {
   const states = new GivenStates()
   const anchorBatch = states.batch(anchors, tasks)
-  const context = states.context([anchorBatch])
   const signal = new ModelEmbeddingSignal(options)
   let step = firstStep
   return {
@@ -36,10 +51,12 @@ function setUp(
     /** One optimiser step over these embeddings: the refresh, if any, and the scores. */
     step(vectors: Vectors, wasFinite = true) {
       return scope(() => {
-        const refresh = signal.beforeStep(step++, context)
-        const scores = [...signal.score(states.embed(states.batch(vectors))).toFloat32Array()]
-        const rescored = signal.afterStep(context, wasFinite)
-        return { refresh, scores, rescored }
+        const facts = states.facts([anchorBatch], step++)
+        signal.beforeStep(facts)
+        const refresh = refreshOf(signal)
+        const scores = [...signal.score(states.look(states.batch(vectors))).toFloat32Array()]
+        signal.observe(outcomeOf(scores, step, wasFinite), facts)
+        return { refresh, scores, rescored: signal.takeRescored() }
       })
     },
   }
@@ -79,8 +96,8 @@ describe('ModelEmbeddingSignal', () => {
   it('reports the length of the centroid and the tokens of the anchors', () => {
     const { step } = setUp(ANCHORS)
     const { refresh } = step(SAMPLES)
-    expect(refresh).toMatchObject({ numAnchors: 3, numTokens: 3 })
-    expect(refresh!.figures.resultantLength).toBeCloseTo(0.800783, 6)
+    expect(refresh).toMatchObject({ numAnchors: 3, flops: 3 })
+    expect(refresh!.diagnostics.resultantLength).toBeCloseTo(0.800783, 6)
     expect(refresh!.rescored).toBeUndefined()
   })
 
@@ -100,10 +117,10 @@ describe('ModelEmbeddingSignal', () => {
 
   it('reports how far the centroid turned: 0.023813 from (0.6, 0.2) to (0.5, 0.3)', () => {
     const { step, moveAnchors, signal } = setUp(unitPair(0.6, 0.2), { refreshEvery: 1 })
-    expect(step([[1, 0]]).refresh!.figures).not.toHaveProperty('staleness')
+    expect(step([[1, 0]]).refresh!.diagnostics).not.toHaveProperty('staleness')
     expectClose([...signal.centroid!.toFloat32Array()], [0.6, 0.2])
     moveAnchors(unitPair(0.5, 0.3))
-    expect(step([[1, 0]]).refresh!.figures.staleness).toBeCloseTo(0.023813, 5)
+    expect(step([[1, 0]]).refresh!.diagnostics.staleness).toBeCloseTo(0.023813, 5)
     expectClose([...signal.centroid!.toFloat32Array()], [0.5, 0.3])
   })
 
@@ -133,10 +150,8 @@ describe('ModelEmbeddingSignal', () => {
   it('refuses to score or to refresh without anchors', () => {
     const states = new GivenStates()
     scope(() => {
-      expect(() => new ModelEmbeddingSignal().score(states.embed(states.batch([[1, 0]])))).toThrow(
-        ConfigError,
-      )
-      expect(() => new ModelEmbeddingSignal().beforeStep(0, states.context([]))).toThrow(ConfigError)
+      expect(() => new ModelEmbeddingSignal().score(states.look(states.batch([[1, 0]])))).toThrow(ConfigError)
+      expect(() => new ModelEmbeddingSignal().beforeStep(states.facts([]))).toThrow(ConfigError)
     })
   })
 })
@@ -206,8 +221,8 @@ describe('an adaptive refresh', () => {
         [0.2, 1],
       ])
       seen.push(refresh?.reason)
-      if (refresh?.reason === 'drift') expect(refresh.figures.probeDrift).toBeGreaterThan(0.01)
-      if (n === 4) expect(refresh).toMatchObject({ numTokens: 3, reason: 'drift' })
+      if (refresh?.reason === 'drift') expect(refresh.diagnostics.probeDrift).toBeGreaterThan(0.01)
+      if (n === 4) expect(refresh).toMatchObject({ flops: 3, reason: 'drift' })
     }
     expect(seen.map((reason, n) => reason && `${n} ${reason}`).filter(Boolean)).toEqual([
       '0 start',
@@ -229,7 +244,7 @@ describe('an adaptive refresh', () => {
     moveAnchors([[shared, -1]])
     step(samples)
     // Uncentred, the cosine of old and new is 0.999.
-    expect(step(samples).refresh?.figures.probeDrift).toBeCloseTo(2, 3)
+    expect(step(samples).refresh?.diagnostics.probeDrift).toBeCloseTo(2, 3)
   })
 })
 
@@ -248,7 +263,7 @@ describe('a rolling refresh', () => {
         [1, n],
         [n, 1],
       ])
-      if (refresh) reports.push([n, refresh.reason, refresh.numTokens])
+      if (refresh) reports.push([n, refresh.reason, refresh.flops])
       // The anchor of this step is new, the next one is as old as it gets.
       const place = (n - 1) % 4
       expect(angleOf()[2 * place]).toBeCloseTo(at(n / 10)[place]![0]!, 6)
@@ -273,7 +288,7 @@ describe('a rolling refresh', () => {
     ])
     moveAnchors(at(0.5))
     step([[1, 0]])
-    expect(step([[1, 0]]).refresh!.figures.staleness).toBeCloseTo(1 - Math.cos(0.5), 5)
+    expect(step([[1, 0]]).refresh!.diagnostics.staleness).toBeCloseTo(1 - Math.cos(0.5), 5)
   })
 
   it('is refused with an average of centroids', () => {
@@ -296,7 +311,7 @@ describe('several tasks', () => {
       [2, 0],
     ])
     expectClose(scores, [1, (1 + normalise([1, 0.1])[0]!) / 2])
-    expect(refresh!.figures['resultantLength.prose']).toBeCloseTo(1, 6)
+    expect(refresh!.diagnostics['resultantLength.prose']).toBeCloseTo(1, 6)
   })
 
   it('zmax: scores of the first step are 0, then come from the moments of what was seen before', () => {
@@ -371,12 +386,13 @@ describe('the constant signal', () => {
     const states = new GivenStates()
     scope(() => {
       const scores = createConstantSignal().score(
-        states.embed(
+        states.look(
           states.batch([
             [1, 2],
             [3, 4],
           ]),
         ),
+        states.facts([]),
       )
       expect([...scores.toFloat32Array()]).toEqual([1, 1])
     })

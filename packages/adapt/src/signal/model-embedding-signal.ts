@@ -2,51 +2,25 @@
 import { add, cat, clone, mean, mul, narrow, noGrad, scope, sub, type Tensor, zeros } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
 import {
-  type Aggregate,
-  type AggregateOptions,
-  scorerOf,
-  scoreUnits,
-  taskScores,
-} from './aggregate-scores.js'
+  type Evidence,
+  gatherInOrder,
+  type MethodEvent,
+  type Needs,
+  type PluginState,
+  type Signal,
+  type StepOutcome,
+  type StepTools,
+} from '../method/index.js'
+import { type AggregateOptions, scorerOf, scoreUnits, taskScores } from './aggregate-scores.js'
 import { anchorDiagnostics } from './anchor-diagnostics.js'
 import { anchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
-import { countTokens, embedAnchors, pickAnchors } from './embed-anchors.js'
-import { gatherInOrder } from './gather-in-order.js'
-import { type Pooling, poolHidden } from './pool-hidden.js'
-import { probePlaces, type RefreshKind, type RefreshReason, upkeepDue } from './refresh-schedule.js'
+import { embedAnchors, pickAnchors } from './embed-anchors.js'
+import type { ModelEmbeddingOptions } from './model-embedding-options.js'
+import { poolHidden } from './pool-hidden.js'
+import { probePlaces, type RefreshReason, upkeepDue } from './refresh-schedule.js'
 import { Reservoir } from './reservoir.js'
-import type { PluginState, RefreshReport, Signal, SignalBatch, SignalContext } from './signal.js'
 import { TaskMoments } from './task-moments.js'
 import { cosineOf, unitRows } from './unit-vectors.js'
-
-/** Pooling, refresh and centring of the signal. */
-export interface ModelEmbeddingOptions {
-  readonly pooling?: Pooling
-  readonly tokens?: 'all' | 'response_only'
-  /** When the anchors are embedded again: all at fixed times, all when a probe has moved, or a few every step. */
-  readonly refresh?: RefreshKind
-  /** Optimiser steps between two embeddings of the anchors; of a whole round when rolling. Default 50. */
-  readonly refreshEvery?: number
-  /** adaptive: optimiser steps between two probes. Default 25. */
-  readonly probeEvery?: number
-  /** adaptive: 1 - cos of the probe that is too much. Default 0.01. */
-  readonly drift?: number
-  /** adaptive: fewest and most optimiser steps between two refreshes. Default 25 and 1000. */
-  readonly refreshMin?: number
-  readonly refreshMax?: number
-  /** How the similarities to several tasks become one score. Default micro. */
-  readonly aggregate?: Aggregate
-  /** Sharpness of `lse`. Default 10. */
-  readonly lseBeta?: number
-  /** Subtract the mean of recent samples from samples and anchors before normalising. Default false. */
-  readonly center?: boolean
-  /** Share of the new centroid at a refresh, in (0, 1]. Default 1. */
-  readonly centroidEma?: number
-  /** Score with a forward of its own in evaluation mode. Default false: the training forward is reused. */
-  readonly scoreEval?: boolean
-  /** Samples remembered for centring and for recalibration at a refresh. Default 4096. */
-  readonly reservoirSize?: number
-}
 
 /**
  * ADAPT's signal: how close the model itself, at this moment, finds a sample to the anchors.
@@ -61,7 +35,7 @@ export interface ModelEmbeddingOptions {
  * @see arXiv 2605.05227. Deviation: centring, aggregates but `micro`, adaptive and rolling refresh are ours.
  */
 export class ModelEmbeddingSignal implements Signal {
-  readonly needs: { readonly anchors: true; readonly separateForward: boolean }
+  readonly needs: Needs
   private readonly options: Required<ModelEmbeddingOptions>
   private readonly reservoir: Reservoir
   private readonly moments = new TaskMoments()
@@ -72,10 +46,12 @@ export class ModelEmbeddingSignal implements Signal {
   private reported_GD: Tensor | undefined
   private mean_D: Tensor | undefined
   private lastRefresh = -1
-  /** Tokens embedded since the last report. */
-  private unreportedTokens = 0
+  /** FLOPs of what was embedded since the last report. */
+  private unreportedFlops = 0
   /** Pooled vectors of the running step by micro-batch. */
   private pending: Tensor[] = []
+  private rescored: Float64Array | undefined
+  private readonly events: MethodEvent[] = []
 
   constructor(options: ModelEmbeddingOptions = {}) {
     this.options = {
@@ -101,13 +77,13 @@ export class ModelEmbeddingSignal implements Signal {
         'signal.centroid_ema: expected 1 with center: true or refresh: rolling, where the centroid is rebuilt at every step',
       )
     }
-    this.needs = { anchors: true, separateForward: this.options.scoreEval }
+    this.needs = { anchors: true, ownForward: this.options.scoreEval }
     this.reservoir = new Reservoir(this.options.reservoirSize)
   }
 
-  score({ inputs, hidden_BTD }: SignalBatch): Tensor {
+  score({ batch, hidden_BTD }: Evidence): Tensor {
     return noGrad(() => {
-      const pooled_SD = poolHidden(hidden_BTD, inputs.batch, this.options, hidden_BTD.device)
+      const pooled_SD = poolHidden(hidden_BTD, batch, this.options, hidden_BTD.device)
       this.pending.push(clone(pooled_SD).persist())
       return this.scoreRows(pooled_SD)
     })
@@ -137,8 +113,9 @@ export class ModelEmbeddingSignal implements Signal {
    * Embeds the anchors, or a part of them, when that is due.
    * @throws {ConfigError} NO_ANCHORS.
    */
-  beforeStep(step: number, context: SignalContext): RefreshReport | undefined {
-    const numAnchors = context.anchors.reduce((sum, { samples }) => sum + samples.length, 0)
+  beforeStep(tools: StepTools): void {
+    const { step, anchors } = tools
+    const numAnchors = anchors.reduce((sum, { samples }) => sum + samples.length, 0)
     if (numAnchors === 0)
       throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
     const upkeep = upkeepDue(
@@ -146,55 +123,66 @@ export class ModelEmbeddingSignal implements Signal {
       this.lastRefresh < 0 ? undefined : step - this.lastRefresh,
       numAnchors,
     )
+    const start = performance.now()
     switch (upkeep.kind) {
       case 'none':
-        return undefined
+        return
       case 'all':
-        return this.refreshAll(step, context, upkeep.reason)
+        this.refreshAll(tools, upkeep.reason, start)
+        return
       case 'probe': {
-        const probeDrift = this.probe(context, numAnchors)
-        if (!(probeDrift > this.options.drift)) return undefined
-        return this.refreshAll(step, context, 'drift', { probeDrift })
+        const probeDrift = this.probe(tools, numAnchors)
+        if (probeDrift > this.options.drift) this.refreshAll(tools, 'drift', start, { probeDrift })
+        return
       }
       case 'part':
-        this.refreshPart(context, upkeep.start, upkeep.end)
-        return upkeep.endsRound ? this.report(step, context, 'rolling', this.reported_GD) : undefined
+        this.refreshPart(tools, upkeep.start, upkeep.end)
+        if (upkeep.endsRound) this.report(tools, { reason: 'rolling', start, previous_GD: this.reported_GD })
     }
   }
 
+  takeRescored(): Float64Array | undefined {
+    const { rescored } = this
+    this.rescored = undefined
+    return rescored
+  }
+
+  takeEvents(): readonly MethodEvent[] {
+    return this.events.splice(0)
+  }
+
   private refreshAll(
-    step: number,
-    context: SignalContext,
+    tools: StepTools,
     reason: RefreshReason,
+    start: number,
     figures: Readonly<Record<string, number>> = {},
-  ): RefreshReport {
+  ): void {
     const previous_GD = this.scorer_GD && clone(this.scorer_GD).persist()
-    this.replace('anchors_VD', () => this.embed(context.anchors, context))
-    this.rebuildScorer(context, previous_GD)
-    const report = this.report(step, context, reason, previous_GD, figures)
+    this.replace('anchors_VD', () => this.embed(tools.anchors, tools))
+    this.rebuildScorer(tools.anchors, previous_GD)
+    this.report(tools, { reason, start, previous_GD, figures })
     previous_GD?.dispose()
-    return report
   }
 
   /**
    * 1 - cos between the probe's centroid now and as it was when its anchors were embedded last. Both are centred on
    * what the model makes of recent samples now; else the mean that all texts share would hide the change.
    */
-  private probe(context: SignalContext, numAnchors: number): number {
+  private probe(tools: StepTools, numAnchors: number): number {
     const places = probePlaces(numAnchors)
     return noGrad(() =>
       scope(() => {
         const mean_D = this.mean_D ?? this.reservoir.mean()
         const centroidOf = (rows_PD: Tensor) => mean(unitRows(mean_D ? sub(rows_PD, mean_D) : rows_PD), 0)
         const before_PD = cat(places.map((place) => narrow(this.anchors_VD!, 0, place, 1)))
-        const now_PD = this.embed(pickAnchors(context.anchors, places), context)
+        const now_PD = this.embed(pickAnchors(tools.anchors, places), tools)
         return 1 - cosineOf(centroidOf(before_PD), centroidOf(now_PD))
       }),
     )
   }
 
   /** Embeds some anchors again. c is made anew from all of them, O(V D): exact, so no error can build up. */
-  private refreshPart(context: SignalContext, start: number, end: number): void {
+  private refreshPart(tools: StepTools, start: number, end: number): void {
     if (end === start) return
     const places = Array.from({ length: end - start }, (_, i) => start + i)
     const numAnchors = this.anchors_VD!.shape[0]!
@@ -203,62 +191,66 @@ export class ModelEmbeddingSignal implements Signal {
         scope(() =>
           cat([
             narrow(this.anchors_VD!, 0, 0, start),
-            this.embed(pickAnchors(context.anchors, places), context),
+            this.embed(pickAnchors(tools.anchors, places), tools),
             narrow(this.anchors_VD!, 0, end, numAnchors - end),
           ]),
         ),
       ),
     )
-    this.rebuildScorer(context)
+    this.rebuildScorer(tools.anchors)
   }
 
-  private embed(batches: SignalContext['anchors'], context: SignalContext): Tensor {
-    this.unreportedTokens += countTokens(batches)
-    return embedAnchors(batches, context, this.options)
+  private embed(batches: StepTools['anchors'], tools: StepTools): Tensor {
+    const charge = (numTokens: number) => {
+      const flops = tools.charge(numTokens)
+      this.unreportedFlops += flops
+      return flops
+    }
+    return embedAnchors(batches, { ...tools, charge }, this.options)
   }
 
   /** Scores what is remembered again and says what the anchors are worth. */
   private report(
-    step: number,
-    context: SignalContext,
-    reason: RefreshReason,
-    previous_GD: Tensor | undefined,
-    extra: Readonly<Record<string, number>> = {},
-  ): RefreshReport {
-    const numTokens = this.unreportedTokens
-    this.unreportedTokens = 0
+    { step, anchors }: StepTools,
+    refresh: {
+      readonly reason: RefreshReason
+      /** When the refresh began, in ms. */
+      readonly start: number
+      readonly previous_GD: Tensor | undefined
+      readonly figures?: Readonly<Record<string, number>>
+    },
+  ): void {
+    const { reason, previous_GD } = refresh
+    const flops = this.unreportedFlops
+    this.unreportedFlops = 0
     this.lastRefresh = step
-    const { rescored, figures } = noGrad(() =>
+    const figures = noGrad(() =>
       scope(() => {
         const rows_RD = this.reservoir.rows()
         const training_RD = rows_RD && this.unit(rows_RD)
-        if (training_RD) this.restartMoments(training_RD)
-        return {
-          rescored:
-            training_RD && scoreUnits(training_RD, this.scorer_GD!, this.aggregation).toFloat64Array(),
-          figures: anchorDiagnostics({
-            unit_VD: this.unit(this.anchors_VD!),
-            tasks: anchorTasks(context.anchors),
-            aggregate: this.aggregation,
-            scorer_GD: this.scorer_GD!,
-            previous_GD,
-            training_RD,
-          }),
+        if (training_RD) {
+          this.restartMoments(training_RD)
+          this.rescored = scoreUnits(training_RD, this.scorer_GD!, this.aggregation).toFloat64Array()
         }
+        return anchorDiagnostics({
+          unit_VD: this.unit(this.anchors_VD!),
+          tasks: anchorTasks(anchors),
+          aggregate: this.aggregation,
+          scorer_GD: this.scorer_GD!,
+          previous_GD,
+          training_RD,
+        })
       }),
     )
     if (this.options.refresh === 'rolling') this.replace('reported_GD', () => clone(this.scorer_GD!))
-    return {
-      reason,
-      numAnchors: this.anchors_VD!.shape[0]!,
-      numTokens,
-      figures: { ...figures, ...extra },
-      ...(rescored ? { rescored } : {}),
-    }
+    const numAnchors = this.anchors_VD!.shape[0]!
+    const refreshMs = performance.now() - refresh.start
+    const diagnostics = { ...figures, ...refresh.figures }
+    this.events.push({ kind: 'refresh', step, fields: { reason, numAnchors, refreshMs, flops, diagnostics } })
   }
 
   /** What samples are compared with, from the raw anchors and the mean in force; with an EMA, mixed with the old. */
-  private rebuildScorer({ anchors }: SignalContext, previous_GD?: Tensor): void {
+  private rebuildScorer(anchors: StepTools['anchors'], previous_GD?: Tensor): void {
     const { centroidEma, aggregate } = this.options
     const tasks = anchorTasks(anchors)
     this.replace('scorer_GD', () =>
@@ -278,14 +270,14 @@ export class ModelEmbeddingSignal implements Signal {
    * Remembers the step's samples in global order; a centring mean follows, and c with it. The first mean, and the
    * first moments of `zmax`, give the samples that had to be scored without them, all 0, their real scores.
    */
-  afterStep(context: SignalContext, wasFinite: boolean): Float64Array | undefined {
+  observe({ wasFinite }: StepOutcome, { anchors, collective }: StepTools): void {
     const seen = this.pending
     this.pending = []
     const { center, aggregate } = this.options
     const wasBlind = (center && !this.mean_D) || (aggregate === 'zmax' && this.moments.isEmpty)
     if (wasFinite) {
       scope(() => {
-        const gathered = gatherInOrder(seen, context.collective)
+        const gathered = gatherInOrder(seen, collective)
         for (const { rows } of gathered) this.reservoir.push(rows)
         if (aggregate !== 'zmax' || gathered.length === 0) return
         const unit_ND = this.unit(cat(gathered.map(({ rows }) => rows)))
@@ -293,12 +285,12 @@ export class ModelEmbeddingSignal implements Signal {
       })
     }
     for (const pooled of seen) pooled.dispose()
-    if (this.reservoir.size === 0) return undefined
+    if (!wasFinite || this.reservoir.size === 0) return
     if (center) {
       this.replace('mean_D', () => this.reservoir.mean()!)
-      this.rebuildScorer(context)
+      this.rebuildScorer(anchors)
     }
-    return wasBlind ? this.rescoreReservoir() : undefined
+    if (wasBlind) this.rescored = this.rescoreReservoir()
   }
 
   /** Scores of the remembered samples as they are now; those of the tasks start anew. */
@@ -330,6 +322,7 @@ export class ModelEmbeddingSignal implements Signal {
     return this.scorer_GD
   }
 
+  /** Anchors, centroid, mean and remembered samples. */
   state(): PluginState {
     const { next, size, rows_RD } = this.reservoir.state()
     const fields = {
@@ -344,7 +337,7 @@ export class ModelEmbeddingSignal implements Signal {
     )
     const json = {
       lastRefresh: this.lastRefresh,
-      unreportedTokens: this.unreportedTokens,
+      unreportedFlops: this.unreportedFlops,
       reservoirNext: next,
       reservoirSize: size,
       moments: this.moments.state(),
@@ -358,7 +351,7 @@ export class ModelEmbeddingSignal implements Signal {
       return found && scope(() => clone(found)).persist()
     }
     this.lastRefresh = Number(json.lastRefresh)
-    this.unreportedTokens = Number(json.unreportedTokens)
+    this.unreportedFlops = Number(json.unreportedFlops ?? 0)
     this.moments.load(json.moments as Readonly<Record<string, unknown>>)
     for (const [field, name] of [
       ['anchors_VD', 'anchors'],

@@ -1,6 +1,6 @@
 import { type Tensor, tensor } from '@adapt-ts/torch'
 import { createStream } from '../batch/index.js'
-import { NO_STATE, type Signal } from './signal.js'
+import type { Signal } from '../method/index.js'
 
 /** Tells these numbers apart from others that are drawn with the same seed. */
 const STREAM = 17
@@ -11,18 +11,13 @@ const STREAM = 17
  */
 export function createRandomSignal({ seed }: { readonly seed: number }): Signal {
   return {
-    needs: { anchors: false, separateForward: false },
-    score({ inputs, hidden_BTD }): Tensor {
-      const { samples } = inputs.batch
+    score({ batch: { samples }, hidden_BTD }): Tensor {
       return tensor(
         Float32Array.from(samples, ({ index }) => keyedNormal(seed, index)),
         [samples.length],
         { device: hidden_BTD.device },
       )
     },
-    state: () => NO_STATE,
-    load() {},
-    dispose() {},
   }
 }
 

@@ -1,6 +1,6 @@
 import { type Tensor, tensor } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
-import { NO_STATE, type Signal } from './signal.js'
+import type { Signal } from '../method/index.js'
 
 /** The table of {@link createSourceSignal}. */
 export interface SourceSignalOptions {
@@ -28,16 +28,11 @@ export function createSourceSignal({ table, default: fallback, sources }: Source
     )
   }
   return {
-    needs: { anchors: false, separateForward: false },
-    score({ inputs, hidden_BTD }): Tensor {
-      const { samples } = inputs.batch
+    score({ batch: { samples }, hidden_BTD }): Tensor {
       const scores = Float32Array.from(samples, ({ source }) =>
         Object.hasOwn(table, source) ? table[source]! : fallback,
       )
       return tensor(scores, [samples.length], { device: hidden_BTD.device })
     },
-    state: () => NO_STATE,
-    load() {},
-    dispose() {},
   }
 }

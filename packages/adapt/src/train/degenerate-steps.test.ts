@@ -1,10 +1,11 @@
-import { tensor } from '@adapt-ts/torch'
+import { zeros } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
+import type { MethodInput } from '../catalog/index.js'
 import { NumericError } from '../errors.js'
-import type { Gate } from '../gate/index.js'
+import { createIdentityGate } from '../gate/index.js'
 import { NORMALIZERS, type Normalizer } from '../loss/index.js'
-import type { MethodInput } from '../method/index.js'
+import type { Gate } from '../method/index.js'
 import {
   batchOf,
   fillRow,
@@ -14,7 +15,13 @@ import {
   wholeDistance,
 } from '../model/tiny-llama.test.fixture.js'
 import type { StepRecord } from '../record/index.js'
-import { createCase, methodOf, rowsOfStep, type TrainingCase } from './training-case.test.fixture.js'
+import {
+  createCase,
+  methodOf,
+  methodWith,
+  rowsOfStep,
+  type TrainingCase,
+} from './training-case.test.fixture.js'
 
 const METHODS: Readonly<Record<string, MethodInput>> = {
   uniform: { preset: 'uniform' },
@@ -39,7 +46,7 @@ function stateOf({ model, trainer }: TrainingCase) {
 }
 
 /** Every number of a record. */
-function numbersOf(record: StepRecord): number[] {
+function numbersOf(record: object): number[] {
   const flatten = (value: unknown): number[] => {
     if (typeof value === 'number') return [value]
     return value !== null && typeof value === 'object' ? Object.values(value).flatMap(flatten) : []
@@ -50,13 +57,6 @@ function numbersOf(record: StepRecord): number[] {
 const normal = (step: number) => batchOf(rowsOfStep(step))
 const UNLABELLED = { tokens: [7, 8, 9], labelsFrom: 3, id: 'prompt-only' }
 const unlabelled = batchOf([[UNLABELLED], [{ tokens: [5] }]])
-
-const zeroGate: Gate = {
-  needs: 'none',
-  weights: (score_S) => tensor(new Float32Array(score_S.shape[0]!), score_S.shape),
-  state: () => ({}),
-  load() {},
-}
 
 function expectUntouched(training: TrainingCase, batches: readonly Batch[]): StepRecord {
   const before = stateOf(training)
@@ -111,13 +111,12 @@ describe('weights that are all 0', () => {
   it.each(
     NORMALIZERS,
   )('leave parameters and moments to the bit, without a NaN (%s)', (normalizer: Normalizer) => {
-    const method = methodOf({ preset: 'uniform', normalizer })
+    const identity = createIdentityGate()
     let isZero = false
     const gate: Gate = {
-      ...zeroGate,
-      weights: (score_S) => (isZero ? zeroGate : method.gate).weights(score_S),
+      weights: (scores, facts) => (isZero ? zeros(scores.score.shape) : identity.weights(scores, facts)),
     }
-    using training = createCase({ ...method, gate })
+    using training = createCase(methodWith({ gate }, normalizer))
     for (let n = 0; n < 3; n++) training.step([normal(n)])
     isZero = true
     const record = expectUntouched(training, [normal(3)])
@@ -153,7 +152,9 @@ describe.each(METHOD_LIST)('a loss that is not finite under %s', (_, method) => 
       const { record: next, events } = training.step([normal(n)])
       expect(next.skipped).toBe(false)
       expect(numbersOf(next).every(Number.isFinite)).toBe(true)
-      expect([...(events.refresh?.report.rescored ?? [])].every(Number.isFinite)).toBe(true)
+      for (const { fields } of events.method) expect(numbersOf(fields).every(Number.isFinite)).toBe(true)
+      for (const kept of training.method.state().tensors.values())
+        expect(kept.toFloat32Array().every(Number.isFinite)).toBe(true)
     }
   })
 

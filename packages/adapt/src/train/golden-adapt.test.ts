@@ -53,7 +53,7 @@ function step(temperature: string, normalizer: Normalizer, gradientCheckpointing
     lossChunkSize: 6,
   })
   const { record, events } = training.step([batch])
-  const state = method.signal.state().tensors
+  const state = method.state().tensors
   return {
     record,
     totals: events.totals,

@@ -4,6 +4,7 @@ import {
   clamp,
   copy_,
   eq,
+  indexSelect,
   maskedFill,
   mul,
   noGrad,
@@ -17,8 +18,8 @@ import {
   zeros,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
-import type { Normalizer } from '../loss/index.js'
-import { denominator, tokenFactor } from '../loss/index.js'
+import { denominator, type LabelledPositions, type Normalizer, tokenFactor } from '../loss/index.js'
+import type { Weights } from '../method/index.js'
 
 /** How far the common factor may lift weights above what the static ones alone would make. */
 const MAX_LIFT = 2 ** 64
@@ -55,8 +56,11 @@ export class GradientScale {
     this.z = tensor(Float64Array.of(count), [], { dtype: 'float64', device })
   }
 
-  /** s c_i of a micro-batch: what the token losses of its samples are multiplied by. float32 [S], 0 without labels. */
-  lossWeights({ samples }: Batch, weight_S: Tensor): Tensor {
+  /**
+   * s c_i of a micro-batch: what each token loss is multiplied by, the weights of tokens each for itself. float32 [N]; nothing of a sample
+   * without labels counts.
+   */
+  lossWeights({ samples }: Batch, { weight_S, weight_N }: Weights, { sample_N }: LabelledPositions): Tensor {
     return noGrad(() =>
       scope(() => {
         const { scale, z } = this
@@ -73,7 +77,10 @@ export class GradientScale {
         if (this.normalizer.endsWith('wmean')) add_(z, mass)
         const chosen = where(eq(mass, 0), mass, clamp(pow(mass, -1), null, this.ceiling))
         copy_(scale, where(eq(scale, 0), chosen, scale))
-        return toDType(mul(lossWeight_S, scale), 'float32')
+        if (weight_N === undefined)
+          return indexSelect(toDType(mul(lossWeight_S, scale), 'float32'), 0, sample_N)
+        const factor_N = indexSelect(mul(factor_S, scale), 0, sample_N)
+        return toDType(mul(toDType(weight_N, 'float64'), factor_N), 'float32')
       }),
     )
   }

@@ -2,7 +2,6 @@ import { Worker } from 'node:worker_threads'
 import { distributed } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { NORMALIZERS } from '../loss/index.js'
-import type { MethodInput } from '../method/index.js'
 import { relativeDistance, wholeDistance } from '../model/tiny-llama.test.fixture.js'
 import { type Layout, type LayoutResult, type LayoutRun, runLayout } from './training-case.test.fixture.js'
 import type { VirtualRank } from './virtual-rank.test.worker.js'
@@ -47,7 +46,7 @@ const LAYOUTS: readonly Layout[] = [
 
 const WHOLE: Layout = { worldSize: 1, accumulation: 1, perDevice: 4 }
 
-const METHODS: Readonly<Record<string, MethodInput>> = {
+const METHODS: Readonly<Record<string, LayoutRun['method']>> = {
   uniform: { preset: 'uniform' },
   adapt: { preset: 'adapt', gate: { temperature: 0.2 }, signal: { refresh_every: 3 } },
   'adapt-calibrated': {
@@ -68,6 +67,9 @@ const METHODS: Readonly<Record<string, MethodInput>> = {
   'softmax gate': { preset: 'adapt', gate: { kind: 'softmax', temperature: 0.2 } },
   'shuffled weights': { preset: 'adapt', gate: { temperature: 0.2 }, shuffle: true },
   'mean weight per source': { preset: 'adapt', gate: { temperature: 0.2 }, collapse: 'source' },
+  'tokens under a threshold': 'tokens under a threshold',
+  'tokens weighed over the step': 'tokens weighed over the step',
+  'half of the samples masked': 'half of the samples masked',
   'scoring forward': { preset: 'adapt', gate: { temperature: 0.2 }, signal: { score_eval: true } },
 }
 

@@ -1,6 +1,6 @@
 import { type DType, memoryStats } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
-import type { MethodInput } from '../method/index.js'
+import type { MethodInput } from '../catalog/index.js'
 import { batchOf, createTinyLlama } from '../model/tiny-llama.test.fixture.js'
 import { createCase, methodOf, rowsOfStep } from './training-case.test.fixture.js'
 

@@ -1,20 +1,8 @@
-import {
-  backward,
-  bind,
-  enableGrad,
-  indexSelect,
-  optim,
-  reshape,
-  scope,
-  type Tensor,
-  tensor,
-} from '@adapt-ts/torch'
+import { optim, tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
-import type { Gate } from '../gate/index.js'
 import { NORMALIZERS, type Normalizer } from '../loss/index.js'
 import type { Method } from '../method/index.js'
-import { attentionGroups, attentionMask, type CausalLM, packedMask, toModelInputs } from '../model/index.js'
 import {
   batchOf,
   createTinyLlama,
@@ -23,48 +11,12 @@ import {
   type TestSample,
   wholeDistance,
 } from '../model/tiny-llama.test.fixture.js'
-import { createConstantSignal } from '../signal/index.js'
-import { createCase, methodOf, rowsOfStep } from './training-case.test.fixture.js'
+import { plainBackward } from './plain-backward.test.fixture.js'
+import { createCase, methodOf, methodWith, rowsOfStep } from './training-case.test.fixture.js'
 
-const crossEntropy = bind('aten::cross_entropy_loss')
-const MEAN = 1
-
-/** The mean loss over all labels and its gradients, by autograd through the logits of the whole batch. */
-function plainBackward(model: CausalLM, batch: Batch): number {
-  return scope(() => {
-    const { tokens_BT, position_BT, dense, isPacked } = toModelInputs(batch)
-    const groups = dense && attentionGroups(dense.lengths, 'cpu')
-    const mask = isPacked ? packedMask(batch, 'cpu') : attentionMask(batch.length, 'cpu')
-    const context = { rotation: model.rotation(position_BT, batch.length), mask, slidingMask: mask, groups }
-    return enableGrad(() => {
-      let x_BTD = model.model.run(tokens_BT)
-      for (const layer of model.model.layers) x_BTD = layer.run(x_BTD, context)
-      const logits_BTV = model.run(model.model.norm.run(x_BTD))
-      const all = tensor(batch.labels_BT, [batch.rows * batch.length], { dtype: 'int64' })
-      const labels = dense ? indexSelect(all, 0, dense.place_N) : all
-      const logits = reshape(logits_BTV, [labels.numel, model.config.vocabSize])
-      const loss = crossEntropy(logits, labels, null, MEAN, -100) as Tensor
-      backward([loss])
-      return loss.item()
-    })
-  })
-}
-
-/** A gate that gives fixed weights, in the order of the batch. */
-const fixedGate = (weights: readonly number[]): Gate => ({
-  needs: 'none',
-  weights: () => tensor([...weights], [weights.length]),
-  state: () => ({}),
-  load() {},
-})
-
-const fixedMethod = (weights: readonly number[], normalizer: Normalizer): Method => ({
-  name: 'fixed',
-  signal: createConstantSignal(),
-  gate: fixedGate(weights),
-  apply: 'loss',
-  normalizer,
-})
+/** Fixed weights, in the order of the batch. */
+const fixedMethod = (weights: readonly number[], normalizer: Normalizer): Method =>
+  methodWith({ gate: { weights: () => tensor([...weights], [weights.length]) } }, normalizer)
 
 /** Gradients and samples of one step at a learning rate of 0. */
 function gradientsOf(method: Method, batch: Batch, model = createTinyLlama()) {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { MethodInput } from '../catalog/index.js'
 import type { Normalizer } from '../loss/index.js'
-import type { MethodInput } from '../method/index.js'
 import {
   batchOf,
   gradientValues,

@@ -1,29 +1,24 @@
 /** N labelled positions, S samples of a micro-batch. */
 import { type Collective, cat, noGrad, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
-import { denominator, tokenFactor } from '../loss/index.js'
-import type { Method } from '../method/index.js'
+import { denominator, meanBySample, type Normalizer, tokenFactor } from '../loss/index.js'
+import { gatherInOrder, type StepOutcome, type WeightPlan, type Weights } from '../method/index.js'
 import type { SampleRecord } from '../record/index.js'
-import { meanBySample } from './sample-loss.js'
 
 /** What a micro-batch leaves on the device for the end of the step. */
-export interface MicroBatchTally {
+export interface MicroBatchTally extends Weights {
   readonly batch: Batch
   /** Sample of each labelled position. */
   readonly sampleOf: Int32Array
   readonly loss_N: Tensor
-  readonly score_S: Tensor
-  readonly weight_S: Tensor
 }
 
 /** One optimiser step in numbers; losses and Z run over all ranks, `samples` are this rank's. */
 export interface StepTotals {
-  /** This rank's samples. */
+  /** This rank's samples; those that were scored and not trained come last, with weight 0. */
   readonly samples: readonly SampleRecord[]
-  /** Scores of all ranks' samples with labels. */
-  readonly scores: Float64Array
-  /** New scores of recent samples, when the signal's meaning changed with this step. */
-  readonly rescored?: Float64Array
+  /** Trained samples with labels of all ranks. */
+  readonly outcome: StepOutcome['samples']
   /** (1/Z) sum_i w_i l_i, and the same with every gate weight 1; nats, 0 where Z is 0. */
   readonly lossWeighted: number
   readonly lossUnweighted: number
@@ -33,6 +28,8 @@ export interface StepTotals {
   readonly gradNorm: number
   readonly numTokens: number
   readonly numTokensProcessed: number
+  /** Tokens that had a scoring forward of their own. */
+  readonly scoredTokens: number
   /** False when a value is not finite or no weight is left: the optimiser must not move. */
   readonly canUpdate: boolean
   readonly isFinite: boolean
@@ -40,9 +37,15 @@ export interface StepTotals {
 }
 
 interface SynchroniseContext {
-  readonly method: Method
+  readonly plan: WeightPlan
+  readonly normalizer: Normalizer
   readonly collective: Collective
-  readonly signalMs: number
+}
+
+/** A trained sample and, where its tokens have weights of their own, (1/n_i) sum_t w_it ce_it in the place of w_i l_i. */
+interface TrainedSample {
+  readonly record: SampleRecord
+  readonly weightedLoss?: number | undefined
 }
 
 /** The one place in a step where the host waits for the device: everything it wants to know, in one copy. */
@@ -50,10 +53,13 @@ export function synchronise(
   tallies: readonly MicroBatchTally[],
   gradNorm: Tensor,
   context: SynchroniseContext,
-): StepTotals {
+): Omit<StepTotals, 'signalMs'> {
   const host = noGrad(() =>
     scope(() => {
-      const parts = tallies.flatMap(({ loss_N, score_S, weight_S }) => [loss_N, score_S, weight_S])
+      const parts = tallies.flatMap(({ loss_N, score_S, weight_S, weight_N }) => [
+        ...[loss_N, score_S, weight_S],
+        ...(weight_N ? [weight_N] : []),
+      ])
       return cat([reshape(gradNorm, [1]), ...parts]).toFloat32Array()
     }),
   )
@@ -62,79 +68,131 @@ export function synchronise(
     position += count
     return host.subarray(position - count, position)
   }
-  const samples = tallies.flatMap(({ batch, sampleOf }) => {
-    const losses = meanBySample(take(sampleOf.length), sampleOf, batch.samples.length)
+  const trained = tallies.map(({ batch, sampleOf, weight_N }): TrainedSample[] => {
+    const loss_N = take(sampleOf.length)
     const scores = take(batch.samples.length)
     const weights = take(batch.samples.length)
-    return batch.samples.map(
-      ({ index, id, source, weight, numLabels }, i): SampleRecord => ({
-        index,
-        id,
-        source,
-        score: scores[i]!,
-        weight: weights[i]!,
-        sampleWeight: weight,
-        loss: losses[i]!,
-        tokens: numLabels,
-      }),
-    )
+    const ownWeights = weight_N && take(sampleOf.length)
+    const losses = meanBySample(loss_N, sampleOf, batch.samples.length)
+    const weighted =
+      ownWeights &&
+      meanBySample(
+        loss_N.map((loss, n) => loss * ownWeights[n]!),
+        sampleOf,
+        batch.samples.length,
+      )
+    return batch.samples.map((_, i) => {
+      const record = recordOf(batch, i, { score: scores[i]!, weight: weights[i]!, loss: losses[i]! })
+      return { record, weightedLoss: weighted?.[i] }
+    })
   })
-  const numTokensProcessed = tallies.reduce(
-    (sum, { batch }) => sum + batch.samples.reduce((n, { numTokens }) => n + numTokens, 0),
-    0,
-  )
-  return total(samples, host[0]!, numTokensProcessed, context)
+  return total(trained, host[0]!, context)
+}
+
+function recordOf(
+  batch: Batch,
+  place: number,
+  values: Pick<SampleRecord, 'score' | 'weight' | 'loss'>,
+): SampleRecord {
+  const { index, id, source, weight: sampleWeight, numLabels: tokens } = batch.samples[place]!
+  const { score, weight, loss } = values
+  return { index, id, source, score, weight, sampleWeight, loss, tokens }
 }
 
 function total(
-  samples: readonly SampleRecord[],
+  byMicroBatch: readonly (readonly TrainedSample[])[],
   gradNorm: number,
-  numTokensProcessed: number,
-  context: SynchroniseContext,
-): StepTotals {
-  const { method, collective, signalMs } = context
-  const { normalizer } = method
-  const labelled = samples.filter(({ tokens }) => tokens > 0)
-  const weigh = (useGate: boolean) => {
-    const weighted = labelled.map(({ weight, sampleWeight, tokens }) => ({
-      weight: sampleWeight * (useGate ? weight : 1),
-      numLabels: tokens,
-    }))
-    const numerator = labelled.reduce(
-      (sum, { loss, tokens }, i) =>
-        sum + weighted[i]!.weight * loss * tokens * tokenFactor(normalizer, tokens),
-      0,
-    )
-    return [numerator, denominator(normalizer, weighted)]
-  }
-  const [weightedSum, z, plainSum, plainZ, weightSum, numTokens, processed] = collective.allReduceNumbers([
-    ...weigh(true),
-    ...weigh(false),
-    labelled.reduce((sum, { weight, sampleWeight }) => sum + weight * sampleWeight, 0),
-    labelled.reduce((sum, { tokens }) => sum + tokens, 0),
-    numTokensProcessed,
-  ]) as [number, number, number, number, number, number, number]
+  { plan, normalizer, collective }: SynchroniseContext,
+): Omit<StepTotals, 'signalMs'> {
+  const isLabelled = ({ record }: TrainedSample) => record.tokens > 0
+  const labelled = byMicroBatch.flat().filter(isLabelled)
+  const dropped = plan.dropped.map(({ batch, place, score, loss }) =>
+    recordOf(batch, place, { score, weight: 0, loss: loss ?? 0 }),
+  )
+  // What the loss would be without the method: over what was dropped too.
+  const all = [...labelled.map(({ record }) => record), ...dropped.filter(({ tokens }) => tokens > 0)]
+  const sumOf = <T>(list: readonly T[], of: (item: T) => number) =>
+    list.reduce((sum, item) => sum + of(item), 0)
+  const term = ({ tokens }: SampleRecord, weight: number, loss: number) =>
+    weight * loss * tokens * tokenFactor(normalizer, tokens)
+  const mass = ({ weight, sampleWeight, tokens }: SampleRecord) => ({
+    weight: weight * sampleWeight,
+    numLabels: tokens,
+  })
+  const [weightedSum, z, plainSum, plainZ, weightSum, numTokens, numTokensProcessed, scoredTokens] =
+    collective.allReduceNumbers([
+      sumOf(labelled, ({ record, weightedLoss }) =>
+        weightedLoss === undefined
+          ? term(record, record.sampleWeight * record.weight, record.loss)
+          : term(record, record.sampleWeight, weightedLoss),
+      ),
+      denominator(
+        normalizer,
+        labelled.map(({ record }) => mass(record)),
+      ),
+      sumOf(all, (record) => term(record, record.sampleWeight, record.loss)),
+      denominator(
+        normalizer,
+        all.map((record) => mass({ ...record, weight: 1 })),
+      ),
+      sumOf(labelled, ({ record }) => record.weight * record.sampleWeight),
+      sumOf(labelled, ({ record }) => record.tokens),
+      sumOf(plan.batches, ({ samples }) => sumOf(samples, (sample) => sample.numTokens)),
+      plan.scoredTokens,
+    ]) as [number, number, number, number, number, number, number, number]
   // Nothing to learn from is a loss of 0, not 0 / 0.
-  const share = (numerator: number, divisor: number) => (divisor === 0 ? 0 : numerator / divisor)
+  const ratio = (numerator: number, divisor: number) => (divisor === 0 ? 0 : numerator / divisor)
   const finite = Number.isFinite(gradNorm) && Number.isFinite(weightedSum)
   return {
-    samples,
-    scores: gatherScores(labelled, collective),
-    lossWeighted: share(weightedSum, z),
-    lossUnweighted: share(plainSum, plainZ),
+    samples: [...byMicroBatch.flat().map(({ record }) => record), ...dropped],
+    outcome: gatherOutcome(
+      byMicroBatch.map((samples) => samples.filter(isLabelled).map(({ record }) => record)),
+      collective,
+    ),
+    lossWeighted: ratio(weightedSum, z),
+    lossUnweighted: ratio(plainSum, plainZ),
     denominator: z,
     gradNorm,
     numTokens,
-    numTokensProcessed: processed,
+    numTokensProcessed,
+    scoredTokens,
     isFinite: finite,
     // With a count as Z, weights of 0 alone would still let the moments move the parameters.
     canUpdate: finite && z > 0 && weightSum > 0,
-    signalMs,
   }
 }
 
-function gatherScores(samples: readonly SampleRecord[], collective: Collective): Float64Array {
-  const mine = Float64Array.from(samples, ({ score }) => score)
-  if (collective.worldSize === 1) return mine
-  return scope(() => cat(collective.allGather(tensor(mine, [mine.length]))).toFloat64Array())
+const OUTCOME_FIELDS = ['index', 'tokens', 'score', 'weight', 'loss'] as const
+
+/** What the step was for every rank: its samples with labels, in global order. */
+function gatherOutcome(
+  byMicroBatch: readonly (readonly SampleRecord[])[],
+  collective: Collective,
+): StepOutcome['samples'] {
+  const rows = (samples: readonly SampleRecord[]) =>
+    Float64Array.from(samples.flatMap((sample) => OUTCOME_FIELDS.map((field) => sample[field])))
+  const values =
+    collective.worldSize === 1
+      ? rows(byMicroBatch.flat())
+      : scope(() => {
+          const parts = byMicroBatch.map((samples) =>
+            tensor(rows(samples), [samples.length, OUTCOME_FIELDS.length]),
+          )
+          const gathered = gatherInOrder(parts, collective, 'float64')
+          return Float64Array.from(gathered.flatMap((part) => [...part.rows.toFloat64Array()]))
+        })
+  const column = (field: (typeof OUTCOME_FIELDS)[number]) => {
+    const first = OUTCOME_FIELDS.indexOf(field)
+    return Float64Array.from(
+      { length: values.length / OUTCOME_FIELDS.length },
+      (_, i) => values[i * OUTCOME_FIELDS.length + first]!,
+    )
+  }
+  return {
+    index: column('index'),
+    labels: column('tokens'),
+    score: column('score'),
+    weight: column('weight'),
+    loss: column('loss'),
+  }
 }

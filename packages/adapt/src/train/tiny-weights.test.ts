@@ -1,29 +1,23 @@
-import { scope, type Tensor, tensor } from '@adapt-ts/torch'
+import { scope, tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
-import type { Gate } from '../gate/index.js'
 import { NORMALIZERS, type Normalizer } from '../loss/index.js'
-import type { Method } from '../method/index.js'
+import type { Gate, Method } from '../method/index.js'
 import { batchOf, gradientValues, parameterValues, wholeDistance } from '../model/tiny-llama.test.fixture.js'
-import { createCase, methodOf, rowsOfStep } from './training-case.test.fixture.js'
+import { createCase, methodOf, methodWith, rowsOfStep } from './training-case.test.fixture.js'
 
 /** A gate whose weights change from call to call, as those of a cold gate do from micro-batch to micro-batch. */
 function gateOf(weights: readonly number[]): Gate {
   let calls = 0
   return {
-    needs: 'none',
-    weights: (score_S: Tensor) => {
+    weights: ({ score }) => {
       const weight = weights[calls++ % weights.length]!
-      return tensor(new Float32Array(score_S.numel).fill(weight), [score_S.numel])
+      return tensor(new Float32Array(score.numel).fill(weight), [score.numel])
     },
-    state: () => ({}),
-    load() {},
   }
 }
 
-const withGate = (weights: readonly number[], normalizer: Normalizer): Method => ({
-  ...methodOf({ preset: 'uniform', normalizer }),
-  gate: gateOf(weights),
-})
+const withGate = (weights: readonly number[], normalizer: Normalizer): Method =>
+  methodWith({ gate: gateOf(weights) }, normalizer)
 
 const ROWS = rowsOfStep(1)
 const micro = ROWS.map((row) => batchOf([row]))

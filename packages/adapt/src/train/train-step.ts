@@ -2,9 +2,7 @@
 import {
   type Collective,
   type DType,
-  indexSelect,
   type nn,
-  noGrad,
   optim,
   scope,
   type Tensor,
@@ -13,11 +11,9 @@ import {
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { chunkedCrossEntropy, type LabelledPositions, labelledPositions } from '../loss/index.js'
-import { type Method, planWeights } from '../method/index.js'
+import { createEvidence, type Method, type StepTools } from '../method/index.js'
 import { type CausalLM, runForward, toModelInputs } from '../model/index.js'
-import type { SignalContext } from '../signal/index.js'
 import { GradientScale } from './gradient-scale.js'
-import { meanLossPerSample } from './sample-loss.js'
 import { type MicroBatchTally, type StepTotals, synchronise } from './step-totals.js'
 
 /** What a training step works with; none of it changes from step to step. */
@@ -25,8 +21,6 @@ export interface TrainParts {
   readonly model: CausalLM
   readonly method: Method
   readonly optimizer: optim.AdamW
-  readonly collective: Collective
-  readonly context: SignalContext
   readonly options: TrainStepOptions
 }
 
@@ -50,27 +44,36 @@ export interface TrainStepOptions {
  *
  * @param dropoutSeed  Of this step; the same on all ranks.
  */
-export function trainStep(parts: TrainParts, batches: readonly Batch[], dropoutSeed = 0): StepTotals {
-  const { model, method, optimizer, collective, context, options } = parts
+export function trainStep(
+  parts: TrainParts,
+  batches: readonly Batch[],
+  tools: StepTools,
+  dropoutSeed = 0,
+): StepTotals {
+  const { model, method, optimizer, options } = parts
+  const { collective } = tools
   model.train()
   model.zeroGrad()
   return scope(() => {
     const used = batches.filter((batch) => batch.rows > 0)
     const clock = startClock()
-    const plan = clock.time(() => planWeights(method, used, context))
-    const scale = new GradientScale(method.normalizer, used, model.device)
+    const plan = clock.time(() => method.plan(used, tools))
+    const scale = new GradientScale(method.normalizer, plan.batches, model.device)
 
-    const tallies = used.map((batch, i) =>
+    const tallies = plan.batches.map((batch, i) =>
       scope((): MicroBatchTally => {
         const inputs = toModelInputs(batch, model.device)
         const labelled = labelledPositions(batch, model.device)
         const pass = runForward(model, inputs, { ...options, dropoutSeed })
-        const { hidden_BTD } = pass
-        const sampleLoss_S = () => meanLossPerSample(model, hidden_BTD, labelled, batch, options)
-        const { score_S, weight_S } = clock.time(() => plan.weigh(i, { inputs, hidden_BTD, sampleLoss_S }))
-        const lossWeight_S = scale.lossWeights(batch, weight_S)
-        const loss_N = backwardWeighted(parts, pass, labelled, lossWeight_S)
-        return { batch, sampleOf: labelled.sampleOf, loss_N, score_S, weight_S }
+        const evidence = createEvidence({
+          ...{ model, inputs, labelled, hidden_BTD: pass.hidden_BTD },
+          autocastDtype: options.autocastDtype,
+          reference: method.reference,
+        })
+        const weights = clock.time(() => plan.weigh(i, evidence))
+        const lossWeight_N = scale.lossWeights(batch, weights, labelled)
+        const loss_N = backwardWeighted(parts, pass, labelled, lossWeight_N)
+        return { batch, sampleOf: labelled.sampleOf, loss_N, ...weights }
       }),
     )
 
@@ -79,32 +82,30 @@ export function trainStep(parts: TrainParts, batches: readonly Batch[], dropoutS
     optim.scaleGradients(optimizer.parameters, toLoss)
     sumGradients(optimizer.parameters, collective)
     const gradNorm = optim.gradNorm(optimizer.parameters)
-    const totals = synchronise(tallies, gradNorm, { method, collective, signalMs: clock.ms() })
+    const totals = synchronise(tallies, gradNorm, { plan, normalizer: method.normalizer, collective })
     if (totals.canUpdate) {
       const clip = (options.maxGradNorm ?? Infinity) / (totals.gradNorm + 1e-6)
       if (clip < 1) optim.scaleGradients(optimizer.parameters, clip)
       optimizer.step()
     }
-    const rescored = clock.time(() => method.signal.afterStep?.(context, totals.isFinite))
-    return { ...totals, signalMs: clock.ms(), ...(rescored ? { rescored } : {}) }
+    return { ...totals, signalMs: clock.ms() }
   })
 }
 
-/** Loss and gradients of one micro-batch: a SUM over its tokens, each weighted as its sample. */
+/** Loss and gradients of one micro-batch: a SUM over its tokens, weighted one by one. */
 function backwardWeighted(
   { model, options }: TrainParts,
   pass: ReturnType<typeof runForward>,
   labelled: LabelledPositions,
-  lossWeight_S: Tensor,
+  lossWeight_N: Tensor,
 ): Tensor {
-  if (labelled.count === 0) return zeros([0])
+  if (labelled.count === 0) return zeros([0], { device: model.device })
   return scope(() => {
-    const weight_N = noGrad(() => indexSelect(lossWeight_S, 0, labelled.sample_N))
     const { loss_N, gradient_ND } = chunkedCrossEntropy(
       labelled.select(pass.hidden_BTD),
       model.headWeight,
       labelled.labels_N,
-      weight_N,
+      lossWeight_N,
       {
         ...(options.lossChunkSize === undefined ? {} : { chunkSize: options.lossChunkSize }),
         computeDtype: options.autocastDtype,

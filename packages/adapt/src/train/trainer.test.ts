@@ -1,10 +1,28 @@
 import { describe, expect, it } from 'vitest'
-import { batchOf, createTinyLlama } from '../model/tiny-llama.test.fixture.js'
+import type { MethodInput } from '../catalog/index.js'
+import type { Signal } from '../method/index.js'
+import { batchOf, createTinyLlama, relativeDistance } from '../model/tiny-llama.test.fixture.js'
 import { createConstantSignal } from '../signal/index.js'
 import { forwardFlops, trainingFlops } from './flops.js'
-import { ANCHORS, createCase, methodOf, rowsOfStep } from './training-case.test.fixture.js'
+import type { StepEvents } from './trainer.js'
+import { ANCHORS, createCase, methodOf, methodWith, rowsOfStep } from './training-case.test.fixture.js'
 
 const batch = (step: number) => batchOf(rowsOfStep(step))
+interface Refresh {
+  readonly reason: string
+  readonly numAnchors: number
+  readonly flops: number
+  readonly diagnostics: Readonly<Record<string, number>>
+}
+interface Calibration {
+  readonly mu: number
+  readonly tau: number
+  readonly reached: boolean
+}
+const fieldsOf = <T>({ method }: StepEvents, kind: string) =>
+  method.filter((event) => event.kind === kind).map(({ fields }) => fields as unknown as T)
+const refreshesOf = (events: StepEvents) => fieldsOf<Refresh>(events, 'refresh')
+const calibrationsOf = (events: StepEvents) => fieldsOf<Calibration>(events, 'calibration')
 const stepsWith = <T>(n: number, fn: (step: number) => T) => Array.from({ length: n }, (_, step) => fn(step))
 
 describe('Trainer', () => {
@@ -36,7 +54,8 @@ describe('Trainer', () => {
 
   it('embeds the anchors before the first step and every refresh_every steps', () => {
     using training = createCase(methodOf({ preset: 'adapt', signal: { refresh_every: 3 } }))
-    const refreshes = stepsWith(7, (step) => training.step([batch(step)]).events.refresh)
+    const steps = stepsWith(7, (step) => training.step([batch(step)]).events)
+    const refreshes = steps.map((events) => refreshesOf(events)[0])
     expect(refreshes.map((refresh) => refresh !== undefined)).toEqual([
       true,
       false,
@@ -50,14 +69,14 @@ describe('Trainer', () => {
       (sum, sample) => sum + sample.numTokens,
       0,
     )
-    expect(refreshes[3]!.report).toMatchObject({ numAnchors: 9, numTokens })
+    expect(refreshes[3]!.numAnchors).toBe(9)
     expect(refreshes[3]!.flops).toBe(forwardFlops(training.model.numParameters, numTokens))
-    expect(refreshes[3]!.report.figures.staleness).toBeGreaterThan(0)
+    expect(refreshes[3]!.diagnostics.staleness).toBeGreaterThan(0)
   })
 
   it('refreshes once an epoch where asked to', () => {
     using training = createCase(methodOf({ preset: 'adapt', signal: { refresh_every: 'epoch' } }))
-    const refreshed = stepsWith(9, (step) => training.step([batch(step)]).events.refresh !== undefined)
+    const refreshed = stepsWith(9, (step) => refreshesOf(training.step([batch(step)]).events).length > 0)
     expect(refreshed.map((yes, step) => (yes ? step : -1)).filter((step) => step >= 0)).toEqual([0, 4, 8])
   })
 
@@ -71,8 +90,8 @@ describe('Trainer', () => {
   ])('charges every token of a refresh that is %s when it is embedded, and reports it once', (_, signal, reasons) => {
     using training = createCase(methodOf({ preset: 'adapt', signal }))
     const steps = stepsWith(9, (step) => training.step([batch(step)]))
-    const refreshes = steps.flatMap(({ events }) => events.refresh ?? [])
-    expect(refreshes.map(({ report }) => report.reason)).toEqual(reasons)
+    const refreshes = steps.flatMap(({ events }) => refreshesOf(events))
+    expect(refreshes.map(({ reason }) => reason)).toEqual(reasons)
     const charged = steps.map(({ record }, i) => record.flopsSignal - (steps[i - 1]?.record.flopsSignal ?? 0))
     expect(charged.every((flops) => flops > 0)).toBe(true)
     // Sums of whole numbers below 2^53: exact.
@@ -86,9 +105,9 @@ describe('Trainer', () => {
     )
     const steps = stepsWith(10, (step) => training.step([batch(step)]))
     expect(steps.slice(0, 4).every(({ record }) => record.weightMean === 1)).toBe(true)
-    expect(steps.map(({ events }) => events.calibrations.length)).toEqual([0, 0, 0, 1, 0, 1, 0, 0, 1, 0])
+    expect(steps.map(({ events }) => calibrationsOf(events).length)).toEqual([0, 0, 0, 1, 0, 1, 0, 0, 1, 0])
     expect(steps.slice(4).every(({ record }) => record.weightMean < 0.9 && record.essRatio < 1)).toBe(true)
-    expect(steps[3]!.events.calibrations[0]).toMatchObject({ reached: true })
+    expect(calibrationsOf(steps[3]!.events)[0]).toMatchObject({ reached: true })
   })
 
   it('weighs the first samples after a refresh with constants solved for the new centroid', () => {
@@ -96,8 +115,9 @@ describe('Trainer', () => {
     using training = createCase(methodOf({ preset: 'adapt-calibrated', gate, signal: { refresh_every: 6 } }))
     for (let step = 0; step < 6; step++) training.step([batch(step)])
     const { events } = training.step([batch(6)])
-    expect(events.calibrations).toHaveLength(1)
-    const { mu, tau } = events.calibrations[0]!
+    const calibrations = calibrationsOf(events)
+    expect(calibrations).toHaveLength(1)
+    const { mu, tau } = calibrations[0]!
     for (const { score, weight } of events.totals.samples) {
       expect(weight).toBeCloseTo(1 / (1 + Math.exp((mu - score) / tau)), 4)
     }
@@ -117,6 +137,33 @@ describe('Trainer', () => {
     const scored = run(true, true)
     expect(scored.record.flopsTrain).toBe(trainingFlops(plain.numParameters, n, { recompute: true }))
     expect(scored.record.flopsSignal - plain.record.flopsSignal).toBe(forwardFlops(plain.numParameters, n))
+  })
+
+  it.each<[string, MethodInput]>([
+    ['softmax', { preset: 'adapt', gate: { kind: 'softmax', temperature: 0.2 } }],
+    ['shuffled', { preset: 'adapt', gate: { temperature: 0.2 }, shuffle: true }],
+    ['collapsed', { preset: 'adapt', gate: { temperature: 0.2 }, collapse: 'source' }],
+  ])('weighs a %s step of one micro-batch from its training forward, and scores one of two apart', (_, method) => {
+    const rows = rowsOfStep(0)
+    const run = (parts: readonly (typeof rows)[]) => {
+      using training = createCase(methodOf(method))
+      const { record, events } = training.step(parts.map((part) => batchOf(part)))
+      const { samples } = events.totals
+      return {
+        scoring: record.flopsSignal - refreshesOf(events)[0]!.flops,
+        forward: forwardFlops(training.model.numParameters, record.numTokensProcessed),
+        ids: samples.map(({ id }) => id),
+        weights: samples.map(({ weight }) => weight),
+        scores: samples.map(({ score }) => score),
+      }
+    }
+    const once = run([rows])
+    const twice = run([rows.slice(0, 2), rows.slice(2)])
+    expect([once.scoring, twice.scoring]).toEqual([0, twice.forward])
+    expect(twice.ids).toEqual(once.ids)
+    expect(relativeDistance(twice.weights, once.weights)).toBeLessThan(1e-6)
+    expect(relativeDistance(twice.scores, once.scores)).toBeLessThan(1e-6)
+    expect(new Set(once.weights).size).toBeGreaterThan(1)
   })
 
   it('clips the gradient of the whole step and reports its norm before', () => {
@@ -148,20 +195,13 @@ describe('Trainer', () => {
   it('hands a signal the losses of its samples when it asks for them', () => {
     const seen: number[] = []
     const constant = createConstantSignal()
-    const method = methodOf({ preset: 'uniform' })
-    using training = createCase(
-      {
-        ...method,
-        signal: {
-          ...constant,
-          score: (signalBatch) => {
-            seen.push(...signalBatch.sampleLoss_S().toFloat32Array())
-            return constant.score(signalBatch)
-          },
-        },
+    const signal: Signal = {
+      score: (evidence, facts) => {
+        seen.push(...evidence.sampleLoss_S().toFloat32Array())
+        return constant.score(evidence, facts)
       },
-      { model: createTinyLlama() },
-    )
+    }
+    using training = createCase(methodWith({ signal }), { model: createTinyLlama() })
     const { samples } = training.step([
       batchOf([[{ tokens: [5, 6, 7] }, { tokens: [8] }], [{ tokens: [9, 10] }]]),
     ]).events.totals

@@ -1,15 +1,11 @@
-import { type Collective, type DType, distributed, optim, scope, type Tensor } from '@adapt-ts/torch'
+import { type Collective, type DType, distributed, optim, type Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { NumericError } from '../errors.js'
-import type { Calibration } from '../gate/index.js'
-import { labelledPositions } from '../loss/index.js'
-import { type Method, needsScorePhase } from '../method/index.js'
-import { type CausalLM, embedTokens, mixSeeds, toModelInputs } from '../model/index.js'
+import { lookAt, type Method, type MethodEvent, type PluginState, type StepTools } from '../method/index.js'
+import { type CausalLM, mixSeeds } from '../model/index.js'
 import type { StepRecord } from '../record/index.js'
 import { summarizeSamples } from '../record/index.js'
-import type { RefreshReport, SignalContext } from '../signal/index.js'
 import { forwardFlops, trainingFlops } from './flops.js'
-import { meanLossPerSample } from './sample-loss.js'
 import type { StepTotals } from './step-totals.js'
 import { type TrainParts, trainStep } from './train-step.js'
 
@@ -49,18 +45,14 @@ export interface TrainerOptions {
   readonly maxNonFiniteSteps?: number
   /** Seed of dropout. Default 0. */
   readonly seed?: number
+  /** Lays samples of the training data out again: for methods that drop some of a step. */
+  readonly layOut?: StepTools['layOut']
 }
 
-/** What happened around one step besides the step itself. */
+/** What one step was besides its record. */
 export interface StepEvents {
-  readonly refresh?: {
-    readonly report: RefreshReport
-    readonly ms: number
-    readonly flops: number
-    /** The gate's new constants, when the signal gave it the recent samples' new scores. */
-    readonly calibration?: Calibration
-  }
-  readonly calibrations: readonly Calibration[]
+  /** What the method has to say, in the order in which it happened. */
+  readonly method: readonly MethodEvent[]
   readonly totals: StepTotals
 }
 
@@ -72,8 +64,7 @@ export interface TrainerState {
   readonly nonFiniteSteps: number
   /** Updates of each parameter. */
   readonly optimizerSteps: readonly number[]
-  readonly signal: Readonly<Record<string, unknown>>
-  readonly gate: Readonly<Record<string, unknown>>
+  readonly method: PluginState['json']
 }
 
 /**
@@ -89,6 +80,7 @@ export class Trainer {
   readonly method: Method
   readonly optimizer: optim.AdamW
   private readonly parts: TrainParts
+  private readonly lent: Omit<StepTools, 'step' | 'learningRate'>
   private readonly options: TrainerOptions
   private readonly numParameters: number
   private readonly numTrainable: number
@@ -117,16 +109,27 @@ export class Trainer {
       model,
       method,
       optimizer: this.optimizer,
-      collective,
-      context: createSignalContext(model, anchors, collective, options.autocastDtype, (numTokens) => {
-        this.flopsSignal += forwardFlops(this.numParameters, numTokens)
-      }),
       options: {
         autocastDtype: options.autocastDtype,
         checkpoint: options.gradientCheckpointing ?? false,
         ...(options.lossChunkSize === undefined ? {} : { lossChunkSize: options.lossChunkSize }),
         maxGradNorm: options.maxGradNorm,
       },
+    }
+    this.lent = {
+      collective,
+      anchors,
+      look: (batch) =>
+        lookAt(model, batch, {
+          autocastDtype: options.autocastDtype,
+          reference: method.reference,
+        }),
+      charge: (numTokens) => {
+        const flops = forwardFlops(this.numParameters, numTokens)
+        this.flopsSignal += flops
+        return flops
+      },
+      layOut: options.layOut,
     }
   }
 
@@ -158,18 +161,14 @@ export class Trainer {
     const start = performance.now()
     const learningRate = this.learningRate
     this.optimizer.learningRate = learningRate
-    const upkeepStart = performance.now()
-    const refresh = this.refresh()
-    const upkeepMs = performance.now() - upkeepStart
-    const totals = trainStep(this.parts, batches, mixSeeds(this.options.seed ?? 0, this.step))
+    const tools: StepTools = { ...this.lent, step: this.step, learningRate }
+    const { method } = this
+    const upkeepMs = timed(() => method.beforeStep(tools))
+    const totals = trainStep(this.parts, batches, tools, mixSeeds(this.options.seed ?? 0, this.step))
     this.step += 1
+    const outcome = { step: this.step, wasFinite: totals.isFinite, samples: totals.outcome }
+    const observeMs = timed(() => method.observe(outcome, tools))
     this.assertFinite(totals)
-    const { gate } = this.method
-    const calibrations = [
-      refresh?.calibration,
-      gate.observe?.(totals.scores, this.step),
-      totals.rescored && gate.rescore?.(totals.rescored),
-    ].filter((calibration) => calibration !== undefined)
     this.countFlops(totals)
     const stepMs = performance.now() - start
     const record: StepRecord = {
@@ -182,32 +181,17 @@ export class Trainer {
       gradNorm: totals.gradNorm,
       learningRate,
       ...summarizeSamples(totals.samples, {
-        unit: this.method.normalizer.startsWith('token') ? 'token' : 'sample',
+        unit: method.normalizer.startsWith('token') ? 'token' : 'sample',
       }),
       numTokensProcessed: totals.numTokensProcessed,
       tokensPerSecond: (totals.numTokensProcessed / stepMs) * 1000,
       stepMs,
-      signalMs: totals.signalMs + upkeepMs,
+      signalMs: totals.signalMs + upkeepMs + observeMs,
       flopsTrain: this.flopsTrain,
       flopsSignal: this.flopsSignal,
       skipped: !totals.canUpdate,
     }
-    return { record, events: { ...(refresh ? { refresh } : {}), calibrations, totals } }
-  }
-
-  /** New anchors mean new scores: the gate is solved again before it weighs the next sample. */
-  private refresh(): StepEvents['refresh'] {
-    const start = performance.now()
-    const { signal, gate } = this.method
-    const report = signal.beforeStep?.(this.step, this.parts.context)
-    if (!report) return undefined
-    const calibration = report.rescored && gate.rescore?.(report.rescored)
-    return {
-      report,
-      ms: performance.now() - start,
-      flops: forwardFlops(this.numParameters, report.numTokens),
-      ...(calibration ? { calibration } : {}),
-    }
+    return { record, events: { method: method.takeEvents(), totals } }
   }
 
   /** Of the training and scoring forwards; the anchors' are charged where they are embedded. */
@@ -215,8 +199,7 @@ export class Trainer {
     const recompute = this.options.gradientCheckpointing ?? false
     const frozenBase = this.numTrainable < this.numParameters / 2
     this.flopsTrain += trainingFlops(this.numParameters, totals.numTokensProcessed, { recompute, frozenBase })
-    if (needsScorePhase(this.method))
-      this.flopsSignal += forwardFlops(this.numParameters, totals.numTokensProcessed)
+    this.flopsSignal += forwardFlops(this.numParameters, totals.scoredTokens)
   }
 
   private assertFinite(totals: StepTotals): void {
@@ -238,11 +221,10 @@ export class Trainer {
     readonly method: ReadonlyMap<string, Tensor>
   } {
     const { steps, tensors: optimizer } = this.optimizer.state()
-    const { json: signal, tensors: method } = this.method.signal.state()
+    const { json, tensors: method } = this.method.state()
     const { step, flopsTrain, flopsSignal, nonFiniteSteps } = this
-    const gate = this.method.gate.state()
     return {
-      json: { step, flopsTrain, flopsSignal, nonFiniteSteps, optimizerSteps: steps, signal, gate },
+      json: { step, flopsTrain, flopsSignal, nonFiniteSteps, optimizerSteps: steps, method: json },
       optimizer,
       method,
     }
@@ -262,16 +244,15 @@ export class Trainer {
   }
 
   /** The method's part of a state, which only the same method can use. */
-  loadMethod({ signal, gate }: TrainerState, tensors: ReadonlyMap<string, Tensor>): void {
-    this.method.signal.load({ json: signal, tensors })
-    this.method.gate.load(gate)
+  loadMethod({ method }: TrainerState, tensors: ReadonlyMap<string, Tensor>): void {
+    this.method.load({ json: method, tensors })
   }
 
   /** Frees the optimiser and the method's tensors; the model stays with its owner. */
   dispose(): void {
     this.model.zeroGrad()
     this.optimizer.dispose()
-    this.method.signal.dispose()
+    this.method[Symbol.dispose]()
   }
 
   [Symbol.dispose](): void {
@@ -279,31 +260,9 @@ export class Trainer {
   }
 }
 
-/** Forward without a graph for anchors and scoring, in the dtype of training. */
-function createSignalContext(
-  model: CausalLM,
-  anchors: readonly Batch[],
-  collective: Collective,
-  autocastDtype: DType | undefined,
-  charge: (numTokens: number) => void,
-): SignalContext {
-  return {
-    collective,
-    anchors,
-    charge,
-    embed(batch) {
-      const inputs = toModelInputs(batch, model.device)
-      const hidden_BTD = embedTokens(model, inputs, { autocastDtype })
-      return {
-        inputs,
-        hidden_BTD,
-        sampleLoss_S: () =>
-          scope(() =>
-            meanLossPerSample(model, hidden_BTD, labelledPositions(batch, model.device), batch, {
-              autocastDtype,
-            }),
-          ),
-      }
-    },
-  }
+/** Milliseconds that `fn` takes. */
+function timed(fn: () => void): number {
+  const start = performance.now()
+  fn()
+  return performance.now() - start
 }

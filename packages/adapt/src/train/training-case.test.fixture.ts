@@ -1,7 +1,8 @@
 import { type Collective, type DType, distributed, scope } from '@adapt-ts/torch'
 import { type Batch, splitGlobalBatch } from '../batch/index.js'
+import { createMethod, type MethodInput, resolveMethod } from '../catalog/index.js'
 import type { Normalizer } from '../loss/index.js'
-import { createMethod, type Method, type MethodInput, resolveMethod } from '../method/index.js'
+import type { Gate, Method, Signal } from '../method/index.js'
 import type { CausalLM } from '../model/index.js'
 import {
   batchOf,
@@ -12,6 +13,7 @@ import {
   type TestSample,
 } from '../model/tiny-llama.test.fixture.js'
 import type { StepRecord } from '../record/index.js'
+import { HAND_MADE } from './hand-made-methods.test.fixture.js'
 import { type StepEvents, Trainer, type TrainerOptions } from './trainer.js'
 
 export type Rows = readonly (readonly TestSample[])[]
@@ -27,6 +29,7 @@ const FIRST_INDEX = 20_000_000
 
 /** The samples of {@link rowsOfStep} as a dataset; ten rows of up to two samples make a step. */
 const DATASET = {
+  numSamples: FIRST_INDEX + 1000,
   sources: ['even', 'odd'],
   sourceIndex: (index: number) => Math.floor((index - FIRST_INDEX) / 2) % 2,
   length: (index: number) => 4 + (index % 7),
@@ -38,6 +41,24 @@ export function methodOf(input: MethodInput, totalSteps = 40): Method {
     throw new Error(`${path.join('.')}: ${message}`)
   })
   return createMethod(config, { totalSteps, stepsPerEpoch: 4, isPlainText: true, seed: 9, dataset: DATASET })
+}
+
+/** A method of hand-made parts; a part that is missing is that of the preset `uniform`. */
+export function methodWith(
+  parts: { readonly signal?: Signal; readonly gate?: Gate },
+  normalizer: Normalizer = 'token.wmean',
+): Method {
+  const own = { kind: 'custom', name: 'own' } as const
+  const { signal, gate } = parts
+  return createMethod(
+    { preset: 'uniform', normalizer, ...(signal ? { signal: own } : {}), ...(gate ? { gate: own } : {}) },
+    {
+      totalSteps: 40,
+      dataset: DATASET,
+      ...(signal ? { signals: { own: signal } } : {}),
+      ...(gate ? { gates: { own: gate } } : {}),
+    },
+  )
 }
 
 export const TRAINER_OPTIONS: TrainerOptions = {
@@ -96,7 +117,7 @@ export interface Layout {
 }
 
 export interface LayoutRun {
-  readonly method: MethodInput
+  readonly method: MethodInput | keyof typeof HAND_MADE
   readonly normalizer?: Normalizer
   readonly layout: Layout
   readonly numSteps: number
@@ -122,11 +143,20 @@ export interface LayoutResult {
 /** What one rank sees of a run in this layout. */
 export function runLayout(run: LayoutRun, collective: Collective = distributed.singleProcess): LayoutResult {
   const { layout, numSteps, numRows = 4, normalizer } = run
-  const method = methodOf({ ...run.method, ...(normalizer ? { normalizer } : {}) })
+  const method =
+    typeof run.method === 'string'
+      ? HAND_MADE[run.method](normalizer ?? 'token.wmean')
+      : methodOf({ ...run.method, ...(normalizer ? { normalizer } : {}) })
+  const split = (rows: Rows) =>
+    splitGlobalBatch(rows, { ...layout, rank: collective.rank }).map((part) => batchOf(part))
+  let rows: Rows = []
   using training = createCase(method, {
     // Smaller initial weights than elsewhere: float32 rounding of the gradient stays well below 1e-6.
     model: createTinyLlama({ initializerRange: 0.1 }),
     collective,
+    // Some samples of the step, one a row.
+    layOut: (indexes) =>
+      split(indexes.map((index) => [rows.flat().find((sample) => sample.index === index)!])),
     ...(run.autocastDtype ? { autocastDtype: run.autocastDtype } : {}),
   })
   const result = {
@@ -138,8 +168,8 @@ export function runLayout(run: LayoutRun, collective: Collective = distributed.s
     centroid: undefined as Float32Array | undefined,
   }
   for (let step = 0; step < numSteps; step++) {
-    const parts = splitGlobalBatch(rowsOfStep(step, numRows), { ...layout, rank: collective.rank })
-    const { record, events } = training.step(parts.map((rows) => batchOf(rows)))
+    rows = rowsOfStep(step, numRows)
+    const { record, events } = training.step(split(rows))
     result.losses.push(record.lossWeighted)
     result.gradNorms.push(record.gradNorm)
     for (const { id, weight, score } of events.totals.samples) {
@@ -148,7 +178,7 @@ export function runLayout(run: LayoutRun, collective: Collective = distributed.s
     }
     if (step > 0) continue
     result.gradients = gradientValues(training.model)
-    const centroid = method.signal.state().tensors.get('centroid')
+    const centroid = method.state().tensors.get('centroid')
     result.centroid = scope(() => centroid?.toFloat32Array())
   }
   return { ...result, parameters: parameterValues(training.model) }

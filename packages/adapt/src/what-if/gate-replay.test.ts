@@ -1,6 +1,8 @@
 import { zeros } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
-import { createSoftmaxGate, type Gate } from '../gate/index.js'
+import { createSoftmaxGate } from '../gate/index.js'
+import type { Gate } from '../method/index.js'
+import { stepFacts } from '../method/step-facts.test.fixture.js'
 import { type LedgerPart, LedgerSteps } from '../record/index.js'
 import { GateReplay } from './gate-replay.js'
 
@@ -35,12 +37,9 @@ async function* listOf(...parts: LedgerPart[]): AsyncGenerator<LedgerPart> {
 function spyGate() {
   const seen: { observed: number[][]; rescored: number[][] } = { observed: [], rescored: [] }
   const gate: Gate = {
-    needs: 'none',
-    weights: (score_S) => zeros(score_S.shape),
-    observe: (scores) => void seen.observed.push([...scores]),
+    weights: ({ score }) => zeros(score.shape),
+    observe: ({ samples }) => void seen.observed.push([...samples.score]),
     rescore: (scores) => void seen.rescored.push([...scores]),
-    state: () => ({}),
-    load() {},
   }
   return { gate, seen }
 }
@@ -48,18 +47,18 @@ function spyGate() {
 describe('GateReplay', () => {
   it('keeps samples without labels out of a gate over the whole step, and gives them 0', async () => {
     const steps = new LedgerSteps(listOf(part({ 4: [0.5, 9, 0.25] })))
-    const weights = new GateReplay(createSoftmaxGate()).weigh((await steps.next())!)
+    const weights = new GateReplay(createSoftmaxGate(), stepFacts()).weigh((await steps.next())!)
     expect(weights[1]).toBe(0)
     expect(weights[0]! + weights[2]!).toBeCloseTo(2, 5)
     expect(weights[0]! / weights[2]!).toBeCloseTo(Math.exp(0.25), 5)
     const empty = new LedgerSteps(listOf(part({ 1: [9] })))
-    expect([...new GateReplay(createSoftmaxGate()).weigh((await empty.next())!)]).toEqual([0])
+    expect([...new GateReplay(createSoftmaxGate(), stepFacts()).weigh((await empty.next())!)]).toEqual([0])
   })
 
   it('lets a gate observe the scores of samples with labels', async () => {
     const { gate, seen } = spyGate()
     const steps = new LedgerSteps(listOf(part({ 1: [0.5, 9], 2: [0.25] })))
-    const replay = new GateReplay(gate)
+    const replay = new GateReplay(gate, stepFacts())
     replay.observe((await steps.next())!)
     expect(seen.observed).toEqual([[0.5]])
   })
@@ -69,16 +68,16 @@ describe('GateReplay', () => {
     const steps = new LedgerSteps(
       listOf(part({ 1: [0.5, 0.5, 0.5], 2: [0.25] }), part({ 3: [0.75], 4: [0.125] })),
     )
-    const replay = new GateReplay(gate)
+    const replay = new GateReplay(gate, stepFacts())
     await steps.next()
-    await replay.refresh(steps, 3, 3)
+    await replay.refresh(steps, 1, 3, 3)
     expect(seen.rescored).toEqual([[0.25, 0.75, 0.25]])
-    await replay.refresh(steps, 1, 3)
+    await replay.refresh(steps, 1, 1, 3)
     expect(seen.rescored[1]).toEqual([0.25])
     expect((await steps.next())!.step).toBe(2)
     await steps.next()
     await steps.next()
-    await replay.refresh(steps, 6, Number.POSITIVE_INFINITY)
+    await replay.refresh(steps, 4, 6, Number.POSITIVE_INFINITY)
     expect(await steps.next()).toBeUndefined()
     expect(seen.rescored.length).toBe(2)
   })

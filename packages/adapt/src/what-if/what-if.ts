@@ -1,10 +1,10 @@
 import { join } from 'node:path'
+import { createGate, resolveNormalizer } from '../catalog/index.js'
 import type { Environment, GateConfig, RunConfig } from '../config/index.js'
 import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
 import type { Normalizer } from '../loss/index.js'
 import { NORMALIZERS } from '../loss/index.js'
-import { createGate, resolveNormalizer } from '../method/index.js'
 import { currentEvents, LedgerSteps, type RunEvent, readEvents, readLedger } from '../record/index.js'
 import { GateReplay } from './gate-replay.js'
 import {
@@ -63,9 +63,10 @@ export async function deriveWhatIf(request: WhatIfRequest): Promise<WhatIf> {
   const events = currentEvents(readEvents(join(runFolder, 'events.jsonl')).events)
   const isPlainText = findNormalizer(recorded, events).startsWith('token')
   const normalizerOf = ({ method }: RunConfig) => resolveNormalizer(method, isPlainText)
-  const context = { totalSteps: totalSteps(runFolder, recorded, events), stepsPerEpoch: 1, isPlainText }
-  const again = new GateReplay(createGate(recorded.method.gate, context))
-  const other = new GateReplay(createGate(changed.method.gate, context))
+  const { seed } = recorded.training
+  const context = { totalSteps: totalSteps(runFolder, recorded, events), stepsPerEpoch: 1, isPlainText, seed }
+  const again = new GateReplay(createGate(recorded.method.gate, context), context)
+  const other = new GateReplay(createGate(changed.method.gate, context), context)
   const unitOf = (config: RunConfig) => (normalizerOf(config).startsWith('token') ? 'token' : 'sample')
   const before = new WeightTally(unitOf(recorded))
   const after = new WeightTally(unitOf(changed))
@@ -97,8 +98,8 @@ export async function deriveWhatIf(request: WhatIfRequest): Promise<WhatIf> {
     while (nextRefresh < refreshes.length && refreshes[nextRefresh]! < step) nextRefresh++
     if (refreshes[nextRefresh] === step) {
       const until = refreshes[nextRefresh + 1] ?? Number.POSITIVE_INFINITY
-      await again.refresh(steps, numSeen, until)
-      await other.refresh(steps, numSeen, until)
+      await again.refresh(steps, step, numSeen, until)
+      await other.refresh(steps, step, numSeen, until)
     }
     if (numSteps % 500 === 0) onProgress?.(step, Math.max(step, lastStep))
   }

@@ -1,5 +1,5 @@
 import { describeAnchorOverlap } from '../../open/index.js'
-import type { EvaluationEvent, StepRecord } from '../../record/index.js'
+import { type EvaluationEvent, methodEvent, type StepRecord } from '../../record/index.js'
 import { RunLog, TensorBoardLog } from '../../run-folder/index.js'
 import { describeTraining } from '../describe-training.js'
 import { FlatRun } from '../flat-run.js'
@@ -64,39 +64,15 @@ export class Recorder implements RunObserver, Disposable {
     this.parts.request.onStep(record, this.parts.plan.totalSteps)
   }
 
-  private recordStep(record: StepRecord, { refresh, calibrations, totals }: StepResult['events']): void {
+  private recordStep(record: StepRecord, { method, totals }: StepResult['events']): void {
     const { step, time } = record
-    if (refresh) {
-      const { report, ms, flops } = refresh
-      this.log.event({
-        type: 'refresh',
-        step: step - 1,
-        time,
-        reason: report.reason,
-        numAnchors: report.numAnchors,
-        refreshMs: ms,
-        flops,
-        diagnostics: report.figures,
-      })
+    const tell = (isBefore: boolean) => {
+      for (const event of method) if (event.step < step === isBefore) this.log.event(methodEvent(event, time))
     }
+    tell(true)
     this.log.samples(step, totals.samples)
     this.log.event(record)
-    const { gate } = this.parts.request.config.method
-    for (const { mu, tau, edr, essRatio, reached } of calibrations) {
-      this.log.event({
-        type: 'calibration',
-        step,
-        time,
-        mu,
-        tau,
-        targetEdr: 'edr' in gate ? gate.edr : Number.NaN,
-        targetEss: 'ess' in gate ? gate.ess : Number.NaN,
-        edr,
-        essRatio,
-        numScores: record.numSamples,
-        reached,
-      })
-    }
+    tell(false)
   }
 
   /** What the log and the ledger lack of the steps so far: each gap once. */

@@ -1,13 +1,11 @@
-import { distributed, scope, type Tensor, zeros } from '@adapt-ts/torch'
+import { scope, type Tensor } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
-import { embedTokens, toModelInputs } from '../model/index.js'
+import { lookAt, type Method, type PluginState } from '../method/index.js'
+import { stepFacts } from '../method/step-facts.test.fixture.js'
 import { batchOf, createTinyLlama, createTokens, type TestSample } from '../model/tiny-llama.test.fixture.js'
-import type { SignalBatch, SignalContext } from '../signal/index.js'
 import { createMethod } from './create-method.js'
-import type { Method } from './method.js'
 import { type GateConfig, type MethodInput, resolveMethod, type SignalConfig } from './method-config.js'
-import { planWeights } from './weight-plan.js'
 
 const model = createTinyLlama()
 afterAll(() => model.dispose())
@@ -24,6 +22,7 @@ const UNLABELLED: TestSample = { tokens: draw(4), labelsFrom: 4, id: 'unlabelled
 const ALL = [...SAMPLES, UNLABELLED]
 /** What controls ask of the training data. */
 const dataset = {
+  numSamples: ALL.length,
   sources: ['a', 'b', 's'],
   sourceIndex: (index: number) => ['a', 'b', 's'].indexOf(ALL[index]!.source ?? 's'),
   length: (index: number) => ALL[index]!.tokens.length,
@@ -36,11 +35,7 @@ const anchors = [
   ),
 ]
 
-function embed(batch: Batch): SignalBatch {
-  const inputs = toModelInputs(batch)
-  return { inputs, hidden_BTD: embedTokens(model, inputs), sampleLoss_S: () => zeros([batch.samples.length]) }
-}
-const context: SignalContext = { collective: distributed.singleProcess, anchors, embed, charge() {} }
+const look = (batch: Batch) => lookAt(model, batch, { autocastDtype: undefined, reference: undefined })
 
 /** Every kind of signal and gate that the registries hold, with options that change their course. */
 const SIGNALS: Readonly<Record<Exclude<SignalConfig['kind'], 'custom'>, readonly MethodInput['signal'][]>> = {
@@ -101,14 +96,15 @@ class Course {
 
   /** One optimiser step: scores and weights by sample id. */
   run(batches: readonly Batch[]) {
-    const { signal, gate } = this.method
+    const { method } = this
+    const tools = stepFacts({ anchors, look, step: this.step })
     return scope(() => {
-      const report = signal.beforeStep?.(this.step, context)
-      if (report?.rescored) gate.rescore?.(report.rescored)
-      const plan = planWeights(this.method, batches, context)
+      method.beforeStep(tools)
+      const plan = method.plan(batches, tools)
+      expect([plan.batches, plan.dropped]).toEqual([batches, []])
       const tensors: Tensor[] = []
       const found = batches.flatMap((batch, i) => {
-        const { score_S, weight_S } = plan.weigh(i, embed(batch))
+        const { score_S, weight_S } = plan.weigh(i, look(batch))
         tensors.push(score_S, weight_S)
         expect([score_S.shape, weight_S.shape]).toEqual([[batch.samples.length], [batch.samples.length]])
         const scores = score_S.toFloat32Array()
@@ -120,13 +116,17 @@ class Course {
         expect(Number.isFinite(score)).toBe(true)
         expect(Number.isFinite(weight) && weight >= 0).toBe(true)
       }
-      signal.afterStep?.(context, true)
       this.step += 1
       const labelled = found.filter(({ sample }) => sample.numLabels > 0)
-      gate.observe?.(
-        Float64Array.from(labelled, ({ score }) => score),
-        this.step,
-      )
+      const column = (of: (row: (typeof found)[number]) => number) => Float64Array.from(labelled, of)
+      const samples = {
+        index: column(({ sample }) => sample.index),
+        labels: column(({ sample }) => sample.numLabels),
+        score: column(({ score }) => score),
+        weight: column(({ weight }) => weight),
+        loss: column(() => 1),
+      }
+      method.observe({ step: this.step, wasFinite: true, samples }, tools)
       return new Map(found.map(({ sample, weight }) => [sample.id, weight]))
     })
   }
@@ -192,14 +192,12 @@ describe.each<MethodInput>([
 
   it('continues from its state as if it had not been interrupted', () => {
     const course = started()
-    const { signal, gate } = course.method
     const resumed = new Course(input)
-    const { json, tensors } = signal.state()
-    resumed.method.signal.load({ json: JSON.parse(JSON.stringify(json)) as Record<string, unknown>, tensors })
-    resumed.method.gate.load(JSON.parse(JSON.stringify(gate.state())) as Record<string, unknown>)
+    const { json, tensors } = course.method.state()
+    resumed.method.load({ json: JSON.parse(JSON.stringify(json)) as PluginState['json'], tensors })
     resumed.step = course.step
     for (let n = 0; n < 4; n++) expect(resumed.run(past)).toEqual(course.run(past))
-    signal.dispose()
+    course.method[Symbol.dispose]()
     expect(resumed.run(past).size).toBe(SAMPLES.length)
   })
 })

@@ -1,4 +1,13 @@
-import { type Collective, cat, narrow, reshape, type Tensor, tensor, zeros } from '@adapt-ts/torch'
+import {
+  type Collective,
+  cat,
+  type DType,
+  narrow,
+  reshape,
+  type Tensor,
+  tensor,
+  zeros,
+} from '@adapt-ts/torch'
 
 /** Rows of one micro-batch of one rank. */
 export interface GatheredRows {
@@ -13,8 +22,13 @@ export interface GatheredRows {
  * Rows of all micro-batches of all ranks in global order: every rank's first micro-batch, then every rank's second.
  * Ranks may have different numbers of them, as after a short step. Belongs to the current scope.
  * @param parts This rank's micro-batches, [N, ...] with one width for all.
+ * @param dtype  Of all parts.
  */
-export function gatherInOrder(parts: readonly Tensor[], collective: Collective): GatheredRows[] {
+export function gatherInOrder(
+  parts: readonly Tensor[],
+  collective: Collective,
+  dtype: DType = 'float32',
+): GatheredRows[] {
   const numRows = collective
     .allGather(
       tensor(
@@ -23,7 +37,8 @@ export function gatherInOrder(parts: readonly Tensor[], collective: Collective):
       ),
     )
     .map((counts) => [...counts.toFloat64Array()])
-  const mine = parts.length > 0 ? cat(parts.map((part) => reshape(part, [part.numel]))) : zeros([0])
+  const mine =
+    parts.length > 0 ? cat(parts.map((part) => reshape(part, [part.numel]))) : zeros([0], { dtype })
   // Flat, because a rank without rows does not know their width.
   const flat = collective.allGather(mine)
   const total = numRows.flat().reduce((sum, count) => sum + count, 0)

@@ -1,16 +1,18 @@
-import { tensor } from '@adapt-ts/torch'
+import { scope } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
+import type { Method } from '../method/index.js'
+import { outcomeOf } from '../method/step-facts.test.fixture.js'
+import { GivenStates } from '../signal/hidden-states.test.fixture.js'
 import { createMethod } from './create-method.js'
 import {
   type GateConfig,
   METHOD_PRESETS,
   type MethodInput,
-  needsScoringForward,
   resolveMethod,
   resolveNormalizer,
   type SignalConfig,
+  scoresApart,
 } from './method-config.js'
-import { needsScorePhase } from './weight-plan.js'
 
 const resolve = (input: MethodInput) =>
   resolveMethod(input, (path, message) => {
@@ -18,34 +20,52 @@ const resolve = (input: MethodInput) =>
   })
 const context = { totalSteps: 1000, stepsPerEpoch: 10, isPlainText: true }
 
+/**
+ * The first step of a method, over these cosines with the only anchor: each list is a micro-batch. The method is freed.
+ */
+function runStep(method: Method, cosines: readonly (readonly number[])[]) {
+  return scope(() => {
+    const states = new GivenStates()
+    const batches = cosines.map((list) => states.batch(list.map((x) => [x, Math.sqrt(1 - x * x)])))
+    const facts = states.facts([states.batch([[1, 0]])])
+    method.beforeStep(facts)
+    const plan = method.plan(batches, facts)
+    const weights = batches.map((batch, i) => [
+      ...plan.weigh(i, states.look(batch)).weight_S.toFloat32Array(),
+    ])
+    expect([plan.batches, plan.dropped]).toEqual([batches, []])
+    method[Symbol.dispose]()
+    return { weights, scoredTokens: plan.scoredTokens }
+  })
+}
+
 describe('createMethod', () => {
   it.each(METHOD_PRESETS)('builds the preset %s', (preset) => {
     const method = createMethod(resolve({ preset }), context)
-    expect(method).toMatchObject({ name: preset, apply: 'loss' })
-    expect(method.signal.needs).toEqual({ anchors: preset.startsWith('adapt'), separateForward: false })
-    expect(method.gate.needs).toBe('none')
-    method.signal.dispose()
+    expect(method).toMatchObject({ id: preset, candidates: 1, reference: undefined })
+    expect(method.needs).toEqual(preset.startsWith('adapt') ? { anchors: true, ownForward: false } : {})
+    expect(runStep(method, [[0.5], [0.25]]).scoredTokens).toBe(0)
   })
 
   it.each(METHOD_PRESETS)('takes %s by its name, as a config and with options in camelCase', (preset) => {
     const config = resolve({ preset })
     const made = [preset, config, { preset }].map((method) => createMethod(method, context))
-    const shown = made.map(({ name, normalizer, gate }) => {
-      using score_S = tensor([-0.3, 0.4], [2])
-      using weight_S = gate.weights(score_S)
-      return [name, normalizer, gate.needs, ...weight_S.toFloat32Array()]
+    const shown = made.map((method) => {
+      const { weights, scoredTokens } = runStep(method, [[-0.3], [0.4]])
+      return [method.id, method.normalizer, scoredTokens, ...weights.flat()]
     })
     expect(shown[0]![0]).toBe(preset)
     expect(shown).toEqual([shown[0], shown[0], shown[0]])
   })
 
   it('takes options in camelCase', () => {
-    const gate = { kind: 'sigmoid', temperature: 2, wMin: 0.25 } as const
+    const gate = { kind: 'sigmoid', temperature: 2, wMin: 0.45 } as const
     const method = createMethod({ signal: { scoreEval: true }, gate, normalizer: 'token.mean' })
-    expect(method).toMatchObject({ name: 'adapt', normalizer: 'token.mean' })
-    expect(method.signal.needs.separateForward).toBe(true)
-    using weight_S = method.gate.weights(tensor([-100], [1]))
-    expect(weight_S.toFloat32Array()[0]).toBe(0.25)
+    expect(method).toMatchObject({ id: 'adapt', normalizer: 'token.mean' })
+    expect(method.needs.ownForward).toBe(true)
+    const [weights] = runStep(method, [[-1, 0.4]]).weights
+    expect(weights![0]).toBeCloseTo(0.45, 7)
+    expect(weights![1]).toBeCloseTo(1 / (1 + Math.exp(-0.2)), 6)
   })
 
   it('refuses a preset or an option that is not there', () => {
@@ -60,8 +80,12 @@ describe('createMethod', () => {
 
   it('asks for a forward of its own where the score needs one', () => {
     const method = createMethod(resolve({ preset: 'adapt', signal: { score_eval: true } }), context)
-    expect(method.signal.needs.separateForward).toBe(true)
-    expect(createMethod(resolve({ gate: { kind: 'softmax' } }), context).gate.needs).toBe('step')
+    expect(method.needs.ownForward).toBe(true)
+    expect(runStep(method, [[0.5, 0.2]]).scoredTokens).toBe(2)
+    const softmax = () => createMethod(resolve({ gate: { kind: 'softmax' } }), context)
+    expect(runStep(softmax(), [[0.5], [0.2]]).scoredTokens).toBe(2)
+    // One micro-batch is the whole step: the training forward says it all.
+    expect(runStep(softmax(), [[0.5, 0.2]]).scoredTokens).toBe(0)
   })
 
   it.each([
@@ -83,8 +107,12 @@ describe('createMethod', () => {
   it('ends the warm-up of a calibrated gate after a tenth of the run, at most 200 steps', () => {
     const scores = Float64Array.from({ length: 50 }, (_, i) => Math.sin(i))
     const warmupOf = (totalSteps: number) => {
-      const { gate } = createMethod(resolve({ preset: 'adapt-calibrated' }), { ...context, totalSteps })
-      for (let step = 1; ; step++) if (gate.observe!(scores, step)) return step
+      const method = createMethod(resolve({ preset: 'adapt-calibrated' }), { ...context, totalSteps })
+      const facts = new GivenStates().facts([])
+      for (let step = 1; ; step++) {
+        method.observe(outcomeOf(scores, step), facts)
+        if (method.takeEvents().some(({ kind }) => kind === 'calibration')) return step
+      }
     }
     expect([100, 1000, 100_000].map(warmupOf)).toEqual([10, 100, 200])
   })
@@ -111,9 +139,9 @@ const SIGNALS = [
 ]
 const CONTROLS = [{}, { shuffle: true }, { collapse: 'source' }] as const
 
-describe('needsScoringForward', () => {
+describe('scoresApart', () => {
   it('says of every config what the built method does', () => {
-    const dataset = { sources: ['a'], sourceIndex: () => 0, length: () => 3 }
+    const dataset = { numSamples: 2, sources: ['s'], sourceIndex: () => 0, length: () => 3 }
     const inputs = SIGNALS.flatMap((signal) =>
       keysOf(GATE_KINDS).flatMap((kind) =>
         CONTROLS.map((control): MethodInput => ({ signal, gate: { kind }, ...control })),
@@ -121,9 +149,11 @@ describe('needsScoringForward', () => {
     )
     for (const input of [...inputs, ...METHOD_PRESETS.map((preset) => ({ preset }))]) {
       const config = resolve(input)
-      const method = createMethod(config, { ...context, dataset })
-      expect([input, needsScoringForward(config)]).toEqual([input, needsScorePhase(method)])
-      method.signal.dispose()
+      for (const cosines of [[[0.5, 0.2]], [[0.5], [0.2]]]) {
+        const { scoredTokens } = runStep(createMethod(config, { ...context, dataset }), cosines)
+        const expected = scoresApart(config, cosines.length) ? 2 : 0
+        expect([input, cosines.length, scoredTokens]).toEqual([input, cosines.length, expected])
+      }
     }
   })
 })

@@ -6,18 +6,25 @@ import {
   createLinearGate,
   createSigmoidGate,
   createSoftmaxGate,
-  type Gate,
   ShuffledGate,
 } from '../gate/index.js'
+import {
+  type CamelCaseKeys,
+  composeMethod,
+  type Gate,
+  type Method,
+  NO_ARTEFACT,
+  type RunFacts,
+  type Signal,
+  toSnakeCase,
+} from '../method/index.js'
 import {
   createConstantSignal,
   createRandomSignal,
   createSourceSignal,
   ModelEmbeddingSignal,
-  type Signal,
 } from '../signal/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
-import type { Method } from './method.js'
 import {
   type CustomPartConfig,
   type GateConfig,
@@ -29,7 +36,6 @@ import {
   resolveNormalizer,
   type SignalConfig,
 } from './method-config.js'
-import { type CamelCaseKeys, toSnakeCase } from './option-names.js'
 
 /** What a method's defaults depend on. */
 export interface MethodContext {
@@ -42,7 +48,7 @@ export interface MethodContext {
   /** Seed of what a method draws at random. Default 0. */
   readonly seed?: number
   /** The training data, for methods that look at sources or lengths. */
-  readonly dataset?: Pick<TokenDataset, 'sources' | 'sourceIndex' | 'length'>
+  readonly dataset?: Pick<TokenDataset, 'numSamples' | 'sources' | 'sourceIndex' | 'length'>
   /** Signals and gates of kind `custom`, by name. */
   readonly signals?: CustomParts<Signal>
   readonly gates?: CustomParts<Gate>
@@ -170,12 +176,42 @@ function fileKeys(part: Readonly<Record<string, unknown>>): Record<string, unkno
 
 function assemble(config: MethodConfig, context: MethodContext): Method {
   const makeSignal = SIGNALS[config.signal.kind] as Factory<SignalConfig, Signal>
-  return {
-    name: config.preset,
-    signal: makeSignal(config.signal, context),
-    gate: controlGate(createGate(config.gate, context), config, context),
+  const signal = makeSignal(config.signal, context)
+  const gate = controlGate(createGate(config.gate, context), config, context)
+  return composeMethod({
+    id: config.preset,
+    signal,
+    gate,
+    unit: 'sample',
+    view: gate.view ?? 'batch',
+    interactions: false,
+    needs: signal.needs ?? {},
     apply: config.apply,
     normalizer: resolveNormalizer(config, context.isPlainText),
+    candidates: 1,
+    isStored: false,
+    artefact: NO_ARTEFACT,
+    facts: factsOf(context),
+  })
+}
+
+/** What the parts of a method may know of the run. */
+function factsOf({ totalSteps, stepsPerEpoch, isPlainText, seed = 0, dataset }: MethodContext): RunFacts {
+  return { totalSteps, stepsPerEpoch, isPlainText, seed, ...(dataset ? { data: dataFacts(dataset) } : {}) }
+}
+
+function dataFacts(dataset: NonNullable<MethodContext['dataset']>): NonNullable<RunFacts['data']> {
+  const { sources, numSamples } = dataset
+  return {
+    sources,
+    sourceIndex: (index) => dataset.sourceIndex(index),
+    length: (index) => dataset.length(index),
+    naturalShares() {
+      const tokens = new Float64Array(sources.length)
+      for (let i = 0; i < numSamples; i++) tokens[dataset.sourceIndex(i)]! += dataset.length(i)
+      const total = tokens.reduce((sum, count) => sum + count, 0)
+      return tokens.map((count) => count / total)
+    },
   }
 }
 

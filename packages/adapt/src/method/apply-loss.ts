@@ -1,0 +1,162 @@
+/** U units, S samples, N labelled positions of a micro-batch. */
+import { indexAdd, mul, noGrad, scope, type Tensor, tensor, zeros } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
+import type { Composition } from './composition.js'
+import type { Evidence, StepFacts } from './contract.js'
+import type { WeightPlan, Weights } from './plan-step.js'
+import { requireUnits } from './require-units.js'
+import { type BatchUnits, batchScores, gatherScores, sampleUnits, tokenUnits } from './step-scores.js'
+
+/**
+ * The weight scales the loss. One pass where the method allows it: the training forward gives scores and weights at once, also for a gate that
+ * must see the whole step when that is one micro-batch on every rank. Otherwise a scoring forward of the whole step comes first.
+ */
+export function applyLoss(composition: Composition, batches: readonly Batch[], facts: StepFacts): WeightPlan {
+  if (needsScoringForward(composition, numMicroBatches(batches, facts))) {
+    return scoringPhase(composition, batches, facts)
+  }
+  return {
+    batches,
+    dropped: [],
+    scoredTokens: 0,
+    weigh(_, evidence) {
+      const units = unitsOf(composition, evidence)
+      const score_U = scoreUnits(composition, evidence, units, facts)
+      if (composition.view === 'batch') {
+        const weight_U = weighAlone(composition, score_U, units, facts)
+        return perSample(units, composition, score_U, weight_U)
+      }
+      const [weight_U] = weighTogether(composition, [score_U], [units], facts)
+      return perSample(units, composition, score_U, weight_U!)
+    },
+  }
+}
+
+/**
+ * Whether the scores of a step come from a forward of their own, which costs 2 N FLOPs for each token: where the signal asks for one, or the
+ * gate must see the whole step before the first of several backwards.
+ *
+ * @param microBatches  Of a step, on each rank.
+ */
+export function needsScoringForward(
+  { view, needs }: Pick<Composition, 'view' | 'needs'>,
+  microBatches: number,
+): boolean {
+  return needs.ownForward === true || needs.factors === true || (view === 'step' && microBatches !== 1)
+}
+
+/** Of every rank; 0 where the ranks differ, since all of them must take part in bringing scores together. */
+function numMicroBatches(batches: readonly Batch[], { collective }: StepFacts): number {
+  if (collective.worldSize === 1) return batches.length
+  const isOne = collective.allReduceNumbers([batches.length === 1 ? 1 : 0])[0] === collective.worldSize
+  return isOne ? 1 : 0
+}
+
+function scoringPhase(composition: Composition, batches: readonly Batch[], facts: StepFacts): WeightPlan {
+  const { units, scores, scoredTokens } = scoreStep(composition, batches, facts)
+  const weights = composition.view === 'step' ? weighTogether(composition, scores, units, facts) : undefined
+  return {
+    batches,
+    dropped: [],
+    scoredTokens,
+    weigh(index) {
+      const score_U = scores[index]!
+      const weight_U = weights?.[index] ?? weighAlone(composition, score_U, units[index]!, facts)
+      return perSample(units[index]!, composition, score_U, weight_U)
+    },
+  }
+}
+
+/** Scores of all micro-batches of this rank by forwards of their own. */
+export function scoreStep(
+  composition: Composition,
+  batches: readonly Batch[],
+  facts: StepFacts,
+): { readonly units: BatchUnits[]; readonly scores: Tensor[]; readonly scoredTokens: number } {
+  const units: BatchUnits[] = []
+  const scores = batches.map((batch) =>
+    scope(() => {
+      const evidence = facts.look(batch)
+      const own = unitsOf(composition, evidence)
+      units.push(own)
+      return scoreUnits(composition, evidence, own, facts)
+    }),
+  )
+  return { units, scores, scoredTokens: numTokensOf(batches) }
+}
+
+/** Tokens of the samples, padding not counted. */
+export function numTokensOf(batches: readonly Batch[]): number {
+  return batches.flatMap(({ samples }) => samples).reduce((sum, { numTokens }) => sum + numTokens, 0)
+}
+
+function unitsOf({ unit }: Composition, { batch, sampleOf_N }: Evidence): BatchUnits {
+  return unit === 'token' ? tokenUnits(batch, sampleOf_N) : sampleUnits(batch)
+}
+
+function scoreUnits(
+  { signal, unit }: Composition,
+  evidence: Evidence,
+  { labels }: BatchUnits,
+  facts: StepFacts,
+): Tensor {
+  return requireUnits(
+    'signal',
+    signal.score(evidence, facts),
+    labels.length,
+    unit === 'token' ? 'token' : 'sample',
+  )
+}
+
+function weighAlone(
+  { gate, unit }: Composition,
+  score_U: Tensor,
+  units: BatchUnits,
+  facts: StepFacts,
+): Tensor {
+  const weight_U = gate.weights(batchScores(score_U, units, facts), facts)
+  return requireUnits('gate', weight_U, units.labels.length, unit === 'token' ? 'token' : 'sample')
+}
+
+/** Weights of each micro-batch from the scores of the whole step; units without labels get 0. */
+function weighTogether(
+  { gate, unit }: Composition,
+  scores: readonly Tensor[],
+  units: readonly BatchUnits[],
+  facts: StepFacts,
+): Tensor[] {
+  return scope(() => {
+    const gathered = gatherScores(scores, units, facts.collective, facts)
+    const numUnits = gathered.scores.index.length
+    const weights = numUnits === 0 ? zeros([0]) : gate.weights(gathered.scores, facts)
+    return gathered.ownParts(requireUnits('gate', weights, numUnits, unit === 'token' ? 'token' : 'sample'))
+  })
+}
+
+/** Weights of tokens also as the means of their samples, which the records show. */
+function perSample(units: BatchUnits, { unit }: Composition, score_U: Tensor, weight_U: Tensor): Weights {
+  if (unit !== 'token') return { score_S: score_U, weight_S: weight_U }
+  return {
+    score_S: meanBySample(score_U, units),
+    weight_S: meanBySample(weight_U, units),
+    weight_N: weight_U,
+  }
+}
+
+/** [N] -> [S]; 0 for a sample without labels. */
+function meanBySample(values_N: Tensor, { batch, sampleOf }: BatchUnits): Tensor {
+  return noGrad(() =>
+    scope(() => {
+      const { device } = values_N
+      const counts = new Float32Array(batch.samples.length)
+      for (let n = 0; n < sampleOf.length; n++) counts[sampleOf[n]!]! += 1
+      const inverse_S = tensor(
+        counts.map((count) => (count > 0 ? 1 / count : 0)),
+        [counts.length],
+        { device },
+      )
+      const sample_N = tensor(Int32Array.from(sampleOf), [sampleOf.length], { dtype: 'int64', device })
+      return mul(indexAdd(zeros([counts.length], { device }), 0, sample_N, values_N), inverse_S)
+    }),
+  )
+}

@@ -1,0 +1,83 @@
+import { applyLoss } from './apply-loss.js'
+import { applyMask } from './apply-mask.js'
+import { applySample } from './apply-sample.js'
+import type { Composition } from './composition.js'
+import { type Life, NO_STATE, type PluginState, type StepFacts, type StepTools } from './contract.js'
+import type { Method, WeightPlan } from './plan-step.js'
+
+type Planner = (composition: Composition, batches: WeightPlan['batches'], facts: StepFacts) => WeightPlan
+
+/** What was left out before training has no part in a step: there is nothing more to mask. */
+function plannerOf({ apply, isStored }: Composition): Planner {
+  if (apply === 'loss') return applyLoss
+  return apply === 'mask' && !isStored ? applyMask : applySample
+}
+
+/** Tensors of the gate in a state, beside those of the signal. */
+const GATE_TENSOR = 'gate.'
+
+/**
+ * The method that a trainer sees, of a signal and a gate. When the signal says that recent samples have new scores, the gate is told before it
+ * weighs anything else.
+ */
+export function composeMethod(composition: Composition): Method {
+  const { signal, gate, facts: runFacts } = composition
+  const parts: readonly Life[] = [signal, gate]
+  const plan = plannerOf(composition)
+  const factsOf = (tools: StepTools): StepFacts => ({ ...runFacts, ...tools })
+  const passOnRescored = (step: number) => {
+    const rescored = signal.takeRescored?.()
+    if (rescored) gate.rescore?.(rescored, step)
+  }
+  return {
+    id: composition.id,
+    normalizer: composition.normalizer,
+    needs: composition.needs,
+    reference: composition.artefact.tokenLoss,
+    candidates: composition.candidates,
+    shares: () => gate.shares?.(),
+    beforeStep(tools) {
+      const facts = factsOf(tools)
+      signal.beforeStep?.(facts)
+      // The first step that is weighed with them.
+      passOnRescored(tools.step + 1)
+      gate.beforeStep?.(facts)
+    },
+    plan: (batches, tools) => plan(composition, batches, factsOf(tools)),
+    observe(outcome, tools) {
+      const facts = factsOf(tools)
+      for (const part of parts) part.observe?.(outcome, facts)
+      passOnRescored(outcome.step)
+    },
+    takeEvents: () => parts.flatMap((part) => part.takeEvents?.() ?? []),
+    state(): PluginState {
+      const [ofSignal, ofGate] = parts.map((part) => part.state?.() ?? NO_STATE) as [PluginState, PluginState]
+      const gateTensors = [...ofGate.tensors].map(
+        ([name, value]) => [`${GATE_TENSOR}${name}`, value] as const,
+      )
+      return {
+        json: { signal: ofSignal.json, gate: ofGate.json },
+        tensors: new Map([...ofSignal.tensors, ...gateTensors]),
+      }
+    },
+    load({ json, tensors }) {
+      const isGates = (name: string) => name.startsWith(GATE_TENSOR)
+      const entries = [...tensors]
+      signal.load?.({
+        json: json.signal as PluginState['json'],
+        tensors: new Map(entries.filter(([name]) => !isGates(name))),
+      })
+      gate.load?.({
+        json: json.gate as PluginState['json'],
+        tensors: new Map(
+          entries.flatMap(([name, value]) =>
+            isGates(name) ? [[name.slice(GATE_TENSOR.length), value] as const] : [],
+          ),
+        ),
+      })
+    },
+    [Symbol.dispose]() {
+      for (const part of parts) part.dispose?.()
+    },
+  }
+}

@@ -1,0 +1,105 @@
+/** B rows, T positions, D width, N labelled positions, S samples of a micro-batch. */
+import { type DType, type Tensor, tensor } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
+import { AdaptError, EXIT } from '../errors.js'
+import { chunkedTokenLosses, type LabelledPositions, labelledPositions, meanBySample } from '../loss/index.js'
+import { type CausalLM, embedTokens, type ModelInputs, toModelInputs } from '../model/index.js'
+import type { Evidence, LinearFactors } from './contract.js'
+import type { Artefact } from './preparation.js'
+
+/** What evidence is made from. */
+export interface EvidenceParts {
+  readonly model: CausalLM
+  readonly inputs: ModelInputs
+  /** float32 [B, T, D] after the final norm. */
+  readonly hidden_BTD: Tensor
+  readonly labelled: LabelledPositions
+  readonly autocastDtype: DType | undefined
+  readonly reference: Artefact['tokenLoss']
+  /** Absent in the training pass, whose graph is the loss's own. */
+  readonly factors?: () => LinearFactors
+}
+
+/** Evidence of a forward that was made. Losses are computed once, when a signal first asks, and belong to the scope of that moment. */
+export function createEvidence(parts: EvidenceParts): Evidence {
+  const { model, inputs, hidden_BTD, labelled, autocastDtype, reference } = parts
+  const { batch } = inputs
+  const numSamples = batch.samples.length
+  let loss_N: Tensor | undefined
+  const tokenLoss_N = (): Tensor => {
+    if (loss_N === undefined || loss_N.isDisposed) {
+      loss_N =
+        labelled.count === 0
+          ? tensor(new Float32Array(0), [0], { device: model.device })
+          : chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, {
+              computeDtype: autocastDtype,
+            })
+    }
+    return loss_N
+  }
+  return {
+    batch,
+    inputs,
+    hidden_BTD,
+    sampleOf_N: labelled.sampleOf,
+    tokenLoss_N,
+    sampleLoss_S() {
+      const means = meanBySample(tokenLoss_N().toFloat32Array(), labelled.sampleOf, numSamples)
+      return tensor(Float32Array.from(means), [numSamples], { device: model.device })
+    },
+    referenceLoss_N() {
+      if (reference === undefined) throw notNamed('reference')
+      const losses = referenceLosses(reference, batch, labelled.sampleOf)
+      return tensor(losses, [losses.length], { device: model.device })
+    },
+    factors() {
+      if (parts.factors === undefined) throw notNamed('factors')
+      return parts.factors()
+    },
+  }
+}
+
+/** Evidence of a batch under the model as it is now, in evaluation mode without a graph; belongs to the current scope. */
+export function lookAt(
+  model: CausalLM,
+  batch: Batch,
+  options: {
+    readonly autocastDtype: DType | undefined
+    readonly reference: Artefact['tokenLoss']
+  },
+): Evidence {
+  const { autocastDtype, reference } = options
+  const inputs = toModelInputs(batch, model.device)
+  const hidden_BTD = embedTokens(model, inputs, { autocastDtype })
+  const labelled = labelledPositions(batch, model.device)
+  return createEvidence({
+    model,
+    inputs,
+    hidden_BTD,
+    labelled,
+    autocastDtype,
+    reference,
+  })
+}
+
+/** The reference's losses of a micro-batch's labelled positions, float32 [N]. */
+function referenceLosses(
+  reference: NonNullable<Artefact['tokenLoss']>,
+  batch: Batch,
+  sampleOf_N: Int32Array,
+): Float32Array {
+  const bySample = batch.samples.map(({ index, numLabels }) =>
+    numLabels > 0 ? reference.at(index) : new Float32Array(0),
+  )
+  bySample.forEach((losses, i) => {
+    const { numLabels, id } = batch.samples[i]!
+    if (losses.length === numLabels) return
+    throw new RangeError(`reference losses of sample ${id}: expected ${numLabels}, received ${losses.length}`)
+  })
+  const next = new Int32Array(bySample.length)
+  return Float32Array.from(sampleOf_N, (sample) => bySample[sample]![next[sample]!++]!)
+}
+
+function notNamed(what: string): AdaptError {
+  return new AdaptError('NOT_NAMED', EXIT.bug, `a signal asked for ${what}, which its needs do not name`)
+}

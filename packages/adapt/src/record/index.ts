@@ -8,7 +8,6 @@ export type {
   AlertEvent,
   CalibrationEvent,
   EvaluationEvent,
-  PolicyEvent,
   RefreshEvent,
   RunEndEvent,
   RunEvent,

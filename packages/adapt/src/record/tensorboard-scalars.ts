@@ -27,8 +27,6 @@ export function tensorboardScalars(event: RunEvent): Scalar[] {
         ['gate/edr', event.edr],
         ['gate/ess_ratio', event.essRatio],
       ]
-    case 'policy':
-      return sourceScalars('share', event.shares)
     default:
       return []
   }

@@ -1,7 +1,6 @@
 import type {
   AlertEvent,
   CalibrationEvent,
-  PolicyEvent,
   RefreshEvent,
   SourceEvaluation,
   StepRecord,
@@ -77,7 +76,6 @@ export interface ReportRun {
   readonly evaluations: readonly ReportEvaluation[]
   readonly refreshes?: readonly RefreshEvent[]
   readonly calibrations?: readonly CalibrationEvent[]
-  readonly policies?: readonly PolicyEvent[]
   readonly alerts?: readonly AlertEvent[]
   /** Times that a process went on where an earlier one had stopped. */
   readonly restarts?: number

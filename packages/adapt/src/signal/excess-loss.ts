@@ -1,0 +1,58 @@
+/** N labelled positions, S samples of a micro-batch. */
+import { noGrad, scope, sub, type Tensor, tensor } from '@adapt-ts/torch'
+import { meanBySample } from '../loss/index.js'
+import { defineSignal, type MethodCost, type RunShape } from '../method/define-method.js'
+import { checkReference, prepareReference, referenceOptions } from './reference-losses.js'
+
+const needs = () => ({ tokenLosses: true, reference: true })
+
+/**
+ * Before training, 6 N_ref D_ref to train the reference and 2 N_ref for each token of the pool that it scores once; while training nothing beside
+ * what the planner charges for a scoring forward. The reference has the run's N; one that is given is charged as if it had.
+ */
+export function referenceCost(
+  { reference, holdout, referenceSteps }: { reference: string; holdout: number; referenceSteps: number },
+  { params, tokens, tokensPerPass }: Pick<RunShape, 'params' | 'tokens' | 'tokensPerPass'>,
+): MethodCost {
+  const training = reference === 'train' ? 6 * params * referenceSteps * tokens : 0
+  return { preparation: training + 2 * params * (1 - holdout) * tokensPerPass, signal: 0 }
+}
+
+/** ce_t - ce_ref,t: how much more a token costs the model than the reference. */
+export const excessLoss = defineSignal({
+  kind: 'excess-loss',
+  about: 'the loss of each token less that of a reference, in nats',
+  unit: 'token',
+  options: referenceOptions(0),
+  needs,
+  check: checkReference,
+  prepare: prepareReference,
+  cost: referenceCost,
+  create: () => ({
+    score: (evidence) => noGrad(() => sub(evidence.tokenLoss_N(), evidence.referenceLoss_N())),
+  }),
+})
+
+/** l_i - l_il,i: what is left to learn of a sample, by a model that has learnt from other documents. */
+export const reducibleLoss = defineSignal({
+  kind: 'reducible-loss',
+  about: 'the mean loss of the sample less that of a reference which has not seen it, in nats',
+  unit: 'sample',
+  options: referenceOptions(0.1),
+  needs,
+  check: checkReference,
+  prepare: prepareReference,
+  cost: referenceCost,
+  create: () => ({
+    score: (evidence): Tensor =>
+      noGrad(() =>
+        scope(() => {
+          const { batch, sampleOf_N } = evidence
+          const numSamples = batch.samples.length
+          const excess_N = sub(evidence.tokenLoss_N(), evidence.referenceLoss_N())
+          const means = meanBySample(excess_N.toFloat32Array(), sampleOf_N, numSamples)
+          return tensor(Float32Array.from(means), [numSamples], { device: excess_N.device })
+        }),
+      ),
+  }),
+})

@@ -35,7 +35,8 @@ export function composeMethod(composition: Composition): Method {
     needs: composition.needs,
     reference: composition.artefact.tokenLoss,
     candidates: composition.candidates,
-    shares: () => gate.shares?.(),
+    shares: () =>
+      composition.apply === 'sample' ? (gate.shares?.() ?? composition.artefact.share_G) : undefined,
     beforeStep(tools) {
       const facts = factsOf(tools)
       signal.beforeStep?.(facts)

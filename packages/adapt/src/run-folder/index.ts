@@ -9,6 +9,7 @@ export {
   findNamedStart,
   findOwnStart,
   requireSameData,
+  requireSameDraw,
   type StartPoint,
 } from './start-point.js'
 export { TensorBoardLog, tensorboardFolder } from './tensorboard-log.js'

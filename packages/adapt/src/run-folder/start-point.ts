@@ -9,6 +9,7 @@ import { parseConfigText, type RunConfig, resolveConfigPath } from '../config/in
 import { readRegular } from '../dataset/regular-file.js'
 import type { HostileFileError } from '../errors.js'
 import { ConfigError } from '../errors.js'
+import type { Method } from '../method/index.js'
 import { requireSameConfig } from './config-changes.js'
 
 /** Where a run begins when it is not at step 0. */
@@ -109,6 +110,19 @@ export function requireSameData(
       `training: the run ends at step ${plan.totalSteps}, and the checkpoint ${folder} is of step ${state.step}`,
     )
   }
+}
+
+/**
+ * Refuses to read on in an order that the checkpoint left for a steered draw.
+ * @throws {ConfigError} DRAW_STEERED.
+ */
+export function requireSameDraw({ state, folder }: StartPoint, method: Pick<Method, 'shares'>): void {
+  if (state.cursor.kind === 'order' || method.shares() !== undefined) return
+  throw new ConfigError(
+    'DRAW_STEERED',
+    `checkpoint ${folder}: its method decided how the sources are drawn, which is no place in the order of data.mixing; go on with a method that does (odm, doremi), or start a new run`,
+    { folder },
+  )
 }
 
 /** The checkpoints of a run folder. */

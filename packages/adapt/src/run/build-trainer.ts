@@ -1,4 +1,5 @@
-import { type Collective, type DType, setNumThreads } from '@adapt-ts/torch'
+import { type Collective, type DType, distributed, setNumThreads } from '@adapt-ts/torch'
+import { layOutSamples } from '../batch/index.js'
 import { createMethod, type MethodContext } from '../catalog/index.js'
 import type { RunConfig, StepPlan } from '../config/index.js'
 import { ConfigError } from '../errors.js'
@@ -6,6 +7,7 @@ import type { Method } from '../method/index.js'
 import type { OrderedData } from '../open/index.js'
 import { autocastDtype, buildModel } from '../open/index.js'
 import { Trainer } from '../train/index.js'
+import { runLayout } from './run-layout.js'
 
 /** What a run trains with. */
 export interface BuiltTrainer {
@@ -31,7 +33,7 @@ export function buildTrainer(
   baseDir: string,
   data: OrderedData,
   plan: StepPlan,
-  { modelFolder, collective, ...parts }: BuildOptions = {},
+  { modelFolder, collective = distributed.singleProcess, ...parts }: BuildOptions = {},
 ): BuiltTrainer {
   const { training } = config
   if (training.threads !== undefined) setNumThreads(training.threads)
@@ -57,6 +59,7 @@ export function buildTrainer(
       `data.max_length: ${config.data.max_length} is more than the model's max_position_embeddings (${model.config.maxPositionEmbeddings})`,
     )
   }
+  const layout = runLayout(config, data, collective)
   const trainer = new Trainer(model, method, data.anchors, {
     totalSteps: plan.totalSteps,
     learningRate: training.learning_rate,
@@ -73,7 +76,8 @@ export function buildTrainer(
     gradientCheckpointing: training.gradient_checkpointing,
     lossChunkSize: training.loss_chunk_size,
     seed: training.seed,
-    ...(collective ? { collective } : {}),
+    collective,
+    layOut: (samples) => layOutSamples(samples, layout),
   })
   return { trainer, method, dtype }
 }

@@ -18,6 +18,7 @@ import {
   RunLog,
   requireRoom,
   requireSameData,
+  requireSameDraw,
   requireSameSteps,
   type StartPoint,
 } from '../run-folder/index.js'
@@ -79,6 +80,7 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
     // What can be refused is refused before an older run in the folder is removed.
     const built = startTrainer(request, data, plan, world, start)
     try {
+      if (start) requireSameDraw(start, built.method)
       return await trainInFolder({ request, world, data, plan, built, stop, start }, kind)
     } finally {
       built.trainer.dispose()

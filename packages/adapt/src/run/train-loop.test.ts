@@ -28,7 +28,11 @@ const dataset = {
 /** What a run needs for its loop; `runStep` notes the ids of its micro-batches. */
 function loopOf(
   { rank = 0, worldSize = 1 } = {},
-  { stopAfterStep, unreadable }: { readonly stopAfterStep?: number; readonly unreadable?: string } = {},
+  {
+    stopAfterStep,
+    unreadable,
+    shares,
+  }: { readonly stopAfterStep?: number; readonly unreadable?: string; readonly shares?: number[] } = {},
 ) {
   const trained: string[][][] = []
   const trainer = {
@@ -56,7 +60,7 @@ function loopOf(
     data,
     rows: createRowStream({ dataset, seed: 3, maxLength: 8, packing: false, windowSize: 8 }),
     plan: { totalSteps: 2, drawnRows: 8, batchRows: 1 },
-    built: { trainer },
+    built: { trainer, method: { shares: () => shares } },
     stop: { requested: false },
   } as unknown as RunParts
   return { parts, trained }
@@ -90,6 +94,13 @@ describe('trainLoop', () => {
     expect(seen).toEqual([
       ...['a begin', 'b begin', 'a after 1', 'b after 1', 'timer', 'timer', 'a between', 'b between'],
     ])
+  })
+
+  it('draws by the shares of the method, also beyond the samples of an epoch', async () => {
+    const { parts, trained } = loopOf({}, { shares: [1] })
+    await trainLoop(parts, [])
+    expect(trained.map((step) => step.flat().length)).toEqual([8, 8])
+    expect(parts.rows.cursor).toEqual({ kind: 'sources', drawn: [16] })
   })
 
   it('ends when an observer says so', async () => {

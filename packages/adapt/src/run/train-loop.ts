@@ -29,10 +29,10 @@ function drawOrTell(parts: RunParts, observers: readonly RunObserver[]) {
 }
 
 /** This rank's micro-batches of the next step, and its epoch. */
-function drawStep({ rows, data, plan, world, request }: RunParts): {
+function drawStep({ rows, data, plan, world, built, request }: RunParts): {
   readonly batches: readonly Batch[]
   readonly epoch: number
 } {
-  const step = rows.next(plan.drawnRows, { multipleOf: plan.batchRows })
+  const step = rows.next(plan.drawnRows, { multipleOf: plan.batchRows, shares: built.method.shares() })
   return { batches: layOutRows(step.rows, runLayout(request.config, data, world)), epoch: step.epoch }
 }

@@ -23,7 +23,9 @@ function addonsAfter(modules, then = '') {
 }
 
 describe('a folder that works without the engine', () => {
-  const folders = engineFreeFolders.filter((folder) => existsSync(path.join(packageDir, 'src', folder)))
+  const folders = engineFreeFolders.filter((folder) =>
+    existsSync(path.join(packageDir, 'src', folder, 'index.ts')),
+  )
   const indexes = folders.map((folder) => `./dist/${folder}/index.js`)
 
   it('loads without its add-on', () => {

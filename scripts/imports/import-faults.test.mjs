@@ -12,8 +12,8 @@ beforeEach(() => {
   )
   tree.write('packages/torch/package.json', '{}')
   adapt('index.ts', "export * from './cli/index.js'\n")
-  adapt('gate/index.ts', "import { E } from '../errors.js'\nimport * as torch from '@adapt-ts/torch'\n")
-  adapt('method/index.ts', "import type { Gate } from '../gate/index.js'\nimport { z } from 'zod'\n")
+  adapt('loss/index.ts', "import { E } from '../errors.js'\nimport * as torch from '@adapt-ts/torch'\n")
+  adapt('method/index.ts', "import type { Loss } from '../loss/index.js'\nimport { z } from 'zod'\n")
 })
 afterEach(() => tree.remove())
 
@@ -28,24 +28,24 @@ describe('findImportFaults', () => {
   })
 
   it('finds a planted import of a later folder, also of a type, a re-export or a dynamic one', () => {
-    adapt('gate/index.ts', "// order\nimport type { M } from '../method/index.js'\n")
+    adapt('loss/index.ts', "// order\nimport type { M } from '../method/index.js'\n")
     adapt('batch/a.ts', "export { x } from '../model/x.js'\n")
     adapt('batch/b.ts', "const x = await import('../model/x.js')\n")
     const found = faults()
     expect(found).toContain(
-      'packages/adapt/src/gate/index.ts:2: gate must not import method: imports go to earlier folders only',
+      'packages/adapt/src/loss/index.ts:2: loss must not import method: imports go to earlier folders only',
     )
     expect(found.filter((fault) => fault.includes('batch must not import model'))).toHaveLength(2)
     expect(found.find((fault) => fault.includes('each other'))).toMatch(
-      /gate -> method -> gate|method -> gate -> method/,
+      /loss -> method -> loss|method -> loss -> method/,
     )
   })
 
   it('lets tests import any folder, but not another package by path', () => {
-    adapt('gate/gate.test.ts', "import { it } from 'vitest'\nimport { m } from '../method/index.js'\n")
+    adapt('loss/loss.test.ts', "import { it } from 'vitest'\nimport { m } from '../method/index.js'\n")
     expect(faults()).toEqual([])
-    adapt('gate/gate.test.ts', "import { t } from '../../../torch/src/index.js'\n")
-    expect(faults()[0]).toMatch(/gate\.test\.ts:1: imports .*outside its package/)
+    adapt('loss/loss.test.ts', "import { t } from '../../../torch/src/index.js'\n")
+    expect(faults()[0]).toMatch(/loss\.test\.ts:1: imports .*outside its package/)
   })
 
   it('keeps packages/torch from knowing packages/adapt', () => {
@@ -73,33 +73,33 @@ describe('findImportFaults', () => {
   })
 
   it('finds packages that are not declared, built-ins without node: and folders without a place', () => {
-    adapt('gate/b.ts', "import x from 'lodash'\nimport fs from 'fs'\n// import 'chalk'\n")
-    adapt('helpers/a.ts', "import '../gate/index.js'\n")
+    adapt('loss/b.ts', "import x from 'lodash'\nimport fs from 'fs'\n// import 'chalk'\n")
+    adapt('helpers/a.ts', "import '../loss/index.js'\n")
     expect(faults()).toEqual([
-      'packages/adapt/src/gate/b.ts:1: lodash is not among the dependencies of packages/adapt',
-      'packages/adapt/src/gate/b.ts:2: write node:fs',
       'packages/adapt/src/helpers/a.ts:1: folder helpers has no place in scripts/imports/rules.mjs',
+      'packages/adapt/src/loss/b.ts:1: lodash is not among the dependencies of packages/adapt',
+      'packages/adapt/src/loss/b.ts:2: write node:fs',
     ])
   })
 
   it('finds files of one folder that import each other, however long the way round', () => {
-    adapt('gate/a.ts', "import { b } from './b.js'\n")
-    adapt('gate/b.ts', "import type { C } from './inner/c.js'\n")
-    adapt('gate/inner/c.ts', "import { a } from '../a.js'\n")
-    adapt('gate/a.test.ts', "import { a } from './a.js'\n")
+    adapt('loss/a.ts', "import { b } from './b.js'\n")
+    adapt('loss/b.ts', "import type { C } from './inner/c.js'\n")
+    adapt('loss/inner/c.ts', "import { a } from '../a.js'\n")
+    adapt('loss/a.test.ts', "import { a } from './a.js'\n")
     expect(faults()).toEqual([
-      'packages/adapt/src: files import each other: gate/a.ts -> gate/b.ts -> gate/inner/c.ts',
+      'packages/adapt/src: files import each other: loss/a.ts -> loss/b.ts -> loss/inner/c.ts',
     ])
   })
 
   it('finds files and functions that are too long, but not a long list of tests', () => {
-    adapt('gate/long.ts', '\n'.repeat(401))
-    adapt('gate/function.ts', `const a = 1\nexport const f = () => {\n${'\n'.repeat(119)}}\n`)
-    adapt('gate/short.ts', `export function g() {\n${'\n'.repeat(118)}}\n`)
-    adapt('gate/many.test.ts', `describe('x', () => {\n${'\n'.repeat(200)}})\n`)
+    adapt('loss/long.ts', '\n'.repeat(401))
+    adapt('loss/function.ts', `const a = 1\nexport const f = () => {\n${'\n'.repeat(119)}}\n`)
+    adapt('loss/short.ts', `export function g() {\n${'\n'.repeat(118)}}\n`)
+    adapt('loss/many.test.ts', `describe('x', () => {\n${'\n'.repeat(200)}})\n`)
     expect(faults()).toEqual([
-      'packages/adapt/src/gate/function.ts:2: a function of 121 lines, more than 120: split it',
-      'packages/adapt/src/gate/long.ts: 401 lines, more than 400: split it',
+      'packages/adapt/src/loss/function.ts:2: a function of 121 lines, more than 120: split it',
+      'packages/adapt/src/loss/long.ts: 401 lines, more than 400: split it',
     ])
   })
 })

@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { LLAMA_PRESETS, type LlamaPreset } from '../model/dimensions/model-config.js'
 import { realNumber, wholeNumber } from './number-ranges.js'
 
-/** Ids of the built-in model shapes; the dimensions themselves are a table of the model folder. */
-export const MODEL_PRESETS = ['llama-1m', 'llama-3m', 'llama-10m', 'llama-120m'] as const
+/** Ids of the built-in model shapes. */
+export const MODEL_PRESETS = Object.keys(LLAMA_PRESETS) as [LlamaPreset, ...LlamaPreset[]]
 
 const width = () => z.exactOptional(wholeNumber({ min: 1, max: 1_048_576 }))
 const count = () => z.exactOptional(wholeNumber({ min: 1, max: 65_536 }))

@@ -23,11 +23,17 @@ export interface Artefact {
 /** The artefact of a method that prepares nothing. */
 export const NO_ARTEFACT: Artefact = {}
 
+/** A method of the list with the options of its parts that differ, in snake_case. */
+export type ProxyMethod = Pick<MethodConfig, 'preset'> & {
+  readonly signal?: Readonly<Record<string, unknown>>
+  readonly gate?: Readonly<Record<string, unknown>>
+}
+
 /** A run by the same trainer, in a folder of its own under the cache; it goes on where it was interrupted. */
 export interface ProxyRun {
   readonly name: string
-  /** A preset's id, or a resolved method. */
-  readonly method: string | MethodConfig
+  /** A method's id, or a method as a config writes it; what is missing is filled in. */
+  readonly method: string | ProxyMethod
   /** Share of the main run's optimiser steps, > 0; at least one step. */
   readonly steps: number
   /** Samples of the pool that it trains on; default all. */

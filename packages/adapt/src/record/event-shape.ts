@@ -12,6 +12,7 @@ const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   refresh: ['reason', 'numAnchors', 'refreshMs', 'flops', 'diagnostics'],
   evaluation: ['sources'],
   calibration: ['mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores', 'reached'],
+  policy: ['shares'],
   alert: ['severity', 'code', 'message', 'values'],
   'run-end': ['status', 'exitCode', 'summary'],
 }

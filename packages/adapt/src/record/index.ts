@@ -8,6 +8,7 @@ export type {
   AlertEvent,
   CalibrationEvent,
   EvaluationEvent,
+  PolicyEvent,
   RefreshEvent,
   RunEndEvent,
   RunEvent,

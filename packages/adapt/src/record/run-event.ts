@@ -69,6 +69,13 @@ export interface CalibrationEvent extends EventBase {
   readonly reached: boolean
 }
 
+/** A method shared out anew what is read of each source, or how much it counts. */
+export interface PolicyEvent extends EventBase {
+  readonly type: 'policy'
+  /** By source; sums to 1. */
+  readonly shares: Readonly<Record<string, number>>
+}
+
 /** Something a person should look at. */
 export interface AlertEvent extends EventBase {
   readonly type: 'alert'
@@ -94,6 +101,7 @@ export type RunEvent =
   | RefreshEvent
   | EvaluationEvent
   | CalibrationEvent
+  | PolicyEvent
   | AlertEvent
   | RunEndEvent
 
@@ -121,6 +129,7 @@ export const NUMERIC_PATHS: Readonly<Record<string, readonly string[]>> = {
   refresh: ['step', 'time', 'numAnchors', 'refreshMs', 'flops', 'diagnostics.*'],
   evaluation: ['step', 'time', 'sources.*.*', 'validation.eval_loss', 'validation.sources.*.*'],
   calibration: ['step', 'time', 'mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores'],
+  policy: ['step', 'time', 'shares.*', 'mean.*', 'rewards.*', 'excess.*', 'exploration'],
   alert: ['step', 'time', 'values.*'],
   'run-end': ['step', 'time', 'exitCode', 'summary.*'],
 }

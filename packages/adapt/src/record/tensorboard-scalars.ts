@@ -27,6 +27,8 @@ export function tensorboardScalars(event: RunEvent): Scalar[] {
         ['gate/edr', event.edr],
         ['gate/ess_ratio', event.essRatio],
       ]
+    case 'policy':
+      return sourceScalars('share', event.shares)
     default:
       return []
   }

@@ -130,6 +130,10 @@ describe('tensorboardScalars', () => {
     expect(values({ type: 'refresh', ...at, ...refresh, diagnostics: { staleness: 0.1 } })).toEqual({
       'anchors/staleness': 0.1,
     })
+    expect(values({ type: 'policy', ...at, shares: { book: 0.25, 'a/b': 0.75 } })).toEqual({
+      'source/book/share': 0.25,
+      'source/a/b/share': 0.75,
+    })
     expect(tensorboardScalars({ type: 'run-start', ...at, name: 'x', config: {}, versions: {} })).toEqual([])
   })
 })

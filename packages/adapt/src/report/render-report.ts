@@ -13,6 +13,7 @@ import { formatNumber } from './format.js'
 import { renderGateSummary } from './gate-summary.js'
 import { embedJson, Html, html, visibleText } from './html.js'
 import { type PageSection, renderPage } from './page-shell.js'
+import { policyChart } from './policy-chart.js'
 import { reportClient } from './report-client.js'
 import type { ReportInput, ReportRun } from './report-run.js'
 import { computeRunFigures, evaluationNames, type RunFigures } from './run-figures.js'
@@ -144,7 +145,13 @@ function renderCurricula(
   const isDrawn = (run: ReportRun, i: number): boolean =>
     !hasEqualWeights(run) && curricula[i]!.sources.size > 1
   const range = curriculumRange(curricula.filter((_, i) => isDrawn(runs[i]!, i)))
-  return html`${runs.map((run, i) => html`${renderName(run, runs)}${isDrawn(run, i) ? place([curriculumChart(run, curricula[i]!, colors, range)]) : renderFlat(run, curricula[i]!)}${renderVariance(run)}`)}`
+  const draw = (run: ReportRun, i: number): Html => {
+    const policies = run.policies ?? []
+    const shares = policies.length > 0 ? place([policyChart(policies, colors)]) : html``
+    if (isDrawn(run, i)) return html`${shares}${place([curriculumChart(run, curricula[i]!, colors, range)])}`
+    return policies.length > 0 ? shares : renderFlat(run, curricula[i]!)
+  }
+  return html`${runs.map((run, i) => html`${renderName(run, runs)}${draw(run, i)}${renderVariance(run)}`)}`
 }
 
 function renderFlat(run: ReportRun, { sources }: Curriculum): Html {

@@ -1,6 +1,7 @@
 import type {
   AlertEvent,
   CalibrationEvent,
+  PolicyEvent,
   RefreshEvent,
   SourceEvaluation,
   StepRecord,
@@ -76,6 +77,7 @@ export interface ReportRun {
   readonly evaluations: readonly ReportEvaluation[]
   readonly refreshes?: readonly RefreshEvent[]
   readonly calibrations?: readonly CalibrationEvent[]
+  readonly policies?: readonly PolicyEvent[]
   readonly alerts?: readonly AlertEvent[]
   /** Times that a process went on where an earlier one had stopped. */
   readonly restarts?: number

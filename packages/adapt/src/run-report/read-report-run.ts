@@ -50,6 +50,7 @@ export async function readReportRun(folder: string, options: ReadRunOptions = {}
     ...toReportRun(name, config, steps, ofType(events, 'evaluation')),
     refreshes: ofType(events, 'refresh'),
     calibrations: ofType(events, 'calibration'),
+    policies: ofType(events, 'policy'),
     alerts: ofType(events, 'alert'),
     restarts: countRestarts(log),
     ...describeOrigin(folder, config, log),

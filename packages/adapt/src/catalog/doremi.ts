@@ -1,0 +1,221 @@
+/** DoReMi, arXiv 2305.10429. G sources of the data. Page: docs/methods/doremi.md. */
+import { type Tensor, tensor } from '@adapt-ts/torch'
+import { z } from 'zod'
+import { createPermutation } from '../batch/index.js'
+import { printable } from '../dataset/index.js'
+import { ConfigError } from '../errors.js'
+import { defineGate, defineMethod, defineSignal } from '../method/define-method.js'
+import { oneOf, option } from '../method/option-table.js'
+import type { Artefact, PreparationTools, ProxyMethod, ProxyRun } from '../method/preparation.js'
+import { requireData } from '../method/require-data.js'
+import { LLAMA_PRESETS } from '../model/dimensions/model-config.js'
+import { excessLoss } from '../signal/excess-loss.js'
+import { type GROUP_NORMS, groupDro } from './group-dro.js'
+
+/** Steps of each of the two proxies: with the reference's losses 24 % of the FLOPs of a run that reads the data once. */
+const SCALED_STEPS = 0.09
+/** In the source both are trained as long as the model itself. */
+const PAPER_STEPS = 1
+
+/** Of all options of the signal: those that the proxies are made with. */
+interface ProxyOptions {
+  readonly proxySteps: number
+  readonly proxyModel: string
+  readonly eta: number
+  readonly smoothing: number
+  readonly norm: (typeof GROUP_NORMS)[number]
+}
+
+/** Shares of the sources: learnt by a proxy that trains most on what a reference shows to be learnable, or given. */
+export const learntShares = defineSignal({
+  kind: 'doremi',
+  about: 'share of each source, learnt before training by a proxy against a reference (DoReMi), or given',
+  unit: 'source',
+  options: {
+    weights: oneOf(['run', 'fixed'], 'run', 'Whether the shares are learnt by proxies or given by shares'),
+    shares: option(
+      z.record(z.string(), z.number({ error: 'expected a number >= 0' }).min(0)),
+      {},
+      'With weights: fixed: share of each source in the tokens, in any unit; a source left out is never read',
+    ),
+    constants: oneOf(
+      ['scaled', 'paper'],
+      'scaled',
+      'Whether the proxies fit a quarter of the FLOPs of the run, or train as long as in the source',
+    ),
+    proxySteps: option(
+      z.number({ error: 'expected a number in (0, 1]' }).gt(0).max(1),
+      ({ constants }) => (constants === 'paper' ? PAPER_STEPS : SCALED_STEPS),
+      'Steps of the reference, and of the proxy, as a share of those of the run',
+    ),
+    proxyModel: oneOf(
+      ['same', ...Object.keys(LLAMA_PRESETS)],
+      'same',
+      'Model of both: the one of the config at its start, or a shape that is trained from scratch',
+    ),
+    eta: groupDro.options.eta,
+    smoothing: groupDro.options.smoothing,
+    norm: groupDro.options.norm,
+  },
+  needs: () => ({ sources: 2 }),
+  check({ weights, shares }) {
+    const given = Object.values(shares).some((share) => share > 0)
+    if (weights === 'fixed' && !given) {
+      return [
+        {
+          key: 'shares',
+          message: 'expected a share above 0 for a source, with weights: fixed; received none',
+        },
+      ]
+    }
+    if (weights === 'run' && Object.keys(shares).length > 0) {
+      return [
+        {
+          key: 'shares',
+          message: 'expected none with weights: run, which learns them; set weights: fixed to give them',
+        },
+      ]
+    }
+    return []
+  },
+  async prepare({ weights, shares, ...options }, tools): Promise<Artefact> {
+    const { sources } = tools.data
+    const share_G = weights === 'fixed' ? fixedShares(shares, sources) : await learnShares(options, tools)
+    const figures = Object.fromEntries(sources.map((name, g) => [`share.${name}`, share_G[g]!]))
+    return { share_G, figures }
+  },
+  cost({ weights, proxySteps }, { params, tokens, tokensPerPass }) {
+    if (weights === 'fixed') return { preparation: 0, signal: 0 }
+    const proxyTokens = proxySteps * tokens
+    const scored = keptShare(proxySteps, tokens / tokensPerPass) * tokensPerPass
+    // 6 N of the reference, 2 N of its losses, 6 N of the proxy and 2 N where its step has several micro-batches.
+    return { preparation: params * (14 * proxyTokens + 2 * scored), signal: 0 }
+  },
+  create(_, facts, { share_G }) {
+    const data = requireData(facts, 'method.signal doremi')
+    const natural = data.naturalShares()
+    const score = (index: number): number => {
+      const g = data.sourceIndex(index)
+      return (share_G?.[g] ?? 0) / natural[g]!
+    }
+    return {
+      score: ({ batch: { samples }, hidden_BTD }): Tensor =>
+        tensor(
+          Float32Array.from(samples, ({ index }) => score(index)),
+          [samples.length],
+          { device: hidden_BTD.device },
+        ),
+    }
+  },
+})
+
+/** Shares as preparation left them; nothing is learnt while training. */
+export const asGiven = defineGate({
+  kind: 'as-given',
+  about: 'what the signal says: the shares of the sources as preparation left them',
+  units: ['source'],
+  applies: ['sample', 'loss'],
+  view: 'batch',
+  options: {},
+  create: () => ({ weights: ({ score }) => score }),
+})
+
+/** Domain reweighting with minimax optimisation: shares of the sources from two small runs. */
+export const doremi = defineMethod({
+  id: 'doremi',
+  about: 'reads the sources by shares that a proxy run learns against a reference (DoReMi, arXiv 2305.10429)',
+  page: 'docs/methods/doremi.md',
+  signal: learntShares,
+  gate: asGiven,
+  apply: 'sample',
+})
+
+/** The method of the proxy: sources weigh the more the further their loss lies above the reference's. */
+export const doremiProxy = defineMethod({
+  id: 'doremi-proxy',
+  about: 'weighs sources by group DRO on their loss above a reference: the proxy of DoReMi',
+  page: 'docs/methods/doremi.md',
+  signal: excessLoss,
+  gate: groupDro,
+  apply: 'loss',
+  normalizer: () => 'token.wmean',
+})
+
+/** Reference, its losses, proxy; each is done once and gone on with after a stop. */
+async function learnShares(options: ProxyOptions, tools: PreparationTools): Promise<Float64Array> {
+  const { data, seed, passes } = tools
+  const model: ProxyRun['model'] = options.proxyModel === 'same' ? 'same' : { preset: options.proxyModel }
+  const steps = options.proxySteps
+  const reference = await tools.train({ name: 'reference', method: 'uniform', steps, model })
+  const { folder } = reference.checkpoints.at(-1)!
+  const kept = keepOfEach(data, keptShare(steps, passes), seed)
+  const keep = (index: number): boolean => kept[index] === 1
+  const tokenLoss = await tools.tokenLosses('reference', folder, keep)
+  const vocabulary = await tools.withModel(folder, async ({ config }) => config.vocabSize)
+  const { lastEvents } = await tools.train({
+    name: 'proxy',
+    method: proxyMethod(options, vocabulary),
+    steps,
+    model,
+    keep,
+    shares: uniformShares(data),
+    artefact: { tokenLoss },
+  })
+  const mean = lastEvents.get('policy')?.mean as Readonly<Record<string, number>>
+  return Float64Array.from(data.sources, (name) => mean[name] ?? 0)
+}
+
+/** The proxy's method with the constants of the signal, on sources that are drawn alike. */
+function proxyMethod({ eta, smoothing, norm }: ProxyOptions, vocabulary: number): ProxyMethod {
+  return {
+    preset: 'doremi-proxy',
+    gate: { eta, smoothing, norm, draw: 'uniform', first_excess: Math.log(vocabulary) },
+  }
+}
+
+/** Of the pool, as much as the proxy reads: the reference's losses are computed of these samples alone. */
+function keptShare(proxySteps: number, passes: number): number {
+  return Math.min(1, proxySteps * passes)
+}
+
+/** 1 for the samples that are kept: a share of every source, at random, and at least one of each. */
+export function keepOfEach(
+  data: Pick<PreparationTools['data'], 'numSamples' | 'sources' | 'sourceIndex'>,
+  share: number,
+  seed: number,
+): Uint8Array {
+  const kept = new Uint8Array(data.numSamples)
+  const indexes: number[][] = data.sources.map(() => [])
+  for (let i = 0; i < data.numSamples; i++) indexes[data.sourceIndex(i)]!.push(i)
+  for (const own of indexes.filter(({ length }) => length > 0)) {
+    const permute = createPermutation({ seed, epoch: 0, numSamples: own.length, stream: KEEP_STREAM })
+    const count = Math.ceil(share * own.length)
+    for (let i = 0; i < count; i++) kept[own[permute(i)]!] = 1
+  }
+  return kept
+}
+
+/** Apart from the permutations that the order of training is made of. */
+const KEEP_STREAM = 2 ** 34
+
+function uniformShares(data: PreparationTools['data']): Float64Array {
+  const counts = new Float64Array(data.sources.length)
+  for (let i = 0; i < data.numSamples; i++) counts[data.sourceIndex(i)] = 1
+  const total = counts.reduce((a, b) => a + b, 0)
+  return counts.map((there) => there / total)
+}
+
+/** @throws {ConfigError} UNKNOWN_SOURCE */
+function fixedShares(shares: Readonly<Record<string, number>>, sources: readonly string[]): Float64Array {
+  for (const name of Object.keys(shares)) {
+    if (sources.includes(name)) continue
+    const known = sources.map((source) => `"${printable(source, 60)}"`).join(', ')
+    throw new ConfigError(
+      'UNKNOWN_SOURCE',
+      `method.signal.shares: the data has no source "${printable(name, 60)}"; its sources are ${known}`,
+      { source: name },
+    )
+  }
+  const total = Object.values(shares).reduce((a, b) => a + b, 0)
+  return Float64Array.from(sources, (name) => (Object.hasOwn(shares, name) ? shares[name]! / total : 0))
+}

@@ -126,7 +126,12 @@ export const GROUPS = [
       {
         id: '24',
         title: 'An empty response mask is found up front and harmless at run time',
-        tests: adapt('train/degenerate-steps', 'tokenize/token-cache', 'train/layout-invariance'),
+        tests: adapt(
+          'train/degenerate-steps',
+          'tokenize/token-cache',
+          'tokenize/tokenize-documents',
+          'train/layout-invariance',
+        ),
       },
       {
         id: '25',
@@ -227,7 +232,12 @@ export const GROUPS = [
       {
         id: '51',
         title: 'Paths from inputs stay inside, and pickles are never opened',
-        tests: adapt('dataset/dataset', 'model/folder/load-model', 'open/config-inputs'),
+        tests: adapt(
+          'dataset/dataset',
+          'dataset/resolve-sources',
+          'model/folder/load-model',
+          'open/config-inputs',
+        ),
       },
     ],
   },

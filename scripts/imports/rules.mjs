@@ -56,10 +56,5 @@ export const maxFunctionLines = 120
 export const oversized = new Set([
   'packages/adapt/src/config/run-options.ts',
   'packages/adapt/src/report/report-client.ts',
-  'packages/adapt/src/cli/cli.test.ts',
   'packages/adapt/src/config/load-config.test.ts',
-  'packages/adapt/src/dataset/dataset.test.ts',
-  'packages/adapt/src/report/report.test.ts',
-  'packages/adapt/src/tokenize/chat-samples.test.ts',
-  'packages/adapt/src/tokenize/token-cache.test.ts',
 ])

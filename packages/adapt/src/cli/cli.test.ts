@@ -1,12 +1,9 @@
-import { spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
+import { describe, expect, it } from 'vitest'
+import { cliFolder, dataUrl } from './cli-folder.test.fixture.js'
 
-const BIN = fileURLToPath(new URL('../../bin/adapt.mjs', import.meta.url))
 const VERBS = [
   'train',
   'compare',
@@ -24,67 +21,8 @@ const VERBS = [
   'schema',
 ]
 
-interface Outcome {
-  readonly exitCode: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-interface RunOptions {
-  readonly nodeArgs?: readonly string[]
-  readonly bin?: string
-  /** Close the reading end of stdout before anything is written. */
-  readonly closeStdout?: boolean
-}
-
-function adapt(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  const { NO_COLOR: _, ADAPT_DEBUG: __, ...env } = process.env
-  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), options.bin ?? BIN, ...args], {
-    cwd: folder,
-    env,
-  })
-  let stdout = ''
-  let stderr = ''
-  if (options.closeStdout === true) child.stdout.destroy()
-  else child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  return new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }))
-  })
-}
-
-let folder = ''
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'adapt-cli-'))
-  writeTinyTokenizer(join(folder, 'conf/tok'))
-  await mkdir(join(folder, 'conf/corpus'))
-  const records = [
-    { text: 'the data shapes the model\u001b[2J', source: 'web' },
-    { prompt: 'the model? ', completion: 'the data.', source: 'qa' },
-    { prompt: 'a prompt that is longer than the whole sample may be', completion: 'x', source: 'qa' },
-  ]
-  await writeFile(join(folder, 'conf/corpus/a.jsonl'), records.map((r) => `${JSON.stringify(r)}\n`).join(''))
-  await writeFile(join(folder, 'conf/anchors.jsonl'), '{"text": "the user"}\n')
-  await writeFile(join(folder, 'conf/bad.jsonl'), '{"text": 5}\n')
-  await writeFile(join(folder, 'conf/empty.jsonl'), '\n')
-  const messages = [
-    { role: 'user', content: 'what shapes it?' },
-    { role: 'assistant', content: 'the data' },
-  ]
-  await writeFile(join(folder, 'conf/talk.jsonl'), `${JSON.stringify({ messages })}\n`.repeat(2))
-  await writeFile(
-    join(folder, 'conf/run.yaml'),
-    `model: { init: scratch, preset: llama-1m }
-tokenizer: tok
-data: { train: [corpus/*.jsonl], max_length: 24 }
-anchors: [anchors.jsonl]
-training: { max_steps: 30 }
-output_dir: runs/x
-`,
-  )
-})
-afterAll(() => rm(folder, { recursive: true }))
+const cli = cliFolder()
+const { adapt } = cli
 
 describe('an option that is a key of the config', () => {
   it.each([
@@ -209,7 +147,7 @@ describe('validate', () => {
 
   it('prints a resolved config that validates again to the same', async () => {
     const first = await adapt(['validate', 'conf/run.yaml', '--set', 'method=adapt-calibrated', '--resolved'])
-    await writeFile(join(folder, 'conf/resolved.yaml'), first.stdout)
+    await writeFile(join(cli.path(), 'conf/resolved.yaml'), first.stdout)
     expect(await adapt(['validate', 'conf/resolved.yaml', '--resolved'])).toEqual(first)
     expect(first.stdout).toContain('kind: calibrated-sigmoid')
   })
@@ -249,8 +187,8 @@ describe('validate', () => {
       num_attention_heads: 4,
       max_position_embeddings: 64,
     }
-    await mkdir(join(folder, 'conf/shape'), { recursive: true })
-    await writeFile(join(folder, 'conf/shape/config.json'), JSON.stringify(config))
+    await mkdir(join(cli.path(), 'conf/shape'), { recursive: true })
+    await writeFile(join(cli.path(), 'conf/shape/config.json'), JSON.stringify(config))
     const sets = ['--set', 'model={ path: shape }', '--set', set]
     const { exitCode, stderr } = await adapt(['validate', 'conf/run.yaml', ...sets])
     expect(stderr).toContain(said)
@@ -342,30 +280,6 @@ describe('data', () => {
   })
 })
 
-describe('report', () => {
-  it('is written from a run folder without loading the engine', async () => {
-    await mkdir(join(folder, 'logged'))
-    await cp(join(folder, 'conf/run.yaml'), join(folder, 'logged/config.yaml'))
-    const { stdout: missing, ...refused } = await adapt(['report', 'logged'])
-    expect(refused).toEqual({
-      exitCode: 2,
-      stderr: 'error: logged: expected the folder of a run, found no events.jsonl in it\n',
-    })
-    await writeFile(join(folder, 'logged/events.jsonl'), '')
-    // What lies in the process's memory at its end.
-    const watch = `process.on('exit', () => {
-      const loaded = process.report.getReport().sharedObjects.filter((name) => /torch[^/]*$/.test(name))
-      process.stderr.write(String(loaded.length))
-    })`
-    const written = await adapt(['report', 'logged', '--output', 'page.html'], {
-      nodeArgs: ['--import', dataUrl(watch)],
-    })
-    expect(written).toEqual({ exitCode: 0, stdout: 'report  page.html\n', stderr: '0' })
-    expect(await readFile(join(folder, 'page.html'), 'utf8')).toContain('ADAPT run logged')
-    expect(missing).toBe('')
-  })
-})
-
 describe('train and eval', () => {
   it('train a model, refuse to replace it unasked, and measure it', async ({ skip }) => {
     const { exitCode: doctor } = await adapt(['doctor'])
@@ -419,73 +333,3 @@ describe('train and eval', () => {
     expect(table.stdout).toMatch(/^source .*bits\/byte.*\nanchors +\d+\.\d{4} .*\nall +\d+\.\d{4} /)
   })
 })
-
-describe('the process', () => {
-  it('prints the schema as JSON', async () => {
-    const { exitCode, stdout } = await adapt(['schema'])
-    expect(exitCode).toBe(0)
-    expect(JSON.parse(stdout)).toMatchObject({ type: 'object', additionalProperties: false })
-  })
-
-  it('ends quietly when nobody reads its output', async () => {
-    for (const args of [['schema'], ['data', 'conf/run.yaml']]) {
-      expect(await adapt(args, { closeStdout: true })).toEqual({ exitCode: 0, stdout: '', stderr: '' })
-    }
-  })
-
-  it('takes over SIGUSR1 before anything else, so that Node does not open its inspector', async () => {
-    const watch = `const on = process.on
-      const seen = []
-      process.on = function (name, ...rest) { seen.push(name); return on.call(this, name, ...rest) }
-      on.call(process, 'exit', () => process._rawDebug(seen[0] + ' ' + process.listenerCount('SIGUSR1')))`
-    const { stderr } = await adapt(['schema'], { nodeArgs: ['--import', dataUrl(watch)] })
-    expect(stderr).toBe('SIGUSR1 1\n')
-  })
-
-  it('does not lose a SIGUSR1 that comes before a run listens for it', async () => {
-    const send = `const on = process.on
-      process.on = function (name, ...rest) {
-        if (name === 'SIGUSR1') setImmediate(() => process.kill(process.pid, 'SIGUSR1'))
-        return on.call(this, name, ...rest)
-      }`
-    const { exitCode, stderr } = await adapt(['doctor'], { nodeArgs: ['--import', dataUrl(send)] })
-    expect({ exitCode, stderr }).toEqual({ exitCode: 75, stderr: '' })
-  })
-
-  it('says what to do when it was not built', async () => {
-    const bare = join(folder, 'bare/bin')
-    await mkdir(bare, { recursive: true })
-    await cp(BIN, join(bare, 'adapt.mjs'))
-    expect(await adapt(['--help'], { bin: join(bare, 'adapt.mjs') })).toEqual({
-      exitCode: 5,
-      stdout: '',
-      stderr: 'error: adapt is not built: run `npm run setup` first\n',
-    })
-  })
-
-  it('hands the choice of a LibTorch to the builder of the add-on', async () => {
-    const refused = await adapt(['setup', '--print', '--libtorch', join(folder, 'no-libtorch')])
-    expect(refused).toMatchObject({ exitCode: 5, stderr: '' })
-    const decision = JSON.parse(refused.stdout)
-    expect(decision.chosen).toBeUndefined()
-    expect(decision.refused).toContain('no-libtorch')
-  })
-
-  it('diagnoses the machine, and names the problem when the engine is missing', async () => {
-    const { exitCode, stdout, stderr } = await adapt(['doctor', '--json'])
-    const diagnosis = JSON.parse(stdout)
-    expect(stderr).toBe('')
-    expect(diagnosis.node).toBe(process.versions.node)
-    expect(diagnosis.packages.zod).toMatch(/^4\./)
-    expect(exitCode).toBe(diagnosis.engine.isReady ? 0 : 5)
-
-    const watch = `process.env.ADAPT_TORCH_BUILD_DIR = '/nonexistent'`
-    const missing = await adapt(['doctor'], { nodeArgs: ['--import', dataUrl(watch)] })
-    expect(missing.exitCode).toBe(5)
-    expect(missing.stdout).toMatch(/NOT READY \(ADDON_NOT_BUILT\): [\s\S]*npx\s+adapt-torch-build/)
-  })
-})
-
-function dataUrl(source: string): string {
-  return `data:text/javascript,${encodeURIComponent(source)}`
-}

@@ -1,6 +1,6 @@
 import { type SampleRecord, type StepRecord, summarizeSamples } from '../record/index.js'
 import type { ChartSpec } from './chart-spec.js'
-import type { ReportEvaluation, ReportRun, ReportSample } from './report-run.js'
+import type { ReportEvaluation, ReportInput, ReportRun, ReportSample } from './report-run.js'
 
 export const SOURCES = ['gsm8k-train', 'wikitext-2', 'cpython', 'novels', 'noise']
 export const HOSTILE = `</script><script>globalThis.injected = true</script><img src=x onerror="injected=1">&amp;<!-- \u202e\u0007 \u2028`
@@ -115,4 +115,20 @@ export function cellsOf(page: string, head: string): string[] {
   const row = plain.split('<tr').find((part) => part.includes(`<th scope="row">${head}`))
   if (row === undefined) throw new Error(`no row ${head}`)
   return [...row.matchAll(/<td[^>]*>(.*?)<\/td>/gs)].map(([, cell]) => cell!.replace(/<[^>]+>/g, ''))
+}
+
+export const uniform = createRun({ name: 'uniform', method: 'uniform', seed: 0, tau: null, gain: 0 })
+export const paper = createRun({ name: 'adapt', method: 'ADAPT, tau 1', seed: 0, tau: 1, gain: -0.009 })
+export const calibrated = createRun({
+  name: 'adapt-calibrated',
+  method: 'ADAPT, ESS 0.8',
+  seed: 0,
+  tau: 0.12,
+  gain: -0.025,
+})
+/** Three runs for one page. */
+export const input: ReportInput = {
+  title: 'Three ways to train 2.2 million parameters',
+  runs: [uniform, paper, calibrated],
+  notes: ['Pool of 2.5 million tokens, anchors from gsm8k.'],
 }

@@ -1,30 +1,18 @@
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Script } from 'node:vm'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { niceTicks } from './dot-chart.js'
-import { formatDifference, formatDuration, formatNumber, type NumberFormat } from './format.js'
+import { describe, expect, it } from 'vitest'
 import { renderReport } from './render-report.js'
-import { cellsOf, createRun, embeddedCharts, HOSTILE, SOURCES } from './report-page.test.fixture.js'
-import type { ReportInput, ReportRun } from './report-run.js'
-import { writeReport } from './write-report.js'
-
-const uniform = createRun({ name: 'uniform', method: 'uniform', seed: 0, tau: null, gain: 0 })
-const paper = createRun({ name: 'adapt', method: 'ADAPT, tau 1', seed: 0, tau: 1, gain: -0.009 })
-const calibrated = createRun({
-  name: 'adapt-calibrated',
-  method: 'ADAPT, ESS 0.8',
-  seed: 0,
-  tau: 0.12,
-  gain: -0.025,
-})
-const input: ReportInput = {
-  title: 'Three ways to train 2.2 million parameters',
-  runs: [uniform, paper, calibrated],
-  notes: ['Pool of 2.5 million tokens, anchors from gsm8k.'],
-}
+import {
+  calibrated,
+  cellsOf,
+  createRun,
+  embeddedCharts,
+  HOSTILE,
+  input,
+  paper,
+  SOURCES,
+  uniform,
+} from './report-page.test.fixture.js'
+import type { ReportRun } from './report-run.js'
 
 describe('renderReport', () => {
   const page = renderReport(input)
@@ -356,97 +344,5 @@ describe('renderReport', () => {
     expect(page.includes('No run was evaluated.')).toBe(true)
     expect(cellsOf(page, 'effective data ratio')).toEqual(['n/a'])
     expect(renderReport({ title: 'none', runs: [] }).includes('<h1>none</h1>')).toBe(true)
-  })
-})
-
-describe('formatNumber', () => {
-  it('writes figures as people read them', () => {
-    const text = (value: number, format: NumberFormat): string => formatNumber(value, format).markup
-    expect(text(1.23456, 'bits')).toBe('1.2346')
-    expect(text(-0.5, 'ratio')).toBe('\u22120.500')
-    expect(text(0.0123, 'percent')).toBe('1.23\u202f%')
-    expect(text(1234567, 'count')).toBe('1\u202f234\u202f567')
-    expect(text(2.2411e19, 'flops')).toBe('2.24\u202f\u00d7\u202f10<sup>19</sup>')
-    expect([0.42, 7.5, 192, 3599.7, 7500].map(formatDuration)).toEqual([
-      '0.42 s',
-      '7.5 s',
-      '3 min 12 s',
-      '1 h 00 min',
-      '2 h 05 min',
-    ])
-    expect(text(2e-5, 'plain')).toBe('2.00\u202f\u00d7\u202f10<sup>\u22125</sup>')
-    expect(text(0.1 + 0.2, 'plain')).toBe('0.3')
-    expect(text(Number.NEGATIVE_INFINITY, 'bits')).toBe('\u2212Infinity')
-  })
-
-  it('gives differences a sign unless they round to zero', () => {
-    expect(formatDifference(0.01, 'bits').markup).toBe('+0.0100')
-    expect(formatDifference(-0.01, 'percent').markup).toBe('\u22121.00\u202f%')
-    expect(formatDifference(-1e-9, 'percent').markup).toBe('0.00\u202f%')
-  })
-})
-
-describe('niceTicks', () => {
-  it('encloses the values with round numbers, zero exactly zero', () => {
-    for (const values of [[1.6, 3.03], [-0.028, 0, 0.003], [2, 2], [0], []]) {
-      const ticks = niceTicks(values, 0.05)
-      expect(ticks.length).toBeGreaterThan(2)
-      expect(ticks.length).toBeLessThan(10)
-      for (const value of values) {
-        expect(ticks[0]).toBeLessThanOrEqual(value)
-        expect(ticks.at(-1)).toBeGreaterThanOrEqual(value)
-      }
-    }
-    expect(niceTicks([-0.028, 0, 0.003], 0.05)).toContain(0)
-  })
-})
-
-describe('writeReport', () => {
-  let folder: string
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'report-'))
-  })
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-  it('writes the page and nothing else, over an older one', () => {
-    const path = join(folder, 'report.html')
-    writeFileSync(path, 'old')
-    writeReport(path, input)
-    expect(readFileSync(path, 'utf8') === renderReport(input)).toBe(true)
-    expect(readdirSync(folder)).toEqual(['report.html'])
-  })
-
-  it('reports a folder that is not there', () => {
-    const attempt = (): void => writeReport(join(folder, 'missing', 'report.html'), input)
-    expect(attempt).toThrow(expect.objectContaining({ code: 'REPORT_WRITE', exitCode: 5 }))
-  })
-
-  // A browser is no part of the project: ADAPT_TEST_CHROMIUM names one to draw the page with.
-  // ADAPT_TEST_REPORT keeps the page for looking at it.
-  const browser = process.env.ADAPT_TEST_CHROMIUM
-  it.skipIf(!browser)('is drawn by a real browser without an error (needs ADAPT_TEST_CHROMIUM)', () => {
-    const path = process.env.ADAPT_TEST_REPORT ?? join(folder, 'drawn.html')
-    writeReport(path, input)
-    const flags = [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-sync',
-    ]
-    const quiet = [
-      '--disable-background-networking',
-      '--disable-component-update',
-      `--user-data-dir=${join(folder, 'profile')}`,
-    ]
-    const log = ['--enable-logging=stderr', '--dump-dom']
-    const child = spawnSync(browser!, [...flags, ...quiet, ...log, `file://${path}`], {
-      encoding: 'utf8',
-      maxBuffer: 1 << 28,
-    })
-    expect(child.stderr.split('\n').filter((line) => /CONSOLE|Uncaught|Refused/.test(line))).toEqual([])
-    expect(child.stdout.match(/<canvas/g)).toHaveLength(embeddedCharts(readFileSync(path, 'utf8')).length)
-    expect(child.stdout.includes('<script>globalThis.injected')).toBe(false)
   })
 })

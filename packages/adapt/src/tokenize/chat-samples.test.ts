@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -370,33 +370,5 @@ describe('a long conversation', () => {
     } finally {
       await pool.close()
     }
-  })
-})
-
-describe('the golden masks of transformers', () => {
-  const read = (name: string) =>
-    JSON.parse(readFileSync(path.resolve(import.meta.dirname, '../../golden', name), 'utf8'))
-  const { values } = read('chat-templates/case.json') as {
-    readonly values: {
-      readonly conversations: Readonly<Record<string, Pick<ChatContent, 'messages' | 'tools'>>>
-      readonly masks: {
-        readonly template: string
-        readonly conversations: Readonly<Record<string, { readonly ids: number[]; readonly mask: number[] }>>
-      }
-    }
-  }
-  const { template, conversations } = values.masks
-
-  it.each(Object.keys(conversations))('are those of our samples (%s)', async (name) => {
-    const example = loadTokenizer(path.resolve(import.meta.dirname, '../../../../examples/tokenizer'), {
-      configured: template,
-    })
-    const { ids, mask } = conversations[name]!
-    const content = { kind: 'chat', ...values.conversations[name]! } as const
-    const dataset = await tokenizeDocuments([documentOf(content)], example, 4096)
-    const { tokens, labelMask } = dataset.sample(0)
-    expect([...tokens]).toEqual(ids)
-    expect([...labelMask]).toEqual(mask)
-    expect(mask).toContain(1)
   })
 })

@@ -16,3 +16,4 @@ export {
   createSoftmaxGate,
 } from './gates.js'
 export { ShuffledGate, type ShuffledGateOptions } from './shuffled-gate.js'
+export { topFraction } from './top-fraction.js'

@@ -1,0 +1,105 @@
+/** Which end of the scores is kept, and what becomes of units that tie with the last one kept. */
+export interface PickOptions {
+  /** Default highest. */
+  readonly end?: 'highest' | 'lowest'
+  /** `place`: the first ones in order are kept, so exactly the number asked for. `all`: every unit that ties is kept. Default place. */
+  readonly ties?: 'place' | 'all'
+}
+
+/** Units kept of `numUnits`: the whole part of their share, at least one where there is one. */
+export function countKept(keep: number, numUnits: number): number {
+  return Math.min(numUnits, Math.max(1, Math.floor(keep * numUnits)))
+}
+
+/**
+ * Marks the units with the best scores. One at the far end of all numbers (-infinity, or +infinity where the lowest are kept) is no candidate,
+ * and neither is NaN: of these none is picked, even if fewer than `count` remain.
+ *
+ * @param scores  [U].
+ * @returns 1 for a unit that is kept, else 0: [U].
+ */
+export function pickTop(scores: ArrayLike<number>, count: number, options: PickOptions = {}): Uint8Array {
+  const values = oriented(scores, options)
+  const everyPlace = Uint32Array.from(values, (_, place) => place)
+  return pickAmong(values, everyPlace, count, options, new Uint8Array(values.length))
+}
+
+/**
+ * The same with an equal budget for each source. What a source cannot use is shared out equally among the others; what does not divide goes to
+ * the first ones.
+ *
+ * @param source  Index of the source of each unit, [U].
+ */
+export function pickTopBySource(
+  scores: ArrayLike<number>,
+  source: ArrayLike<number>,
+  count: number,
+  options: PickOptions = {},
+): Uint8Array {
+  const values = oriented(scores, options)
+  const places: number[][] = []
+  for (let i = 0; i < values.length; i++) {
+    places[source[i]!] ??= []
+    if (values[i]! > -Infinity) places[source[i]!]!.push(i)
+  }
+  const groups = Array.from(places, (group) => group ?? [])
+  const budgets = equalBudgets(
+    groups.map((group) => group.length),
+    count,
+  )
+  const kept = new Uint8Array(values.length)
+  for (const [i, group] of groups.entries()) pickAmong(values, group, budgets[i]!, options, kept)
+  return kept
+}
+
+/**
+ * Shares `total` out equally among groups that can take `sizes` each, one after another in turn.
+ * @returns What each group gets; its sum is the smaller of `total` and the sum of the sizes.
+ */
+export function equalBudgets(sizes: readonly number[], total: number): number[] {
+  const budgets = sizes.map(() => 0)
+  let open = sizes.map((_, i) => i).filter((i) => sizes[i]! > 0)
+  let left = total
+  while (left > 0 && open.length > 0) {
+    const each = Math.max(1, Math.floor(left / open.length))
+    for (const i of open) {
+      const given = Math.min(each, sizes[i]! - budgets[i]!, left)
+      budgets[i]! += given
+      left -= given
+    }
+    open = open.filter((i) => budgets[i]! < sizes[i]!)
+  }
+  return budgets
+}
+
+function oriented(scores: ArrayLike<number>, { end = 'highest' }: PickOptions): Float64Array {
+  const sign = end === 'highest' ? 1 : -1
+  return Float64Array.from(scores, (score) => (Number.isNaN(score) ? -Infinity : sign * score))
+}
+
+function pickAmong(
+  values: Float64Array,
+  places: ArrayLike<number>,
+  count: number,
+  { ties = 'place' }: PickOptions,
+  kept: Uint8Array,
+): Uint8Array {
+  const candidates = Float64Array.from(places, (place) => values[place]!).filter((value) => value > -Infinity)
+  const numKept = Math.min(count, candidates.length)
+  if (numKept === 0) return kept
+  const threshold = candidates.sort()[candidates.length - numKept]!
+  let room = ties === 'all' ? Infinity : numKept - numAbove(candidates, threshold)
+  for (let i = 0; i < places.length; i++) {
+    const value = values[places[i]!]!
+    if (value > threshold) kept[places[i]!] = 1
+    else if (value === threshold && room-- > 0) kept[places[i]!] = 1
+  }
+  return kept
+}
+
+/** Of ascending values. */
+function numAbove(sorted: Float64Array, threshold: number): number {
+  let above = 0
+  while (above < sorted.length && sorted[sorted.length - 1 - above]! > threshold) above++
+  return above
+}

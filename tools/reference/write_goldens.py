@@ -16,12 +16,15 @@ import case_llama
 import case_loss_gates
 import case_odm
 import case_ops
+import case_random
+import case_rds_plus
 import case_rho
 import case_train
 from golden import REPOSITORY
 
 
-MODULES = (case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_loss_gates, case_rho)
+MODULES = (case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_loss_gates, case_rho,
+           case_random, case_rds_plus)
 
 
 def main(modules=MODULES):

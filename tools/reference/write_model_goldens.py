@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the golden cases that transformers and PEFT compute, or checks the stored ones against this interpreter.
+"""Writes the golden cases that transformers, PEFT and packages for BM25 compute, or checks the stored ones against this interpreter.
 
     python tools/reference/write_model_goldens.py                  write every case
     python tools/reference/write_model_goldens.py model-mistral    write one
@@ -8,10 +8,11 @@
 import sys
 
 import case_architectures
+import case_bm25
 import case_generate
 import case_lora
 import case_lora_train
 from write_goldens import main
 
 if __name__ == "__main__":
-    sys.exit(main((case_architectures, case_lora, case_lora_train, case_generate)))
+    sys.exit(main((case_architectures, case_lora, case_lora_train, case_generate, case_bm25)))

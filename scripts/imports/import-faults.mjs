@@ -4,7 +4,7 @@ import path from 'node:path'
 import ts from 'typescript'
 import { listFiles } from '../../packages/torch/setup/stamp.mjs'
 import { fileCircles } from './file-circles.mjs'
-import { adaptFolders } from './rules.mjs'
+import { adaptFolders, hiddenFolders } from './rules.mjs'
 import { sizeFaults } from './size-faults.mjs'
 
 const packageNames = { adapt: '@adapt-ts/adapt', torch: '@adapt-ts/torch' }
@@ -96,6 +96,8 @@ function directionFault(specifier, { name, sourceDir, file }) {
       ? 'imports the package root: import the folder'
       : undefined
   if (!adaptFolders.includes(to)) return `folder ${to} has no place in scripts/imports/rules.mjs`
+  if (hiddenFolders[from]?.includes(to))
+    return `${from} must not import ${to}: hiddenFolders in scripts/imports/rules.mjs says why`
   if (adaptFolders.indexOf(to) < adaptFolders.indexOf(from)) return undefined
   return `${from} must not import ${to}: imports go to earlier folders only`
 }

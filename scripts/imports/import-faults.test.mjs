@@ -41,6 +41,13 @@ describe('findImportFaults', () => {
     )
   })
 
+  it('keeps the parts of methods from the trainer, which knows their contract', () => {
+    adapt('train/a.ts', "import type { M } from '../method/index.js'\nimport { gate } from '../gate/x.js'\n")
+    expect(faults()).toEqual([
+      'packages/adapt/src/train/a.ts:2: train must not import gate: hiddenFolders in scripts/imports/rules.mjs says why',
+    ])
+  })
+
   it('lets tests import any folder, but not another package by path', () => {
     adapt('loss/loss.test.ts', "import { it } from 'vitest'\nimport { m } from '../method/index.js'\n")
     expect(faults()).toEqual([])

@@ -32,6 +32,9 @@ export const adaptFolders = [
   'cli',
 ]
 
+/** What a folder must not import although it comes before: the trainer knows a method by its contract alone. */
+export const hiddenFolders = { train: ['signal', 'gate', 'catalog'] }
+
 /** Folders whose index must load without the add-on of the engine; engine-free.test.mjs asks the process. */
 export const engineFreeFolders = [
   'statistics',

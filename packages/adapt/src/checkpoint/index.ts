@@ -1,5 +1,6 @@
 export { CheckpointStore, type FoundCheckpoint } from './checkpoint-store.js'
-export { type FileDigest, type Manifest, verifyManifest } from './manifest.js'
+export { type FileDigest, MANIFEST_NAME, type Manifest, verifyManifest, writeManifest } from './manifest.js'
+export { publishFolder } from './publish-folder.js'
 export { publishCheckpointModel, publishModel } from './publish-model.js'
 export { requireFiniteState } from './require-finite.js'
 export {

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { packageVersion } from '../version.js'
 import type { CliIo } from './terminal/cli-io.js'
 import { declareAnchors } from './verbs/anchors.js'
 import { declareCompare } from './verbs/compare.js'
@@ -79,9 +79,4 @@ Exit codes: 0 done, 1 bug, 2 config or missing file, 3 data, 4 numeric,
 
   for (const declare of VERBS) declare({ program, io, onExitCode })
   return program
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { readonly version: string }).version
 }

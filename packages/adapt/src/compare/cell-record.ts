@@ -12,6 +12,8 @@ const figure = z.number().nullable()
 const costSchema = z.strictObject({
   flops_train: z.number(),
   flops_signal: z.number(),
+  /** Of the method before training; records of versions before it lack it. */
+  flops_preparation: z.number().default(0),
   tokens: z.number(),
   /** Of the steps; evaluation and saving are not in it. */
   seconds: z.number(),

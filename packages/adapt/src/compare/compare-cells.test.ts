@@ -27,7 +27,7 @@ function cell(
   values: readonly number[],
   more: Partial<CellRecord> = {},
 ): CellRecord {
-  const cost = { flops_train: 60, flops_signal: 4, tokens: 10, seconds: 1 }
+  const cost = { flops_train: 60, flops_signal: 4, flops_preparation: 0, tokens: 10, seconds: 1 }
   return {
     schema_version: 2,
     arm,

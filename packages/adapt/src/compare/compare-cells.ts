@@ -48,6 +48,8 @@ export interface ComparedArm {
   readonly targetLift: number
   readonly flopsTrain: number
   readonly flopsSignal: number
+  /** Before training; 0 for a method that prepares nothing. */
+  readonly flopsPreparation: number
   readonly flopsTrainWithTrunk: number
   readonly flopsSignalWithTrunk: number
   readonly tokens: number
@@ -137,6 +139,7 @@ export function compareCells(
         targetLift: over(({ target_lift }) => target_lift),
         flopsTrain: over(({ cost }) => cost.flops_train),
         flopsSignal: over(({ cost }) => cost.flops_signal),
+        flopsPreparation: over(({ cost }) => cost.flops_preparation),
         flopsTrainWithTrunk: over(({ cost_with_trunk }) => cost_with_trunk.flops_train),
         flopsSignalWithTrunk: over(({ cost_with_trunk }) => cost_with_trunk.flops_signal),
         tokens: over(({ cost }) => cost.tokens),

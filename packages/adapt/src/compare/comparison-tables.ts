@@ -98,6 +98,7 @@ function sourceTable({ arms, measures, baseline }: Comparison): TextTable {
 function costTable({ arms, targets }: Comparison): TextTable {
   const figure = (value: number, digits: number) => (Number.isFinite(value) ? value.toFixed(digits) : NONE)
   const withTargets = targets.length > 0
+  const withPreparation = arms.some((arm) => arm.flopsPreparation > 0)
   return {
     title: 'Weights and cost of a cell',
     about:
@@ -113,6 +114,7 @@ function costTable({ arms, targets }: Comparison): TextTable {
       ...(withTargets ? [number('mass'), number('lift')] : []),
       number('FLOPs train'),
       number('FLOPs signal'),
+      ...(withPreparation ? [number('FLOPs before')] : []),
       number('tokens'),
       number('time'),
     ],
@@ -124,6 +126,7 @@ function costTable({ arms, targets }: Comparison): TextTable {
       ...(withTargets ? [figure(arm.targetMass, 4), figure(arm.targetLift, 2)] : []),
       flops(arm.flopsTrain, arm.flopsTrainWithTrunk),
       flops(arm.flopsSignal, arm.flopsSignalWithTrunk),
+      ...(withPreparation ? [flops(arm.flopsPreparation, arm.flopsPreparation)] : []),
       Math.round(arm.tokens).toLocaleString('en-US'),
       `${arm.seconds.toFixed(0)} s`,
     ]),

@@ -30,6 +30,7 @@ function summarize({ config, folder }: SummaryContext, before: RunCost | undefin
   const cost = {
     flops_train: figures.flopsTrain - (before?.flops_train ?? 0),
     flops_signal: figures.flopsSignal - (before?.flops_signal ?? 0),
+    flops_preparation: events.findLast((event) => event.type === 'prepared')?.flops ?? 0,
     tokens: figures.tokens,
     seconds: figures.trainSeconds,
   }
@@ -104,6 +105,7 @@ function addCosts(a: RunCost, b: RunCost): RunCost {
   return {
     flops_train: a.flops_train + b.flops_train,
     flops_signal: a.flops_signal + b.flops_signal,
+    flops_preparation: a.flops_preparation + b.flops_preparation,
     tokens: a.tokens + b.tokens,
     seconds: a.seconds + b.seconds,
   }

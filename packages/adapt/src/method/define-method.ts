@@ -37,6 +37,8 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   readonly needs: (options: OptionsOf<T>) => Needs
   /** What in the options is wrong beyond their ranges, by key in camelCase. */
   readonly check?: (options: OptionsOf<T>) => readonly OptionProblem[]
+  /** `prepare` trains proxies, and is a function of how runs train. */
+  readonly trainsProxies?: true
   /** Once before training. A signal with `prepare` alone scores by what it left and has no `create`. */
   readonly prepare?: (options: OptionsOf<T>, tools: PreparationTools) => Promise<Artefact>
   readonly create?: (options: OptionsOf<T>, facts: RunFacts, artefact: Artefact) => Signal

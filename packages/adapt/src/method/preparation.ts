@@ -69,7 +69,7 @@ export interface PreparationTools {
   /** Text of the samples of the pool in dense order, as the model reads it; `prompt` is what comes before the first label. */
   texts(): AsyncIterable<{ readonly index: number; readonly text: string; readonly prompt: string }>
   /** Text of tokens, specials left out. */
-  decode(tokens: Int32Array): string
+  decode(tokens: ArrayLike<number>): Promise<string>
   readonly seed: number
   /** Optimiser steps of the main run. */
   readonly totalSteps: number

@@ -16,7 +16,12 @@ const NUM_BLOCKS = 64
  */
 export function fingerprintBase({ model }: RunConfig, baseDir: string): string {
   if (!('path' in model) || (model.lora === undefined && model.adapter === undefined)) return ''
-  const folder = resolveModelPath(baseDir, model.path)
+  return fingerprintModel(model.path, baseDir)
+}
+
+/** The same of any model folder; empty where it has no weights. */
+export function fingerprintModel(path: string, baseDir: string): string {
+  const folder = resolveModelPath(baseDir, path)
   // What is missing is said, and better, by whoever loads the model.
   if (!hasWeights(folder)) return ''
   const hash = createHash('sha256')

@@ -4,6 +4,7 @@ export { type ConfigInput, configInputs, requireInputsOutside, requireNoInput } 
 export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
 export { fetchModels } from './fetch-models.js'
 export { findModel } from './find-model.js'
+export { fingerprintModel } from './fingerprint-base.js'
 export { type MergeRequest, mergeAdapter } from './merge-adapter.js'
 export { type InputOptions, openInputs, type RunInputs } from './open-inputs.js'
 export { locateModel, type ModelPlaces, openModel, withTokenizer } from './open-model.js'

@@ -13,14 +13,15 @@ const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   evaluation: ['sources'],
   calibration: ['mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores', 'reached'],
   policy: ['shares'],
+  prepared: ['key', 'seconds', 'flops', 'isCached', 'figures'],
   alert: ['severity', 'code', 'message', 'values'],
   'run-end': ['status', 'exitCode', 'summary'],
 }
-const TEXTS = ['name', 'reason', 'severity', 'code', 'message', 'status']
+const TEXTS = ['key', 'name', 'reason', 'severity', 'code', 'message', 'status']
 /** At 0, 5, 25, 50, 75, 95 and 100 %. */
 const QUANTILES = ['weightQuantiles', 'scoreQuantiles']
 const NUM_QUANTILES = 7
-const FLAGS = ['skipped', 'reached']
+const FLAGS = ['skipped', 'reached', 'isCached']
 /** Steps counted in more than 15 digits would not be told apart. */
 const MAX_STEP = 1e15
 

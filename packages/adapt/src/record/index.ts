@@ -9,6 +9,7 @@ export type {
   CalibrationEvent,
   EvaluationEvent,
   PolicyEvent,
+  PreparedEvent,
   RefreshEvent,
   RunEndEvent,
   RunEvent,

@@ -76,6 +76,18 @@ export interface PolicyEvent extends EventBase {
   readonly shares: Readonly<Record<string, number>>
 }
 
+/** The method's preparation was made, or found where it was kept. */
+export interface PreparedEvent extends EventBase {
+  readonly type: 'prepared'
+  /** SHA-256 (hex) of what it is a function of. */
+  readonly key: string
+  /** Of making it, also where it was found. */
+  readonly seconds: number
+  readonly flops: number
+  readonly isCached: boolean
+  readonly figures: Readonly<Record<string, number>>
+}
+
 /** Something a person should look at. */
 export interface AlertEvent extends EventBase {
   readonly type: 'alert'
@@ -102,6 +114,7 @@ export type RunEvent =
   | EvaluationEvent
   | CalibrationEvent
   | PolicyEvent
+  | PreparedEvent
   | AlertEvent
   | RunEndEvent
 
@@ -130,6 +143,7 @@ export const NUMERIC_PATHS: Readonly<Record<string, readonly string[]>> = {
   evaluation: ['step', 'time', 'sources.*.*', 'validation.eval_loss', 'validation.sources.*.*'],
   calibration: ['step', 'time', 'mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores'],
   policy: ['step', 'time', 'shares.*', 'mean.*', 'rewards.*', 'excess.*', 'exploration'],
+  prepared: ['step', 'time', 'seconds', 'flops', 'figures.*'],
   alert: ['step', 'time', 'values.*'],
   'run-end': ['step', 'time', 'exitCode', 'summary.*'],
 }

@@ -108,6 +108,11 @@ export class RunEnd {
     }
   }
 
+  private preparationCost(): Readonly<Record<string, number>> {
+    const { prepared } = this.parts
+    return prepared === undefined ? {} : { flopsPreparation: prepared.flops }
+  }
+
   /** The last event of a run, and run.json. */
   private writeEnd(status: 'finished' | 'interrupted' | 'failed', exitCode: number): void {
     const {
@@ -122,7 +127,7 @@ export class RunEnd {
       time: Date.now() / 1000,
       status,
       exitCode,
-      summary: { lossWeighted, flopsTrain, flopsSignal },
+      summary: { lossWeighted, flopsTrain, flopsSignal, ...this.preparationCost() },
     })
     // Where it cannot be written the next start finds a run that did not end, and does the little that is left.
     this.recorder.side.attemptNow('state', () =>

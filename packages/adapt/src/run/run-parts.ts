@@ -2,8 +2,9 @@ import type { RowCursor, RowStream } from '../batch/index.js'
 import type { CustomParts } from '../catalog/index.js'
 import type { RunConfig, StepPlan } from '../config/index.js'
 import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
-import type { Gate, Signal } from '../method/index.js'
+import type { Artefact, Gate, Signal } from '../method/index.js'
 import type { OrderedData } from '../open/index.js'
+import type { Prepared } from '../prepare/index.js'
 import type { StepRecord } from '../record/index.js'
 import type { RunFolder, StartPoint } from '../run-folder/index.js'
 import type { StepEvents } from '../train/index.js'
@@ -24,6 +25,8 @@ export interface TrainingRequest {
   /** Signals and gates of your own, by the name that the config gives a part of kind `custom`. */
   readonly signals?: CustomParts<Signal>
   readonly gates?: CustomParts<Gate>
+  /** What a preparation left, for a run that is part of one: nothing is prepared then. */
+  readonly artefact?: Artefact
   /** Who else may ask for the stop and watches signals over several runs; default: the run watches them itself. */
   readonly stop?: StopRequest
   /** Events worth a line: refreshes, evaluations, alerts. */
@@ -63,6 +66,8 @@ export interface RunParts {
   readonly stop: StopRequest
   readonly folder: RunFolder
   readonly start: StartPoint | undefined
+  /** What the method's preparation left and took; absent for a method without. */
+  readonly prepared?: Prepared | undefined
   /** Completed steps when this process begins. */
   readonly startStep: number
 }

@@ -5,7 +5,7 @@ import { needsAnchors } from '../catalog/index.js'
 import { loadTrainingState } from '../checkpoint/index.js'
 import { planSteps, type StepPlan } from '../config/index.js'
 import { AdaptError } from '../errors.js'
-import { type Artefact, NO_ARTEFACT } from '../method/index.js'
+import { NO_ARTEFACT } from '../method/index.js'
 import { configInputs, type OrderedData, openInputs, orderData, requireInputsOutside } from '../open/index.js'
 import {
   checkpointBytes,
@@ -68,7 +68,7 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   })
   try {
     await requireMetric(new BestModel(config), inputs)
-    const data = orderData(config, inputs, await prepareMethod())
+    const data = orderData(config, inputs, request.artefact ?? NO_ARTEFACT)
     const world = joinWorld()
     const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch), 1, world.worldSize)
     if (start) {
@@ -89,11 +89,6 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   } finally {
     inputs.train.close()
   }
-}
-
-/** What the method makes of the data before the order is drawn up: of today's methods none makes anything. */
-async function prepareMethod(): Promise<Artefact> {
-  return NO_ARTEFACT
 }
 
 /** The trainer of a config, as it was at the start point. */

@@ -5,7 +5,7 @@ export { type BadRecords, type DataNotes, noteLines, truncationLines } from './d
 export { createDocumentEncoder, type DocumentEncoder } from './document-encoder.js'
 export { holdsStart } from './frame.js'
 export { idOfToken, isLabel } from './marked-token.js'
-export { selectDocuments } from './select-documents.js'
+export { keepSamples, type SelectedDataset, selectDocuments } from './select-documents.js'
 export {
   findTokenCache,
   openTokenCache,

@@ -11,13 +11,19 @@ export function selectDocuments(
   dataset: TokenDataset,
   isSelected: (document: number) => boolean,
 ): TokenDataset {
+  return keepSamples(dataset, (sample) => isSelected(dataset.documentIndex(sample)))
+}
+
+/** A view of some samples in their order, as `selectDocuments` makes one of documents. @param isSelected  Asked once per sample. */
+export function keepSamples(dataset: TokenDataset, isSelected: (sample: number) => boolean): SelectedDataset {
   let size = 0
   const all = new Uint32Array(dataset.numSamples)
-  for (let i = 0; i < dataset.numSamples; i++) if (isSelected(dataset.documentIndex(i))) all[size++] = i
+  for (let i = 0; i < dataset.numSamples; i++) if (isSelected(i)) all[size++] = i
   return new SelectedDataset(dataset, all.slice(0, size))
 }
 
-class SelectedDataset extends CountedDataset implements TokenDataset {
+/** Some samples of a whole. */
+export class SelectedDataset extends CountedDataset implements TokenDataset {
   readonly fingerprint: string
   readonly sources: readonly string[]
   readonly notes: TokenDataset['notes']
@@ -57,6 +63,11 @@ class SelectedDataset extends CountedDataset implements TokenDataset {
     this.fingerprint = whole.fingerprint
     this.sources = Array.from(sourceOf.keys(), (source) => whole.sources[source]!)
     this.notes = whole.notes
+  }
+
+  /** Index in the whole of a sample here. @throws {RangeError} for an index outside 0..numSamples-1. */
+  indexInWhole(index: number): number {
+    return this.#at(index)
   }
 
   sample(index: number): TokenizedSample {

@@ -44,11 +44,28 @@ export class Recorder implements RunObserver, Disposable {
     folder.writeState('running', startStep, plan.totalSteps)
     this.log.event(recordProvenance(this.parts))
     for (const message of data.warnings) this.alert('DATA', message)
+    this.tellPreparation()
     request.onLine(describeTraining(this.parts))
     const overlap = data.anchorOverlap && describeAnchorOverlap(data.anchorOverlap)
     if (overlap !== undefined && start?.isOwn !== true) this.alert('ANCHOR_OVERLAP', overlap)
     if (start) request.onLine(`goes on from step ${startStep} (${start.folder})`)
     if (start?.isOwn === true) this.tellMissing()
+  }
+
+  /** What the preparation took, and what it left of the data. */
+  private tellPreparation(): void {
+    const { prepared, data, startStep, request } = this.parts
+    if (prepared === undefined || prepared.key === '') return
+    const { key, seconds, flops, isCached, artefact } = prepared
+    const { train, pool } = data
+    const figures = { ...artefact.figures, samples: train.numSamples, samplesOfPool: pool.numSamples }
+    const base = { type: 'prepared', step: startStep, time: Date.now() / 1000 } as const
+    this.log.event({ ...base, key, seconds, flops, isCached, figures })
+    if (train.numSamples === pool.numSamples) return
+    const share = ((100 * train.numSamples) / pool.numSamples).toFixed(1)
+    request.onLine(
+      `kept ${train.numSamples.toLocaleString('en')} of ${pool.numSamples.toLocaleString('en')} samples (${share} %)`,
+    )
   }
 
   afterStep({ record, events }: StepResult): void {

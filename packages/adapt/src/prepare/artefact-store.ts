@@ -1,0 +1,141 @@
+/** P samples of the pool, G sources. */
+import { createHash } from 'node:crypto'
+import { copyFileSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { MANIFEST_NAME, publishFolder, verifyManifest, writeManifest } from '../checkpoint/index.js'
+import { HostileFileError } from '../errors.js'
+import type { Artefact } from '../method/index.js'
+import type { TokenDataset } from '../tokenize/index.js'
+import { StoredTokenLosses } from './token-losses.js'
+
+/** Changes with what the files of an artefact mean. */
+const FORMAT = 1
+
+/** An artefact with what making it took. */
+export interface Prepared {
+  readonly artefact: Artefact
+  /** SHA-256 (hex) of what it is a function of. */
+  readonly key: string
+  readonly flops: number
+  /** Of making it, over all processes that took part but the time of those that were killed. */
+  readonly seconds: number
+  /** It was there already. */
+  readonly isCached: boolean
+}
+
+/** SHA-256 (hex) of everything that an artefact is a function of. */
+export function artefactKey(inputs: Readonly<Record<string, unknown>>): string {
+  return createHash('sha256')
+    .update(JSON.stringify({ format: FORMAT, ...inputs }))
+    .digest('hex')
+}
+
+interface Facts {
+  readonly flops: number
+  readonly seconds: number
+  readonly share_G?: readonly number[]
+  readonly figures?: Readonly<Record<string, number>>
+  readonly parts: readonly string[]
+}
+
+/** The folder of one artefact: `whole/` once it is made, `work/` while it is. */
+export class ArtefactFolder {
+  /** For what is half done. */
+  readonly work: string
+  private readonly whole: string
+
+  constructor(
+    readonly path: string,
+    private readonly key: string,
+    private readonly data: TokenDataset,
+  ) {
+    this.work = join(path, 'work')
+    this.whole = join(path, 'whole')
+  }
+
+  /**
+   * The artefact that is there; undefined when there is none.
+   * @param onDamage  Told when one was there that cannot be used; it is made again then.
+   */
+  read(onDamage: (message: string) => void): Prepared | undefined {
+    try {
+      readFileSync(join(this.whole, MANIFEST_NAME))
+    } catch {
+      return undefined
+    }
+    try {
+      verifyManifest(this.whole)
+      return this.load()
+    } catch (error) {
+      if (!(error instanceof HostileFileError || error instanceof SyntaxError)) throw error
+      onDamage(`${error.message}; it is made again`)
+      rmSync(this.whole, { recursive: true, force: true })
+      return undefined
+    }
+  }
+
+  /** Makes the artefact appear whole; what was half done goes. */
+  publish(artefact: Artefact, { flops, seconds }: Pick<Prepared, 'flops' | 'seconds'>): Prepared {
+    const { score_P, kept_P, share_G, tokenLoss, figures } = artefact
+    const losses = tokenLoss as StoredTokenLosses | undefined
+    publishFolder(
+      this.whole,
+      (folder) => {
+        const write = (name: string, values: Float32Array | Uint8Array) =>
+          writeFileSync(
+            join(folder, name),
+            new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+          )
+        if (score_P) write('score.f32', score_P)
+        if (kept_P) write('kept.u8', kept_P)
+        if (losses) {
+          write('has-losses.u8', losses.hasLosses)
+          place(losses.path, join(folder, 'token-loss.f32'))
+        }
+        const parts = [
+          ...(score_P ? ['score'] : []),
+          ...(kept_P ? ['kept'] : []),
+          ...(losses ? ['token-loss'] : []),
+        ]
+        const facts: Facts = {
+          flops,
+          seconds,
+          parts,
+          ...(share_G ? { share_G: [...share_G] } : {}),
+          ...(figures ? { figures } : {}),
+        }
+        writeFileSync(join(folder, 'artefact.json'), `${JSON.stringify(facts)}\n`)
+      },
+      (folder) => writeManifest(folder, 0),
+    )
+    const prepared = this.load()
+    rmSync(this.work, { recursive: true, force: true })
+    return { ...prepared, isCached: false }
+  }
+
+  private load(): Prepared {
+    const file = (name: string) => join(this.whole, name)
+    const bytes = (name: string) => Uint8Array.from(readFileSync(file(name)))
+    const facts = JSON.parse(readFileSync(file('artefact.json'), 'utf8')) as Facts
+    const has = (part: string) => facts.parts.includes(part)
+    const artefact: Artefact = {
+      ...(has('score') ? { score_P: new Float32Array(bytes('score.f32').buffer) } : {}),
+      ...(has('kept') ? { kept_P: bytes('kept.u8') } : {}),
+      ...(facts.share_G ? { share_G: Float64Array.from(facts.share_G) } : {}),
+      ...(has('token-loss')
+        ? { tokenLoss: new StoredTokenLosses(file('token-loss.f32'), bytes('has-losses.u8'), this.data) }
+        : {}),
+      ...(facts.figures ? { figures: facts.figures } : {}),
+    }
+    return { artefact, key: this.key, flops: facts.flops, seconds: facts.seconds, isCached: true }
+  }
+}
+
+/** A second name costs nothing; file systems without such names get a copy. */
+function place(from: string, to: string): void {
+  try {
+    linkSync(from, to)
+  } catch {
+    copyFileSync(from, to)
+  }
+}

@@ -1,0 +1,3 @@
+export type { Prepared } from './artefact-store.js'
+export { type PrepareContext, prepareSignal, selectPool } from './prepare-method.js'
+export { type TrainTo, trainProxy } from './proxy-run.js'

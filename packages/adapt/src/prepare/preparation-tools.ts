@@ -1,0 +1,265 @@
+/** P samples of the pool, N labelled positions of a batch. */
+import { closeSync, openSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { type DType, scope, type Tensor } from '@adapt-ts/torch'
+import { type Batch, buildBatch } from '../batch/index.js'
+import type { RunConfig } from '../config/index.js'
+import { makeFolder } from '../dataset/make-folder.js'
+import { syncPath } from '../dataset/sync-path.js'
+import { writeFully } from '../dataset/write-fully.js'
+import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
+import type { Artefact, PreparationTools, ProxyResult, ProxyRun } from '../method/index.js'
+import {
+  type CausalLM,
+  embedTokens,
+  isAdapterFolder,
+  loadModelFolder,
+  toModelInputs,
+} from '../model/index.js'
+import { autocastDtype, buildModel, type RunInputs } from '../open/index.js'
+import type { TokenDataset } from '../tokenize/index.js'
+import { forwardFlops } from '../train/index.js'
+import { ChunkStore } from './chunk-store.js'
+import { StoredTokenLosses } from './token-losses.js'
+
+/** Samples that are computed between two looks at what is stored. */
+const CHUNK_SAMPLES = 1024
+/** Samples of a block that is sorted by length. */
+const SORTED_SAMPLES = 1024
+/** Samples of a batch whose losses are computed. */
+const LOSS_BATCH = 16
+/** Texts that are decoded at once. */
+const TEXTS_AT_ONCE = 64
+/** Between two lines on how far it is. */
+const LINE_MS = 2000
+
+/** What the tools work on. */
+export interface ToolsContext {
+  readonly config: RunConfig
+  readonly baseDir: string
+  readonly inputs: RunInputs
+  /** For what is half done; kept until the artefact is whole. */
+  readonly work: string
+  readonly totalSteps: number
+  readonly passes: number
+  readonly onLine: (line: string) => void
+  /** Throws when the run was asked to stop. */
+  readonly checkStop: () => void
+  /** Trains a proxy in a folder, up to some steps; see `trainProxy`. */
+  readonly trainProxy: (run: ProxyRun, folder: string) => Promise<ProxyResult & { readonly flops: number }>
+}
+
+/** The tools that a signal's `prepare` works with; they count what it costs. */
+export class Preparation implements PreparationTools {
+  readonly data: TokenDataset
+  readonly anchors: readonly Batch[]
+  readonly anchorDocuments: RunInputs['anchorDocuments']
+  readonly seed: number
+  readonly totalSteps: number
+  readonly passes: number
+  /** FLOPs so far, those of earlier processes whose work is used too. */
+  flops = 0
+  private readonly context: ToolsContext
+  private readonly dtype: DType | undefined
+  private lastLine = 0
+
+  constructor(context: ToolsContext) {
+    const { inputs, config } = context
+    this.context = context
+    this.data = inputs.train
+    this.anchors = inputs.anchors
+    this.anchorDocuments = inputs.anchorDocuments
+    this.seed = config.training.seed
+    this.totalSteps = context.totalSteps
+    this.passes = context.passes
+    this.dtype = autocastDtype(config.training.bf16)
+  }
+
+  async *texts() {
+    const { data } = this
+    for (let start = 0; start < data.numSamples; start += TEXTS_AT_ONCE) {
+      this.context.checkStop()
+      const count = Math.min(TEXTS_AT_ONCE, data.numSamples - start)
+      const texts = Array.from({ length: count }, async (_, i) => {
+        const { tokens, labelMask } = data.sample(start + i)
+        const firstLabel = labelMask.indexOf(1)
+        // The first token of a plain text has nothing before it, and is no prompt.
+        const numPrompt = firstLabel === -1 ? tokens.length : firstLabel <= 1 ? 0 : firstLabel
+        const [text, prompt] = await Promise.all([
+          this.decode(tokens),
+          numPrompt === 0 ? '' : this.decode(tokens.subarray(0, numPrompt)),
+        ])
+        return { index: start + i, text, prompt }
+      })
+      yield* await Promise.all(texts)
+    }
+  }
+
+  decode(tokens: ArrayLike<number>): Promise<string> {
+    return this.context.inputs.tokenizer.decode(tokens, { skipSpecialTokens: true })
+  }
+
+  async train(run: ProxyRun): Promise<ProxyResult> {
+    const { flops, ...result } = await this.context.trainProxy(run, join(this.context.work, run.name))
+    this.flops += flops
+    return result
+  }
+
+  async withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T> {
+    const { config, baseDir, inputs } = this.context
+    const model =
+      folder !== undefined && !isAdapterFolder(folder)
+        ? loadModelFolder(folder)
+        : buildModel(config, baseDir, inputs.tokenizer, folder)
+    try {
+      model.eval()
+      return await use(model)
+    } finally {
+      model.dispose()
+    }
+  }
+
+  sampleGradient(model: CausalLM, batch: Batch, moments?: string): Tensor {
+    throw new RangeError(`sampleGradient: not here yet (${model.numParameters} ${batch.rows} ${moments})`)
+  }
+
+  async *pool(batchSize: number): AsyncGenerator<Batch> {
+    for (let start = 0; start < this.data.numSamples; start += SORTED_SAMPLES) {
+      const block = range(start, Math.min(start + SORTED_SAMPLES, this.data.numSamples))
+      yield* this.batchesOf(block, batchSize)
+    }
+  }
+
+  /** Batches of samples, those of like length together. */
+  private async *batchesOf(indexes: readonly number[], batchSize: number): AsyncGenerator<Batch> {
+    const { data, context } = this
+    const sorted = [...indexes].sort((a, b) => data.length(a) - data.length(b) || a - b)
+    for (let start = 0; start < sorted.length; start += batchSize) {
+      context.checkStop()
+      const rows = sorted.slice(start, start + batchSize).map((sample) => [sample])
+      yield buildBatch(rows, data, { padId: context.inputs.padId, packing: false })
+      // Signals and timers get their turn.
+      await new Promise(setImmediate)
+    }
+  }
+
+  async byChunk(
+    name: string,
+    width: number,
+    compute: (indexes: readonly number[]) => Promise<Float32Array>,
+  ): Promise<Float32Array> {
+    const all = new Float32Array(this.data.numSamples * width)
+    let position = 0
+    for await (const values of this.chunks(name, compute, (indexes) => indexes.length * width)) {
+      all.set(values, position)
+      position += values.length
+    }
+    return all
+  }
+
+  /** Values of the pool part by part, in dense order; what is stored is not computed again. */
+  private async *chunks(
+    name: string,
+    compute: (indexes: readonly number[]) => Promise<Float32Array>,
+    lengthOf: (indexes: readonly number[]) => number,
+  ): AsyncGenerator<Float32Array> {
+    const { numSamples } = this.data
+    const store = new ChunkStore(join(this.context.work, name))
+    for (let start = 0; start < numSamples; start += CHUNK_SAMPLES) {
+      this.context.checkStop()
+      const indexes = range(start, Math.min(start + CHUNK_SAMPLES, numSamples))
+      const before = this.flops
+      const { values, flops } = await store.take(start / CHUNK_SAMPLES, async () => {
+        const computed = await compute(indexes)
+        if (computed.length !== lengthOf(indexes)) {
+          throw new RangeError(`${name}: expected ${lengthOf(indexes)} values, received ${computed.length}`)
+        }
+        return { values: computed, flops: this.flops - before }
+      })
+      this.flops = before + flops
+      this.progress(start + indexes.length, numSamples, name)
+      yield values
+    }
+  }
+
+  async tokenLosses(
+    name: string,
+    folder: string | undefined,
+    keep: (index: number) => boolean = () => true,
+  ): Promise<NonNullable<Artefact['tokenLoss']>> {
+    const { data } = this
+    const hasLosses = Uint8Array.from({ length: data.numSamples }, (_, i) => (keep(i) ? 1 : 0))
+    makeFolder(this.context.work)
+    const path = join(this.context.work, `${name}.f32`)
+    await this.withModel(folder, async (model) => {
+      const parts = this.chunks(
+        name,
+        async (indexes) => {
+          const wanted = indexes.filter((i) => hasLosses[i] === 1)
+          return await this.lossesOf(model, wanted)
+        },
+        (indexes) => indexes.reduce((sum, i) => sum + (hasLosses[i] === 1 ? data.labelCount(i) : 0), 0),
+      )
+      const descriptor = openSync(`${path}.tmp`, 'w')
+      try {
+        for await (const { buffer, byteOffset, byteLength } of parts)
+          writeFully(descriptor, Buffer.from(buffer, byteOffset, byteLength))
+      } finally {
+        closeSync(descriptor)
+      }
+    })
+    syncPath(`${path}.tmp`)
+    renameSync(`${path}.tmp`, path)
+    return new StoredTokenLosses(path, hasLosses, data)
+  }
+
+  /** Token losses of some samples under a frozen model, in the order given. */
+  private async lossesOf(model: CausalLM, indexes: readonly number[]): Promise<Float32Array> {
+    const found = new Map<number, Float32Array>()
+    for await (const batch of this.batchesOf(indexes, LOSS_BATCH)) {
+      const losses = batchLosses(model, batch, this.dtype)
+      batch.samples.forEach(({ index }, i) => {
+        found.set(index, losses[i]!)
+      })
+      this.charge(
+        forwardFlops(
+          model.numParameters,
+          batch.samples.reduce((sum, { numTokens }) => sum + numTokens, 0),
+        ),
+      )
+    }
+    return Float32Array.from(indexes.flatMap((index) => [...found.get(index)!]))
+  }
+
+  charge(flops: number): void {
+    this.flops += flops
+  }
+
+  progress(done: number, total: number, what: string): void {
+    if (Date.now() - this.lastLine < LINE_MS && done < total) return
+    this.lastLine = Date.now()
+    this.context.onLine(`preparing ${what}: ${done.toLocaleString('en')} of ${total.toLocaleString('en')}`)
+  }
+}
+
+/** Token losses of each sample of a batch, in the order of its labelled positions. */
+function batchLosses(model: CausalLM, batch: Batch, autocastDtype: DType | undefined): Float32Array[] {
+  return scope(() => {
+    const labelled = labelledPositions(batch, model.device)
+    const losses: number[][] = batch.samples.map(() => [])
+    if (labelled.count > 0) {
+      const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device), { autocastDtype })
+      chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, {
+        computeDtype: autocastDtype,
+      })
+        .toFloat32Array()
+        .forEach((loss, n) => {
+          losses[labelled.sampleOf[n]!]!.push(loss)
+        })
+    }
+    return losses.map((list) => Float32Array.from(list))
+  })
+}
+
+const range = (start: number, end: number): number[] =>
+  Array.from({ length: end - start }, (_, i) => start + i)

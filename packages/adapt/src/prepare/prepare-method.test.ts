@@ -1,0 +1,165 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadConfig } from '../config/index.js'
+import { defineSignal, type PreparationTools } from '../method/index.js'
+import { openInputs, type RunInputs } from '../open/index.js'
+import { Workshop } from '../run/workshop.test.fixture.js'
+import type { Prepared } from './artefact-store.js'
+import { type PrepareContext, prepareSignal } from './prepare-method.js'
+
+const workshop = new Workshop()
+afterAll(() => workshop[Symbol.dispose]())
+
+/** More samples than one chunk of the pool holds. */
+const NUM_RECORDS = 2100
+
+interface Setting {
+  readonly seed?: number
+  readonly options?: Readonly<Record<string, unknown>>
+  readonly checkStop?: () => void
+}
+
+const signalOf = (prepare: (tools: PreparationTools) => Promise<object>) =>
+  defineSignal({
+    kind: 'hand-made',
+    about: 'what a test says',
+    unit: 'sample',
+    options: {},
+    needs: () => ({}),
+    prepare: async (_, tools) => await prepare(tools),
+  })
+
+async function withInputs<T>(
+  setting: Setting,
+  use: (context: PrepareContext, inputs: RunInputs) => Promise<T>,
+): Promise<T> {
+  const lines = Array.from({ length: NUM_RECORDS }, (_, i) =>
+    JSON.stringify({ text: `the model reads ${i}` }),
+  )
+  writeFileSync(workshop.file('many.jsonl'), `${lines.join('\n')}\n`)
+  writeFileSync(
+    workshop.file('many.yaml'),
+    `model: { init: scratch, preset: llama-1m, config: { hidden_size: 16, intermediate_size: 24, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1 } }
+tokenizer: tokenizer
+data: { train: [many.jsonl], max_length: 48, num_workers: 0, cache_dir: cache }
+training: { max_steps: 30, seed: ${setting.seed ?? 1}, bf16: false }
+method: uniform
+output_dir: ${workshop.runFolder('many')}
+`,
+  )
+  const { config, baseDir } = await loadConfig(workshop.file('many.yaml'))
+  const inputs = await openInputs(config, baseDir, { needsAnchors: false, onLine: () => {} })
+  try {
+    return await use(
+      {
+        ...{ config, baseDir, inputs, totalSteps: 30, passes: 1, onLine: () => {} },
+        checkStop: setting.checkStop ?? (() => {}),
+        trainProxy: () => Promise.reject(new Error('no proxy here')),
+      },
+      inputs,
+    )
+  } finally {
+    inputs.train.close()
+  }
+}
+
+/** Lengths of the samples as scores; counts the samples that were computed. */
+function lengthScores() {
+  const computed: number[] = []
+  const signal = signalOf(async (tools) => ({
+    score_P: await tools.byChunk('lengths', 1, async (indexes) => {
+      computed.push(...indexes)
+      tools.charge(indexes.length)
+      return Float32Array.from(indexes, (i) => tools.data.length(i))
+    }),
+    figures: { chunks: 3 },
+  }))
+  return { signal, computed }
+}
+
+const prepareLengths = async (setting: Setting = {}) => {
+  const { signal, computed } = lengthScores()
+  const prepared = await withInputs(setting, (context) =>
+    prepareSignal(signal, setting.options ?? {}, context),
+  )
+  return { prepared: prepared!, computed: computed.length }
+}
+
+describe('preparation', () => {
+  it('is made once, found by the next run, and made anew when what it is a function of changes', async () => {
+    const first = await prepareLengths()
+    expect(first.computed).toBe(NUM_RECORDS)
+    expect(first.prepared.isCached).toBe(false)
+    const second = await prepareLengths()
+    expect(second.computed).toBe(0)
+    expect(second.prepared).toMatchObject({ isCached: true, key: first.prepared.key, flops: NUM_RECORDS })
+    expect(second.prepared.artefact).toEqual(first.prepared.artefact)
+    expect((await prepareLengths({ seed: 2 })).computed).toBe(NUM_RECORDS)
+    expect((await prepareLengths({ options: { width: 2 } })).computed).toBe(NUM_RECORDS)
+  })
+
+  it('goes on where it was stopped, to the same bytes and the same cost', async () => {
+    const whole = await prepareLengths({ options: { run: 'whole' } })
+    let looks = 0
+    const stopped = prepareLengths({
+      options: { run: 'stopped' },
+      checkStop: () => {
+        if (++looks === 3) throw new Error('stop')
+      },
+    })
+    await expect(stopped).rejects.toThrow('stop')
+    const rest = await prepareLengths({ options: { run: 'stopped' } })
+    expect(rest.computed).toBeLessThan(NUM_RECORDS)
+    expect(rest.computed).toBeGreaterThan(0)
+    expect(rest.prepared.flops).toBe(NUM_RECORDS)
+    expect(rest.prepared.artefact.score_P).toEqual(whole.prepared.artefact.score_P)
+  })
+
+  it('is made again when its files were changed, and says so', async () => {
+    await prepareLengths({ options: { run: 'damaged' } })
+    const folders = readdirSync(workshop.file('cache/prepared')).map((name) =>
+      path.join(workshop.file('cache/prepared'), name, 'whole', 'score.f32'),
+    )
+    for (const file of folders) {
+      const bytes = readFileSync(file)
+      bytes[5]! ^= 1
+      writeFileSync(file, bytes)
+    }
+    const lines: string[] = []
+    const { signal, computed } = lengthScores()
+    await withInputs({}, (context) =>
+      prepareSignal(signal, { run: 'damaged' }, { ...context, onLine: (line) => lines.push(line) }),
+    )
+    expect(computed).toHaveLength(NUM_RECORDS)
+    expect(lines.join('\n')).toContain('SHA-256 differs from manifest.json; it is made again')
+  })
+
+  it('keeps token losses of the samples that were asked for, and refuses those of others', async () => {
+    const signal = signalOf(async (tools) => ({
+      tokenLoss: await tools.tokenLosses('base', undefined, (index) => index % 2 === 0),
+    }))
+    await withInputs({}, async (context, { train }) => {
+      const made = (await prepareSignal(signal, { of: 'losses' }, context)) as Prepared
+      const found = (await prepareSignal(signal, { of: 'losses' }, context)) as Prepared
+      expect(found.isCached).toBe(true)
+      expect(found.flops).toBeGreaterThan(0)
+      for (const index of [0, 2, 1500, 2098]) {
+        const losses = found.artefact.tokenLoss!.at(index)
+        expect(losses).toHaveLength(train.labelCount(index))
+        expect(losses).toEqual(made.artefact.tokenLoss!.at(index))
+        for (const loss of losses) expect(loss).toBeCloseTo(Math.log(workshop.vocabSize), 0)
+      }
+      expect(() => found.artefact.tokenLoss!.at(1)).toThrow(/not asked for/)
+    })
+  })
+
+  it('refuses scores that are not numbers, naming the sample', async () => {
+    const signal = signalOf(async (tools) => ({
+      score_P: new Float32Array(tools.data.numSamples).fill(1).fill(Number.NaN, 7, 8),
+    }))
+    await expect(
+      withInputs({}, (context) => prepareSignal(signal, { of: 'bad' }, context)),
+    ).rejects.toMatchObject({ code: 'BAD_SCORES', message: expect.stringContaining('many.jsonl:8') })
+  })
+})

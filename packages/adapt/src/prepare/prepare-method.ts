@@ -1,0 +1,172 @@
+/** P samples of the pool. */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { distributed, scope, tensor } from '@adapt-ts/torch'
+import { type RunConfig, resolveCacheDir } from '../config/index.js'
+import { AdaptError, ConfigError, DataError } from '../errors.js'
+import {
+  type Artefact,
+  type DataFacts,
+  type Gate,
+  type RunFacts,
+  type SignalDefinition,
+  type StepFacts,
+  scoresOf,
+} from '../method/index.js'
+import { fingerprintModel, type RunInputs } from '../open/index.js'
+import { RunLock } from '../run-folder/index.js'
+import { packageVersion } from '../version.js'
+import { ArtefactFolder, artefactKey, type Prepared } from './artefact-store.js'
+import { Preparation, type ToolsContext } from './preparation-tools.js'
+
+/** What a preparation works with. */
+export interface PrepareContext extends Omit<ToolsContext, 'work' | 'trainProxy'> {
+  /** Makes what `ToolsContext.trainProxy` does, with the folder of a proxy's work. */
+  readonly trainProxy: ToolsContext['trainProxy']
+}
+
+/** Between two looks at another process that makes the same artefact. */
+const WAIT_MS = 500
+
+/**
+ * Makes what a signal needs before training, or finds it: under the cache, by a key of everything that it is a function of. A preparation that
+ * was killed goes on where it was.
+ *
+ * @param options  Of the signal, in camelCase.
+ * @throws {AdaptError} INTERRUPTED when the run was asked to stop. @throws {DataError} BAD_SCORES for scores that are not numbers.
+ */
+export async function prepareSignal(
+  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
+  definition: SignalDefinition<string, any>,
+  options: Readonly<Record<string, unknown>>,
+  context: PrepareContext,
+): Promise<Prepared | undefined> {
+  const { prepare } = definition
+  if (prepare === undefined) return undefined
+  const { config, baseDir, inputs, onLine, checkStop } = context
+  const key = keyOf(definition, options, config, inputs, baseDir)
+  const path = join(resolveCacheDir(config, baseDir), 'prepared', `${definition.kind}-${key.slice(0, 16)}`)
+  const folder = new ArtefactFolder(path, key, inputs.train)
+  const onDamage = (message: string) => onLine(`warning: ${message}`)
+  for (let waits = 0; ; waits++) {
+    const found = folder.read(onDamage)
+    if (found) {
+      onLine(`preparation of ${definition.kind}: found in ${path}`)
+      return found
+    }
+    checkStop()
+    try {
+      using _lock = RunLock.acquire(path)
+      const start = performance.now()
+      const tools = new Preparation({ ...context, work: folder.work })
+      const artefact = await prepare(options, tools)
+      requireNumbers(definition.kind, artefact, inputs)
+      const seconds = (performance.now() - start) / 1000
+      onLine(
+        `preparation of ${definition.kind}: ${seconds.toFixed(1)} s, ${tools.flops.toExponential(2)} FLOPs`,
+      )
+      return folder.publish(artefact, { flops: tools.flops, seconds })
+    } catch (error) {
+      if (!(error instanceof AdaptError && error.code === 'RUN_ACTIVE')) throw error
+      if (waits === 0) onLine(`preparation of ${definition.kind}: another process makes it; waiting`)
+    }
+    await sleep(WAIT_MS)
+  }
+}
+
+function keyOf(
+  { kind, trainsProxies }: SignalDefinition,
+  options: Readonly<Record<string, unknown>>,
+  config: RunConfig,
+  { fingerprints }: RunInputs,
+  baseDir: string,
+): string {
+  const { max_length, packing, packing_window, mixing, val_set_size } = config.data
+  const { seed, bf16 } = config.training
+  return artefactKey({
+    version: packageVersion(),
+    kind,
+    options,
+    fingerprints,
+    model: config.model,
+    modelFiles: 'path' in config.model ? fingerprintModel(config.model.path, baseDir) : '',
+    data: { max_length, val_set_size },
+    seed,
+    bf16,
+    // A proxy is a run: it is a function of how runs train.
+    ...(trainsProxies ? { training: config.training, order: { packing, packing_window, mixing } } : {}),
+  })
+}
+
+function requireNumbers(kind: string, { score_P, share_G }: Artefact, { train }: RunInputs): void {
+  const bad = score_P?.findIndex(Number.isNaN) ?? -1
+  if (bad >= 0)
+    throw new DataError(
+      'BAD_SCORES',
+      `preparation of ${kind}: the score of ${train.origin(bad).id} is not a number`,
+    )
+  if (score_P !== undefined && score_P.length !== train.numSamples)
+    throw new RangeError(
+      `preparation of ${kind}: expected ${train.numSamples} scores, received ${score_P.length}`,
+    )
+  if (share_G !== undefined && !share_G.every((share) => share >= 0))
+    throw new DataError('BAD_SHARES', `preparation of ${kind}: a share is not a number >= 0`)
+}
+
+/**
+ * The samples that a gate keeps of a pool that was scored before training: those with a weight above 0. Samples without labels train nothing
+ * and are left out.
+ *
+ * @throws {DataError} NOTHING_KEPT.
+ */
+export function selectPool(
+  gate: Gate,
+  artefact: Artefact,
+  facts: RunFacts & { readonly data: DataFacts },
+  data: RunInputs['train'],
+): Artefact {
+  const { score_P } = artefact
+  if (score_P === undefined) return artefact
+  const candidates: number[] = []
+  for (let i = 0; i < data.numSamples; i++)
+    if (data.labelCount(i) > 0 && artefact.kept_P?.[i] !== 0) candidates.push(i)
+  const weights = scope(() => {
+    const score = tensor(
+      Float32Array.from(candidates, (i) => score_P[i]!),
+      [candidates.length],
+    )
+    const labels = Float64Array.from(candidates, (i) => data.labelCount(i))
+    const poolFacts = beforeTraining(facts)
+    return gate.weights(scoresOf(score, candidates, labels, poolFacts), poolFacts).toFloat32Array()
+  })
+  const kept_P = new Uint8Array(data.numSamples)
+  candidates.forEach((sample, i) => {
+    kept_P[sample] = weights[i]! > 0 ? 1 : 0
+  })
+  if (!kept_P.includes(1)) {
+    throw new DataError(
+      'NOTHING_KEPT',
+      'method: no sample of the training data is left to train on; keep more',
+    )
+  }
+  return { ...artefact, kept_P }
+}
+
+/** There is no step yet: a gate that asks for the model cannot weigh a pool. */
+function beforeTraining(facts: RunFacts): StepFacts {
+  const missing = () => {
+    throw new ConfigError(
+      'NEEDS_STEP',
+      'method.gate: this gate looks at the model, which a pool is not weighed with',
+    )
+  }
+  return {
+    ...facts,
+    step: 0,
+    collective: distributed.singleProcess,
+    learningRate: 0,
+    anchors: [],
+    look: missing,
+    charge: missing,
+  }
+}

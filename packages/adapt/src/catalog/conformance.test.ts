@@ -5,7 +5,8 @@ import { lookAt, type Method, type PluginState } from '../method/index.js'
 import { stepFacts } from '../method/step-facts.test.fixture.js'
 import { batchOf, createTinyLlama, createTokens, type TestSample } from '../model/tiny-llama.test.fixture.js'
 import { createMethod } from './create-method.js'
-import { type GateConfig, type MethodInput, resolveMethod, type SignalConfig } from './method-config.js'
+import type { GateConfig, MethodInput, SignalConfig } from './method-config.js'
+import { resolveMethod } from './resolve-method.js'
 
 const model = createTinyLlama()
 afterAll(() => model.dispose())

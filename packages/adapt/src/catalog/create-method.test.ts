@@ -1,18 +1,13 @@
 import { scope } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
-import type { Method } from '../method/index.js'
+import { type Method, needsScoringForward } from '../method/index.js'
 import { outcomeOf } from '../method/step-facts.test.fixture.js'
 import { GivenStates } from '../signal/hidden-states.test.fixture.js'
 import { createMethod } from './create-method.js'
-import {
-  type GateConfig,
-  METHOD_PRESETS,
-  type MethodInput,
-  resolveMethod,
-  resolveNormalizer,
-  type SignalConfig,
-  scoresApart,
-} from './method-config.js'
+import type { GateConfig, MethodInput, SignalConfig } from './method-config.js'
+import { partsOf } from './method-parts.js'
+import { METHOD_IDS } from './registry.js'
+import { resolveMethod, resolveNormalizer } from './resolve-method.js'
 
 const resolve = (input: MethodInput) =>
   resolveMethod(input, (path, message) => {
@@ -40,14 +35,14 @@ function runStep(method: Method, cosines: readonly (readonly number[])[]) {
 }
 
 describe('createMethod', () => {
-  it.each(METHOD_PRESETS)('builds the preset %s', (preset) => {
+  it.each(METHOD_IDS)('builds the preset %s', (preset) => {
     const method = createMethod(resolve({ preset }), context)
     expect(method).toMatchObject({ id: preset, candidates: 1, reference: undefined })
-    expect(method.needs).toEqual(preset.startsWith('adapt') ? { anchors: true, ownForward: false } : {})
+    expect(method.needs).toEqual(preset.startsWith('adapt') ? { anchors: true } : {})
     expect(runStep(method, [[0.5], [0.25]]).scoredTokens).toBe(0)
   })
 
-  it.each(METHOD_PRESETS)('takes %s by its name, as a config and with options in camelCase', (preset) => {
+  it.each(METHOD_IDS)('takes %s by its name, as a config and with options in camelCase', (preset) => {
     const config = resolve({ preset })
     const made = [preset, config, { preset }].map((method) => createMethod(method, context))
     const shown = made.map((method) => {
@@ -139,7 +134,7 @@ const SIGNALS = [
 ]
 const CONTROLS = [{}, { shuffle: true }, { collapse: 'source' }] as const
 
-describe('scoresApart', () => {
+describe('needsScoringForward', () => {
   it('says of every config what the built method does', () => {
     const dataset = { numSamples: 2, sources: ['s'], sourceIndex: () => 0, length: () => 3 }
     const inputs = SIGNALS.flatMap((signal) =>
@@ -147,11 +142,11 @@ describe('scoresApart', () => {
         CONTROLS.map((control): MethodInput => ({ signal, gate: { kind }, ...control })),
       ),
     )
-    for (const input of [...inputs, ...METHOD_PRESETS.map((preset) => ({ preset }))]) {
+    for (const input of [...inputs, ...METHOD_IDS.map((preset) => ({ preset }))]) {
       const config = resolve(input)
       for (const cosines of [[[0.5, 0.2]], [[0.5], [0.2]]]) {
         const { scoredTokens } = runStep(createMethod(config, { ...context, dataset }), cosines)
-        const expected = scoresApart(config, cosines.length) ? 2 : 0
+        const expected = needsScoringForward(partsOf(config), cosines.length) ? 2 : 0
         expect([input, cosines.length, scoredTokens]).toEqual([input, cosines.length, expected])
       }
     }

@@ -1,15 +1,7 @@
 import { ConfigError } from '../errors.js'
+import { CollapsedGate, ShuffledGate } from '../gate/index.js'
 import {
-  CalibratedSigmoidGate,
-  CollapsedGate,
-  createIdentityGate,
-  createLinearGate,
-  createSigmoidGate,
-  createSoftmaxGate,
-  ShuffledGate,
-} from '../gate/index.js'
-import {
-  type CamelCaseKeys,
+  type Artefact,
   composeMethod,
   type Gate,
   type Method,
@@ -18,24 +10,14 @@ import {
   type Signal,
   toSnakeCase,
 } from '../method/index.js'
-import {
-  createConstantSignal,
-  createRandomSignal,
-  createSourceSignal,
-  ModelEmbeddingSignal,
-} from '../signal/index.js'
+import { suggestName } from '../method/nearest-name.js'
+import { createStoredSignal } from '../signal/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
-import {
-  type CustomPartConfig,
-  type GateConfig,
-  METHOD_PRESETS,
-  type MethodConfig,
-  type MethodInput,
-  type MethodPreset,
-  resolveMethod,
-  resolveNormalizer,
-  type SignalConfig,
-} from './method-config.js'
+import { checkMethod } from './check-method.js'
+import type { MethodConfig, MethodInput, MethodOptions } from './method-config.js'
+import { type MethodParts, mergeNeeds, partsOf } from './method-parts.js'
+import { METHOD_IDS, type MethodId } from './registry.js'
+import { resolveMethod, resolveNormalizer } from './resolve-method.js'
 
 /** What a method's defaults depend on. */
 export interface MethodContext {
@@ -49,6 +31,8 @@ export interface MethodContext {
   readonly seed?: number
   /** The training data, for methods that look at sources or lengths. */
   readonly dataset?: Pick<TokenDataset, 'numSamples' | 'sources' | 'sourceIndex' | 'length'>
+  /** What the method's preparation left. Default: nothing. */
+  readonly artefact?: Artefact
   /** Signals and gates of kind `custom`, by name. */
   readonly signals?: CustomParts<Signal>
   readonly gates?: CustomParts<Gate>
@@ -63,55 +47,10 @@ export type PartFactory<Part> = (options: Readonly<Record<string, unknown>>, con
  */
 export type CustomParts<Part extends object> = Readonly<Record<string, Part | PartFactory<Part>>>
 
-type Factory<Config, Made> = (config: Config, context: MethodContext) => Made
-type Registry<Config extends { kind: string }, Made> = {
-  readonly [K in Config['kind']]: Factory<Extract<Config, { kind: K }>, Made>
-}
-
-/** Every signal there is, by its config kind. */
-const SIGNALS: Registry<SignalConfig, Signal> = {
-  constant: () => createConstantSignal(),
-  random: (_, { seed = 0 }) => createRandomSignal({ seed }),
-  custom: (config, context) => customPartOf('signal', config, context.signals, context),
-  source: ({ table, default: fallback }, { dataset }) =>
-    createSourceSignal({ table, default: fallback, ...(dataset ? { sources: dataset.sources } : {}) }),
-  'model-embedding': (config, { stepsPerEpoch }) =>
-    new ModelEmbeddingSignal({
-      pooling: config.pooling,
-      tokens: config.tokens,
-      refresh: config.refresh,
-      refreshEvery: config.refresh_every === 'epoch' ? Math.max(1, stepsPerEpoch) : config.refresh_every,
-      probeEvery: config.probe_every,
-      drift: config.drift,
-      refreshMin: config.refresh_min,
-      refreshMax: config.refresh_max,
-      aggregate: config.aggregate,
-      lseBeta: config.lse_beta,
-      center: config.center,
-      centroidEma: config.centroid_ema,
-      scoreEval: config.score_eval,
-    }),
-}
-
-/** Every gate there is, by its config kind. */
-const GATES: Registry<GateConfig, Gate> = {
-  identity: () => createIdentityGate(),
-  linear: ({ offset, slope }) => createLinearGate({ offset, slope }),
-  sigmoid: ({ temperature, w_min, w_max }) => createSigmoidGate({ temperature, wMin: w_min, wMax: w_max }),
-  softmax: ({ temperature }) => createSoftmaxGate({ temperature }),
-  custom: (config, context) => customPartOf('gate', config, context.gates, context),
-  'calibrated-sigmoid': ({ ess, edr, update_every, warmup_ratio }, { totalSteps }) =>
-    new CalibratedSigmoidGate({
-      ess,
-      edr,
-      updateEvery: update_every,
-      warmupSteps: Math.min(200, Math.round(warmup_ratio * totalSteps)),
-    }),
-}
-
-function customPartOf<Part extends object>(
+/** A part that the code of the run brings under a name. */
+function partByCode<Part extends object>(
   part: 'signal' | 'gate',
-  { name, options }: CustomPartConfig,
+  { name, options }: { readonly name: string; readonly options: Readonly<Record<string, unknown>> },
   parts: CustomParts<Part> | undefined,
   context: MethodContext,
 ): Part {
@@ -125,78 +64,27 @@ function customPartOf<Part extends object>(
   )
 }
 
-/** Builds a gate from its resolved config. */
-export function createGate(config: GateConfig, context: MethodContext): Gate {
-  return (GATES[config.kind] as Factory<GateConfig, Gate>)(config, context)
+/** Builds the gate of a resolved method, without its controls. */
+export function createGate(config: MethodConfig, context: MethodContext): Gate {
+  const { gate, gateOptions } = partsOf(config)
+  if (gate.byCode) return partByCode('gate', gateOptions as never, context.gates, context)
+  return gate.create(gateOptions, runFactsOf(context))
 }
 
-type PartOptions<Part> = Part extends { readonly kind: string } ? Partial<CamelCaseKeys<Part>> : Part
-
-/** A method as code writes it: the keys of a config's `method` in camelCase, any of which may be missing. */
-export type MethodOptions = {
-  readonly [Key in keyof MethodConfig]?: PartOptions<NonNullable<MethodConfig[Key]>>
-}
-
-/**
- * Builds a method: a preset, a preset with changes, or a composition of signal and gate.
- *
- * @param method  A preset's name, options in camelCase, or the `method` of a checked config.
- * @param context  What defaults depend on. Default: a run without a known end, in one epoch, on plain text.
- * @returns The method; it holds no tensors yet. A `Trainer` that gets it frees what it will hold.
- * @throws {ConfigError} UNKNOWN_PRESET; UNKNOWN_OPTION for an option that the kind of signal or gate does not have.
- * @example
- * const method = createMethod({ preset: 'adapt', signal: { refreshEvery: 10 }, gate: { temperature: 0.5 } })
- */
-export function createMethod(
-  method: MethodPreset | MethodOptions | MethodConfig,
-  context: Partial<MethodContext> = {},
-): Method {
-  const known = { totalSteps: Infinity, stepsPerEpoch: Infinity, isPlainText: true, ...context }
-  return assemble(toMethodConfig(method), known)
-}
-
-/** Fills in what is missing; a config that is whole comes back as it is. */
-function toMethodConfig(method: MethodPreset | MethodOptions | MethodConfig): MethodConfig {
-  const { signal, gate, ...rest } = typeof method === 'string' ? { preset: method } : (method as MethodInput)
-  if (rest.preset !== undefined && !METHOD_PRESETS.includes(rest.preset)) {
-    throw new ConfigError(
-      'UNKNOWN_PRESET',
-      `method: expected one of ${METHOD_PRESETS.join(', ')}, received "${rest.preset}"`,
-    )
-  }
-  const parts = { ...(signal ? { signal: fileKeys(signal) } : {}), ...(gate ? { gate: fileKeys(gate) } : {}) }
-  return resolveMethod({ ...rest, ...parts }, (path, message) => {
-    throw new ConfigError('UNKNOWN_OPTION', `method.${path.join('.')}: ${message}`)
-  })
-}
-
-function fileKeys(part: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(part).map(([key, value]) => [toSnakeCase(key), value]))
-}
-
-function assemble(config: MethodConfig, context: MethodContext): Method {
-  const makeSignal = SIGNALS[config.signal.kind] as Factory<SignalConfig, Signal>
-  const signal = makeSignal(config.signal, context)
-  const gate = controlGate(createGate(config.gate, context), config, context)
-  return composeMethod({
-    id: config.preset,
-    signal,
-    gate,
-    unit: 'sample',
-    view: gate.view ?? 'batch',
-    interactions: false,
-    needs: signal.needs ?? {},
-    apply: config.apply,
-    normalizer: resolveNormalizer(config, context.isPlainText),
-    candidates: 1,
-    isStored: false,
-    artefact: NO_ARTEFACT,
-    facts: factsOf(context),
-  })
+function createSignal({ signal, signalOptions }: MethodParts, context: MethodContext): Signal {
+  if (signal.byCode) return partByCode('signal', signalOptions as never, context.signals, context)
+  const { artefact = NO_ARTEFACT } = context
+  return signal.create?.(signalOptions, runFactsOf(context), artefact) ?? createStoredSignal(artefact)
 }
 
 /** What the parts of a method may know of the run. */
-function factsOf({ totalSteps, stepsPerEpoch, isPlainText, seed = 0, dataset }: MethodContext): RunFacts {
+export function runFactsOf({
+  totalSteps,
+  stepsPerEpoch,
+  isPlainText,
+  seed = 0,
+  dataset,
+}: MethodContext): RunFacts {
   return { totalSteps, stepsPerEpoch, isPlainText, seed, ...(dataset ? { data: dataFacts(dataset) } : {}) }
 }
 
@@ -213,6 +101,67 @@ function dataFacts(dataset: NonNullable<MethodContext['dataset']>): NonNullable<
       return tokens.map((count) => count / total)
     },
   }
+}
+
+/**
+ * Builds a method: a preset, a preset with changes, or a composition of signal and gate.
+ *
+ * @param method  A preset's name, options in camelCase, or the `method` of a checked config.
+ * @param context  What defaults depend on. Default: a run without a known end, in one epoch, on plain text.
+ * @returns The method; it holds no tensors yet. A `Trainer` that gets it frees what it will hold.
+ * @throws {ConfigError} UNKNOWN_PRESET; UNKNOWN_OPTION for an option that the kind of signal or gate does not have; OUT_OF_RANGE for a value
+ *   that an option cannot have, or parts that do not fit together.
+ * @example
+ * const method = createMethod({ preset: 'adapt', signal: { refreshEvery: 10 }, gate: { temperature: 0.5 } })
+ */
+export function createMethod(
+  method: MethodId | MethodOptions | MethodConfig,
+  context: Partial<MethodContext> = {},
+): Method {
+  const known = { totalSteps: Infinity, stepsPerEpoch: Infinity, isPlainText: true, ...context }
+  const config = toMethodConfig(method)
+  for (const { path, message } of checkMethod(config)) {
+    throw new ConfigError('OUT_OF_RANGE', `method.${path.join('.')}: ${message}`)
+  }
+  const parts = partsOf(config)
+  const signal = createSignal(parts, known)
+  const gate = controlGate(createGate(config, known), config, known)
+  return composeMethod({
+    id: config.preset,
+    signal,
+    gate,
+    unit: parts.unit,
+    view: gate.view ?? parts.view,
+    interactions: parts.gate.interactions === true,
+    needs: parts.signal.byCode ? mergeNeeds(parts.needs, signal.needs ?? {}) : parts.needs,
+    apply: parts.apply,
+    normalizer: resolveNormalizer(config, known.isPlainText),
+    candidates: parts.candidates,
+    isStored: parts.isStored,
+    artefact: known.artefact ?? NO_ARTEFACT,
+    facts: runFactsOf(known),
+  })
+}
+
+/** Fills in what is missing; a config that is whole comes back as it is. */
+function toMethodConfig(method: MethodId | MethodOptions | MethodConfig): MethodConfig {
+  const { signal, gate, ...rest } = typeof method === 'string' ? { preset: method } : (method as MethodInput)
+  if (rest.preset !== undefined && !METHOD_IDS.includes(rest.preset)) {
+    const hint = suggestName(String(rest.preset), METHOD_IDS)
+    throw new ConfigError(
+      'UNKNOWN_PRESET',
+      `method: expected one of ${METHOD_IDS.join(', ')}, received "${rest.preset}"${hint}`,
+    )
+  }
+  const parts = { ...(signal ? { signal: fileKeys(signal) } : {}), ...(gate ? { gate: fileKeys(gate) } : {}) }
+  return resolveMethod({ ...rest, ...parts }, (path, message, what) => {
+    const code = what === 'key' ? 'UNKNOWN_OPTION' : 'OUT_OF_RANGE'
+    throw new ConfigError(code, `method.${path.join('.')}: ${message}`)
+  })
+}
+
+function fileKeys(part: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(part).map(([key, value]) => [toSnakeCase(key), value]))
 }
 
 /** The gate, or a control around it that takes its aim away. */

@@ -1,9 +1,26 @@
+export { checkMethod, type MethodProblem } from './check-method.js'
 export {
   type CustomParts,
   createGate,
   createMethod,
   type MethodContext,
-  type MethodOptions,
   type PartFactory,
+  runFactsOf,
 } from './create-method.js'
-export * from './method-config.js'
+export type { GateConfig, MethodConfig, MethodInput, MethodOptions, SignalConfig } from './method-config.js'
+export { costOf, type MethodParts, needsOf, partsOf } from './method-parts.js'
+export { type KnownInputs, type MissingNeed, missingNeeds, requireNeeds } from './missing-needs.js'
+export {
+  DEFAULT_METHOD,
+  findMethod,
+  GATES,
+  type GateKind,
+  type KnownGate,
+  type KnownSignal,
+  METHOD_IDS,
+  METHODS,
+  type MethodId,
+  SIGNALS,
+  type SignalKind,
+} from './registry.js'
+export { resolveMethod, resolveNormalizer } from './resolve-method.js'

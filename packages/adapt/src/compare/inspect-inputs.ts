@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { dataSources, needsAnchors, type RunConfig } from '../config/index.js'
+import { needsOf } from '../catalog/index.js'
+import { dataSources, type RunConfig } from '../config/index.js'
 import { fingerprintFiles, readDocuments } from '../dataset/index.js'
 import { openRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
@@ -25,7 +26,7 @@ export class InputInspector {
 
   inspect(config: RunConfig, baseDir: string): Promise<InspectedInputs> {
     const { model, tokenizer, data, anchors, evaluation } = config
-    const withAnchors = needsAnchors(config.method)
+    const withAnchors = needsOf(config.method).anchors === true
     // The seed chooses what is held out.
     const seed = data.val_set_size === undefined ? null : config.training.seed
     const key = JSON.stringify([model, tokenizer, data, evaluation.sets, withAnchors ? anchors : null, seed])
@@ -40,7 +41,7 @@ async function inspectInputs(
   baseDir: string,
   onLine: (line: string) => void,
 ): Promise<InspectedInputs> {
-  const withAnchors = needsAnchors(config.method)
+  const withAnchors = needsOf(config.method).anchors === true
   // Through the door that a run takes, so that the data is checked and cached as for a run.
   const data = await openInputs(config, baseDir, { needsAnchors: false, onLine })
   try {

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path'
-import { invalidConfig, type LoadedConfig, loadConfig, type MethodConfig } from '../config/index.js'
+import type { MethodConfig } from '../catalog/index.js'
+import { invalidConfig, type LoadedConfig, loadConfig } from '../config/index.js'
 import { AdaptError } from '../errors.js'
 import type { Study } from './load-study.js'
 

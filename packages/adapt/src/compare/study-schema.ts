@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { methodSchema } from '../config/method-schema.js'
-import { suggestName } from '../config/nearest-name.js'
-import { realNumber, wholeNumber } from '../config/number-ranges.js'
+import { suggestName } from '../method/nearest-name.js'
+import { realNumber, wholeNumber } from '../method/number-ranges.js'
 
 /** Arms are names of files too. */
 const ARM_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/

@@ -1,6 +1,6 @@
 import { printable } from '../dataset/index.js'
+import { describeValue } from '../method/describe-value.js'
 import type { ConfigIssue } from './config-issue.js'
-import { describeValue } from './describe-value.js'
 import type { Environment } from './interpolate.js'
 import { type ParsedYaml, parseYaml, placeKey } from './parse-yaml.js'
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { isStaticWeight, MAPPED_KEYS, STATIC_WEIGHT_RANGE } from '../dataset/index.js'
-import { realNumber, wholeNumber } from './number-ranges.js'
+import { realNumber, wholeNumber } from '../method/number-ranges.js'
 
 const pathText = () => z.string().min(1, { error: 'expected a path' })
 

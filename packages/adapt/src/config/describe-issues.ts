@@ -1,8 +1,8 @@
 import type { z } from 'zod'
+import { describeValue } from '../method/describe-value.js'
+import { nearestName, suggestName } from '../method/nearest-name.js'
 import { MAX_LISTED_ISSUES } from './config-issue.js'
-import { describeValue } from './describe-value.js'
 import { keyOfForeignName, reasonForNoKey } from './foreign-names.js'
-import { nearestName, suggestName } from './nearest-name.js'
 import { configJsonSchema } from './run-config.js'
 
 type ZodIssue = z.core.$ZodIssue

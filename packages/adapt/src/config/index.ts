@@ -1,13 +1,5 @@
-export {
-  type GateConfig,
-  METHOD_PRESETS,
-  type MethodConfig,
-  type MethodPreset,
-  needsAnchors,
-  resolveNormalizer,
-  type SignalConfig,
-} from '../catalog/method-config.js'
 export type { Normalizer } from '../loss/normalizer.js'
+export { suggestName } from '../method/nearest-name.js'
 export { chatOptions } from './chat-options.js'
 export { type ConfigIssue, type CrossFieldIssue, invalidConfig } from './config-issue.js'
 export {
@@ -26,7 +18,6 @@ export {
   parseConfigText,
 } from './load-config.js'
 export { MODEL_PRESETS } from './model-schema.js'
-export { suggestName } from './nearest-name.js'
 export { parseConfig } from './parse-config.js'
 export { planSteps, rowsPerStep, type StepPlan } from './plan-steps.js'
 export { renderResolvedConfig } from './render-config.js'

@@ -1,124 +1,83 @@
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import { METHOD_PRESETS, resolveMethod } from '../catalog/method-config.js'
+import { DEFAULT_METHOD, findMethod, GATES, METHOD_IDS, resolveMethod, SIGNALS } from '../catalog/index.js'
 import { NORMALIZERS } from '../loss/index.js'
-import { realNumber, wholeNumber } from './number-ranges.js'
+import type { AnyGateDefinition, AnySignalDefinition } from '../method/define-method.js'
+import { toSnakeCase } from '../method/option-names.js'
+import type { Option } from '../method/option-table.js'
 
-/** Scores and what is made of them by addition and multiplication stay far inside float32. */
-const SCORE = { min: -1e6, max: 1e6 } as const
+type Definition = AnySignalDefinition | AnyGateDefinition
+/** An option of one or several kinds under the same name. */
+type SharedOption = { readonly kind: string; readonly option: Option<unknown> }[]
 
-/** A number of optimiser steps. */
-const steps = () => wholeNumber({ min: 1, max: 1_000_000_000 })
-
-/** Of a signal or gate that `train` of the library is given. */
-const customFields = {
-  name: z
-    .exactOptional(z.string().min(1))
-    .describe('custom: name under which the code of the run brings it.'),
-  options: z
-    .exactOptional(z.record(z.string(), z.json()))
-    .describe('custom: what its factory is told. Default {}.'),
+/** All options of all kinds of a part by their names in a config. */
+function optionsByKey(kinds: ReadonlyMap<string, Definition>): ReadonlyMap<string, SharedOption> {
+  const found = new Map<string, SharedOption>()
+  for (const { kind, options } of kinds.values()) {
+    for (const [name, option] of Object.entries(options)) {
+      const key = toSnakeCase(name)
+      found.set(key, [...(found.get(key) ?? []), { kind, option: option as Option<unknown> }])
+    }
+  }
+  return found
 }
 
-const signalSchema = z
-  .strictObject({
-    kind: z
-      .exactOptional(z.enum(['model-embedding', 'constant', 'random', 'source', 'custom']))
-      .describe(
-        'What is measured: similarity of model embeddings to the anchors; controls: the constant 1, a random number, a number per source; custom: what the code of the run brings.',
-      ),
-    pooling: z
-      .exactOptional(z.enum(['position_weighted', 'mean', 'last']))
-      .describe('How the hidden states of a sample become one vector. Default position_weighted.'),
-    tokens: z
-      .exactOptional(z.enum(['all', 'response_only']))
-      .describe('Tokens that are pooled. Default all: prompt and response alike.'),
-    refresh: z
-      .exactOptional(z.enum(['interval', 'adaptive', 'rolling']))
-      .describe(
-        'When the anchors are embedded again: all every refresh_every steps, all when a probe has drifted, ' +
-          'or a few every step. Default interval.',
-      ),
-    refresh_every: z
-      .exactOptional(z.union([steps(), z.literal('epoch')]))
-      .describe(
-        'Optimiser steps between two embeddings of the anchors, or "epoch"; with refresh: rolling the steps ' +
-          'of a round through all of them. Default 50.',
-      ),
-    probe_every: z
-      .exactOptional(steps())
-      .describe('refresh: adaptive: optimiser steps between two probes of 16 anchors. Default 25.'),
-    drift: z
-      .exactOptional(realNumber({ above: 0, max: 2 }))
-      .describe("refresh: adaptive: 1 - cosine of the probe's centroid that is too much. Default 0.01."),
-    refresh_min: z
-      .exactOptional(steps())
-      .describe('refresh: adaptive: fewest optimiser steps between two refreshes. Default 25.'),
-    refresh_max: z
-      .exactOptional(steps())
-      .describe('refresh: adaptive: most optimiser steps between two refreshes. Default 1000.'),
-    aggregate: z
-      .exactOptional(z.enum(['micro', 'macro', 'max', 'lse', 'zmax']))
-      .describe(
-        'How the similarities to several tasks of anchors become one score: all anchors alike, mean over tasks, ' +
-          'largest, soft maximum, or largest in standard deviations / 8. Default micro.',
-      ),
-    lse_beta: z
-      .exactOptional(realNumber({ min: 1e-3, max: 1e6 }))
-      .describe('aggregate: lse: sharpness b of (1/b) ln mean exp(b s). Default 10.'),
-    center: z
-      .exactOptional(z.boolean())
-      .describe('Subtract the running mean embedding first, so that scores spread. Default false.'),
-    centroid_ema: z
-      .exactOptional(realNumber({ min: 1e-6, max: 1 }))
-      .describe('Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new. Default 1.'),
-    score_eval: z
-      .exactOptional(z.boolean())
-      .describe('Score by an own forward pass without dropout; costs 2N FLOPs per token. Default false.'),
-    table: z
-      .exactOptional(z.record(z.string().min(1), realNumber(SCORE)))
-      .describe('source: score by name of the source.'),
-    default: z.exactOptional(realNumber(SCORE)).describe('source: score of the other sources. Default 1.'),
-    ...customFields,
-  })
-  .describe('Signal: what is measured for each sample.')
+/** The different types and ranges that an option has in the kinds that share its name. */
+function distinctSchemas(shared: SharedOption): z.ZodType[] {
+  const distinct: { readonly schema: z.ZodType; readonly json: unknown }[] = []
+  for (const { schema } of shared.map(({ option }) => option)) {
+    if (distinct.some((known) => known.schema === schema)) continue
+    const json = z.toJSONSchema(schema, { io: 'input' })
+    if (!distinct.some((known) => isDeepStrictEqual(known.json, json))) distinct.push({ schema, json })
+  }
+  return distinct.map(({ schema }) => schema)
+}
 
-const gateSchema = z
-  .strictObject({
-    kind: z
-      .exactOptional(z.enum(['identity', 'linear', 'sigmoid', 'softmax', 'calibrated-sigmoid', 'custom']))
-      .describe('How a score becomes a weight.'),
-    offset: z.exactOptional(realNumber(SCORE)).describe('linear: weight of a score of 0. Default 1.'),
-    slope: z.exactOptional(realNumber(SCORE)).describe('linear: weight per unit of the score. Default 1.'),
-    temperature: z
-      .exactOptional(realNumber({ min: 1e-8, max: 1e9 }))
-      .describe('sigmoid, softmax: divides the score; larger is closer to uniform. Default 1.'),
-    w_min: z.exactOptional(realNumber({ min: 0, max: 1e6 })).describe('sigmoid: smallest weight. Default 0.'),
-    w_max: z
-      .exactOptional(realNumber({ min: 1e-9, max: 1e6 }))
-      .describe('sigmoid: largest weight. Default 1.'),
-    ess: z
-      .exactOptional(realNumber({ above: 0, below: 1 }))
-      .describe('calibrated-sigmoid: target effective sample size, as a share. Default 0.95.'),
-    edr: z
-      .exactOptional(realNumber({ above: 0, below: 1 }))
-      .describe('calibrated-sigmoid: target mean weight, below ess. Default min(0.5, 0.6 * ess).'),
-    update_every: z
-      .exactOptional(steps())
-      .describe('calibrated-sigmoid: steps between two calibrations. Default 50.'),
-    warmup_ratio: z
-      .exactOptional(realNumber({ min: 0, max: 1 }))
-      .describe('calibrated-sigmoid: share of the run before the first use, at most 200 steps. Default 0.1.'),
-    ...customFields,
-  })
-  .describe('Gate: how a score becomes a weight.')
+/** "kind, kind: what it is. Default." for every group of kinds that says the same. */
+function describeShared(shared: SharedOption): string {
+  const kindsByText = new Map<string, string[]>()
+  for (const { kind, option } of shared) {
+    const text = describeOption(option)
+    kindsByText.set(text, [...(kindsByText.get(text) ?? []), kind])
+  }
+  return [...kindsByText].map(([text, kinds]) => `${kinds.join(', ')}: ${text}`).join(' ')
+}
+
+/** Its help, with the default where the help does not say it itself. */
+export function describeOption({ help, fallback }: Option<unknown>): string {
+  if (typeof fallback === 'function' || typeof fallback === 'object' || fallback === '') return help
+  return `${help} Default ${String(fallback)}.`
+}
+
+function partSchema(kinds: ReadonlyMap<string, Definition>, about: string) {
+  const options = Object.fromEntries(
+    [...optionsByKey(kinds)].map(([key, shared]) => {
+      const [first, ...others] = distinctSchemas(shared)
+      const schema = others.length === 0 ? first! : z.union([first!, ...others])
+      return [key, z.exactOptional(schema).describe(describeShared(shared))]
+    }),
+  )
+  const names = [...kinds.keys()] as [string, ...string[]]
+  const kind = z
+    .exactOptional(z.enum(names))
+    .describe(`${[...kinds.values()].map(({ kind, about }) => `${kind}: ${about}`).join('; ')}.`)
+  return z.strictObject({ kind, ...options }).describe(about)
+}
+
+const PARTS = { signal: SIGNALS, gate: GATES } as const
 
 const methodMapping = z.strictObject({
   preset: z
-    .exactOptional(z.enum(METHOD_PRESETS))
-    .describe('Named composition that the other keys refine. Default adapt.'),
-  signal: z.exactOptional(signalSchema),
-  gate: z.exactOptional(gateSchema),
-  apply: z.exactOptional(z.literal('loss')).describe('What the weight multiplies. Default loss.'),
+    .exactOptional(z.enum(METHOD_IDS))
+    .describe(`Named composition that the other keys refine. Default ${DEFAULT_METHOD}.`),
+  signal: z.exactOptional(partSchema(SIGNALS, 'Signal: what is measured.')),
+  gate: z.exactOptional(partSchema(GATES, 'Gate: how a score becomes a weight.')),
+  apply: z
+    .exactOptional(z.enum(['loss', 'sample', 'mask']))
+    .describe(
+      'What the weight does: scale the loss, share out what is read next, or decide what is trained at all. ' +
+        'Default: that of the preset.',
+    ),
   shuffle: z
     .exactOptional(z.boolean())
     .describe('Control: deal the weights of each step out anew among samples of like length. Default false.'),
@@ -133,12 +92,45 @@ const methodMapping = z.strictObject({
     ),
 })
 
+const SHARED_BY_KEY = { signal: optionsByKey(SIGNALS), gate: optionsByKey(GATES) } as const
+
+/**
+ * Checks options whose name several kinds have with different types or ranges against those of their own kind. It comes before the rest,
+ * where any of the kinds' ranges would do.
+ */
+function checkContested(method: unknown, context: z.RefinementCtx): unknown {
+  for (const part of ['signal', 'gate'] as const) {
+    const options = (method as Record<string, unknown> | null)?.[part]
+    if (typeof options !== 'object' || options === null) continue
+    const kind = kindOf(part, method as Readonly<Record<string, unknown>>)
+    for (const [key, value] of Object.entries(options)) {
+      const shared = SHARED_BY_KEY[part].get(key) ?? []
+      const own = shared.find((candidate) => candidate.kind === kind)?.option
+      if (own === undefined || distinctSchemas(shared).length < 2) continue
+      for (const issue of own.schema.safeParse(value).error?.issues ?? []) {
+        const message = `${issue.message} for ${part} kind "${kind}"`
+        context.addIssue({ code: 'custom', path: [part, key, ...issue.path], message })
+      }
+    }
+  }
+  return method
+}
+
+/** The kind that a part has, by its own key or that of the preset. */
+function kindOf(part: 'signal' | 'gate', method: Readonly<Record<string, unknown>>): string | undefined {
+  const own = (method[part] as { readonly kind?: unknown }).kind
+  if (typeof own === 'string') return PARTS[part].has(own) ? own : undefined
+  const preset = method.preset ?? DEFAULT_METHOD
+  return typeof preset === 'string' ? findMethod(preset)?.[part].kind : undefined
+}
+
 /** A preset's name or a mapping; the output has every option of its signal and gate filled in. */
 export const methodSchema = z
-  .union([z.enum(METHOD_PRESETS).describe('A preset.'), methodMapping])
+  .union([z.enum(METHOD_IDS).describe('A preset.'), z.preprocess(checkContested, methodMapping)])
   .transform((method, context) =>
-    resolveMethod(typeof method === 'string' ? { preset: method } : method, (path, message) =>
-      context.addIssue({ code: 'custom', path: [...path], message }),
+    resolveMethod(
+      typeof method === 'string' ? { preset: method } : (method as Parameters<typeof resolveMethod>[0]),
+      (path, message) => context.addIssue({ code: 'custom', path: [...path], message }),
     ),
   )
-  .describe('How the loss of each sample is weighted: a preset or a composition.')
+  .describe('How training data is curated: a preset or a composition.')

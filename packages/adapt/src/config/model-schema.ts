@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import { realNumber, wholeNumber } from '../method/number-ranges.js'
 import { LLAMA_PRESETS, type LlamaPreset } from '../model/dimensions/model-config.js'
-import { realNumber, wholeNumber } from './number-ranges.js'
 
 /** Ids of the built-in model shapes. */
 export const MODEL_PRESETS = Object.keys(LLAMA_PRESETS) as [LlamaPreset, ...LlamaPreset[]]

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { MethodId, MethodInput } from '../catalog/index.js'
 import { anchorSchema, dataSchema } from './data-schema.js'
 import { methodSchema } from './method-schema.js'
 import { modelSchema } from './model-schema.js'
@@ -44,8 +45,9 @@ export const runConfigSchema = z
 export type RunConfig = z.output<typeof runConfigSchema>
 
 /** What may be written in a config file. */
-export type RunConfigInput = Omit<z.input<typeof runConfigSchema>, 'tokenizer'> & {
+export type RunConfigInput = Omit<z.input<typeof runConfigSchema>, 'tokenizer' | 'method'> & {
   readonly tokenizer?: string
+  readonly method?: MethodId | MethodInput
 }
 
 /** What is written, with the tokenizer that goes without saying: that of the model, where the model has a path. */

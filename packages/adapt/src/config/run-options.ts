@@ -222,90 +222,105 @@ export type RunOptions = {
     /** Task of these anchors, for method.signal.aggregate. Default: the source of each anchor. */
     readonly task?: string | undefined
   })[] | undefined
-  /** How the loss of each sample is weighted: a preset or a composition. Default "adapt". */
+  /** How training data is curated: a preset or a composition. Default "adapt". */
   readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
     readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'twin' | undefined
-    /** Signal: what is measured for each sample. */
+    /** Signal: what is measured. */
     readonly signal?: {
       /**
-       * What is measured: similarity of model embeddings to the anchors; controls: the constant 1, a random
-       * number, a number per source; custom: what the code of the run brings.
+       * constant: the constant 1: nothing is measured; model-embedding: mean cosine to the anchors, in the
+       * last hidden states of the model as it is now; random: a standard normal number of seed and sample: a
+       * control; source: a number per source, from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'model-embedding' | 'constant' | 'random' | 'source' | 'custom' | undefined
-      /** How the hidden states of a sample become one vector. Default position_weighted. */
+      readonly kind?: 'constant' | 'model-embedding' | 'random' | 'source' | 'custom' | undefined
+      /** model-embedding: How the hidden states of a sample become one vector. Default position_weighted. */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
-      /** Tokens that are pooled. Default all: prompt and response alike. */
+      /** model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. */
       readonly tokens?: 'all' | 'response_only' | undefined
       /**
-       * When the anchors are embedded again: all every refreshEvery steps, all when a probe has drifted, or a
-       * few every step. Default interval.
+       * model-embedding: When the anchors are embedded again: all every refreshEvery steps, all when a probe
+       * has drifted, or a few every step. Default interval.
        */
       readonly refresh?: 'interval' | 'adaptive' | 'rolling' | undefined
       /**
-       * Optimiser steps between two embeddings of the anchors, or "epoch"; with refresh: rolling the steps of
-       * a round through all of them. Default 50.
+       * model-embedding: Optimiser steps between two embeddings of the anchors, or "epoch"; with refresh:
+       * rolling the steps of a round through all of them. Default 50.
        */
       readonly refreshEvery?: number | 'epoch' | undefined
-      /** refresh: adaptive: optimiser steps between two probes of 16 anchors. Default 25. */
+      /** model-embedding: refresh: adaptive: optimiser steps between two probes of 16 anchors. Default 25. */
       readonly probeEvery?: number | undefined
-      /** refresh: adaptive: 1 - cosine of the probe's centroid that is too much. Default 0.01. */
+      /**
+       * model-embedding: refresh: adaptive: 1 - cosine of the probe's centroid that is too much. Default
+       * 0.01.
+       */
       readonly drift?: number | undefined
-      /** refresh: adaptive: fewest optimiser steps between two refreshes. Default 25. */
+      /** model-embedding: refresh: adaptive: fewest optimiser steps between two refreshes. Default 25. */
       readonly refreshMin?: number | undefined
-      /** refresh: adaptive: most optimiser steps between two refreshes. Default 1000. */
+      /** model-embedding: refresh: adaptive: most optimiser steps between two refreshes. Default 1000. */
       readonly refreshMax?: number | undefined
       /**
-       * How the similarities to several tasks of anchors become one score: all anchors alike, mean over
-       * tasks, largest, soft maximum, or largest in standard deviations / 8. Default micro.
+       * model-embedding: How the similarities to several tasks of anchors become one score: all anchors
+       * alike, mean over tasks, largest, soft maximum, or largest in standard deviations / 8. Default micro.
        */
       readonly aggregate?: 'micro' | 'macro' | 'max' | 'lse' | 'zmax' | undefined
-      /** aggregate: lse: sharpness b of (1/b) ln mean exp(b s). Default 10. */
+      /** model-embedding: aggregate: lse: sharpness b of (1/b) ln mean exp(b s). Default 10. */
       readonly lseBeta?: number | undefined
-      /** Subtract the running mean embedding first, so that scores spread. Default false. */
+      /** model-embedding: Subtract the running mean embedding first, so that scores spread. Default false. */
       readonly center?: boolean | undefined
-      /** Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new. Default 1. */
+      /** model-embedding: Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new. Default 1. */
       readonly centroidEma?: number | undefined
-      /** Score by an own forward pass without dropout; costs 2N FLOPs per token. Default false. */
+      /**
+       * model-embedding: Score by an own forward pass without dropout; costs 2N FLOPs per token. Default
+       * false.
+       */
       readonly scoreEval?: boolean | undefined
-      /** source: score by name of the source. */
+      /** source: Score by name of the source. */
       readonly table?: { readonly [name: string]: number } | undefined
-      /** source: score of the other sources. Default 1. */
+      /** source: Score of the other sources. Default 1. */
       readonly default?: number | undefined
-      /** custom: name under which the code of the run brings it. */
+      /** custom: Name under which the code of the run brings it. */
       readonly name?: string | undefined
-      /** custom: what its factory is told. Default {}. */
+      /** custom: What its factory is told. Default {}. */
       readonly options?: { readonly [name: string]: unknown } | undefined
     } | undefined
     /** Gate: how a score becomes a weight. */
     readonly gate?: {
-      /** How a score becomes a weight. */
-      readonly kind?: 'identity' | 'linear' | 'sigmoid' | 'softmax' | 'calibrated-sigmoid' | 'custom' | undefined
-      /** linear: weight of a score of 0. Default 1. */
-      readonly offset?: number | undefined
-      /** linear: weight per unit of the score. Default 1. */
-      readonly slope?: number | undefined
-      /** sigmoid, softmax: divides the score; larger is closer to uniform. Default 1. */
+      /**
+       * identity: max(s, 0); sigmoid: clip(sigmoid(s / temperature), wMin, wMax); calibrated-sigmoid:
+       * sigmoid((s - mu) / tau), mu and tau solved for targets of ESS and mean weight; linear: max(offset +
+       * slope s, 0); softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; custom: what
+       * the code of the run brings.
+       */
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'linear' | 'softmax' | 'custom' | undefined
+      /** sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. */
       readonly temperature?: number | undefined
-      /** sigmoid: smallest weight. Default 0. */
+      /** sigmoid: Smallest weight. Default 0. */
       readonly wMin?: number | undefined
-      /** sigmoid: largest weight. Default 1. */
+      /** sigmoid: Largest weight. Default 1. */
       readonly wMax?: number | undefined
-      /** calibrated-sigmoid: target effective sample size, as a share. Default 0.95. */
+      /** calibrated-sigmoid: Target effective sample size, as a share. Default 0.95. */
       readonly ess?: number | undefined
-      /** calibrated-sigmoid: target mean weight, below ess. Default min(0.5, 0.6 * ess). */
+      /** calibrated-sigmoid: Target mean weight, below ess. Default min(0.5, 0.6 * ess). */
       readonly edr?: number | undefined
-      /** calibrated-sigmoid: steps between two calibrations. Default 50. */
+      /** calibrated-sigmoid: Optimiser steps between two calibrations. Default 50. */
       readonly updateEvery?: number | undefined
-      /** calibrated-sigmoid: share of the run before the first use, at most 200 steps. Default 0.1. */
+      /** calibrated-sigmoid: Share of the run before the first use, at most 200 steps. Default 0.1. */
       readonly warmupRatio?: number | undefined
-      /** custom: name under which the code of the run brings it. */
+      /** linear: Weight of a score of 0. Default 1. */
+      readonly offset?: number | undefined
+      /** linear: Weight per unit of the score. Default 1. */
+      readonly slope?: number | undefined
+      /** custom: Name under which the code of the run brings it. */
       readonly name?: string | undefined
-      /** custom: what its factory is told. Default {}. */
+      /** custom: What its factory is told. Default {}. */
       readonly options?: { readonly [name: string]: unknown } | undefined
     } | undefined
-    /** What the weight multiplies. Default loss. */
-    readonly apply?: 'loss' | undefined
+    /**
+     * What the weight does: scale the loss, share out what is read next, or decide what is trained at all.
+     * Default: that of the preset.
+     */
+    readonly apply?: 'loss' | 'sample' | 'mask' | undefined
     /** Control: deal the weights of each step out anew among samples of like length. Default false. */
     readonly shuffle?: boolean | undefined
     /** Control: give each sample the mean weight of its source. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import { realNumber, wholeNumber } from '../method/number-ranges.js'
 import { evaluationSetSchema } from './data-schema.js'
-import { realNumber, wholeNumber } from './number-ranges.js'
 
 export const LR_SCHEDULERS = ['linear', 'cosine', 'wsd', 'constant'] as const
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { resolveNormalizer } from '../catalog/method-config.js'
+import { resolveNormalizer } from '../catalog/index.js'
 import { ConfigError } from '../errors.js'
 import { parseConfigText } from './load-config.js'
 import { runConfigSchema } from './run-config.js'

@@ -1,4 +1,4 @@
-import { needsAnchors } from '../catalog/method-config.js'
+import { checkMethod, missingNeeds, partsOf } from '../catalog/index.js'
 import type { CrossFieldIssue } from './config-issue.js'
 import type { RunConfig } from './run-config.js'
 import { bestModelWarnings, validateBestModel } from './validate-best-model.js'
@@ -21,7 +21,8 @@ export function validateConfig(config: RunConfig): readonly CrossFieldIssue[] {
 export function configWarnings(config: RunConfig): readonly string[] {
   const warnings: string[] = []
   const { method, evaluation, training, data } = config
-  if (!needsAnchors(method) && method.signal.kind !== 'custom' && config.anchors.length > 0) {
+  const { needs, byCode } = partsOf(method)
+  if (!needs.anchors && !byCode.includes('signal') && config.anchors.length > 0) {
     warnings.push(`anchors: not used, because method.signal.kind is "${method.signal.kind}"`)
   }
   if (method.signal.kind === 'constant' && method.gate.kind !== 'identity') {
@@ -110,42 +111,21 @@ function validateAdapter({
   return []
 }
 
-function validateMethod({ method, anchors }: RunConfig): CrossFieldIssue[] {
-  const issues: CrossFieldIssue[] = []
-  if (needsAnchors(method) && anchors.length === 0) {
-    const message = `expected at least one entry for method "${method.preset}", received none (or set method: uniform)`
-    issues.push({ path: ['anchors'], message })
-  }
-  const { gate, signal } = method
-  if (method.shuffle && method.collapse) {
-    const message = 'expected one control, shuffle or collapse, received both'
-    issues.push({ path: ['method', 'collapse'], message })
-  }
-  if (signal.kind === 'model-embedding') {
-    const rebuilt = signal.center
-      ? 'center: true'
-      : signal.refresh === 'rolling'
-        ? 'refresh: rolling'
-        : undefined
-    if (rebuilt !== undefined && signal.centroid_ema < 1) {
-      const message = `expected 1 with ${rebuilt}, where the centroid is rebuilt at every step, received ${signal.centroid_ema}`
-      issues.push({ path: ['method', 'signal', 'centroid_ema'], message })
-    }
-    if (signal.refresh === 'adaptive' && signal.refresh_min > signal.refresh_max) {
-      const message = `expected at most method.signal.refresh_max (${signal.refresh_max}), received ${signal.refresh_min}`
-      issues.push({ path: ['method', 'signal', 'refresh_min'], message })
-    }
-  }
-  if (gate.kind === 'calibrated-sigmoid' && gate.ess <= gate.edr) {
-    // w^2 <= w on [0, 1] makes the ESS ratio at least the mean weight, so this target has no solution.
-    const message = `expected a target above method.gate.edr (${gate.edr}), received ${gate.ess}`
-    issues.push({ path: ['method', 'gate', 'ess'], message })
-  }
-  if (gate.kind === 'sigmoid' && gate.w_min >= gate.w_max) {
-    const message = `expected a weight below method.gate.w_max (${gate.w_max}), received ${gate.w_min}`
-    issues.push({ path: ['method', 'gate', 'w_min'], message })
-  }
-  return issues
+function validateMethod({ method, anchors, data }: RunConfig): CrossFieldIssue[] {
+  const sources = namedSources(data.train)
+  const missing = missingNeeds(method, {
+    anchors: anchors.length,
+    ...(sources === undefined ? {} : { sources: sources.length }),
+    ...(data.train.every((entry) => 'text_field' in entry) ? { isPlainText: true } : {}),
+  })
+  const problems = checkMethod(method).map(({ path, message }) => ({ path: ['method', ...path], message }))
+  return [...missing, ...problems]
+}
+
+/** The sources of entries that all name theirs; what files hold is not known here. */
+function namedSources(entries: RunConfig['data']['train']): readonly string[] | undefined {
+  const named = entries.map((entry) => ('source' in entry ? entry.source : undefined))
+  return named.every((source) => source !== undefined) ? [...new Set(named)] : undefined
 }
 
 function validateSchedule({ training }: RunConfig): CrossFieldIssue[] {
@@ -188,13 +168,13 @@ function validateMixing({ data }: RunConfig): CrossFieldIssue[] {
   if (!Object.values(mixing).some((share) => share > 0)) {
     return [{ path, message: 'expected at least one share above 0, received none' }]
   }
-  const named = train.map((entry) => ('source' in entry ? entry.source : undefined))
-  if (named.some((source) => source === undefined)) return []
+  const named = namedSources(train)
+  if (named === undefined) return []
   return Object.keys(mixing)
     .filter((source) => !named.includes(source))
     .map((source) => ({
       path: [...path, source],
-      message: `expected a source of data.train (${[...new Set(named)].join(', ')}), received "${source}"`,
+      message: `expected a source of data.train (${named.join(', ')}), received "${source}"`,
     }))
 }
 

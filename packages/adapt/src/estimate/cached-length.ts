@@ -44,7 +44,14 @@ export async function cachedLength(config: RunConfig, baseDir: string): Promise<
         0,
       )
       const tokens = Math.round(plan.passes * tokensPerEpoch)
-      return { steps: plan.totalSteps, stepsPerEpoch: plan.stepsPerEpoch, tokens, basis: 'token cache' }
+      return {
+        steps: plan.totalSteps,
+        stepsPerEpoch: plan.stepsPerEpoch,
+        tokens,
+        samples: dataset.numSamples,
+        tokensPerPass: dataset.numTokens,
+        basis: 'token cache',
+      }
     } finally {
       whole.close()
     }

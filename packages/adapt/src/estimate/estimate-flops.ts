@@ -1,6 +1,7 @@
-import { scoresApart } from '../catalog/method-config.js'
+import { costOf, partsOf } from '../catalog/index.js'
 import type { RunConfig } from '../config/index.js'
-import { forwardFlops, numRefreshes, trainingFlops } from '../train/flops.js'
+import { forwardFlops, trainingFlops } from '../method/flops.js'
+import { needsScoringForward } from '../method/index.js'
 import type { ParameterEstimate } from './estimate-parameters.js'
 
 /** How long a run is. Tokens are those that are computed, padding included. */
@@ -8,6 +9,9 @@ export interface RunLength {
   readonly steps: number
   readonly stepsPerEpoch: number
   readonly tokens: number
+  /** Of the training data: all of it once. */
+  readonly samples: number
+  readonly tokensPerPass: number
   /** How `tokens` is known. */
   readonly basis: 'token cache' | 'upper bound'
 }
@@ -25,18 +29,13 @@ export interface FlopsEstimate {
   readonly train: number
   /** Of the signal, as this program computes it: the anchors' forwards, and a scoring forward where the method has one. */
   readonly signal: number
+  /** Of what the method does before training. */
+  readonly preparation: number
   readonly total: number
   /** 6 N for each token, whatever is frozen; N without adapters. */
   readonly plain6N: number
   /** The paper's protocol for ADAPT: 8 N for each token. Absent for a method without anchors. */
   readonly paper8N?: number
-}
-
-/** Times that all anchors are embedded: once before the first step, then as `refresh_every` says; adaptive: at most. */
-function refreshesOf({ signal }: RunConfig['method'], { steps, stepsPerEpoch }: RunLength): number {
-  if (signal.kind !== 'model-embedding') return 0
-  if (signal.refresh === 'adaptive') return numRefreshes(steps, signal.refresh_min)
-  return numRefreshes(steps, signal.refresh_every === 'epoch' ? stepsPerEpoch : signal.refresh_every)
 }
 
 /** @param length  Absent: only `perToken` and what follows from it for one token. */
@@ -52,16 +51,24 @@ export function estimateFlops(
     frozenBase: params.trainable < params.total / 2,
   }
   const train = trainingFlops(params.total, length.tokens, options)
-  const anchorTokens = anchors.count * anchors.tokensEach * refreshesOf(config.method, length)
-  const scoring = scoresApart(config.method, config.training.gradient_accumulation_steps) ? length.tokens : 0
-  const signal = forwardFlops(params.total, anchorTokens + scoring)
+  const parts = partsOf(config.method)
+  const isApart = needsScoringForward(parts, config.training.gradient_accumulation_steps)
+  const scoring = isApart ? length.tokens : 0
+  const { preparation, signal: ofSignal } = costOf(config.method, {
+    ...length,
+    params: params.total,
+    anchors: anchors.count,
+    tokensPerAnchor: anchors.tokensEach,
+  })
+  const signal = ofSignal + forwardFlops(params.total, scoring)
   const base = params.embedding + params.nonEmbedding
   const plain6N = trainingFlops(base, length.tokens)
   return {
     perToken: trainingFlops(params.total, 1, options),
     train,
     signal,
-    total: train + signal,
+    preparation,
+    total: train + signal + preparation,
     plain6N,
     ...(anchors.count > 0 ? { paper8N: plain6N + forwardFlops(base, length.tokens) } : {}),
   }

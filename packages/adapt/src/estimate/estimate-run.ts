@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { customPart, needsAnchors } from '../catalog/method-config.js'
+import { needsOf, partsOf } from '../catalog/index.js'
 import { dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
 import { printable, readDocuments } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
@@ -69,7 +69,7 @@ export async function estimateRun(
   baseDir: string,
   { devices, mfu, samples }: EstimateOptions,
 ): Promise<RunEstimate> {
-  const custom = customPart(config.method)
+  const [custom] = partsOf(config.method).byCode
   if (custom !== undefined) {
     throw new ConfigError(
       'NEEDS_CODE',
@@ -87,7 +87,14 @@ export async function estimateRun(
       ? ((await cachedLength(config, baseDir)) ?? boundedLength(config))
       : boundedLength(config, samples)
   const anchors = await countAnchors(config, baseDir)
-  const unknown: RunLength = { steps: 0, stepsPerEpoch: 1, tokens: 0, basis: 'upper bound' }
+  const unknown: RunLength = {
+    steps: 0,
+    stepsPerEpoch: 1,
+    tokens: 0,
+    samples: 0,
+    tokensPerPass: 0,
+    basis: 'upper bound',
+  }
   const flops = estimateFlops(config, parameters, length ?? unknown, anchors)
   return {
     model: dimensions.model,
@@ -204,17 +211,27 @@ function boundedLength(config: RunConfig, samples?: number): RunLength | undefin
   if (samples === undefined) {
     const { max_steps: steps } = training
     if (steps === undefined) return undefined
-    return { steps, stepsPerEpoch: steps, tokens: steps * rows * data.max_length, basis: 'upper bound' }
+    const tokens = steps * rows * data.max_length
+    // How much data there is, is unknown: as much as the run reads, once.
+    const pool = { samples: steps * rows, tokensPerPass: tokens }
+    return { steps, stepsPerEpoch: steps, tokens, ...pool, basis: 'upper bound' }
   }
   const plan = planSteps(config, () => samples)
   const tokens = Math.round(plan.passes * samples) * data.max_length
-  return { steps: plan.totalSteps, stepsPerEpoch: plan.stepsPerEpoch, tokens, basis: 'upper bound' }
+  return {
+    steps: plan.totalSteps,
+    stepsPerEpoch: plan.stepsPerEpoch,
+    tokens,
+    samples,
+    tokensPerPass: samples * data.max_length,
+    basis: 'upper bound',
+  }
 }
 
 /** Anchors that the method embeds, each at most `max_length` long. */
 async function countAnchors(config: RunConfig, baseDir: string): Promise<AnchorCount> {
   const tokensEach = config.data.max_length
-  if (!needsAnchors(config.method)) return { count: 0, tokensEach }
+  if (!needsOf(config.method).anchors) return { count: 0, tokensEach }
   let count = 0
   for await (const _ of readDocuments(await resolveDataFiles(dataSources(config.anchors), baseDir)))
     count += 1

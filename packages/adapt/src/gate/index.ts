@@ -1,3 +1,4 @@
+export { calibratedSigmoidGate } from './calibrated-sigmoid-gate.js'
 export {
   type Calibration,
   ScoreHistogram,
@@ -7,6 +8,7 @@ export {
 } from './calibration.js'
 export { CollapsedGate, type CollapsedGateOptions } from './collapsed-gate.js'
 export { ControlGate } from './control-gate.js'
+export { customGate } from './custom-gate.js'
 export {
   type CalibratedGateOptions,
   CalibratedSigmoidGate,
@@ -15,5 +17,9 @@ export {
   createSigmoidGate,
   createSoftmaxGate,
 } from './gates.js'
+export { identityGate } from './identity-gate.js'
+export { linearGate } from './linear-gate.js'
 export { ShuffledGate, type ShuffledGateOptions } from './shuffled-gate.js'
+export { sigmoidGate } from './sigmoid-gate.js'
+export { softmaxGate } from './softmax-gate.js'
 export { topFraction } from './top-fraction.js'

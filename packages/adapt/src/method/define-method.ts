@@ -33,6 +33,10 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   /** One line: what is measured. */
   readonly about: string
   readonly unit: Unit
+  /** Whether it gives `interactions`. */
+  readonly interactions?: true
+  /** Brought by the code of a run under a name: what it needs and costs is known to the run alone. */
+  readonly byCode?: true
   readonly options: T
   readonly needs: (options: OptionsOf<T>) => Needs
   /** What in the options is wrong beyond their ranges, by key in camelCase. */
@@ -65,6 +69,8 @@ export interface GateDefinition<K extends string = string, T extends OptionTable
   readonly view: 'batch' | 'step'
   /** Whether it asks the signal for `interactions`. */
   readonly interactions?: true
+  /** Brought by the code of a run under a name: its view is known to the run alone. */
+  readonly byCode?: true
   readonly options: T
   /** What in the options is wrong beyond their ranges, by key in camelCase. */
   readonly check?: (options: OptionsOf<T>) => readonly OptionProblem[]
@@ -74,13 +80,18 @@ export interface GateDefinition<K extends string = string, T extends OptionTable
   readonly create: (options: OptionsOf<T>, facts: RunFacts) => Gate
 }
 
+/** Any signal; its options are its own. */
+// biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
+export type AnySignalDefinition = SignalDefinition<string, any>
+/** Any gate; its options are its own. */
+// biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
+export type AnyGateDefinition = GateDefinition<string, any>
+
 /** A named composition: what `method: <id>` means. */
 export interface MethodDefinition<
   I extends string = string,
-  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
-  S extends SignalDefinition<string, any> = SignalDefinition<string, any>,
-  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
-  G extends GateDefinition<string, any> = GateDefinition<string, any>,
+  S extends AnySignalDefinition = AnySignalDefinition,
+  G extends AnyGateDefinition = AnyGateDefinition,
 > {
   readonly id: I
   /** One line for lists: what it does. */
@@ -111,10 +122,8 @@ export const defineGate = <const K extends string, const T extends OptionTable>(
 /** Declares a method; its id keeps its type. */
 export const defineMethod = <
   const I extends string,
-  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
-  S extends SignalDefinition<string, any>,
-  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
-  G extends GateDefinition<string, any>,
+  S extends AnySignalDefinition,
+  G extends AnyGateDefinition,
 >(
   definition: MethodDefinition<I, S, G>,
 ): MethodDefinition<I, S, G> => definition

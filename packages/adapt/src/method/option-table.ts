@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { type NumberRange, realNumber, wholeNumber } from './number-ranges.js'
 
 /** One option of a signal or gate: its type and range, its default and its help, said once. */
 export interface Option<V> {
-  /** The default; a function where it follows from the other options (camelCase, defaults filled in). */
+  /** The default; a function where it follows from the other options (camelCase, defaults filled in), which the help then says. */
   readonly fallback: V | ((others: Readonly<Record<string, unknown>>) => V)
   readonly help: string
   /** Type and range: what a config is checked with, and what the JSON schema and the help say. */
@@ -18,18 +19,35 @@ export type OptionsOf<T extends OptionTable> = {
   readonly [K in keyof T]: T[K] extends Option<infer V> ? V : never
 }
 
-/** Bounds of a number; absent ones do not bind. */
-export interface Range {
-  readonly min?: number
-  readonly above?: number
-  readonly max?: number
-  readonly below?: number
-}
-
 /** An option of any type that zod can say. */
 export function option<V>(schema: z.ZodType<V>, fallback: Option<V>['fallback'], help: string): Option<V> {
   return { schema, fallback, help }
 }
+
+/** A finite number in the range. */
+export function real(range: NumberRange, fallback: Option<number>['fallback'], help: string): Option<number> {
+  return option(realNumber(range), fallback, help)
+}
+
+/** A whole number in the range. */
+export function whole(
+  range: NumberRange,
+  fallback: Option<number>['fallback'],
+  help: string,
+): Option<number> {
+  return option(wholeNumber(range), fallback, help)
+}
+
+/** A number of optimiser steps. */
+export function steps(fallback: Option<number>['fallback'], help: string): Option<number> {
+  return whole(STEPS, fallback, help)
+}
+
+/** Range of a number of optimiser steps. */
+export const STEPS: NumberRange = { min: 1, max: 1_000_000_000 }
+
+/** Scores and what is made of them by addition and multiplication stay far inside float32. */
+export const SCORE: NumberRange = { min: -1e6, max: 1e6 }
 
 /** One of several words. */
 export function oneOf<const T extends readonly [string, ...string[]]>(
@@ -37,10 +55,11 @@ export function oneOf<const T extends readonly [string, ...string[]]>(
   fallback: T[number],
   help: string,
 ): Option<T[number]> {
-  return option(z.enum(values) as unknown as z.ZodType<T[number]>, fallback, help)
+  const expected = `expected ${values.length === 1 ? '' : 'one of '}${values.map((value) => `"${value}"`).join(', ')}`
+  return option(z.enum(values, { error: expected }) as unknown as z.ZodType<T[number]>, fallback, help)
 }
 
 /** true or false. */
 export function flag(fallback: boolean, help: string): Option<boolean> {
-  return option(z.boolean(), fallback, help)
+  return option(z.boolean({ error: 'expected true or false' }), fallback, help)
 }

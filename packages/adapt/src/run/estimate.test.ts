@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type DType, hasOperator, memoryStats, resetPeakMemoryStats } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
-import { createMethod, METHOD_PRESETS, resolveMethod } from '../catalog/index.js'
+import { createMethod, METHOD_IDS, resolveMethod } from '../catalog/index.js'
 import { loadConfig, planSteps } from '../config/index.js'
 import { type AdapterSpec, estimateMemory, estimateParameters, estimateRun } from '../estimate/index.js'
 import { NO_ARTEFACT } from '../method/preparation.js'
@@ -133,6 +133,8 @@ describe('the estimated length of a run', () => {
         steps: totalSteps,
         stepsPerEpoch,
         tokens: 2 * train.numTokens,
+        samples: train.numSamples,
+        tokensPerPass: train.numTokens,
         basis: 'token cache',
       })
       train.close()
@@ -173,7 +175,7 @@ describe('estimated FLOPs', () => {
   const workshop = new Workshop()
   afterAll(() => workshop[Symbol.dispose]())
   const CONTROLS = ['', ', shuffle: true', ', collapse: source', ', signal: { score_eval: true }']
-  const methods = METHOD_PRESETS.flatMap((preset) =>
+  const methods = METHOD_IDS.flatMap((preset) =>
     CONTROLS.filter((control) => preset.startsWith('adapt') || !control.includes('score_eval')).map(
       (control) => `{ preset: ${preset}${control} }`,
     ),

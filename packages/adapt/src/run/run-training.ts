@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { FIRST_ROW } from '../batch/index.js'
-import { needsAnchors } from '../catalog/index.js'
+import { partsOf, requireNeeds } from '../catalog/index.js'
 import { loadTrainingState } from '../checkpoint/index.js'
 import { planSteps, type StepPlan } from '../config/index.js'
 import { AdaptError } from '../errors.js'
@@ -59,14 +59,15 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
       ? findOwnStart(runFolder, config, (error) => onLine(`warning: ${error.message}; an older one is used`))
       : undefined) ?? findNamedStart(config, baseDir)
   const goesOn = `before the first step; ${runFolder} can go on`
+  const { needs, byCode } = partsOf(config.method)
   const inputs = await openInputs(config, baseDir, {
     // A signal of the caller's may want those that are given.
-    needsAnchors:
-      needsAnchors(config.method) || (config.method.signal.kind === 'custom' && config.anchors.length > 0),
+    needsAnchors: needs.anchors === true || (byCode.includes('signal') && config.anchors.length > 0),
     onLine,
     checkStop: () => stop.throwIfRequested(goesOn),
   })
   try {
+    requireNeeds(config.method, { sources: inputs.train.sources.length, isPlainText: inputs.isPlainText })
     await requireMetric(new BestModel(config), inputs)
     const data = orderData(config, inputs, request.artefact ?? NO_ARTEFACT)
     const world = joinWorld()

@@ -1,6 +1,7 @@
 import { type Tensor, tensor } from '@adapt-ts/torch'
 import { createStream } from '../batch/index.js'
-import type { Signal } from '../method/index.js'
+import type { Signal } from '../method/contract.js'
+import { defineSignal } from '../method/define-method.js'
 
 /** Tells these numbers apart from others that are drawn with the same seed. */
 const STREAM = 17
@@ -27,3 +28,13 @@ export function keyedNormal(seed: number, index: number): number {
   const radius = Math.sqrt(-2 * Math.log((next() + 1) / 2 ** 32))
   return radius * Math.cos((2 * Math.PI * next()) / 2 ** 32)
 }
+
+/** {@link createRandomSignal}. */
+export const randomSignal = defineSignal({
+  kind: 'random',
+  about: 'a standard normal number of seed and sample: a control',
+  unit: 'sample',
+  options: {},
+  needs: () => ({}),
+  create: (_, { seed }) => createRandomSignal({ seed }),
+})

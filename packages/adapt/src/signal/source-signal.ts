@@ -1,6 +1,10 @@
 import { type Tensor, tensor } from '@adapt-ts/torch'
+import { z } from 'zod'
 import { ConfigError } from '../errors.js'
-import type { Signal } from '../method/index.js'
+import type { Signal } from '../method/contract.js'
+import { defineSignal } from '../method/define-method.js'
+import { realNumber } from '../method/number-ranges.js'
+import { option, real, SCORE } from '../method/option-table.js'
 
 /** The table of {@link createSourceSignal}. */
 export interface SourceSignalOptions {
@@ -36,3 +40,25 @@ export function createSourceSignal({ table, default: fallback, sources }: Source
     },
   }
 }
+
+/** {@link createSourceSignal}. */
+export const sourceSignal = defineSignal({
+  kind: 'source',
+  about: 'a number per source, from a table',
+  unit: 'sample',
+  options: {
+    table: option<Readonly<Record<string, number>>>(
+      z.record(z.string().min(1), realNumber(SCORE)),
+      {},
+      'Score by name of the source.',
+    ),
+    default: real(SCORE, 1, 'Score of the other sources.'),
+  },
+  needs: () => ({}),
+  create: ({ table, default: fallback }, { data }) =>
+    createSourceSignal({
+      table,
+      default: fallback,
+      ...(data ? { sources: data.sources } : {}),
+    }),
+})

@@ -47,18 +47,20 @@ function spyGate() {
 describe('GateReplay', () => {
   it('keeps samples without labels out of a gate over the whole step, and gives them 0', async () => {
     const steps = new LedgerSteps(listOf(part({ 4: [0.5, 9, 0.25] })))
-    const weights = new GateReplay(createSoftmaxGate(), stepFacts()).weigh((await steps.next())!)
+    const weights = new GateReplay(createSoftmaxGate(), stepFacts(), 'step').weigh((await steps.next())!)
     expect(weights[1]).toBe(0)
     expect(weights[0]! + weights[2]!).toBeCloseTo(2, 5)
     expect(weights[0]! / weights[2]!).toBeCloseTo(Math.exp(0.25), 5)
     const empty = new LedgerSteps(listOf(part({ 1: [9] })))
-    expect([...new GateReplay(createSoftmaxGate(), stepFacts()).weigh((await empty.next())!)]).toEqual([0])
+    expect([
+      ...new GateReplay(createSoftmaxGate(), stepFacts(), 'step').weigh((await empty.next())!),
+    ]).toEqual([0])
   })
 
   it('lets a gate observe the scores of samples with labels', async () => {
     const { gate, seen } = spyGate()
     const steps = new LedgerSteps(listOf(part({ 1: [0.5, 9], 2: [0.25] })))
-    const replay = new GateReplay(gate, stepFacts())
+    const replay = new GateReplay(gate, stepFacts(), 'batch')
     replay.observe((await steps.next())!)
     expect(seen.observed).toEqual([[0.5]])
   })
@@ -68,7 +70,7 @@ describe('GateReplay', () => {
     const steps = new LedgerSteps(
       listOf(part({ 1: [0.5, 0.5, 0.5], 2: [0.25] }), part({ 3: [0.75], 4: [0.125] })),
     )
-    const replay = new GateReplay(gate, stepFacts())
+    const replay = new GateReplay(gate, stepFacts(), 'batch')
     await steps.next()
     await replay.refresh(steps, 1, 3, 3)
     expect(seen.rescored).toEqual([[0.25, 0.75, 0.25]])

@@ -14,16 +14,19 @@ const RESERVOIR_ROWS = new Reservoir().capacity
 export class GateReplay {
   readonly #gate: Gate
   readonly #facts: RunFacts
+  readonly #view: 'batch' | 'step'
 
-  constructor(gate: Gate, facts: RunFacts) {
+  /** @param view  What the gate's definition says that it sees; a gate by code may say otherwise. */
+  constructor(gate: Gate, facts: RunFacts, view: 'batch' | 'step') {
     this.#gate = gate
     this.#facts = facts
+    this.#view = gate.view ?? view
   }
 
   /** Weights of a step's rows under the gate as it is now, float32 [S]. Rows without labels may get any weight. */
   weigh(rows: StepRows): Float32Array {
     const { begin, end } = rows
-    if (this.#gate.view !== 'step') return this.#weigh(rows, rangeOf(begin, end))
+    if (this.#view !== 'step') return this.#weigh(rows, rangeOf(begin, end))
     // A gate over the whole step sees samples with labels only; the others get 0.
     const weights = new Float32Array(end - begin)
     const labelled = labelledRows(rows)

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { createGate, resolveNormalizer } from '../catalog/index.js'
-import type { Environment, GateConfig, RunConfig } from '../config/index.js'
+import { createGate, type GateConfig, partsOf, resolveNormalizer } from '../catalog/index.js'
+import type { Environment, RunConfig } from '../config/index.js'
 import { readRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
 import type { Normalizer } from '../loss/index.js'
@@ -65,8 +65,10 @@ export async function deriveWhatIf(request: WhatIfRequest): Promise<WhatIf> {
   const normalizerOf = ({ method }: RunConfig) => resolveNormalizer(method, isPlainText)
   const { seed } = recorded.training
   const context = { totalSteps: totalSteps(runFolder, recorded, events), stepsPerEpoch: 1, isPlainText, seed }
-  const again = new GateReplay(createGate(recorded.method.gate, context), context)
-  const other = new GateReplay(createGate(changed.method.gate, context), context)
+  const replayOf = ({ method }: RunConfig) =>
+    new GateReplay(createGate(method, context), context, partsOf(method).view)
+  const again = replayOf(recorded)
+  const other = replayOf(changed)
   const unitOf = (config: RunConfig) => (normalizerOf(config).startsWith('token') ? 'token' : 'sample')
   const before = new WeightTally(unitOf(recorded))
   const after = new WeightTally(unitOf(changed))

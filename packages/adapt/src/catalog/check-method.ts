@@ -1,0 +1,59 @@
+import type { OptionProblem } from '../method/define-method.js'
+import type { MethodConfig } from '../method/method-config.js'
+import { toSnakeCase } from '../method/option-names.js'
+import { type MethodParts, partsOf } from './method-parts.js'
+import { GATES } from './registry.js'
+
+/** What is wrong with a method, by its key below `method`. */
+export interface MethodProblem {
+  readonly path: readonly string[]
+  /** "expected ..., received ...". */
+  readonly message: string
+}
+
+/** Whether signal, gate and apply fit together, and what their definitions find wrong in their options; nothing is loaded for it. */
+export function checkMethod(config: MethodConfig): readonly MethodProblem[] {
+  const parts = partsOf(config)
+  const { signal, gate, signalOptions, gateOptions } = parts
+  return [
+    ...checkFit(parts, config),
+    ...named('signal', signal.check?.(signalOptions) ?? []),
+    ...named('gate', gate.check?.(gateOptions) ?? []),
+  ]
+}
+
+function named(part: string, problems: readonly OptionProblem[]): MethodProblem[] {
+  return problems.map(({ key, message }) => ({ path: [part, toSnakeCase(key)], message }))
+}
+
+function checkFit({ signal, gate, apply }: MethodParts, config: MethodConfig): MethodProblem[] {
+  const problems: MethodProblem[] = []
+  const report = (path: string[], message: string) => problems.push({ path, message })
+  if (config.shuffle && config.collapse) {
+    report(['collapse'], 'expected one control, shuffle or collapse, received both')
+  }
+  if (!gate.units.includes(signal.unit)) {
+    const fitting = [...GATES.values()].filter(({ units }) => units.includes(signal.unit))
+    const kinds = fitting.map(({ kind }) => `"${kind}"`).join(', ')
+    report(
+      ['gate', 'kind'],
+      `expected a gate for the scores of signal "${signal.kind}", one a ${signal.unit} (${kinds}), received "${gate.kind}", which weighs a score a ${gate.units.join(' or ')}`,
+    )
+  } else if (!gate.applies.includes(apply)) {
+    const fitting = gate.applies.map((name) => `"${name}"`).join(' or ')
+    report(['apply'], `expected ${fitting} with gate kind "${gate.kind}", received "${apply}"`)
+  } else if (gate.interactions === true && signal.interactions !== true) {
+    report(
+      ['gate', 'kind'],
+      `expected a gate for scores alone, received "${gate.kind}", which weighs what samples do to each other; signal kind "${signal.kind}" does not measure that`,
+    )
+  }
+  const control = config.shuffle ? 'shuffle' : config.collapse ? 'collapse' : undefined
+  if (control !== undefined && (signal.unit !== 'sample' || apply !== 'loss')) {
+    report(
+      [control],
+      `expected a method that weighs the loss of samples, received one that weighs a ${signal.unit} with apply "${apply}"`,
+    )
+  }
+  return problems
+}

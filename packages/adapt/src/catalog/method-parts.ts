@@ -1,0 +1,94 @@
+import { ConfigError } from '../errors.js'
+import type { Apply, Needs, Unit } from '../method/contract.js'
+import type {
+  AnyGateDefinition,
+  AnySignalDefinition,
+  MethodCost,
+  MethodDefinition,
+  RunShape,
+} from '../method/define-method.js'
+import type { MethodConfig, PartConfig } from '../method/method-config.js'
+import { toCamelCase } from '../method/option-names.js'
+import { findMethod, GATES, SIGNALS } from './registry.js'
+
+type Options = Readonly<Record<string, unknown>>
+
+/** What a resolved method is made of, and what follows from it. */
+export interface MethodParts {
+  readonly definition: MethodDefinition
+  readonly signal: AnySignalDefinition
+  readonly gate: AnyGateDefinition
+  /** In camelCase. */
+  readonly signalOptions: Options
+  readonly gateOptions: Options
+  readonly unit: Unit
+  readonly apply: Apply
+  /** What its gate sees of a step; both controls see all of it. */
+  readonly view: 'batch' | 'step'
+  /** Of the signal and the gate together. */
+  readonly needs: Needs
+  /** Rows drawn for each row that is trained, >= 1. */
+  readonly candidates: number
+  /** Its scores are made before training and looked up while training. */
+  readonly isStored: boolean
+  /** Parts that the code of the run brings: their needs and costs are known to the run alone. */
+  readonly byCode: readonly ('signal' | 'gate')[]
+}
+
+/** @throws {ConfigError} UNKNOWN_PRESET for a method that is not of the list. */
+export function partsOf(config: MethodConfig): MethodParts {
+  const definition = findMethod(config.preset)
+  const signal = SIGNALS.get(config.signal.kind)
+  const gate = GATES.get(config.gate.kind)
+  if (definition === undefined || signal === undefined || gate === undefined) {
+    const received = `${config.preset} of ${config.signal.kind} and ${config.gate.kind}`
+    throw new ConfigError('UNKNOWN_PRESET', `method: expected a method of the list, received ${received}`)
+  }
+  const signalOptions = optionsOf(config.signal)
+  const gateOptions = optionsOf(config.gate)
+  const isControl = config.shuffle === true || config.collapse !== undefined
+  return {
+    definition,
+    signal,
+    gate,
+    signalOptions,
+    gateOptions,
+    unit: signal.unit,
+    apply: config.apply,
+    view: isControl ? 'step' : gate.view,
+    needs: mergeNeeds(signal.needs(signalOptions), gate.needs?.(gateOptions) ?? {}),
+    candidates: gate.candidates?.(gateOptions) ?? 1,
+    isStored: signal.prepare !== undefined && signal.create === undefined,
+    byCode: [...(signal.byCode ? (['signal'] as const) : []), ...(gate.byCode ? (['gate'] as const) : [])],
+  }
+}
+
+/** What a method needs before it can score. */
+export function needsOf(config: MethodConfig): Needs {
+  return partsOf(config).needs
+}
+
+/** FLOPs beside those of training, without a scoring forward. */
+export function costOf(config: MethodConfig, shape: RunShape): MethodCost {
+  const { signal, signalOptions } = partsOf(config)
+  return signal.cost?.(signalOptions, shape) ?? { preparation: 0, signal: 0 }
+}
+
+/** What two parts need together. */
+export function mergeNeeds(a: Needs, b: Needs): Needs {
+  const either = (key: Exclude<keyof Needs, 'sources'>) => (a[key] || b[key] ? { [key]: true } : {})
+  const sources = Math.max(a.sources ?? 0, b.sources ?? 0)
+  return {
+    ...either('anchors'),
+    ...either('ownForward'),
+    ...either('tokenLosses'),
+    ...either('reference'),
+    ...either('factors'),
+    ...either('prompts'),
+    ...(sources > 0 ? { sources } : {}),
+  }
+}
+
+function optionsOf({ kind: _, ...options }: PartConfig): Options {
+  return Object.fromEntries(Object.entries(options).map(([key, value]) => [toCamelCase(key), value]))
+}

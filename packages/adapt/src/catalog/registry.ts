@@ -1,0 +1,51 @@
+import { customGate, softmaxGate } from '../gate/index.js'
+import type { AnyGateDefinition, AnySignalDefinition, MethodDefinition } from '../method/define-method.js'
+import { customSignal, sourceSignal } from '../signal/index.js'
+import { adapt } from './adapt.js'
+import { adaptCalibrated } from './adapt-calibrated.js'
+import { adaptPaper } from './adapt-paper.js'
+import { twin } from './twin.js'
+import { uniform } from './uniform.js'
+
+/** Every method: a line each. Ids, kinds, options, schema, help, needs and costs follow from it. */
+export const METHODS = [uniform, adapt, adaptPaper, adaptCalibrated, twin] as const
+
+/** Kinds that no method of the list uses: for compositions that a config writes. */
+const MORE_SIGNALS = [sourceSignal, customSignal] as const
+const MORE_GATES = [softmaxGate, customGate] as const
+
+/** The method of a config that names none. */
+export const DEFAULT_METHOD = 'adapt' satisfies MethodId
+
+type AnyMethod = (typeof METHODS)[number]
+/** Definition of any signal that a config can name. */
+export type KnownSignal = AnyMethod['signal'] | (typeof MORE_SIGNALS)[number]
+/** Definition of any gate that a config can name. */
+export type KnownGate = AnyMethod['gate'] | (typeof MORE_GATES)[number]
+
+/** Id of a method. */
+export type MethodId = AnyMethod['id']
+/** Kind of a signal. */
+export type SignalKind = KnownSignal['kind']
+/** Kind of a gate. */
+export type GateKind = KnownGate['kind']
+
+/** Ids of all methods, in the order of the list. */
+export const METHOD_IDS = METHODS.map(({ id }) => id) as [MethodId, ...MethodId[]]
+
+/** Every signal by its kind. */
+export const SIGNALS: ReadonlyMap<string, AnySignalDefinition> = new Map(
+  [...METHODS.map(({ signal }) => signal), ...MORE_SIGNALS].map((signal) => [signal.kind, signal]),
+)
+
+/** Every gate by its kind. */
+export const GATES: ReadonlyMap<string, AnyGateDefinition> = new Map(
+  [...METHODS.map(({ gate }) => gate), ...MORE_GATES].map((gate) => [gate.kind, gate]),
+)
+
+const BY_ID: ReadonlyMap<string, MethodDefinition> = new Map(METHODS.map((method) => [method.id, method]))
+
+/** The method with this id, if there is one. */
+export function findMethod(id: string): MethodDefinition | undefined {
+  return BY_ID.get(id)
+}

@@ -6,7 +6,6 @@ import { type RunConfig, resolveCacheDir } from '../config/index.js'
 import { AdaptError, ConfigError, DataError } from '../errors.js'
 import {
   type Artefact,
-  type DataFacts,
   type Gate,
   type RunFacts,
   type SignalDefinition,
@@ -122,7 +121,7 @@ function requireNumbers(kind: string, { score_P, share_G }: Artefact, { train }:
 export function selectPool(
   gate: Gate,
   artefact: Artefact,
-  facts: RunFacts & { readonly data: DataFacts },
+  facts: RunFacts,
   data: RunInputs['train'],
 ): Artefact {
   const { score_P } = artefact

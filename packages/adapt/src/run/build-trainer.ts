@@ -43,6 +43,7 @@ export function buildTrainer(
     isPlainText: data.isPlainText,
     seed: training.seed,
     dataset: data.train,
+    artefact: data.artefact,
     ...parts,
   })
   if (method.needs.anchors === true && data.anchors.length === 0) {

@@ -29,6 +29,7 @@ import { Evaluator } from './observers/evaluate.js'
 import { Heartbeat } from './observers/heartbeat.js'
 import { Recorder } from './observers/record.js'
 import { Saver } from './observers/save.js'
+import { prepareRun } from './prepare-run.js'
 import { requireMetric } from './require-metric.js'
 import { type RunParts, stopsEarly, type TrainingOutcome, type TrainingRequest } from './run-parts.js'
 import { StopRequest } from './stop-request.js'
@@ -59,7 +60,7 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
       ? findOwnStart(runFolder, config, (error) => onLine(`warning: ${error.message}; an older one is used`))
       : undefined) ?? findNamedStart(config, baseDir)
   const goesOn = `before the first step; ${runFolder} can go on`
-  const { needs, byCode } = partsOf(config.method)
+  const { needs, byCode, candidates } = partsOf(config.method)
   const inputs = await openInputs(config, baseDir, {
     // A signal of the caller's may want those that are given.
     needsAnchors: needs.anchors === true || (byCode.includes('signal') && config.anchors.length > 0),
@@ -69,9 +70,10 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   try {
     requireNeeds(config.method, { sources: inputs.train.sources.length, isPlainText: inputs.isPlainText })
     await requireMetric(new BestModel(config), inputs)
-    const data = orderData(config, inputs, request.artefact ?? NO_ARTEFACT)
+    const prepared = await prepareRun(request, inputs, { stop, goesOn }, runTraining)
+    const data = orderData(config, inputs, prepared?.artefact ?? NO_ARTEFACT, prepared?.key)
     const world = joinWorld()
-    const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch), 1, world.worldSize)
+    const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch), candidates, world.worldSize)
     if (start) {
       requireSameData(start, data.fingerprints, plan)
       requireSameSteps(start, data.rowsFrom(FIRST_ROW), plan, config)
@@ -82,7 +84,7 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
     const built = startTrainer(request, data, plan, world, start)
     try {
       if (start) requireSameDraw(start, built.method)
-      return await trainInFolder({ request, world, data, plan, built, stop, start }, kind)
+      return await trainInFolder({ request, world, data, prepared, plan, built, stop, start }, kind)
     } finally {
       built.trainer.dispose()
       built.trainer.model.dispose()

@@ -1,0 +1,98 @@
+import { createGate, partsOf, runFactsOf } from '../catalog/index.js'
+import { planSteps } from '../config/index.js'
+import { NO_ARTEFACT } from '../method/index.js'
+import { orderData, type RunInputs } from '../open/index.js'
+import { type Prepared, prepareSignal, selectPool, type TrainTo, trainProxy } from '../prepare/index.js'
+import type { TrainingRequest } from './run-parts.js'
+import type { StopRequest } from './stop-request.js'
+
+/** Between two lines on how far a proxy is. */
+const LINE_MS = 2000
+
+/** Who asks for the stop, and what is said of the run then. */
+interface Stopping {
+  readonly stop: StopRequest
+  readonly goesOn: string
+}
+
+/**
+ * What the method makes of the data before the order is drawn up: undefined for one that makes nothing. A pool that was scored is weighed
+ * here, by the gate, all at once.
+ *
+ * @param train  Trains a request, for proxies.
+ */
+export async function prepareRun(
+  request: TrainingRequest,
+  inputs: RunInputs,
+  { stop, goesOn }: Stopping,
+  train: (request: TrainingRequest) => Promise<unknown>,
+): Promise<Prepared | undefined> {
+  const { config, baseDir, onLine } = request
+  if (request.artefact !== undefined) {
+    return { artefact: request.artefact, key: '', flops: 0, seconds: 0, isCached: true }
+  }
+  const { signal, signalOptions, apply, isStored } = partsOf(config.method)
+  if (signal.prepare === undefined) return undefined
+  const { totalSteps, stepsPerEpoch, passes } = planSteps(config, (epoch) =>
+    orderData(config, inputs, NO_ARTEFACT).rows.numRowsPerEpoch(epoch),
+  )
+  const { numSamples } = inputs.train
+  const prepared = await prepareSignal(signal, signalOptions, {
+    config,
+    baseDir,
+    inputs,
+    totalSteps,
+    passes,
+    onLine,
+    checkStop: () => stop.throwIfRequested(goesOn),
+    trainProxy: (run, folder) =>
+      trainProxy(run, folder, {
+        config,
+        totalSteps,
+        numSamples,
+        trainTo: proxyTrainer(request, stop, run.name, train),
+      }),
+  })
+  if (prepared === undefined || apply !== 'mask' || !isStored) return prepared
+  const context = {
+    totalSteps,
+    stepsPerEpoch,
+    isPlainText: inputs.isPlainText,
+    seed: config.training.seed,
+    dataset: inputs.train,
+  }
+  const gate = createGate(config.method, context)
+  try {
+    return { ...prepared, artefact: selectPool(gate, prepared.artefact, runFactsOf(context), inputs.train) }
+  } finally {
+    gate.dispose?.()
+  }
+}
+
+/** Trains proxies as part of a run: under its stop, with the parts that its code brings, and with lines of their own. */
+function proxyTrainer(
+  { baseDir, onLine, signals, gates }: TrainingRequest,
+  stop: StopRequest,
+  name: string,
+  train: (request: TrainingRequest) => Promise<unknown>,
+): TrainTo {
+  let lastLine = 0
+  return async ({ config, artefact, stopAfterStep }) => {
+    await train({
+      config,
+      baseDir,
+      artefact,
+      stopAfterStep,
+      overwrite: false,
+      stop,
+      ...(signals ? { signals } : {}),
+      ...(gates ? { gates } : {}),
+      onLine: (line) => onLine(`${name}: ${line}`),
+      onStep: ({ step, lossWeighted }, totalSteps) => {
+        if (Date.now() - lastLine < LINE_MS && step < totalSteps) return
+        lastLine = Date.now()
+        onLine(`${name}: step ${step} of ${totalSteps}, loss ${lossWeighted.toFixed(4)}`)
+      },
+    })
+  }
+}

@@ -7,7 +7,13 @@ import { contentText } from '../contamination/index.js'
 import type { Document } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
-import { autocastDtype, fetchModels, findModel, openTrainingData, prepareAnchors } from '../open/index.js'
+import {
+  autocastDtype,
+  fetchModels,
+  openNamedModel,
+  openTrainingData,
+  prepareAnchors,
+} from '../open/index.js'
 import {
   anchorDiagnostics,
   anchorTasks,
@@ -94,7 +100,7 @@ export async function inspectAnchors(request: AnchorInspectionRequest): Promise<
   })
   try {
     const anchors = await prepareAnchors(config, baseDir, tokenizer, padId)
-    const found = await findModel(config, baseDir, tokenizer, request.model, { onLine: onProgress })
+    const found = await openNamedModel(config, baseDir, tokenizer, request.model, { onLine: onProgress })
     try {
       const batches = sampleBatches(train, request.samples, padId)
       const figures = embedAndMeasure(found.model, anchors, batches, config, onProgress)

@@ -5,7 +5,7 @@ import { printable, readDocuments, resolveSources } from '../dataset/index.js'
 import { AdaptError, DataError, NumericError } from '../errors.js'
 import { type Evaluation, evaluateText } from '../eval/index.js'
 import { assertTokenizerFits, loadTokenizer } from '../tokenize/index.js'
-import { locateModel, type ModelPlaces, openModel, withTokenizer } from './open-model.js'
+import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
 
 /** Which model is measured on which files. */
 export interface EvaluationRequest {
@@ -51,7 +51,7 @@ export async function evaluateModelFolder({
   const found = await locateModel(folder, adapter, { onLine })
   const places = await withTokenizer(found, tokenizerName, { onLine })
   const tokenizer = loadTokenizer(places.tokenizer)
-  const model = openModel(places)
+  const model = loadModel(places)
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)
     const positions = model.config.maxPositionEmbeddings

@@ -12,7 +12,7 @@ import {
 import { mergeLora, parseShardSize, readStopTokens } from '../model/index.js'
 import { findTurnEnds, loadTokenizer } from '../tokenize/index.js'
 import { holdsInput } from './config-inputs.js'
-import { locateModel, openModel } from './open-model.js'
+import { loadModel, locateModel } from './locate-model.js'
 
 /** Which adapter is folded into which model, and where the result goes. */
 export interface MergeRequest {
@@ -61,7 +61,7 @@ export async function mergeAdapter({
   }
   requireReplaceable(out, [places.model, places.adapter])
   const stopIds = await stopTokens(places.adapter, places.tokenizer, onLine)
-  const model = openModel(places, { dtype })
+  const model = loadModel(places, { dtype })
   try {
     mergeLora(model)
     publishModel(model, out, {

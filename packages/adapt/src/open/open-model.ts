@@ -1,102 +1,55 @@
-import { existsSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { printable } from '../dataset/index.js'
+import { buildInfo, type DType } from '@adapt-ts/torch'
+import type { RunConfig } from '../config/index.js'
 import { ConfigError } from '../errors.js'
-import { fetchModel } from '../hub/index.js'
+import { findModelPlace, formatHubId, resolveModelPath } from '../hub/index.js'
+import { toCamelCase } from '../method/index.js'
 import {
+  addLora,
   type CausalLM,
-  describeMissingModel,
-  hasWeights,
+  createModel,
+  hasLora,
   isAdapterFolder,
-  type LoadModelOptions,
+  LORA_DEFAULTS,
+  type LoraConfig,
   loadAdapterFolder,
   loadModelFolder,
-  readAdapterConfig,
 } from '../model/index.js'
-import { type FetchReport, fetchBaseModel } from './fetch-models.js'
+import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
 
-/** Where a model's weights and files lie. */
-export interface ModelPlaces {
-  /** Folder of the weights that a model begins with. */
-  readonly model: string
-  /** PEFT folder that goes on top. */
-  readonly adapter: string | undefined
-  /** Folder of the tokenizer: the adapter's own, else the model's. */
-  readonly tokenizer: string
+/** bfloat16 where asked for, or by default where the hardware multiplies it natively. */
+export function autocastDtype(bf16: boolean | 'auto'): DType | undefined {
+  return bf16 === true || (bf16 === 'auto' && buildInfo().hasBf16) ? 'bfloat16' : undefined
 }
 
 /**
- * Finds a model in what a user may name: a Hugging Face folder, a PEFT adapter folder (its base is read from it), a
- * checkpoint, or a run (its model, else its newest checkpoint). Hub ids are fetched.
- *
- * @param model  Path relative to the working directory, or a hub id.
- * @param adapterName  PEFT folder or hub id to put on top of the model.
- * @throws {ConfigError} MODEL_NOT_FOUND, ADAPTER_NOT_FOUND. @throws what fetching throws.
+ * The model a config names, ready to train: float32 parameters, or a frozen base with float32 adapters.
+ * @param checkpoint  Folder of the weights trained so far: a model, or an adapter for the model of the config.
+ * @throws {ConfigError} TOKENIZER_TOO_LARGE, BAD_LORA, ADAPTER_NOT_FOUND, CHECKPOINT_DIFFERS, and what loading a model folder throws.
  */
-export async function locateModel(
-  model: string,
-  adapterName: string | undefined,
-  report: FetchReport,
-): Promise<ModelPlaces> {
-  const workingDir = process.cwd()
-  const folder = await fetchBaseModel(model, workingDir, report)
-  const adapter =
-    adapterName && (await fetchModel(workingDir, adapterName, { content: 'adapter', ...report }))
-  const place = [folder, join(folder, 'model'), ...checkpointsOf(folder)].find(
-    (candidate) => isAdapterFolder(candidate) || hasWeights(candidate),
-  )
-  if (place === undefined) {
-    if (!existsSync(folder) || existsSync(join(folder, 'config.json')))
-      throw new ConfigError('MODEL_NOT_FOUND', describeMissingModel(folder))
-    throw new ConfigError(
-      'MODEL_NOT_FOUND',
-      `${printable(folder)}: expected a model folder, an adapter, a run or a checkpoint, found no *.safetensors with a config.json or adapter_config.json`,
-    )
+export function openModel(
+  config: RunConfig,
+  baseDir: string,
+  tokenizer: Tokenizer,
+  checkpoint?: string,
+): CausalLM {
+  const spec = config.model
+  const wantsAdapter = 'path' in spec && (spec.lora !== undefined || spec.adapter !== undefined)
+  const hasAdapter = checkpoint !== undefined && isAdapterFolder(checkpoint)
+  if (checkpoint !== undefined && hasAdapter !== wantsAdapter) {
+    const [holds, trains] = hasAdapter ? ['an adapter', 'a whole model'] : ['a whole model', 'an adapter']
+    throw checkpointDiffers(`checkpoint ${checkpoint} holds ${holds}, but the config trains ${trains}`)
   }
-  if (!isAdapterFolder(place)) {
-    if (adapter !== undefined && !isAdapterFolder(adapter)) readAdapterConfig(adapter)
-    return { model: place, adapter, tokenizer: tokenizerOf(adapter, place) }
-  }
-  if (adapter !== undefined) {
-    throw new ConfigError(
-      'MODEL_NOT_FOUND',
-      `${printable(place)}: is an adapter itself; give the model underneath as --model, or one of the two alone`,
-    )
-  }
-  const { baseModel } = readAdapterConfig(place)
-  const base = baseModel && (await fetchBaseModel(baseModel, workingDir, report))
-  if (!base || !hasWeights(base)) {
-    const named =
-      baseModel === undefined
-        ? 'names no base model'
-        : `was trained on ${printable(baseModel)}, which is not there`
-    throw new ConfigError(
-      'MODEL_NOT_FOUND',
-      `${printable(place)}: the adapter ${named}; give the model as --model and this folder as --adapter`,
-    )
-  }
-  return { model: base, adapter: place, tokenizer: tokenizerOf(place, base) }
-}
-
-/** The places with the tokenizer of another folder or hub id, where one is named. @throws what fetching throws. */
-export async function withTokenizer(
-  places: ModelPlaces,
-  name: string | undefined,
-  report: FetchReport,
-): Promise<ModelPlaces> {
-  if (name === undefined) return places
-  return { ...places, tokenizer: await fetchModel(process.cwd(), name, { content: 'tokenizer', ...report }) }
-}
-
-/**
- * Loads what `locateModel` found. Caller disposes.
- * @throws {ConfigError} ADAPTER_DIFFERS, and what loading a model folder throws.
- */
-export function openModel({ model: folder, adapter }: ModelPlaces, options: LoadModelOptions = {}): CausalLM {
-  const model = loadModelFolder(folder, options)
-  if (adapter === undefined) return model
+  if (checkpoint !== undefined && !hasAdapter) return loadModelFolder(checkpoint)
+  const model = buildBase(config, baseDir, tokenizer)
   try {
-    loadAdapterFolder(model, adapter)
+    if (checkpoint !== undefined) {
+      loadAdapterFolder(model, checkpoint)
+      if ('path' in spec && spec.lora !== undefined && !hasLora(model, loraConfig(spec.lora)))
+        throw checkpointDiffers(`checkpoint ${checkpoint} was made with another lora`)
+    } else if ('path' in spec && spec.adapter !== undefined)
+      loadAdapterFolder(model, resolveModelPath(baseDir, spec.adapter))
+    else if ('path' in spec && spec.lora !== undefined)
+      addLora(model, loraConfig(spec.lora), config.training.seed)
     return model
   } catch (error) {
     model.dispose()
@@ -104,17 +57,51 @@ export function openModel({ model: folder, adapter }: ModelPlaces, options: Load
   }
 }
 
-function tokenizerOf(adapter: string | undefined, model: string): string {
-  return adapter !== undefined && existsSync(join(adapter, 'tokenizer.json')) ? adapter : model
+/** A checkpoint decides nothing silently: what it holds must be what the config says. */
+function checkpointDiffers(problem: string): ConfigError {
+  return new ConfigError(
+    'CHECKPOINT_DIFFERS',
+    `model: ${problem}; set model as it was there, or start without training.resume_from_checkpoint`,
+  )
 }
 
-/** Newest first. */
-function checkpointsOf(run: string): string[] {
-  const folder = join(run, 'checkpoints')
-  if (!existsSync(folder)) return []
-  const stepOf = (name: string) => Number(/^step-(\d+)$/.exec(name)?.[1] ?? -1)
-  return readdirSync(folder)
-    .filter((name) => stepOf(name) >= 0)
-    .sort((a, b) => stepOf(b) - stepOf(a))
-    .map((name) => join(folder, name))
+function buildBase(config: RunConfig, baseDir: string, tokenizer: Tokenizer): CausalLM {
+  const { model, training } = config
+  if ('path' in model) {
+    const loaded = loadModelFolder(resolveModelPath(baseDir, model.path), {
+      dtype: baseDtype(model, training.bf16),
+    })
+    assertTokenizerFits(tokenizer, loaded.config.vocabSize)
+    return loaded
+  }
+  // The vocabulary is the tokenizer's unless the config says otherwise.
+  const changes = { vocab_size: tokenizer.vocabSize, ...model.config }
+  assertTokenizerFits(tokenizer, changes.vocab_size)
+  const dimensions = Object.entries(changes).map(([key, value]) => [toCamelCase(key), value])
+  return createModel(model.preset, { ...Object.fromEntries(dimensions), seed: config.training.seed })
+}
+
+type FolderModel = Extract<RunConfig['model'], { path: string }>
+
+/** Weights that are trained are float32; frozen ones take half of that where products run in bfloat16 anyway. */
+function baseDtype({ dtype, lora, adapter }: FolderModel, bf16: boolean | 'auto') {
+  const isFrozen = lora !== undefined || adapter !== undefined
+  return dtype ?? (isFrozen && autocastDtype(bf16) === 'bfloat16' ? 'bfloat16' : 'float32')
+}
+
+function loraConfig(lora: NonNullable<FolderModel['lora']>): LoraConfig {
+  return {
+    r: lora.r,
+    loraAlpha: lora.lora_alpha,
+    loraDropout: lora.lora_dropout,
+    useRslora: lora.use_rslora,
+    targetModules: lora.target_modules ?? LORA_DEFAULTS.targetModules,
+  }
+}
+
+/** What an adapter calls the model underneath it: its hub id, or the folder as an absolute path. */
+export function baseModelName({ model }: RunConfig, baseDir: string): string | undefined {
+  if (!('path' in model)) return undefined
+  const { hubId, path } = findModelPlace(baseDir, model.path)
+  return hubId ? formatHubId(hubId) : path
 }

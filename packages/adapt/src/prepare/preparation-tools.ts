@@ -16,7 +16,7 @@ import {
   loadModelFolder,
   toModelInputs,
 } from '../model/index.js'
-import { autocastDtype, buildModel, type RunInputs } from '../open/index.js'
+import { autocastDtype, openModel, type RunInputs } from '../open/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
 import { forwardFlops } from '../train/index.js'
 import { ChunkStore } from './chunk-store.js'
@@ -110,7 +110,7 @@ export class Preparation implements PreparationTools {
     const model =
       folder !== undefined && !isAdapterFolder(folder)
         ? loadModelFolder(folder)
-        : buildModel(config, baseDir, inputs.tokenizer, folder)
+        : openModel(config, baseDir, inputs.tokenizer, folder)
     try {
       model.eval()
       return await use(model)

@@ -5,7 +5,7 @@ import type { RunConfig, StepPlan } from '../config/index.js'
 import { ConfigError } from '../errors.js'
 import type { Method } from '../method/index.js'
 import type { OrderedData } from '../open/index.js'
-import { autocastDtype, buildModel } from '../open/index.js'
+import { autocastDtype, openModel } from '../open/index.js'
 import { Trainer } from '../train/index.js'
 import { runLayout } from './run-layout.js'
 
@@ -52,7 +52,7 @@ export function buildTrainer(
       'anchors: the signal compares samples with anchors, but none are given',
     )
   }
-  const model = buildModel(config, baseDir, data.tokenizer, modelFolder)
+  const model = openModel(config, baseDir, data.tokenizer, modelFolder)
   if (config.data.max_length > model.config.maxPositionEmbeddings) {
     model.dispose()
     throw new ConfigError(

@@ -5,7 +5,7 @@ import { type ChatMessage, printable } from '../../dataset/index.js'
 import { AdaptError } from '../../errors.js'
 import { type FinishReason, type GenerateOptions, generateTokens, streamText } from '../../generate/index.js'
 import { readStopTokens } from '../../model/index.js'
-import { locateModel, openModel, withTokenizer } from '../../open/index.js'
+import { loadModel, locateModel, withTokenizer } from '../../open/index.js'
 import {
   assertTokenizerFits,
   findTurnEnds,
@@ -54,7 +54,7 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
   const chat = options.raw === true ? undefined : openChat(tokenizer)
   const converses = chat !== undefined && options.prompt === undefined && process.stdin.isTTY === true
   const prompt = converses ? '' : (options.prompt ?? (await readStdin()))
-  using model = openModel(places, { dtype: options.dtype })
+  using model = loadModel(places, { dtype: options.dtype })
   assertTokenizerFits(tokenizer, model.config.vocabSize)
   const isBf16 = model.headWeight.dtype === 'bfloat16' && buildInfo().hasBf16
   const folder = places.adapter ?? places.model

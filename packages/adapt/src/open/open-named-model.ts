@@ -1,12 +1,12 @@
 import type { RunConfig } from '../config/index.js'
 import type { CausalLM } from '../model/index.js'
 import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
-import { buildModel } from './build-model.js'
 import type { FetchReport } from './fetch-models.js'
-import { locateModel, openModel } from './open-model.js'
+import { loadModel, locateModel } from './locate-model.js'
+import { openModel } from './open-model.js'
 
 /** A model and where it came from. */
-export interface FoundModel {
+export interface NamedModel {
   readonly model: CausalLM
   /** The folder it came from, or what the config says. */
   readonly name: string
@@ -18,20 +18,20 @@ export interface FoundModel {
  * The model of a config, or the one that a folder leads to; see `locateModel`.
  * @throws {ConfigError} MODEL_NOT_FOUND and what loading throws.
  */
-export async function findModel(
+export async function openNamedModel(
   config: RunConfig,
   baseDir: string,
   tokenizer: Tokenizer,
   folder: string | undefined,
   report: FetchReport,
-): Promise<FoundModel> {
+): Promise<NamedModel> {
   if (folder === undefined) {
     const isTrained = 'path' in config.model
     const name = 'path' in config.model ? config.model.path : `${config.model.preset}, freshly initialised`
-    return { model: buildModel(config, baseDir, tokenizer), name, isTrained }
+    return { model: openModel(config, baseDir, tokenizer), name, isTrained }
   }
   const places = await locateModel(folder, undefined, report)
-  const model = openModel(places)
+  const model = loadModel(places)
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)
   } catch (error) {

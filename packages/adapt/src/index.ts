@@ -31,7 +31,26 @@ export {
   splitGlobalBatch,
   type TokenSequence,
 } from './batch/index.js'
-export * from './catalog/index.js'
+export {
+  type CustomParts,
+  createGate,
+  createMethod,
+  DEFAULT_METHOD,
+  type GateConfig,
+  type GateKind,
+  METHOD_IDS,
+  METHODS,
+  type MethodConfig,
+  type MethodContext,
+  type MethodId,
+  type MethodInput,
+  type MethodOptions,
+  type PartFactory,
+  resolveMethod,
+  resolveNormalizer,
+  type SignalConfig,
+  type SignalKind,
+} from './catalog/index.js'
 export {
   CheckpointStore,
   type FileDigest,
@@ -145,7 +164,19 @@ export {
   evaluateText,
   type HeldOutEvaluation,
 } from './eval/index.js'
-export * from './gate/index.js'
+export {
+  type CalibratedGateOptions,
+  CalibratedSigmoidGate,
+  type Calibration,
+  CollapsedGate,
+  type CollapsedGateOptions,
+  createIdentityGate,
+  createLinearGate,
+  createSigmoidGate,
+  createSoftmaxGate,
+  ShuffledGate,
+  type ShuffledGateOptions,
+} from './gate/index.js'
 export {
   type FinishReason,
   type GenerateOptions,
@@ -153,8 +184,60 @@ export {
   type SamplingOptions,
   streamText,
 } from './generate/index.js'
-export * from './loss/index.js'
-export * from './method/index.js'
+export {
+  type ChunkedLoss,
+  type ChunkedLossOptions,
+  chunkedCrossEntropy,
+  chunkedTokenLosses,
+  denominator,
+  type LabelledPositions,
+  labelledPositions,
+  NORMALIZERS,
+  type Normalizer,
+  tokenFactor,
+  type WeightedSample,
+} from './loss/index.js'
+export {
+  type Apply,
+  type Artefact,
+  type CamelCaseKeys,
+  type Composition,
+  type DataFacts,
+  type DroppedSample,
+  type Evidence,
+  type Gate,
+  type GateDefinition,
+  type Life,
+  type LinearFactors,
+  type Method,
+  type MethodCost,
+  type MethodDefinition,
+  type MethodEvent,
+  type Needs,
+  NO_ARTEFACT,
+  NO_STATE,
+  type Option,
+  type OptionProblem,
+  type OptionsOf,
+  type OptionTable,
+  type PartConfig,
+  type PluginState,
+  type PreparationTools,
+  type ProxyResult,
+  type ProxyRun,
+  type ResolvedMethod,
+  type RunFacts,
+  type RunShape,
+  type Scores,
+  type Signal,
+  type SignalDefinition,
+  type StepFacts,
+  type StepOutcome,
+  type StepTools,
+  type Unit,
+  type WeightPlan,
+  type Weights,
+} from './method/index.js'
 export {
   ARCHITECTURES,
   type Architecture,
@@ -277,7 +360,20 @@ export {
   train,
 } from './run/index.js'
 export { type ReadRunOptions, readReportRun, writeRunReport } from './run-report/index.js'
-export * from './signal/index.js'
+export {
+  type Aggregate,
+  type AggregateOptions,
+  createConstantSignal,
+  createRandomSignal,
+  createSourceSignal,
+  type ModelEmbeddingOptions,
+  ModelEmbeddingSignal,
+  type Pooling,
+  type PoolingOptions,
+  type RefreshKind,
+  type RefreshReason,
+  type SourceSignalOptions,
+} from './signal/index.js'
 export {
   detectableEffect,
   judge,
@@ -310,7 +406,19 @@ export {
   type TurnEnds,
   tokenizeDocuments,
 } from './tokenize/index.js'
-export * from './train/index.js'
+export {
+  type FlopsOptions,
+  forwardFlops,
+  type StepEvents,
+  type StepTotals,
+  Trainer,
+  type TrainerOptions,
+  type TrainerState,
+  type TrainParts,
+  type TrainStepOptions,
+  trainingFlops,
+  trainStep,
+} from './train/index.js'
 export {
   deriveWhatIf,
   type SourceFigures,

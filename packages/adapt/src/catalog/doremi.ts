@@ -114,7 +114,7 @@ export const asGiven = defineGate({
   kind: 'as-given',
   about: 'what the signal says: the shares of the sources as preparation left them',
   units: ['source'],
-  applies: ['sample', 'loss'],
+  applies: ['sample'],
   view: 'batch',
   options: {},
   create: () => ({ weights: ({ score }) => score }),

@@ -97,17 +97,14 @@ describe('composeMethod', () => {
     method[Symbol.dispose]()
   })
 
-  it('steers the draw by the shares of the gate, else by those that preparation left, and with apply sample alone', () => {
+  it('steers the draw by the shares of the gate, else by those that preparation left', () => {
     const signal: Signal = { score: noScore }
     const shares = Float64Array.of(0.25, 0.75)
     const artefact = { share_G: Float64Array.of(0.5, 0.5) }
     const bandit: Gate = { weights: noScore, shares: () => shares }
     const silent: Gate = { weights: noScore }
-    const sharesOf = (gate: Gate, apply: 'sample' | 'loss') =>
-      composeMethod(compositionOf({ signal, gate, apply, artefact })).shares()
-    expect(sharesOf(bandit, 'sample')).toBe(shares)
-    expect(sharesOf(silent, 'sample')).toBe(artefact.share_G)
-    expect(sharesOf(bandit, 'loss')).toBeUndefined()
-    expect(sharesOf(silent, 'loss')).toBeUndefined()
+    const sharesOf = (gate: Gate) => composeMethod(compositionOf({ signal, gate, artefact })).shares()
+    expect(sharesOf(bandit)).toBe(shares)
+    expect(sharesOf(silent)).toBe(artefact.share_G)
   })
 })

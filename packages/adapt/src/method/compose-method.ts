@@ -35,8 +35,7 @@ export function composeMethod(composition: Composition): Method {
     needs: composition.needs,
     reference: composition.artefact.tokenLoss,
     candidates: composition.candidates,
-    shares: () =>
-      composition.apply === 'sample' ? (gate.shares?.() ?? composition.artefact.share_G) : undefined,
+    shares: () => gate.shares?.() ?? composition.artefact.share_G,
     beforeStep(tools) {
       const facts = factsOf(tools)
       signal.beforeStep?.(facts)

@@ -190,6 +190,28 @@ describe('a steered draw', () => {
     }
   })
 
+  it('draws in the order of the documented sequence, which checkpoints rely on', () => {
+    const dataset = datasetOf(spread(60))
+    const wanted = [0.2, 0.5, 0.3]
+    const samples = createRowStream(optionsOf(dataset, false)).next(24, { shares: wanted }).rows.flat()
+    expect(samples).toEqual(DRAWN)
+    // The sources once more: u_m in whole numbers, and its place among the shares of samples.
+    const means = SOURCES.map((_, g) => {
+      const own = spread(60).flatMap((source, i) => (source === g ? [dataset.length(i)] : []))
+      return own.reduce((a, b) => a + b, 0) / own.length
+    })
+    const rates = wanted.map((share, g) => share / means[g]!)
+    const total = rates.reduce((a, b) => a + b, 0)
+    const fits = (first: bigint) =>
+      samples.every((sample, m) => {
+        const u = Number((first + BigInt(m) * 0x9e3779b9n) % 2n ** 32n) / 2 ** 32
+        const source = u < rates[0]! / total ? 0 : u < (rates[0]! + rates[1]!) / total ? 1 : 2
+        return source === dataset.sourceIndex(sample)
+      })
+    // u_0 is keyed; a thousand places of the range are enough to find where it lies.
+    expect(Array.from({ length: 1000 }, (_, i) => (BigInt(i) * 2n ** 32n) / 1000n).some(fits)).toBe(true)
+  })
+
   it('draws the same samples however many rows are asked for at once', () => {
     const options = optionsOf(datasetOf(spread(60)), false)
     const wanted = { shares: [0.2, 0.5, 0.3] }
@@ -247,3 +269,5 @@ describe('a steered draw', () => {
     expect(codeOf(next)).toBe('SAMPLE_TOO_LONG')
   })
 })
+
+const DRAWN = [59, 41, 23, 47, 8, 13, 17, 51, 11, 35, 19, 29, 57, 53, 5, 7, 37, 36, 31, 25, 45, 1, 55, 49]

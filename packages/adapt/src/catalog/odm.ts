@@ -2,9 +2,10 @@
 import { full } from '@adapt-ts/torch'
 import { z } from 'zod'
 import type { MethodEvent, StepOutcome } from '../method/contract.js'
-import { defineGate } from '../method/define-method.js'
+import { defineGate, defineMethod } from '../method/define-method.js'
 import { oneOf, option } from '../method/option-table.js'
 import { requireData } from '../method/require-data.js'
+import { constantSignal } from '../signal/index.js'
 
 /** How a source's worth is estimated from its losses, and how a policy follows from it. */
 export const POLICY_VARIANTS = ['smoothed', 'paper', 'exp3'] as const
@@ -168,3 +169,13 @@ function meanLosses(
   }
   return Array.from(nats, (sum, g) => (counts[g]! > 0 ? sum / counts[g]! : undefined))
 }
+
+/** Online data mixing: the draw of the sources follows their losses. */
+export const odm = defineMethod({
+  id: 'odm',
+  about: 'reads the sources by a bandit on their training losses (ODM, arXiv 2312.02406)',
+  page: 'docs/methods/odm.md',
+  signal: constantSignal,
+  gate: bandit,
+  apply: 'sample',
+})

@@ -69,7 +69,7 @@ const SIGNALS: Readonly<Record<Exclude<SignalConfig['kind'], 'custom'>, readonly
     { kind: 'model-embedding', aggregate: 'zmax', center: true, refresh: 'rolling', refresh_every: 3 },
   ],
 }
-const GATES: Readonly<Record<Exclude<GateConfig['kind'], 'custom'>, MethodInput['gate']>> = {
+const GATES: Readonly<Record<Exclude<GateConfig['kind'], 'custom' | 'bandit'>, MethodInput['gate']>> = {
   identity: { kind: 'identity' },
   linear: { kind: 'linear', offset: 0.5, slope: 0.5 },
   sigmoid: { kind: 'sigmoid', temperature: 0.1 },
@@ -148,6 +148,9 @@ const CONTROLLED = (['sigmoid', 'softmax', 'calibrated-sigmoid'] as const).flatM
 describe.each<MethodInput>([
   ...COMBINATIONS,
   ...CONTROLLED,
+  ...(['smoothed', 'paper', 'exp3'] as const).map(
+    (variant) => ({ preset: 'odm', gate: { kind: 'bandit', variant, warmup_steps: 1 } }) as const,
+  ),
 ])('$signal with $gate, shuffle: $shuffle, collapse: $collapse', (input) => {
   const started = () => {
     const course = new Course(input)

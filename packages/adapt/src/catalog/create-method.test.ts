@@ -13,6 +13,7 @@ const resolve = (input: MethodInput) =>
   resolveMethod(input, (path, message) => {
     throw new Error(`${path.join('.')}: ${message}`)
   })
+const dataset = { numSamples: 2, sources: ['s'], sourceIndex: () => 0, length: () => 3 }
 const context = { totalSteps: 1000, stepsPerEpoch: 10, isPlainText: true }
 
 /**
@@ -36,15 +37,17 @@ function runStep(method: Method, cosines: readonly (readonly number[])[]) {
 
 describe('createMethod', () => {
   it.each(METHOD_IDS)('builds the preset %s', (preset) => {
-    const method = createMethod(resolve({ preset }), context)
+    const method = createMethod(resolve({ preset }), { ...context, dataset })
     expect(method).toMatchObject({ id: preset, candidates: 1, reference: undefined })
-    expect(method.needs).toEqual(preset.startsWith('adapt') ? { anchors: true } : {})
+    expect(method.needs).toEqual(
+      preset.startsWith('adapt') ? { anchors: true } : preset === 'odm' ? { sources: 2 } : {},
+    )
     expect(runStep(method, [[0.5], [0.25]]).scoredTokens).toBe(0)
   })
 
   it.each(METHOD_IDS)('takes %s by its name, as a config and with options in camelCase', (preset) => {
     const config = resolve({ preset })
-    const made = [preset, config, { preset }].map((method) => createMethod(method, context))
+    const made = [preset, config, { preset }].map((method) => createMethod(method, { ...context, dataset }))
     const shown = made.map((method) => {
       const { weights, scoredTokens } = runStep(method, [[-0.3], [0.4]])
       return [method.id, method.normalizer, scoredTokens, ...weights.flat()]
@@ -113,14 +116,14 @@ describe('createMethod', () => {
   })
 })
 
-// Records, so that a new kind has to be named here. What a custom part needs is known from the part alone.
+// Records, so that a new kind has to be named here. What a custom part needs is known from the part alone; a bandit weighs no loss.
 const SIGNAL_KINDS: Record<Exclude<SignalConfig['kind'], 'custom'>, true> = {
   constant: true,
   random: true,
   source: true,
   'model-embedding': true,
 }
-const GATE_KINDS: Record<Exclude<GateConfig['kind'], 'custom'>, true> = {
+const GATE_KINDS: Record<Exclude<GateConfig['kind'], 'custom' | 'bandit'>, true> = {
   identity: true,
   linear: true,
   sigmoid: true,
@@ -136,7 +139,6 @@ const CONTROLS = [{}, { shuffle: true }, { collapse: 'source' }] as const
 
 describe('needsScoringForward', () => {
   it('says of every config what the built method does', () => {
-    const dataset = { numSamples: 2, sources: ['s'], sourceIndex: () => 0, length: () => 3 }
     const inputs = SIGNALS.flatMap((signal) =>
       keysOf(GATE_KINDS).flatMap((kind) =>
         CONTROLS.map((control): MethodInput => ({ signal, gate: { kind }, ...control })),

@@ -5,7 +5,8 @@ import { createPermutation } from '../batch/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { defineGate, defineMethod, defineSignal } from '../method/define-method.js'
-import { oneOf, option } from '../method/option-table.js'
+import { realNumber } from '../method/number-ranges.js'
+import { oneOf, option, real } from '../method/option-table.js'
 import type { Artefact, PreparationTools, ProxyMethod, ProxyRun } from '../method/preparation.js'
 import { requireData } from '../method/require-data.js'
 import { LLAMA_PRESETS } from '../model/dimensions/model-config.js'
@@ -34,7 +35,7 @@ export const learntShares = defineSignal({
   options: {
     weights: oneOf(['run', 'fixed'], 'run', 'Whether the shares are learnt by proxies or given by shares'),
     shares: option(
-      z.record(z.string(), z.number({ error: 'expected a number >= 0' }).min(0)),
+      z.record(z.string(), realNumber({ min: 0 })),
       {},
       'With weights: fixed: share of each source in the tokens, in any unit; a source left out is never read',
     ),
@@ -43,8 +44,8 @@ export const learntShares = defineSignal({
       'scaled',
       'Whether the proxies fit a quarter of the FLOPs of the run, or train as long as in the source',
     ),
-    proxySteps: option(
-      z.number({ error: 'expected a number in (0, 1]' }).gt(0).max(1),
+    proxySteps: real(
+      { above: 0, max: 1 },
       ({ constants }) => (constants === 'paper' ? PAPER_STEPS : SCALED_STEPS),
       'Steps of the reference, and of the proxy, as a share of those of the run',
     ),
@@ -78,6 +79,7 @@ export const learntShares = defineSignal({
     }
     return []
   },
+  trainsProxies: true,
   async prepare({ weights, shares, ...options }, tools): Promise<Artefact> {
     const { sources } = tools.data
     const share_G = weights === 'fixed' ? fixedShares(shares, sources) : await learnShares(options, tools)

@@ -1,9 +1,8 @@
 /** K sources with samples, N labelled positions of a step. */
 import { tensor } from '@adapt-ts/torch'
-import { z } from 'zod'
 import type { MethodEvent } from '../method/contract.js'
 import { defineGate } from '../method/define-method.js'
-import { oneOf, option } from '../method/option-table.js'
+import { oneOf, real } from '../method/option-table.js'
 import { requireData } from '../method/require-data.js'
 
 /** What the exponentiated gradient over the sources keeps between two steps. */
@@ -101,8 +100,8 @@ export const groupDro = defineGate({
   applies: ['loss'],
   view: 'step',
   options: {
-    eta: option(z.number().gt(0), 1, 'Step of the exponentiated gradient'),
-    smoothing: option(z.number().min(0).max(1), 1e-3, 'c: share of the uniform distribution in the weights'),
+    eta: real({ above: 0, max: 1000 }, 1, 'Step of the exponentiated gradient'),
+    smoothing: real({ min: 0, max: 1 }, 1e-3, 'c: share of the uniform distribution in the weights'),
     norm: oneOf(
       GROUP_NORMS,
       'repo',
@@ -113,8 +112,8 @@ export const groupDro = defineGate({
       'natural',
       'Shares of the sources in the order of the data, which the weights begin with and are divided by',
     ),
-    firstExcess: option(
-      z.number().min(0),
+    firstExcess: real(
+      { min: 0, max: 100 },
       10,
       'Excess loss, in nats, of a source that no step has had yet; doremi sets it to ln of the vocabulary',
     ),

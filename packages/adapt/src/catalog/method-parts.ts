@@ -46,6 +46,7 @@ export function partsOf(config: MethodConfig): MethodParts {
   }
   const signalOptions = optionsOf(config.signal)
   const gateOptions = optionsOf(config.gate)
+  const isStored = signal.prepare !== undefined && signal.create === undefined
   const isControl = config.shuffle === true || config.collapse !== undefined
   return {
     definition,
@@ -57,8 +58,8 @@ export function partsOf(config: MethodConfig): MethodParts {
     apply: config.apply,
     view: isControl ? 'step' : gate.view,
     needs: mergeNeeds(signal.needs(signalOptions), gate.needs?.(gateOptions) ?? {}),
-    candidates: gate.candidates?.(gateOptions) ?? 1,
-    isStored: signal.prepare !== undefined && signal.create === undefined,
+    candidates: config.apply === 'mask' && !isStored ? (gate.candidates?.(gateOptions) ?? 1) : 1,
+    isStored,
     byCode: [...(signal.byCode ? (['signal'] as const) : []), ...(gate.byCode ? (['gate'] as const) : [])],
   }
 }

@@ -91,7 +91,7 @@ const FACTS = {
 }
 const gateOf = (variant: PolicyVariant) =>
   bandit.create(
-    { variant, decay: GOLDEN.config.decay, constants: 'scaled', warmupSteps: GOLDEN.config.warmup },
+    { variant, meanDecay: GOLDEN.config.decay, constants: 'scaled', warmupSteps: GOLDEN.config.warmup },
     FACTS,
   )
 const outcomeOf = ({ step, finite, samples }: OdmGolden['steps'][number]): StepOutcome => ({
@@ -148,7 +148,7 @@ describe('the bandit gate', () => {
       const { warmupSteps } = bandit.options
       const fallback = warmupSteps.fallback as (others: Record<string, unknown>) => number | 'auto'
       const gate = bandit.create(
-        { variant: 'smoothed', decay: 0.9, constants, warmupSteps: fallback({ constants }) },
+        { variant: 'smoothed', meanDecay: 0.9, constants, warmupSteps: fallback({ constants }) },
         { ...FACTS, totalSteps },
       )
       let step = 0

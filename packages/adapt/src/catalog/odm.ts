@@ -3,7 +3,8 @@ import { full } from '@adapt-ts/torch'
 import { z } from 'zod'
 import type { MethodEvent, StepOutcome } from '../method/contract.js'
 import { defineGate, defineMethod } from '../method/define-method.js'
-import { oneOf, option } from '../method/option-table.js'
+import { wholeNumber } from '../method/number-ranges.js'
+import { oneOf, option, real } from '../method/option-table.js'
 import { requireData } from '../method/require-data.js'
 import { constantSignal } from '../signal/index.js'
 
@@ -89,20 +90,26 @@ export const bandit = defineGate({
       'smoothed',
       'How the worth of a source follows from its loss: smoothed is the released code, paper and exp3 divide by the share',
     ),
-    decay: option(z.number().gt(0).lt(1), 0.9, 'a of the running estimate; exp3 has none'),
+    meanDecay: real(
+      { above: 0, below: 1 },
+      0.9,
+      'a: how much of the running estimate a step keeps; exp3 has none',
+    ),
     constants: oneOf(
       ['scaled', 'paper'],
       'scaled',
       'Whether the warm-up is the share of the run that it was in the source, or its 2000 steps',
     ),
     warmupSteps: option(
-      z.union([z.int().min(0), z.literal('auto')]),
+      z.union([wholeNumber({ min: 0 }), z.literal('auto')], {
+        error: 'expected a whole number >= 0 or "auto"',
+      }),
       ({ constants }) => (constants === 'paper' ? PAPER_WARMUP : 'auto'),
       'Steps on the natural shares before the policy is learnt; auto: 2 % of the run',
     ),
   },
   needs: () => ({ sources: 2 }),
-  create: ({ variant, decay, warmupSteps }, facts) => {
+  create: ({ variant, meanDecay: decay, warmupSteps }, facts) => {
     const data = requireData(facts, 'bandit')
     const natural = data.naturalShares()
     const active = [...natural.keys()].filter((g) => natural[g]! > 0)

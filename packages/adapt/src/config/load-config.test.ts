@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { METHOD_IDS } from '../catalog/index.js'
 import { ConfigError } from '../errors.js'
 import { type LoadConfigOptions, loadConfig, MAX_CONFIG_BYTES, parseConfigText } from './load-config.js'
 import { renderResolvedConfig } from './render-config.js'
@@ -168,7 +169,7 @@ learning_rate: 3
       'run.yaml:2:12: tokenizer: expected text, received 5',
       'run.yaml:4:10: data.train: expected at least one entry, received a list',
       'run.yaml:5:15: data.max_length: expected a whole number in [2, 1048576], received 0',
-      'run.yaml:6:9: method: expected one of "uniform", "adapt", "adapt-paper", "adapt-calibrated", "twin" or a mapping, received "adatp" (did you mean "adapt"?)',
+      `run.yaml:6:9: method: expected one of ${METHOD_IDS.map((id) => `"${id}"`).join(', ')} or a mapping, received "adatp" (did you mean "adapt"?)`,
       'run.yaml:8:3: training.learning_rat: expected a known key, received "learning_rat" (did you mean "learning_rate"?)',
       'run.yaml:9:18: training.learning_rate: expected a number in [1e-12, 1000000], received .nan',
       'run.yaml:10:15: training.adam_beta2: expected a number in [0, 0.999999], received 1',

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -288,11 +288,12 @@ export type RunOptions = {
     readonly gate?: {
       /**
        * identity: max(s, 0); sigmoid: clip(sigmoid(s / temperature), wMin, wMax); calibrated-sigmoid:
-       * sigmoid((s - mu) / tau), mu and tau solved for targets of ESS and mean weight; linear: max(offset +
-       * slope s, 0); softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; custom: what
-       * the code of the run brings.
+       * sigmoid((s - mu) / tau), mu and tau solved for targets of ESS and mean weight; bandit: share of each
+       * source in what is read next, learnt from its training loss; linear: max(offset + slope s, 0);
+       * softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; custom: what the code of
+       * the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'linear' | 'softmax' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'bandit' | 'linear' | 'softmax' | 'custom' | undefined
       /** sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
@@ -307,6 +308,20 @@ export type RunOptions = {
       readonly updateEvery?: number | undefined
       /** calibrated-sigmoid: Share of the run before the first use, at most 200 steps. Default 0.1. */
       readonly warmupRatio?: number | undefined
+      /**
+       * bandit: How the worth of a source follows from its loss: smoothed is the released code, paper and
+       * exp3 divide by the share Default smoothed.
+       */
+      readonly variant?: 'smoothed' | 'paper' | 'exp3' | undefined
+      /** bandit: a: how much of the running estimate a step keeps; exp3 has none Default 0.9. */
+      readonly meanDecay?: number | undefined
+      /**
+       * bandit: Whether the warm-up is the share of the run that it was in the source, or its 2000 steps
+       * Default scaled.
+       */
+      readonly constants?: 'scaled' | 'paper' | undefined
+      /** bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run */
+      readonly warmupSteps?: number | 'auto' | undefined
       /** linear: Weight of a score of 0. Default 1. */
       readonly offset?: number | undefined
       /** linear: Weight per unit of the score. Default 1. */

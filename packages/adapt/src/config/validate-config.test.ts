@@ -290,6 +290,7 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'method.gate.edr': real(zero, atLeast(1)),
   'method.gate.update_every': real(zero, fraction),
   'method.gate.warmup_ratio': real(above(1)),
+  'method.gate.mean_decay': real(zero, atLeast(1)),
   'training.max_steps': real(zero, fraction),
   'training.num_train_epochs': real(zero),
   'training.per_device_train_batch_size': real(zero, fraction),

@@ -25,7 +25,7 @@ export function configWarnings(config: RunConfig): readonly string[] {
   if (!needs.anchors && !byCode.includes('signal') && config.anchors.length > 0) {
     warnings.push(`anchors: not used, because method.signal.kind is "${method.signal.kind}"`)
   }
-  if (method.signal.kind === 'constant' && method.gate.kind !== 'identity') {
+  if (method.apply !== 'sample' && method.signal.kind === 'constant' && method.gate.kind !== 'identity') {
     warnings.push(`method.gate: a constant signal gives every sample the same weight, whatever the gate`)
   }
   warnings.push(...signalWarnings(config))
@@ -161,8 +161,13 @@ function validateSchedule({ training }: RunConfig): CrossFieldIssue[] {
 }
 
 /** Names of sources are only known from the data; what the config says of them is judged here. */
-function validateMixing({ data }: RunConfig): CrossFieldIssue[] {
+function validateMixing({ data, method }: RunConfig): CrossFieldIssue[] {
   const { mixing, train } = data
+  if (method.apply === 'sample' && mixing !== 'natural') {
+    const received = typeof mixing === 'string' ? mixing : Object.keys(mixing).join(', ')
+    const message = `expected natural with method "${method.preset}", which decides itself how the sources are drawn; received ${received}`
+    return [{ path: ['data', 'mixing'], message }]
+  }
   if (typeof mixing === 'string') return []
   const path = ['data', 'mixing']
   if (!Object.values(mixing).some((share) => share > 0)) {

@@ -71,8 +71,14 @@ describe('a run whose method steers the draw', () => {
   })
 
   it('draws and learns the same however a step is cut into micro-batches', async () => {
-    await workshop.train('wide', settings('odm', ['training.per_device_train_batch_size=8', 'training.gradient_accumulation_steps=1']))
-    await workshop.train('narrow', settings('odm', ['training.per_device_train_batch_size=1', 'training.gradient_accumulation_steps=8']))
+    await workshop.train(
+      'wide',
+      settings('odm', ['training.per_device_train_batch_size=8', 'training.gradient_accumulation_steps=1']),
+    )
+    await workshop.train(
+      'narrow',
+      settings('odm', ['training.per_device_train_batch_size=1', 'training.gradient_accumulation_steps=8']),
+    )
     const [wide, narrow] = [policiesOf('wide'), policiesOf('narrow')]
     for (const [i, { shares }] of wide.entries()) expect(narrow[i]!.shares.web).toBeCloseTo(shares.web!, 4)
   })

@@ -7,7 +7,7 @@ import { METHOD_IDS } from '../catalog/index.js'
 import { ConfigError } from '../errors.js'
 import { type LoadConfigOptions, loadConfig, MAX_CONFIG_BYTES, parseConfigText } from './load-config.js'
 import { renderResolvedConfig } from './render-config.js'
-import { configJsonSchema, type RunConfig } from './run-config.js'
+import type { RunConfig } from './run-config.js'
 
 const MINIMAL = `model: { init: scratch, preset: llama-1m }
 tokenizer: tok
@@ -380,31 +380,6 @@ describe('loadConfig', () => {
       'anchors: not used, because method.signal.kind is "constant"',
       'evaluation.every_steps: no effect, because evaluation.sets is empty and data.val_set_size not set',
     ])
-  })
-})
-
-describe('configJsonSchema', () => {
-  it('describes every key for editors', () => {
-    const undescribed: string[] = []
-    const walk = (schema: Record<string, unknown>, path: string) => {
-      for (const [key, child] of Object.entries(
-        (schema.properties ?? {}) as Record<string, Record<string, unknown>>,
-      )) {
-        if (typeof child.description !== 'string') undescribed.push(`${path}.${key}`)
-        walk(child, `${path}.${key}`)
-      }
-      for (const branch of (schema.anyOf ?? []) as Record<string, unknown>[]) walk(branch, path)
-      if (schema.items !== undefined) walk(schema.items as Record<string, unknown>, `${path}[]`)
-    }
-    const schema = configJsonSchema()
-    walk(schema, '')
-    expect(undescribed).toEqual([])
-    expect(schema).toMatchObject({
-      type: 'object',
-      required: ['model', 'data', 'output_dir'],
-      additionalProperties: false,
-      properties: { training: { properties: { learning_rate: { default: 5e-4, minimum: 1e-12 } } } },
-    })
   })
 })
 

@@ -26,7 +26,11 @@ function named(part: string, problems: readonly OptionProblem[]): MethodProblem[
   return problems.map(({ key, message }) => ({ path: [part, toSnakeCase(key)], message }))
 }
 
-function checkFit({ signal, gate, apply }: MethodParts, config: MethodConfig): MethodProblem[] {
+/** Whether the parts and controls of a method can work together. */
+export function checkFit(
+  { signal, gate, apply }: Pick<MethodParts, 'signal' | 'gate' | 'apply'>,
+  config: Pick<MethodConfig, 'shuffle' | 'collapse'>,
+): MethodProblem[] {
   const problems: MethodProblem[] = []
   const report = (path: string[], message: string) => problems.push({ path, message })
   if (config.shuffle && config.collapse) {

@@ -7,6 +7,17 @@ export {
   type PartFactory,
   runFactsOf,
 } from './create-method.js'
+export { describeMethod } from './describe-method.js'
+export {
+  type CostCard,
+  describeNeeds,
+  EXAMPLE_RUN,
+  type MethodCard,
+  methodCard,
+  type OptionCard,
+  type PartCard,
+  partCard,
+} from './method-card.js'
 export type { GateConfig, MethodConfig, MethodInput, MethodOptions, SignalConfig } from './method-config.js'
 export { costOf, type MethodParts, needsOf, partsOf } from './method-parts.js'
 export { type KnownInputs, type MissingNeed, missingNeeds, requireNeeds } from './missing-needs.js'

@@ -99,7 +99,8 @@ export function fillIn(
   return filled
 }
 
-function toConfigKeys(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+/** Options as a config writes them: snake_case. */
+export function toConfigKeys(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(options).map(([name, value]) => [toSnakeCase(name), value]))
 }
 

@@ -9,6 +9,7 @@ import { declareEstimate } from './verbs/estimate.js'
 import { declareEval } from './verbs/eval.js'
 import { declareGenerate } from './verbs/generate.js'
 import { declareMerge } from './verbs/merge.js'
+import { declareMethods } from './verbs/methods.js'
 import { declareReport } from './verbs/report.js'
 import { declareSchema } from './verbs/schema.js'
 import { declareSetup } from './verbs/setup.js'
@@ -32,6 +33,7 @@ const VERBS = [
   declareAnchors,
   declareValidate,
   declareEstimate,
+  declareMethods,
   declareSetup,
   declareDoctor,
   declareSchema,

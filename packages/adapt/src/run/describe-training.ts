@@ -1,7 +1,13 @@
+import { describeMethod } from '../catalog/index.js'
 import type { RunParts } from './run-parts.js'
 
 /** What is about to be trained, on one line. */
-export function describeTraining({ data, built, plan }: Pick<RunParts, 'data' | 'built' | 'plan'>): string {
+export function describeTraining({
+  request,
+  data,
+  built,
+  plan,
+}: Pick<RunParts, 'request' | 'data' | 'built' | 'plan'>): string {
   const { numSamples, numTokens } = data.train
   const numAnchors = data.anchorDocuments.length
   const { trainer, method, dtype } = built
@@ -12,6 +18,6 @@ export function describeTraining({ data, built, plan }: Pick<RunParts, 'data' | 
     `model ${(numParameters / 1e6).toFixed(2)}M parameters${adapter ?? ''}, ${dtype ?? 'float32'}; ` +
     `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
     `${numAnchors > 0 ? `, ${numAnchors} anchors` : ''}; ` +
-    `method ${method.id} (${method.normalizer}); ${plan.totalSteps} steps`
+    `method ${describeMethod(request.config.method)} (${method.normalizer}); ${plan.totalSteps} steps`
   )
 }

@@ -20,7 +20,9 @@ const OPTIONS = {
     'When the anchors are embedded again: all every refresh_every steps, all when a probe has drifted, or a few every step.',
   ),
   refreshEvery: option<number | 'epoch'>(
-    z.union([wholeNumber(STEPS), z.literal('epoch')]),
+    z.union([wholeNumber(STEPS), z.literal('epoch')], {
+      error: `expected a whole number in [${STEPS.min}, ${STEPS.max}] or "epoch"`,
+    }),
     50,
     'Optimiser steps between two embeddings of the anchors, or "epoch"; with refresh: rolling the steps of a round through all of them.',
   ),

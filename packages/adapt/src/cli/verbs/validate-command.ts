@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
+import { describeMethod } from '../../catalog/index.js'
 import {
   dataSources,
   evaluationSources,
@@ -12,7 +13,7 @@ import { findModelPlace, foreignWeights, hubSettings, isComplete, type ModelPlac
 import { requireChatTemplate, requireDocuments, requireFittingModel } from '../../open/check-inputs.js'
 import { loadTokenizer } from '../../tokenize/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
-import { formatCount } from '../terminal/render-table.js'
+import { formatCount, wrapLines } from '../terminal/render-table.js'
 
 export interface ValidateOptions {
   readonly set?: readonly string[]
@@ -74,11 +75,13 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     ['train', describeFiles(train!)],
     ['anchors', describeFiles(anchors!)],
     ['evaluation', describeFiles(sets!)],
-    ['method', describeMethod(config)],
+    ['method', printable(describeMethod(config.method))],
     ['training', describeTraining(config)],
     ['output_dir', printable(config.output_dir)],
   ]
-  io.stdout.write(`OK\n${rows.map(([name, value]) => `${name.padEnd(11)} ${value}\n`).join('')}`)
+  io.stdout.write(
+    wrapLines(`OK\n${rows.map(([name, value]) => `${name.padEnd(11)} ${value}\n`).join('')}`, 12),
+  )
 }
 
 /** What a hub id stands for, when there is no such folder and its files are not in the cache: nothing is fetched here. */
@@ -150,10 +153,6 @@ function describeFiles(files: readonly ResolvedFile[]): string {
   const bytes = files.reduce((sum, file) => sum + statSync(file.path).size, 0)
   const size = bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
   return `${formatCount(files.length)} ${files.length === 1 ? 'file' : 'files'}, ${size}`
-}
-
-function describeMethod({ method }: RunConfig): string {
-  return `${method.preset}: signal ${method.signal.kind}, gate ${method.gate.kind}`
 }
 
 function describeTraining({ training, data }: RunConfig): string {

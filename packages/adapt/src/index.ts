@@ -46,6 +46,7 @@ export {
   type MethodInput,
   type MethodOptions,
   type PartFactory,
+  partsOf,
   resolveMethod,
   resolveNormalizer,
   type SignalConfig,
@@ -353,6 +354,9 @@ export {
 export {
   type BestEvaluation,
   buildTrainer,
+  drawStep,
+  joinWorld,
+  prepareRun,
   runTraining,
   type TrainHooks,
   type TrainingOutcome,

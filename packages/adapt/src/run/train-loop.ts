@@ -29,7 +29,16 @@ function drawOrTell(parts: RunParts, observers: readonly RunObserver[]) {
 }
 
 /** This rank's micro-batches of the next step, and its epoch. */
-function drawStep({ rows, data, plan, world, built, request }: RunParts): {
+export function drawStep({
+  rows,
+  data,
+  plan,
+  world,
+  built,
+  request,
+}: Pick<RunParts, 'rows' | 'data' | 'plan' | 'world' | 'built'> & {
+  readonly request: Pick<RunParts['request'], 'config'>
+}): {
   readonly batches: readonly Batch[]
   readonly epoch: number
 } {

@@ -12,6 +12,7 @@ import torch
 
 import case_adapt_step
 import case_doremi
+import case_greats
 import case_llama
 import case_loss_gates
 import case_odm
@@ -23,8 +24,10 @@ import case_train
 from golden import REPOSITORY
 
 
-MODULES = (case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_loss_gates, case_rho,
-           case_random, case_rds_plus)
+MODULES = (
+    case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi,
+    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats,
+)
 
 
 def main(modules=MODULES):

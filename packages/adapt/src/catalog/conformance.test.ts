@@ -36,13 +36,15 @@ const anchors = [
   ),
 ]
 
-const look = (batch: Batch) => lookAt(model, batch, { autocastDtype: undefined, reference: undefined })
+const look = (batch: Batch) =>
+  lookAt(model, batch, { autocastDtype: undefined, reference: undefined, factors: true })
 
 /** Every kind of signal and gate that the registries hold, with options that change their course. */
 const SIGNALS: Readonly<Record<Exclude<SignalConfig['kind'], 'custom'>, readonly MethodInput['signal'][]>> = {
   constant: [{ kind: 'constant' }],
   random: [{ kind: 'random' }],
   source: [{ kind: 'source', table: { a: 0.25 }, default: 0.75 }],
+  'ghost-alignment': [{ kind: 'ghost-alignment', validation: 2 }],
   'model-embedding': [
     { kind: 'model-embedding', refresh_every: 2 },
     { kind: 'model-embedding', refresh_every: 2, center: true, pooling: 'mean' },
@@ -69,7 +71,9 @@ const SIGNALS: Readonly<Record<Exclude<SignalConfig['kind'], 'custom'>, readonly
     { kind: 'model-embedding', aggregate: 'zmax', center: true, refresh: 'rolling', refresh_every: 3 },
   ],
 }
-const GATES: Readonly<Record<Exclude<GateConfig['kind'], 'custom' | 'bandit'>, MethodInput['gate']>> = {
+const GATES: Readonly<
+  Record<Exclude<GateConfig['kind'], 'custom' | 'bandit' | 'greedy'>, MethodInput['gate']>
+> = {
   identity: { kind: 'identity' },
   linear: { kind: 'linear', offset: 0.5, slope: 0.5 },
   sigmoid: { kind: 'sigmoid', temperature: 0.1 },

@@ -223,17 +223,18 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'greats' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'greats' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
        * constant: the constant 1: nothing is measured; model-embedding: mean cosine to the anchors, in the
-       * last hidden states of the model as it is now; random: a standard normal number of seed and sample: a
+       * last hidden states of the model as it is now; ghost-alignment: how far a gradient step on the sample
+       * would lower the loss of a few anchors; random: a standard normal number of seed and sample: a
        * control; source: a number per source, from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'ghost-alignment' | 'random' | 'source' | 'custom' | undefined
       /** model-embedding: How the hidden states of a sample become one vector. Default position_weighted. */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
       /** model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. */
@@ -275,6 +276,8 @@ export type RunOptions = {
        * false.
        */
       readonly scoreEval?: boolean | undefined
+      /** ghost-alignment: Anchors that are drawn anew in every step Default 2. */
+      readonly validation?: number | undefined
       /** source: Score by name of the source. */
       readonly table?: { readonly [name: string]: number } | undefined
       /** source: Score of the other sources. Default 1. */
@@ -289,11 +292,11 @@ export type RunOptions = {
       /**
        * identity: max(s, 0); sigmoid: clip(sigmoid(s / temperature), wMin, wMax); calibrated-sigmoid:
        * sigmoid((s - mu) / tau), mu and tau solved for targets of ESS and mean weight; bandit: share of each
-       * source in what is read next, learnt from its training loss; linear: max(offset + slope s, 0);
-       * softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; custom: what the code of
-       * the run brings.
+       * source in what is read next, learnt from its training loss; greedy: takes sample after sample, each
+       * time the best in view of those already taken; linear: max(offset + slope s, 0); softmax: n exp(s /
+       * temperature) / sum exp(s / temperature) over the step; custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'bandit' | 'linear' | 'softmax' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'bandit' | 'greedy' | 'linear' | 'softmax' | 'custom' | undefined
       /** sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
@@ -322,6 +325,8 @@ export type RunOptions = {
       readonly constants?: 'scaled' | 'paper' | undefined
       /** bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run */
       readonly warmupSteps?: number | 'auto' | undefined
+      /** greedy: Share of the candidates that is trained Default 0.5. */
+      readonly keep?: number | undefined
       /** linear: Weight of a score of 0. Default 1. */
       readonly offset?: number | undefined
       /** linear: Weight per unit of the score. Default 1. */

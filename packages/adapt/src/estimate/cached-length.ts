@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import { createRowStream, holdOut, planMixing } from '../batch/index.js'
+import { partsOf } from '../catalog/index.js'
 import { chatOptions, dataSources, planSteps, type RunConfig, resolveCacheDir } from '../config/index.js'
 import { AdaptError } from '../errors.js'
 import { findModelPlace, resolveDataFiles } from '../hub/index.js'
@@ -38,12 +39,13 @@ export async function cachedLength(config: RunConfig, baseDir: string): Promise<
         windowSize: Math.min(data.packing_window, 65_536),
         mixing: data.mixing,
       })
-      const plan = planSteps(config, (epoch) => stream.numRowsPerEpoch(epoch))
+      const { candidates } = partsOf(config.method)
+      const plan = planSteps(config, (epoch) => stream.numRowsPerEpoch(epoch), candidates)
       const tokensPerEpoch = planMixing(dataset, data.mixing).reduce(
         (sum, { passesPerEpoch, numTokens }) => sum + passesPerEpoch * numTokens,
         0,
       )
-      const tokens = Math.round(plan.passes * tokensPerEpoch)
+      const tokens = Math.round((plan.passes * tokensPerEpoch) / candidates)
       return {
         steps: plan.totalSteps,
         stepsPerEpoch: plan.stepsPerEpoch,

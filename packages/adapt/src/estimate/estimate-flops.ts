@@ -53,14 +53,17 @@ export function estimateFlops(
   const train = trainingFlops(params.total, length.tokens, options)
   const parts = partsOf(config.method)
   const isApart = needsScoringForward(parts, config.training.gradient_accumulation_steps)
-  const scoring = isApart ? length.tokens : 0
+  const picks = parts.apply === 'mask' && !parts.isStored
+  const scoring = picks ? parts.candidates * length.tokens : isApart ? length.tokens : 0
+  // Gradients of single samples take the backward too.
+  const scoringFlops = parts.needs.factors ? trainingFlops : forwardFlops
   const { preparation, signal: ofSignal } = costOf(config.method, {
     ...length,
     params: params.total,
     anchors: anchors.count,
     tokensPerAnchor: anchors.tokensEach,
   })
-  const signal = ofSignal + forwardFlops(params.total, scoring)
+  const signal = ofSignal + scoringFlops(params.total, scoring)
   const base = params.embedding + params.nonEmbedding
   const plain6N = trainingFlops(base, length.tokens)
   return {

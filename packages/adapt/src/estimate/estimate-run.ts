@@ -216,8 +216,9 @@ function boundedLength(config: RunConfig, samples?: number): RunLength | undefin
     const pool = { samples: steps * rows, tokensPerPass: tokens }
     return { steps, stepsPerEpoch: steps, tokens, ...pool, basis: 'upper bound' }
   }
-  const plan = planSteps(config, () => samples)
-  const tokens = Math.round(plan.passes * samples) * data.max_length
+  const { candidates } = partsOf(config.method)
+  const plan = planSteps(config, () => samples, candidates)
+  const tokens = Math.round((plan.passes * samples) / candidates) * data.max_length
   return {
     steps: plan.totalSteps,
     stepsPerEpoch: plan.stepsPerEpoch,

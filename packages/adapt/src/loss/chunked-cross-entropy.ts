@@ -72,7 +72,7 @@ function* chunks(total: number, size: number): Generator<[start: number, length:
  */
 export function chunkedCrossEntropy(
   hidden_ND: Tensor,
-  head: nn.Parameter,
+  head: nn.Parameter | Tensor,
   labels_N: Tensor,
   weight_N: Tensor,
   { chunkSize = 512, computeDtype = 'float32' }: ChunkedLossOptions = {},

@@ -40,7 +40,7 @@ export interface Evidence {
   referenceLoss_N(): Tensor
   /** Sample within the micro-batch of each labelled position. */
   readonly sampleOf_N: Int32Array
-  /** Of the sum over samples of each one's mean loss; belongs to the caller. */
+  /** Of the sum over samples of each one's mean loss; the same at every call, belongs to the scope of the forward. */
   factors(): LinearFactors
 }
 
@@ -48,7 +48,7 @@ export interface Evidence {
 export interface LinearFactors extends Disposable {
   readonly layers: readonly {
     readonly name: string
-    /** [P, in] and [P, out] over all positions of the micro-batch that are no padding, sample after sample. */
+    /** [P, in] and [P, out], float32 or the dtype of autocast, over all positions of the micro-batch that are no padding, sample after sample. */
     readonly input_PI: Tensor
     readonly gradient_PO: Tensor
   }[]

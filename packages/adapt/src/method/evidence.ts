@@ -5,6 +5,7 @@ import { AdaptError, EXIT } from '../errors.js'
 import { chunkedTokenLosses, type LabelledPositions, labelledPositions, meanBySample } from '../loss/index.js'
 import { type CausalLM, embedTokens, type ModelInputs, toModelInputs } from '../model/index.js'
 import type { Evidence, LinearFactors } from './contract.js'
+import { factoredForward } from './linear-factors.js'
 import type { Artefact } from './preparation.js'
 
 /** What evidence is made from. */
@@ -16,8 +17,10 @@ export interface EvidenceParts {
   readonly labelled: LabelledPositions
   readonly autocastDtype: DType | undefined
   readonly reference: Artefact['tokenLoss']
-  /** Absent in the training pass, whose graph is the loss's own. */
-  readonly factors?: () => LinearFactors
+  /** Of the same forward; absent in the training pass, whose graph is the loss's own. */
+  readonly factors?: LinearFactors
+  /** float32 [N], where the forward gave them already. */
+  readonly loss_N?: Tensor
 }
 
 /** Evidence of a forward that was made. Losses are computed once, when a signal first asks, and belong to the scope of that moment. */
@@ -25,7 +28,7 @@ export function createEvidence(parts: EvidenceParts): Evidence {
   const { model, inputs, hidden_BTD, labelled, autocastDtype, reference } = parts
   const { batch } = inputs
   const numSamples = batch.samples.length
-  let loss_N: Tensor | undefined
+  let { loss_N } = parts
   const tokenLoss_N = (): Tensor => {
     if (loss_N === undefined || loss_N.isDisposed) {
       loss_N =
@@ -54,7 +57,7 @@ export function createEvidence(parts: EvidenceParts): Evidence {
     },
     factors() {
       if (parts.factors === undefined) throw notNamed('factors')
-      return parts.factors()
+      return parts.factors
     },
   }
 }
@@ -66,20 +69,17 @@ export function lookAt(
   options: {
     readonly autocastDtype: DType | undefined
     readonly reference: Artefact['tokenLoss']
+    /** Whether to take gradients back to the trained linear layers, +4N FLOPs per token. */
+    readonly factors?: boolean
   },
 ): Evidence {
   const { autocastDtype, reference } = options
   const inputs = toModelInputs(batch, model.device)
-  const hidden_BTD = embedTokens(model, inputs, { autocastDtype })
   const labelled = labelledPositions(batch, model.device)
-  return createEvidence({
-    model,
-    inputs,
-    hidden_BTD,
-    labelled,
-    autocastDtype,
-    reference,
-  })
+  const forward = options.factors
+    ? factoredForward(model, inputs, labelled, autocastDtype)
+    : { hidden_BTD: embedTokens(model, inputs, { autocastDtype }) }
+  return createEvidence({ model, inputs, labelled, autocastDtype, reference, ...forward })
 }
 
 /** The reference's losses of a micro-batch's labelled positions, float32 [N]. */

@@ -33,6 +33,7 @@ export {
 } from './define-method.js'
 export { createEvidence, type EvidenceParts, lookAt } from './evidence.js'
 export { type GatheredRows, gatherInOrder } from './gather-in-order.js'
+export { linearFactors } from './linear-factors.js'
 export type { MethodConfig as ResolvedMethod, PartConfig } from './method-config.js'
 export { type CamelCaseKeys, toCamelCase, toSnakeCase } from './option-names.js'
 export { flag, type Option, type OptionsOf, type OptionTable, oneOf, option } from './option-table.js'

@@ -15,9 +15,12 @@ export {
   type ForwardPass,
   forwardCached,
   runForward,
+  runTappedForward,
+  type TappedForward,
 } from './decoder/forward-pass.js'
 export { initialiseModel } from './decoder/initialise.js'
 export { KeyValueCache } from './decoder/key-value-cache.js'
+export type { TappedLayer } from './decoder/linear-taps.js'
 export { type ModelInputs, toModelInputs } from './decoder/model-inputs.js'
 export { Projection } from './decoder/projection.js'
 export { toHuggingFaceConfig } from './dimensions/huggingface-config.js'

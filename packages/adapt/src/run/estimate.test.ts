@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type DType, hasOperator, memoryStats, resetPeakMemoryStats } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
-import { createMethod, METHOD_IDS, resolveMethod } from '../catalog/index.js'
+import { createMethod, METHODS, resolveMethod } from '../catalog/index.js'
 import { loadConfig, planSteps } from '../config/index.js'
 import { type AdapterSpec, estimateMemory, estimateParameters, estimateRun } from '../estimate/index.js'
 import { NO_ARTEFACT } from '../method/preparation.js'
@@ -175,11 +175,13 @@ describe('estimated FLOPs', () => {
   const workshop = new Workshop()
   afterAll(() => workshop[Symbol.dispose]())
   const CONTROLS = ['', ', shuffle: true', ', collapse: source', ', signal: { score_eval: true }']
-  const methods = METHOD_IDS.flatMap((preset) =>
-    CONTROLS.filter((control) => preset.startsWith('adapt') || !control.includes('score_eval')).map(
-      (control) => `{ preset: ${preset}${control} }`,
+  const methods = METHODS.filter(({ apply }) => apply === 'loss').flatMap(({ id }) =>
+    CONTROLS.filter((control) => id.startsWith('adapt') || !control.includes('score_eval')).map(
+      (control) => `{ preset: ${id}${control} }`,
     ),
   )
+  // Which samples these train on is known afterwards.
+  const steering = METHODS.filter(({ apply, signal }) => apply !== 'loss' && !('prepare' in signal))
   // Every anchor is longer than max_length and so of the length that it is taken for.
   const set = [
     'training={ num_train_epochs: 2, per_device_train_batch_size: 16, gradient_checkpointing: true, bf16: false }',
@@ -200,6 +202,17 @@ describe('estimated FLOPs', () => {
     const { flops } = await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })
     const last = outcome.steps.at(-1)!
     expect([flops.signal, flops.train]).toEqual([last.flopsSignal, last.flopsTrain])
+  })
+
+  it.each(steering.map(({ id }) => id))('are near what a run of %s charges', async (id) => {
+    const own = [...set, `method=${id}`]
+    const { outcome } = await workshop.train(`steer-${id}`, own, { overwrite: true })
+    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), { set: own })
+    const { flops } = await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })
+    const last = outcome.steps.at(-1)!
+    expect(Math.abs(flops.train / last.flopsTrain - 1)).toBeLessThan(0.05)
+    if (last.flopsSignal === 0) expect(flops.signal).toBe(0)
+    else expect(Math.abs(flops.signal / last.flopsSignal - 1)).toBeLessThan(0.05)
   })
 
   it.each([

@@ -1,9 +1,11 @@
 /** U units, S samples. */
 import { tensor } from '@adapt-ts/torch'
+import { greedy } from '../gate/greedy.js'
 import { createSoftmaxGate } from '../gate/index.js'
 import type { Normalizer } from '../loss/index.js'
-import { composeMethod, type Gate, type Method, type Signal } from '../method/index.js'
-import { compositionOf } from '../method/step-facts.test.fixture.js'
+import { composeMethod, type Gate, type Method, NO_ARTEFACT, type Signal } from '../method/index.js'
+import { compositionOf, stepFacts } from '../method/step-facts.test.fixture.js'
+import { ghostAlignment } from '../signal/ghost-alignment.js'
 
 /** Nats; some of a fresh model's tokens are below it and some above. */
 export const THRESHOLD = 4
@@ -52,5 +54,16 @@ export const HAND_MADE = {
   'half of the samples masked': (normalizer) =>
     composeMethod(
       compositionOf({ signal: sampleLossSignal, gate: upperHalfGate, apply: 'mask', normalizer }),
+    ),
+  greats: (normalizer) =>
+    composeMethod(
+      compositionOf({
+        signal: ghostAlignment.create!({ validation: 2 }, stepFacts(), NO_ARTEFACT),
+        gate: greedy.create({ keep: 0.7 }, stepFacts()),
+        apply: 'mask',
+        needs: ghostAlignment.needs({ validation: 2 }),
+        interactions: true,
+        normalizer,
+      }),
     ),
 } as const satisfies Readonly<Record<string, (normalizer: Normalizer) => Method>>

@@ -70,6 +70,7 @@ const METHODS: Readonly<Record<string, LayoutRun['method']>> = {
   'tokens under a threshold': 'tokens under a threshold',
   'tokens weighed over the step': 'tokens weighed over the step',
   'half of the samples masked': 'half of the samples masked',
+  greats: 'greats',
   'scoring forward': { preset: 'adapt', gate: { temperature: 0.2 }, signal: { score_eval: true } },
 }
 

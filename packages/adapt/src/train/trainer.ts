@@ -123,6 +123,7 @@ export class Trainer {
         lookAt(model, batch, {
           autocastDtype: options.autocastDtype,
           reference: method.reference,
+          factors: method.needs.factors ?? false,
         }),
       charge: (numTokens) => {
         const flops = forwardFlops(this.numParameters, numTokens)
@@ -199,7 +200,9 @@ export class Trainer {
     const recompute = this.options.gradientCheckpointing ?? false
     const frozenBase = this.numTrainable < this.numParameters / 2
     this.flopsTrain += trainingFlops(this.numParameters, totals.numTokensProcessed, { recompute, frozenBase })
-    this.flopsSignal += forwardFlops(this.numParameters, totals.scoredTokens)
+    // Gradients of single samples need the backward too, as the papers charge it.
+    const score = this.method.needs.factors ? trainingFlops : forwardFlops
+    this.flopsSignal += score(this.numParameters, totals.scoredTokens)
   }
 
   private assertFinite(totals: StepTotals): void {

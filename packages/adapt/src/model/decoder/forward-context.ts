@@ -2,6 +2,7 @@ import type { DType, Tensor } from '@adapt-ts/torch'
 import type { AdapterDropout } from '../lora/adapter-dropout.js'
 import type { AttentionGroup, AttentionMask } from './attention.js'
 import type { KeyValueCache } from './key-value-cache.js'
+import type { LinearTaps } from './linear-taps.js'
 
 /** Rotation tables of the positions of one forward: float32 [B or 1, T, 1, E]; those of q carry 1 / sqrt(E). */
 export interface Rotation {
@@ -26,4 +27,6 @@ export interface ForwardContext {
   readonly cache?: KeyValueCache | undefined
   /** Which inputs of LoRA adapters are dropped: training with `lora_dropout` only. */
   readonly dropout?: AdapterDropout | undefined
+  /** Keeps what trained linear layers read and give: gradients of single samples only. */
+  readonly taps?: LinearTaps | undefined
 }

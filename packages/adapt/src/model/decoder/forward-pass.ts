@@ -5,6 +5,7 @@ import {
   type DType,
   detach,
   enableGrad,
+  grad,
   indexCopy_,
   indexSelect,
   nn,
@@ -23,6 +24,7 @@ import { attentionGroups, attentionMask, masksOf, OPEN_MASK, packedMask } from '
 import type { CausalLM } from './causal-lm.js'
 import type { ForwardContext } from './forward-context.js'
 import type { KeyValueCache } from './key-value-cache.js'
+import { LinearTaps, sampleOfPositions, type TappedLayer } from './linear-taps.js'
 import { type ModelInputs, toModelInputs } from './model-inputs.js'
 
 /** Precision and memory of a forward. */
@@ -106,9 +108,7 @@ export function embedTokens(
     return noGrad(() =>
       autocast(model.device, autocastDtype, () => {
         const context = { ...prepare(model, inputs), computeDtype: autocastDtype }
-        let x_BTD = model.model.run(inputs.tokens_BT)
-        for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
-        return spread(replace(x_BTD, model.model.norm.run(x_BTD)), inputs)
+        return spread(runBlocks(model, inputs, context), inputs)
       }),
     )
   } finally {
@@ -152,17 +152,61 @@ export function runForward(model: CausalLM, inputs: ModelInputs, options: Forwar
   const dropout = new AdapterDropout(inputs.batch, options.dropoutSeed ?? 0, inputs.dense !== undefined)
   const context = { ...noGrad(() => prepare(model, inputs)), dropout, computeDtype: options.autocastDtype }
   if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, context)
-  const output_BTD = enableGrad(() =>
-    inAutocast(() => {
-      let x_BTD = model.model.run(inputs.tokens_BT)
-      for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
-      return replace(x_BTD, model.model.norm.run(x_BTD))
-    }),
-  )
+  const output_BTD = enableGrad(() => inAutocast(() => runBlocks(model, inputs, context)))
   return {
     hidden_BTD: spread(output_BTD, inputs),
     backward: (gradient_BTD) => backward([output_BTD], [gather(gradient_BTD, inputs)]),
   }
+}
+
+/** A forward in evaluation mode with what the gradients of its trained linear layers are made of. Belongs to the current scope. */
+export interface TappedForward {
+  /** float32 [B, T, D] after the final norm, of no meaning on padding. */
+  readonly hidden_BTD: Tensor
+  readonly layers: readonly TappedLayer[]
+  /** Sample within the batch of each of their P positions. */
+  readonly sampleOf_P: Int32Array
+  /** float32 [N], as the caller's loss gave them. */
+  readonly loss_N: Tensor
+}
+
+/**
+ * Runs the model and takes one gradient back to the outputs of all trained linear layers at once; no gradient of a parameter is made.
+ *
+ * @param lossOf  Token losses [N] and d loss / d hidden [B, T, D], from the hidden states.
+ * @throws {ConfigError} SEQUENCE_TOO_LONG when T is more than the model was made for.
+ */
+export function runTappedForward(
+  model: CausalLM,
+  inputs: ModelInputs,
+  { autocastDtype }: Pick<ForwardOptions, 'autocastDtype'>,
+  lossOf: (hidden_BTD: Tensor) => { readonly loss_N: Tensor; readonly gradient_BTD: Tensor },
+): TappedForward {
+  const wasTraining = model.training
+  model.eval()
+  using taps = new LinearTaps()
+  try {
+    return scope(() => {
+      const context = { ...noGrad(() => prepare(model, inputs)), computeDtype: autocastDtype, taps }
+      const output_BTD = enableGrad(() =>
+        autocast(model.device, autocastDtype, () => runBlocks(model, inputs, context)),
+      )
+      const hidden_BTD = spread(output_BTD, inputs)
+      const { loss_N, gradient_BTD } = lossOf(hidden_BTD)
+      const gradients = grad([output_BTD], taps.outputs, [gather(gradient_BTD, inputs)])
+      const layers = taps.layers(model.namedParameters(), inputs, gradients as Tensor[])
+      return { hidden_BTD, layers, sampleOf_P: sampleOfPositions(inputs), loss_N }
+    })
+  } finally {
+    model.train(wasTraining)
+  }
+}
+
+/** Embedding, blocks and final norm. */
+function runBlocks(model: CausalLM, inputs: ModelInputs, context: ForwardContext): Tensor {
+  let x_BTD = model.model.run(inputs.tokens_BT)
+  for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
+  return replace(x_BTD, model.model.norm.run(x_BTD))
 }
 
 function runCheckpointedForward(

@@ -20,6 +20,7 @@ export class Projection extends Module<[Tensor, ForwardContext], Tensor> {
   /** [..., inFeatures] -> [..., outFeatures]; weights of another dtype are converted where autocast does not. */
   forward(x: Tensor, context: ForwardContext): Tensor {
     const y = linear(x, fitting(this.weight, x), this.bias && fitting(this.bias, x))
+    context.taps?.keep(this.weight, x, y)
     return this.lora ? this.lora.forward(y, x, context) : y
   }
 }

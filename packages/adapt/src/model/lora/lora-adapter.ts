@@ -35,9 +35,14 @@ export class LoraAdapter extends Module<[Tensor, Tensor, ForwardContext], Tensor
    * Adds the adapter's part to what the layer gave.
    * @param y [..., out] @param x [..., in], the input of the layer. @returns [..., out] in the dtype of y.
    */
-  forward(y: Tensor, x: Tensor, { dropout }: ForwardContext): Tensor {
+  forward(y: Tensor, x: Tensor, { dropout, taps }: ForwardContext): Tensor {
     const drops = this.training && this.dropout > 0 && dropout !== undefined
     const input = drops ? dropout.apply(x, this.number, this.dropout) : x
-    return add(y, linear(mul(linear(input, this.A), this.scaling), this.B))
+    const narrow = linear(input, this.A)
+    const scaled = mul(narrow, this.scaling)
+    const wide = linear(scaled, this.B)
+    taps?.keep(this.A, input, narrow)
+    taps?.keep(this.B, scaled, wide)
+    return add(y, wide)
   }
 }

@@ -1,5 +1,5 @@
 /** V anchors, N training samples, K tasks, D width. */
-import { cat, mean, noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
+import { cat, clone, mean, noGrad, scope, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch, createPermutation } from '../batch/index.js'
 import { resolveMethod, type SignalConfig } from '../catalog/index.js'
 import type { RunConfig } from '../config/index.js'
@@ -14,20 +14,7 @@ import {
   openTrainingData,
   prepareAnchors,
 } from '../open/index.js'
-import {
-  anchorDiagnostics,
-  anchorTasks,
-  asOneTask,
-  dotRows,
-  lengthOf,
-  poolHidden,
-  scorerOf,
-  scoreUnits,
-  TaskMoments,
-  taskCentroids,
-  taskScores,
-  unitRows,
-} from '../signal/index.js'
+import { AnchorScorer, anchorTasks, dotRows, lengthOf, poolHidden } from '../signal/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
 import { findContamination, type OverlapTable } from './find-contamination.js'
 
@@ -151,16 +138,17 @@ function embedAndMeasure(
     scope(() => {
       const pooled_VD = cat(anchors.map(embed))
       const pooled_ND = cat(training.map(embed))
-      const mean_D = signal.center ? mean(pooled_ND, 0) : undefined
-      const unit = (rows: Tensor) => unitRows(mean_D ? sub(rows, mean_D) : rows)
-      const unit_VD = unit(pooled_VD)
-      const unit_ND = unit(pooled_ND)
+      const scorer = new AnchorScorer({
+        aggregate: signal.aggregate,
+        lseBeta: signal.lse_beta,
+        center: signal.center,
+        centroidEma: 1,
+      })
+      if (signal.center) scorer.setMean(() => mean(pooled_ND, 0), anchors)
+      scorer.setAnchors(() => clone(pooled_VD), anchors)
+      const scores = scorer.rescore(pooled_ND)
       const tasks = anchorTasks(anchors)
-      const groups = signal.aggregate === 'micro' ? asOneTask(tasks) : tasks
-      const scorer_GD = scorerOf(taskCentroids(unit_VD, groups), signal.aggregate)
-      const moments = new TaskMoments()
-      moments.replace(taskScores(unit_ND, scorer_GD).toFloat64Array(), scorer_GD.shape[0]!)
-      const aggregate = { aggregate: signal.aggregate, lseBeta: signal.lse_beta, moments }
+      const unit_VD = scorer.unit(pooled_VD)
       const samples = anchors.flatMap((batch) => batch.samples)
       const tokensOf = (task: number) =>
         samples.reduce((total, { numTokens }, v) => total + (tasks.of[v] === task ? numTokens : 0), 0)
@@ -168,17 +156,19 @@ function embedAndMeasure(
       const cosines = dotRows(unit_VD, center_D)
         .toFloat64Array()
         .map((dot) => dot / lengthOf(center_D))
+      const diagnostics = scorer.diagnostics(anchors, undefined, pooled_ND)
+      scorer.dispose()
       return {
         centered: signal.center,
         aggregate: signal.aggregate,
         numAnchors: documents.length,
         numTokens: samples.reduce((total, { numTokens }) => total + numTokens, 0),
         tasks: tasks.names.map((task, k) => ({ task, anchors: tasks.counts[k]!, tokens: tokensOf(k) })),
-        numSamples: unit_ND.shape[0]!,
-        diagnostics: anchorDiagnostics({ unit_VD, tasks, aggregate, scorer_GD, training_RD: unit_ND }),
+        numSamples: pooled_ND.shape[0]!,
+        diagnostics,
         sources: bySource(
           training.flatMap((batch) => batch.samples.map(({ source }) => source)),
-          scoreUnits(unit_ND, scorer_GD, aggregate).toFloat64Array(),
+          scores,
         ),
         anchors: placeAnchors(
           documents,

@@ -9,6 +9,7 @@ export {
   Z_RANGE,
 } from './aggregate-scores.js'
 export { anchorDiagnostics, type DiagnosticsInput } from './anchor-diagnostics.js'
+export { AnchorScorer, type AnchorScorerOptions } from './anchor-scorer.js'
 export { type AnchorTasks, anchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
 export { type ScoreTextsOptions, scoreTexts, type TextSource } from './bm25/score-texts.js'
 export { constantSignal, createConstantSignal } from './constant-signal.js'

@@ -1,0 +1,187 @@
+/** N samples, V anchors, D width, G rows of the scorer: 1, or one for each task. */
+import { add, clone, mul, noGrad, scope, sub, type Tensor, zeros } from '@adapt-ts/torch'
+import type { Batch } from '../batch/index.js'
+import { ConfigError } from '../errors.js'
+import type { PluginState } from '../method/index.js'
+import {
+  type Aggregate,
+  type AggregateOptions,
+  scorerOf,
+  scoreUnits,
+  taskScores,
+} from './aggregate-scores.js'
+import { anchorDiagnostics } from './anchor-diagnostics.js'
+import { anchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
+import { TaskMoments } from './task-moments.js'
+import { unitRows } from './unit-vectors.js'
+
+/** How similarities become a score. */
+export interface AnchorScorerOptions {
+  readonly aggregate: Aggregate
+  /** Sharpness of `lse`. */
+  readonly lseBeta: number
+  /** Subtract a mean from samples and anchors before normalising. */
+  readonly center: boolean
+  /** Share of the new centroid when anchors are embedded anew, in (0, 1]. */
+  readonly centroidEma: number
+}
+
+/** The tensors of a scorer and their names in a state. */
+const FIELDS = { anchors_VD: 'anchors', scorer_GD: 'centroid', mean_D: 'mean' } as const
+type Field = keyof typeof FIELDS
+
+/**
+ * Scores pooled vectors against anchors: keeps the raw anchors, the mean that is subtracted from everything, what samples are compared with and the
+ * moments of the tasks' scores (`zmax`). Its tensors are its own until `dispose`.
+ */
+export class AnchorScorer {
+  readonly moments = new TaskMoments()
+  private anchors_VD: Tensor | undefined
+  private scorer_GD: Tensor | undefined
+  private mean_D: Tensor | undefined
+
+  constructor(private readonly options: AnchorScorerOptions) {}
+
+  /** Raw pooled anchors, [V, D]. */
+  get anchors(): Tensor | undefined {
+    return this.anchors_VD
+  }
+
+  /** What samples are compared with now: c, float32 [1, D], or the centroid of each task, [K, D]. */
+  get centroid(): Tensor | undefined {
+    return this.scorer_GD
+  }
+
+  /** What is subtracted, [D]. */
+  get mean(): Tensor | undefined {
+    return this.mean_D
+  }
+
+  /** Whether scores mean nothing yet: without the mean, or the moments, that they need. */
+  get isBlind(): boolean {
+    const { center, aggregate } = this.options
+    return (center && !this.mean_D) || (aggregate === 'zmax' && this.moments.isEmpty)
+  }
+
+  private get aggregation(): AggregateOptions {
+    const { aggregate, lseBeta } = this.options
+    return { aggregate, lseBeta, moments: this.moments }
+  }
+
+  /** Unit vectors of pooled ones [N, D], after centring when that is asked for and a mean is known. */
+  unit(pooled_ND: Tensor): Tensor {
+    const { mean_D } = this
+    return scope(() => unitRows(this.options.center && mean_D ? sub(pooled_ND, mean_D) : pooled_ND))
+  }
+
+  /**
+   * float32 [N] of pooled vectors [N, D]; 0 while there is no mean.
+   * @throws {ConfigError} NO_ANCHORS before the anchors were embedded.
+   */
+  scores(pooled_ND: Tensor): Tensor {
+    const { scorer_GD } = this
+    if (!scorer_GD)
+      throw new ConfigError('NO_ANCHORS', 'the anchors were not embedded before the first score')
+    if (this.options.center && !this.mean_D) return zeros([pooled_ND.shape[0]!], { device: pooled_ND.device })
+    return scope(() => scoreUnits(this.unit(pooled_ND), scorer_GD, this.aggregation))
+  }
+
+  /** Takes raw pooled anchors, [V, D] in the order of the batches. @param mixWithOld  Whether `centroidEma` applies. */
+  setAnchors(make: () => Tensor, batches: readonly Batch[], mixWithOld = false): void {
+    this.replace('anchors_VD', make)
+    this.rebuild(batches, mixWithOld)
+  }
+
+  /** Takes a mean [D] to subtract. */
+  setMean(make: () => Tensor, batches: readonly Batch[]): void {
+    this.replace('mean_D', make)
+    this.rebuild(batches)
+  }
+
+  /** What samples are compared with, from the raw anchors and the mean in force; with an EMA, mixed with the old. */
+  private rebuild(batches: readonly Batch[], mixWithOld = false): void {
+    const { anchors_VD, scorer_GD } = this
+    if (!anchors_VD) return
+    const { centroidEma, aggregate } = this.options
+    this.replace('scorer_GD', () => {
+      const tasks = anchorTasks(batches)
+      const groups = aggregate === 'micro' ? asOneTask(tasks) : tasks
+      const fresh_GD = scorerOf(taskCentroids(this.unit(anchors_VD), groups), aggregate)
+      return mixWithOld && scorer_GD && centroidEma < 1
+        ? add(mul(scorer_GD, 1 - centroidEma), mul(fresh_GD, centroidEma))
+        : fresh_GD
+    })
+  }
+
+  /** Counts the scores of these pooled samples [N, D] among those of the tasks. */
+  addMoments(pooled_ND: Tensor): void {
+    if (this.options.aggregate !== 'zmax') return
+    const scorer_GD = this.scorer_GD!
+    this.moments.add(taskScores(this.unit(pooled_ND), scorer_GD).toFloat64Array(), scorer_GD.shape[0]!)
+  }
+
+  /** The scores of the tasks that `zmax` compares with are from now on those of these pooled samples [N, D] alone; gives their scores. */
+  rescore(pooled_ND: Tensor): Float64Array {
+    return noGrad(() =>
+      scope(() => {
+        const unit_ND = this.unit(pooled_ND)
+        const scorer_GD = this.scorer_GD!
+        if (this.options.aggregate === 'zmax')
+          this.moments.replace(taskScores(unit_ND, scorer_GD).toFloat64Array(), scorer_GD.shape[0]!)
+        return scoreUnits(unit_ND, scorer_GD, this.aggregation).toFloat64Array()
+      }),
+    )
+  }
+
+  /** What the anchors are worth. @param previous_GD  What samples were compared with before. @param pooled_ND  Training samples. */
+  diagnostics(
+    batches: readonly Batch[],
+    previous_GD?: Tensor,
+    pooled_ND?: Tensor,
+  ): Readonly<Record<string, number>> {
+    return noGrad(() =>
+      scope(() =>
+        anchorDiagnostics({
+          unit_VD: this.unit(this.anchors_VD!),
+          tasks: anchorTasks(batches),
+          aggregate: this.aggregation,
+          scorer_GD: this.scorer_GD!,
+          previous_GD,
+          training_RD: pooled_ND && this.unit(pooled_ND),
+        }),
+      ),
+    )
+  }
+
+  private replace(field: Field, make: () => Tensor): void {
+    const old = this[field]
+    this[field] = noGrad(() => scope(make)).persist()
+    old?.dispose()
+  }
+
+  /** Its tensors by name, and the moments. */
+  state(): PluginState {
+    const tensors = new Map<string, Tensor>()
+    for (const [field, name] of Object.entries(FIELDS) as [Field, string][]) {
+      const value = this[field]
+      if (value) tensors.set(name, value)
+    }
+    return { json: { moments: this.moments.state() }, tensors }
+  }
+
+  load({ json, tensors }: PluginState): void {
+    this.moments.load(json.moments as Readonly<Record<string, unknown>>)
+    for (const [field, name] of Object.entries(FIELDS) as [Field, string][]) {
+      this[field]?.dispose()
+      const found = tensors.get(name)
+      this[field] = found && scope(() => clone(found)).persist()
+    }
+  }
+
+  dispose(): void {
+    for (const field of Object.keys(FIELDS) as Field[]) {
+      this[field]?.dispose()
+      this[field] = undefined
+    }
+  }
+}

@@ -114,7 +114,7 @@ function costTable({ arms, targets }: Comparison): TextTable {
       ...(withTargets ? [number('mass'), number('lift')] : []),
       number('FLOPs train'),
       number('FLOPs signal'),
-      ...(withPreparation ? [number('FLOPs before')] : []),
+      ...(withPreparation ? [number('FLOPs before'), number('FLOPs in all')] : []),
       number('tokens'),
       number('time'),
     ],
@@ -126,11 +126,19 @@ function costTable({ arms, targets }: Comparison): TextTable {
       ...(withTargets ? [figure(arm.targetMass, 4), figure(arm.targetLift, 2)] : []),
       flops(arm.flopsTrain, arm.flopsTrainWithTrunk),
       flops(arm.flopsSignal, arm.flopsSignalWithTrunk),
-      ...(withPreparation ? [flops(arm.flopsPreparation, arm.flopsPreparation)] : []),
+      ...(withPreparation ? [flops(arm.flopsPreparation, arm.flopsPreparation), flopsInAll(arm)] : []),
       Math.round(arm.tokens).toLocaleString('en-US'),
       `${arm.seconds.toFixed(0)} s`,
     ]),
   }
+}
+
+/** What arms of equal cost have in common: steps, signal and what was done before them. */
+function flopsInAll(arm: ComparedArm): string {
+  return flops(
+    arm.flopsTrain + arm.flopsSignal + arm.flopsPreparation,
+    arm.flopsTrainWithTrunk + arm.flopsSignalWithTrunk + arm.flopsPreparation,
+  )
 }
 
 function flops(own: number, whole: number): string {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { createRowStream, type Mixing, type RowCursor, type RowStream } from '../batch/index.js'
 import type { RunConfig } from '../config/index.js'
 import { DataError } from '../errors.js'
@@ -41,7 +42,7 @@ export function orderData(config: RunConfig, inputs: RunInputs, whole: Artefact,
     train,
     fingerprints: {
       ...inputs.fingerprints,
-      order: describeOrder(config),
+      order: describeOrder(config, whole),
       ...(key === '' ? {} : { artefact: key }),
     },
     rows: rowsFrom(),
@@ -90,8 +91,15 @@ function mixingOf(
   return Object.fromEntries(shares.map(([name, share]) => [name, share / total]))
 }
 
-/** What the order of the samples is a function of besides the samples, as JSON: a place in it means nothing under another. */
-function describeOrder({ data, training }: RunConfig): string {
+/**
+ * What the order of the samples is a function of besides the samples, as JSON: a place in it means nothing under another. What a method
+ * left out and shared out is part of it, whatever made it so; a preparation that did neither leaves the order as it is.
+ */
+function describeOrder({ data, training }: RunConfig, { kept_P, share_G }: Artefact): string {
   const { max_length, packing, packing_window, mixing, val_set_size } = data
-  return JSON.stringify({ seed: training.seed, max_length, packing, packing_window, mixing, val_set_size })
+  return JSON.stringify({
+    ...{ seed: training.seed, max_length, packing, packing_window, mixing, val_set_size },
+    ...(kept_P ? { kept: createHash('sha256').update(kept_P).digest('hex') } : {}),
+    ...(share_G ? { shares: [...share_G] } : {}),
+  })
 }

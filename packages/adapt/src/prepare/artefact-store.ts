@@ -1,6 +1,6 @@
 /** P samples of the pool, G sources. */
 import { createHash } from 'node:crypto'
-import { copyFileSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, linkSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MANIFEST_NAME, publishFolder, verifyManifest, writeManifest } from '../checkpoint/index.js'
 import { HostileFileError } from '../errors.js'
@@ -65,13 +65,27 @@ export class ArtefactFolder {
     }
     try {
       verifyManifest(this.whole)
-      return this.load()
+      const prepared = this.load()
+      // Left where a process was killed after it published.
+      rmSync(this.work, { recursive: true, force: true })
+      return prepared
     } catch (error) {
       if (!(error instanceof HostileFileError || error instanceof SyntaxError)) throw error
       onDamage(`${error.message}; it is made again`)
       rmSync(this.whole, { recursive: true, force: true })
       return undefined
     }
+  }
+
+  /** Whether one is there, whole or not. */
+  get isThere(): boolean {
+    return existsSync(join(this.whole, MANIFEST_NAME))
+  }
+
+  /** Removes what processes left that were killed while they published. Call it with the folder's lock. */
+  removeLeftovers(): void {
+    for (const name of readdirSync(this.path))
+      if (name.startsWith('.whole.tmp-')) rmSync(join(this.path, name), { recursive: true, force: true })
   }
 
   /** Makes the artefact appear whole; what was half done goes. */

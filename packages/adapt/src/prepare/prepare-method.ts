@@ -24,6 +24,13 @@ export interface PrepareContext extends Omit<ToolsContext, 'work' | 'trainProxy'
   readonly trainProxy: ToolsContext['trainProxy']
 }
 
+/** Keys of `training` that a proxy's result is no function of. */
+const FREE_OF_PROXIES = new Set([
+  ...['logging_steps', 'logging_dir', 'report_to', 'save_steps', 'save_total_limit', 'threads'],
+  ...['load_best_model_at_end', 'metric_for_best_model', 'greater_is_better'],
+  ...['early_stopping_patience', 'early_stopping_threshold', 'resume_from_checkpoint'],
+])
+
 /** Between two looks at another process that makes the same artefact. */
 const WAIT_MS = 500
 
@@ -56,6 +63,9 @@ export async function prepareSignal(
     checkStop()
     try {
       using _lock = RunLock.acquire(path)
+      // Another process may have made it between the look and the lock.
+      if (folder.isThere) continue
+      folder.removeLeftovers()
       const start = performance.now()
       const tools = new Preparation({ ...context, work: folder.work })
       const artefact = await prepare(options, tools)
@@ -93,8 +103,15 @@ function keyOf(
     seed,
     bf16,
     // A proxy is a run: it is a function of how runs train.
-    ...(trainsProxies ? { training: config.training, order: { packing, packing_window, mixing } } : {}),
+    ...(trainsProxies
+      ? { training: withoutFree(config.training), order: { packing, packing_window, mixing } }
+      : {}),
   })
+}
+
+/** How runs train, without what proxies do not have and what changes no result. */
+function withoutFree(training: RunConfig['training']): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(training).filter(([key]) => !FREE_OF_PROXIES.has(key)))
 }
 
 function requireNumbers(kind: string, { score_P, share_G }: Artefact, { train }: RunInputs): void {

@@ -2,6 +2,7 @@ import type {
   AlertEvent,
   CalibrationEvent,
   PolicyEvent,
+  PreparedEvent,
   RefreshEvent,
   SourceEvaluation,
   StepRecord,
@@ -79,6 +80,8 @@ export interface ReportRun {
   readonly calibrations?: readonly CalibrationEvent[]
   readonly policies?: readonly PolicyEvent[]
   readonly alerts?: readonly AlertEvent[]
+  /** What the method made before training; absent where it made nothing. */
+  readonly preparation?: PreparedEvent
   /** Times that a process went on where an earlier one had stopped. */
   readonly restarts?: number
   /** What the ledger says beyond the steps. */

@@ -32,6 +32,8 @@ export interface RunFigures {
   readonly tokens: number
   readonly flopsTrain: number
   readonly flopsSignal: number
+  /** Of the method before training, or of an earlier run whose preparation was found; NaN for one that prepared nothing. */
+  readonly flopsPreparation: number
   /** Sum over the steps; evaluation, saving and pauses are not in it. */
   readonly trainSeconds: number
   /** Share of `trainSeconds`. */
@@ -74,6 +76,7 @@ export function computeRunFigures(run: ReportRun): RunFigures {
     tokens,
     flopsTrain: last?.flopsTrain ?? Number.NaN,
     flopsSignal: last?.flopsSignal ?? Number.NaN,
+    flopsPreparation: run.preparation?.flops ?? Number.NaN,
     trainSeconds: milliseconds / 1000,
     signalShare: sum(steps.map((step) => step.signalMs)) / milliseconds,
     tokensPerSecond: tokens / (milliseconds / 1000),

@@ -110,6 +110,9 @@ function buildRows(runs: readonly ReportRun[], figures: readonly RunFigures[]): 
         of('tokens processed', '', 'count', (run) => run.tokens),
         of('training', 'FLOPs', 'flops', (run) => run.flopsTrain),
         of('signal', 'FLOPs', 'flops', (run) => run.flopsSignal),
+        ...[of('preparation', 'FLOPs', 'flops', (run) => run.flopsPreparation)].filter(
+          ({ values }) => !values.every(Number.isNaN),
+        ),
         of('training time', '', 'duration', (run) => run.trainSeconds),
         of('signal', 'share of the time', 'percent', (run) => run.signalShare),
         of('speed', 'tokens/s', 'count', (run) => run.tokensPerSecond),

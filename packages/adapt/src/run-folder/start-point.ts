@@ -81,8 +81,8 @@ export function requireSameData(
   fingerprints: Readonly<Record<string, string>>,
   plan: { readonly globalRows: number; readonly totalSteps: number },
 ): void {
-  // Another method may need anchors that the other run did without.
-  const compared = ['data', 'tokenizer', 'order', ...(isOwn ? ['anchors'] : [])]
+  // Another method may need anchors that the other run did without, and prepares otherwise.
+  const compared = ['data', 'tokenizer', 'order', ...(isOwn ? ['anchors', 'artefact'] : [])]
   // Where only one of them has an adapter, loading says so.
   if (state.fingerprints.base && fingerprints.base) compared.push('base')
   const changed = compared.filter((name) => state.fingerprints[name] !== fingerprints[name])

@@ -46,12 +46,15 @@ export async function readReportRun(folder: string, options: ReadRunOptions = {}
   const events = currentEvents(log.events)
   const steps = ofType(events, 'step')
   const name = options.name ?? basename(resolve(folder))
+  // A run that went on found the same preparation again.
+  const preparation = log.events.findLast((event) => event.type === 'prepared')
   const run: ReportRun = {
     ...toReportRun(name, config, steps, ofType(events, 'evaluation')),
     refreshes: ofType(events, 'refresh'),
     calibrations: ofType(events, 'calibration'),
     policies: ofType(events, 'policy'),
     alerts: ofType(events, 'alert'),
+    ...(preparation ? { preparation } : {}),
     restarts: countRestarts(log),
     ...describeOrigin(folder, config, log),
   }

@@ -1,10 +1,9 @@
 /** P samples of the pool. */
-import { z } from 'zod'
 import { contentText } from '../contamination/index.js'
 import type { Document } from '../dataset/index.js'
 import { ConfigError, DataError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
-import { defineMethod, defineSignal, oneOf, option, type PreparationTools } from '../method/index.js'
+import { defineMethod, defineSignal, oneOf, type PreparationTools, real } from '../method/index.js'
 import { scoreTexts } from '../signal/index.js'
 
 /** Keeps a z-score finite where all scores are equal. */
@@ -16,8 +15,8 @@ export const bm25Signal = defineSignal({
   about: 'BM25 between the words of a sample and those of the anchors, once before training',
   unit: 'sample',
   options: {
-    k1: option(z.number().min(0), 1.5, 'How long further occurrences of a word count.'),
-    b: option(z.number().min(0).max(1), 0.75, 'How much length is held against a text.'),
+    k1: real({ min: 0 }, 1.5, 'How long further occurrences of a word count.'),
+    b: real({ min: 0, max: 1 }, 0.75, 'How much length is held against a text.'),
     idf: oneOf(['okapi', 'lucene'], 'okapi', 'Weight of a word; that of Lucene is never negative.'),
     roles: oneOf(
       ['anchor_queries', 'anchor_docs'],

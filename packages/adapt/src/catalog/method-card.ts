@@ -6,14 +6,13 @@ import type {
   MethodDefinition,
   RunShape,
 } from '../method/define-method.js'
-import { forwardFlops, trainingFlops } from '../method/flops.js'
-import { needsScoringForward } from '../method/index.js'
+import { trainingFlops } from '../method/flops.js'
 import type { MethodConfig } from '../method/method-config.js'
 import { toSnakeCase } from '../method/option-names.js'
-import type { Option } from '../method/option-table.js'
-import { costOf, partsOf } from './method-parts.js'
+import { fillOptions, type Option } from '../method/option-table.js'
+import { costOf, partsOf, scoringFlops } from './method-parts.js'
 import type { MethodId } from './registry.js'
-import { fillIn, resolveMethod, toConfigKeys } from './resolve-method.js'
+import { resolveMethod, toConfigKeys } from './resolve-method.js'
 
 /** One option of a method, as a config writes it. */
 export interface OptionCard {
@@ -77,7 +76,7 @@ export function methodCard(definition: MethodDefinition): MethodCard {
   const { params, tokens } = EXAMPLE_RUN
   const { preparation, signal } = costOf(config, EXAMPLE_RUN)
   const training = trainingFlops(params, tokens)
-  const forward = forwardFlops(params, tokens) / training
+  const scoring = (microBatches: number) => scoringFlops(parts, { params, tokens, microBatches }) / training
   return {
     id: definition.id,
     about: definition.about,
@@ -90,8 +89,8 @@ export function methodCard(definition: MethodDefinition): MethodCard {
     cost: {
       preparation: preparation / training,
       signal: signal / training,
-      scoring: needsScoringForward(parts, 2) ? forward : 0,
-      scoringOfOne: needsScoringForward(parts, 1) ? forward : 0,
+      scoring: scoring(2),
+      scoringOfOne: scoring(1),
     },
     signal: partCard(parts.signal, config.signal),
     gate: partCard(parts.gate, config.gate),
@@ -101,7 +100,7 @@ export function methodCard(definition: MethodDefinition): MethodCard {
 /** @param config  What its options are in a method; default: their defaults. */
 export function partCard(
   { kind, about, options }: AnySignalDefinition | AnyGateDefinition,
-  config: Readonly<Record<string, unknown>> = toConfigKeys(fillIn(options, {})),
+  config: Readonly<Record<string, unknown>> = toConfigKeys(fillOptions(options, {})),
 ): PartCard {
   return {
     kind,
@@ -171,12 +170,10 @@ function describeRange({ minimum, exclusiveMinimum, maximum, exclusiveMaximum }:
 }
 
 /** What a method needs of the user's inputs, in words; empty for none. */
-export function describeNeeds({ anchors, prompts, sources, reference, factors }: Needs): string[] {
+export function describeNeeds({ anchors, prompts, sources }: Needs): string[] {
   return [
     ...(anchors ? ['anchors'] : []),
     ...(sources === undefined ? [] : [`${sources} sources`]),
     ...(prompts ? ['prompts'] : []),
-    ...(reference ? ['a reference'] : []),
-    ...(factors ? ['gradients'] : []),
   ]
 }

@@ -7,6 +7,8 @@ import type {
   MethodDefinition,
   RunShape,
 } from '../method/define-method.js'
+import { forwardFlops, trainingFlops } from '../method/flops.js'
+import { needsScoringForward } from '../method/index.js'
 import type { MethodConfig, PartConfig } from '../method/method-config.js'
 import { toCamelCase } from '../method/option-names.js'
 import { findMethod, GATES, SIGNALS } from './registry.js'
@@ -29,6 +31,8 @@ export interface MethodParts {
   readonly needs: Needs
   /** Rows drawn for each row that is trained, >= 1. */
   readonly candidates: number
+  /** About the share of the pool that may be trained on, where a selection before training leaves the rest out; else 1. */
+  readonly keptShare: number
   /** Its scores are made before training and looked up while training. */
   readonly isStored: boolean
   /** Parts that the code of the run brings: their needs and costs are known to the run alone. */
@@ -48,6 +52,7 @@ export function partsOf(config: MethodConfig): MethodParts {
   const gateOptions = optionsOf(config.gate)
   const isStored = signal.prepare !== undefined && signal.create === undefined
   const isControl = config.shuffle === true || config.collapse !== undefined
+  const drawn = gate.candidates?.(gateOptions) ?? 1
   return {
     definition,
     signal,
@@ -58,7 +63,8 @@ export function partsOf(config: MethodConfig): MethodParts {
     apply: config.apply,
     view: isControl ? 'step' : gate.view,
     needs: mergeNeeds(signal.needs(signalOptions), gate.needs?.(gateOptions) ?? {}),
-    candidates: config.apply === 'mask' && !isStored ? (gate.candidates?.(gateOptions) ?? 1) : 1,
+    candidates: config.apply === 'mask' && !isStored ? drawn : 1,
+    keptShare: config.apply === 'mask' && isStored ? 1 / drawn : 1,
     isStored,
     byCode: [...(signal.byCode ? (['signal'] as const) : []), ...(gate.byCode ? (['gate'] as const) : [])],
   }
@@ -73,6 +79,25 @@ export function needsOf(config: MethodConfig): Needs {
 export function costOf(config: MethodConfig, shape: RunShape): MethodCost {
   const { signal, signalOptions } = partsOf(config)
   return signal.cost?.(signalOptions, shape) ?? { preparation: 0, signal: 0 }
+}
+
+/**
+ * FLOPs of the forwards that score a run, and of their backwards where gradients of single samples are asked for.
+ * @param run.tokens  That are trained.
+ * @param run.microBatches  Of a step, on each rank.
+ */
+export function scoringFlops(
+  parts: MethodParts,
+  run: { readonly params: number; readonly tokens: number; readonly microBatches: number },
+): number {
+  const scored = run.tokens * scoredPerTrained(parts, run.microBatches)
+  return parts.needs.factors ? trainingFlops(run.params, scored) : forwardFlops(run.params, scored)
+}
+
+/** Tokens that have a scoring forward of their own for each token that is trained. */
+function scoredPerTrained(parts: MethodParts, microBatches: number): number {
+  if (parts.apply === 'loss') return needsScoringForward(parts, microBatches) ? 1 : 0
+  return parts.apply === 'mask' && !parts.isStored ? parts.candidates : 0
 }
 
 /** What two parts need together. */

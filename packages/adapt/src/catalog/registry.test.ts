@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { toCamelCase, toSnakeCase } from '../method/option-names.js'
-import type { OptionTable } from '../method/option-table.js'
+import { fillOptions, type OptionTable } from '../method/option-table.js'
 import { GATES, type GateKind, METHOD_IDS, METHODS, type MethodId, SIGNALS } from './registry.js'
-import { fillIn } from './resolve-method.js'
 
 const PARTS = [...SIGNALS.values(), ...GATES.values()]
 const OPTIONS = PARTS.flatMap(({ kind, options }) =>
@@ -52,7 +51,7 @@ describe.each(OPTIONS)('option %s', (_, name, option) => {
 
   it('may have its default, once the others have theirs', () => {
     const part = PARTS.find(({ options }) => options[name] === option)!
-    const value = fillIn(part.options, {})[name]
+    const value = fillOptions(part.options, {})[name]
     // A name has no default that would do.
     if (value !== '') expect(option.schema.safeParse(value).success).toBe(true)
   })

@@ -3,7 +3,7 @@ import type { AnyGateDefinition, AnySignalDefinition, MethodDefinition } from '.
 import { describeValue } from '../method/describe-value.js'
 import { suggestName } from '../method/nearest-name.js'
 import { toCamelCase, toSnakeCase } from '../method/option-names.js'
-import type { OptionTable } from '../method/option-table.js'
+import { fillOptions, type OptionTable } from '../method/option-table.js'
 import type { MethodConfig, MethodInput } from './method-config.js'
 import { DEFAULT_METHOD, findMethod, GATES, SIGNALS } from './registry.js'
 
@@ -49,7 +49,10 @@ function resolvePart(
     return { kind }
   }
   const given = readOptions(part, definition, input, report)
-  const options = fillIn(definition.options, { ...(kind === own ? method.preset?.[part] : {}), ...given })
+  const options = fillOptions(definition.options, {
+    ...(kind === own ? method.preset?.[part] : {}),
+    ...given,
+  })
   return { kind, ...toConfigKeys(options) }
 }
 
@@ -82,21 +85,6 @@ function readOptions(
     given[name] = value
   }
   return given
-}
-
-/** A value for every option, in the order of the table. */
-export function fillIn(
-  table: OptionTable,
-  given: Readonly<Record<string, unknown>>,
-): Record<string, unknown> {
-  const names = Object.keys(table)
-  const filled = Object.fromEntries(
-    names.map((name) => [name, Object.hasOwn(given, name) ? given[name] : table[name]!.fallback]),
-  )
-  for (const name of names) {
-    if (typeof filled[name] === 'function') filled[name] = filled[name](filled)
-  }
-  return filled
 }
 
 /** Options as a config writes them: snake_case. */

@@ -39,13 +39,17 @@ export async function cachedLength(config: RunConfig, baseDir: string): Promise<
         windowSize: Math.min(data.packing_window, 65_536),
         mixing: data.mixing,
       })
-      const { candidates } = partsOf(config.method)
-      const plan = planSteps(config, (epoch) => stream.numRowsPerEpoch(epoch), candidates)
+      const { candidates, keptShare } = partsOf(config.method)
+      const plan = planSteps(
+        config,
+        (epoch) => Math.max(1, Math.round(stream.numRowsPerEpoch(epoch) * keptShare)),
+        candidates,
+      )
       const tokensPerEpoch = planMixing(dataset, data.mixing).reduce(
         (sum, { passesPerEpoch, numTokens }) => sum + passesPerEpoch * numTokens,
         0,
       )
-      const tokens = Math.round((plan.passes * tokensPerEpoch) / candidates)
+      const tokens = Math.round((plan.passes * tokensPerEpoch * keptShare) / candidates)
       return {
         steps: plan.totalSteps,
         stepsPerEpoch: plan.stepsPerEpoch,

@@ -1,7 +1,6 @@
-import { costOf, partsOf } from '../catalog/index.js'
+import { costOf, partsOf, scoringFlops } from '../catalog/index.js'
 import type { RunConfig } from '../config/index.js'
 import { forwardFlops, trainingFlops } from '../method/flops.js'
-import { needsScoringForward } from '../method/index.js'
 import type { ParameterEstimate } from './estimate-parameters.js'
 
 /** How long a run is. Tokens are those that are computed, padding included. */
@@ -52,18 +51,18 @@ export function estimateFlops(
   }
   const train = trainingFlops(params.total, length.tokens, options)
   const parts = partsOf(config.method)
-  const isApart = needsScoringForward(parts, config.training.gradient_accumulation_steps)
-  const picks = parts.apply === 'mask' && !parts.isStored
-  const scoring = picks ? parts.candidates * length.tokens : isApart ? length.tokens : 0
-  // Gradients of single samples take the backward too.
-  const scoringFlops = parts.needs.factors ? trainingFlops : forwardFlops
   const { preparation, signal: ofSignal } = costOf(config.method, {
     ...length,
     params: params.total,
     anchors: anchors.count,
     tokensPerAnchor: anchors.tokensEach,
   })
-  const signal = ofSignal + scoringFlops(params.total, scoring)
+  const scoring = scoringFlops(parts, {
+    params: params.total,
+    tokens: length.tokens,
+    microBatches: config.training.gradient_accumulation_steps,
+  })
+  const signal = ofSignal + scoring
   const base = params.embedding + params.nonEmbedding
   const plain6N = trainingFlops(base, length.tokens)
   return {

@@ -208,17 +208,18 @@ function memorySetting(
 function boundedLength(config: RunConfig, samples?: number): RunLength | undefined {
   const { training, data } = config
   const rows = rowsPerStep(config)
+  const { candidates, keptShare } = partsOf(config.method)
   if (samples === undefined) {
     const { max_steps: steps } = training
     if (steps === undefined) return undefined
     const tokens = steps * rows * data.max_length
     // How much data there is, is unknown: as much as the run reads, once.
-    const pool = { samples: steps * rows, tokensPerPass: tokens }
+    const pool = { samples: steps * rows * candidates, tokensPerPass: tokens * candidates }
     return { steps, stepsPerEpoch: steps, tokens, ...pool, basis: 'upper bound' }
   }
-  const { candidates } = partsOf(config.method)
-  const plan = planSteps(config, () => samples, candidates)
-  const tokens = Math.round((plan.passes * samples) / candidates) * data.max_length
+  const kept = Math.max(1, Math.round(samples * keptShare))
+  const plan = planSteps(config, () => kept, candidates)
+  const tokens = Math.round((plan.passes * kept) / candidates) * data.max_length
   return {
     steps: plan.totalSteps,
     stepsPerEpoch: plan.stepsPerEpoch,

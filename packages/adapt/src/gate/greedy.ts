@@ -1,9 +1,8 @@
 /** S samples of a step. */
 import { tensor } from '@adapt-ts/torch'
-import { z } from 'zod'
 import { AdaptError, EXIT } from '../errors.js'
 import { defineGate } from '../method/define-method.js'
-import { option } from '../method/option-table.js'
+import { real } from '../method/option-table.js'
 import { countKept } from './pick-top.js'
 
 /**
@@ -44,7 +43,7 @@ export const greedy = defineGate({
   applies: ['mask', 'loss'],
   view: 'step',
   interactions: true,
-  options: { keep: option(z.number().gt(0).max(1), 0.5, 'Share of the candidates that is trained') },
+  options: { keep: real({ above: 0, max: 1 }, 0.5, 'Share of the candidates that is trained') },
   candidates: ({ keep }) => 1 / keep,
   create: ({ keep }) => ({
     weights({ score, interactions }) {

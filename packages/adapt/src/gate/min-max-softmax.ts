@@ -1,8 +1,7 @@
 /** S samples of a whole optimiser step. */
 import { tensor } from '@adapt-ts/torch'
-import { z } from 'zod'
 import { defineGate } from '../method/define-method.js'
-import { flag, oneOf, option } from '../method/option-table.js'
+import { flag, oneOf, real } from '../method/option-table.js'
 
 /** What becomes of a score between the smallest and the largest of its step. */
 export const SHAPES = ['linupper', 'quadratic', 'extremes', 'upper'] as const
@@ -93,9 +92,9 @@ export const minMaxSoftmax = defineGate({
       'linupper',
       'linupper: rises to the middle of the step and stays there; quadratic: most for the middle; extremes: most for both ends; upper: rises throughout',
     ),
-    r: option(z.number().gt(0), 1, 'Temperature of the softmax: smaller is more selective'),
-    delta: option(z.number().gt(0), 1, 'Scores are scaled to [-delta, delta]'),
-    burnIn: option(z.number().min(0).max(1), BURN_IN_SHARE, 'Share of the run with weight 1 for all samples'),
+    r: real({ above: 0 }, 1, 'Temperature of the softmax: smaller is more selective'),
+    delta: real({ above: 0 }, 1, 'Scores are scaled to [-delta, delta]'),
+    burnIn: real({ min: 0, max: 1 }, BURN_IN_SHARE, 'Share of the run with weight 1 for all samples'),
     constants: oneOf(
       ['scaled', 'paper'],
       'scaled',

@@ -1,6 +1,5 @@
 import { tensor } from '@adapt-ts/torch'
-import { z } from 'zod'
-import { defineGate, flag, oneOf, option } from '../method/index.js'
+import { defineGate, flag, oneOf, real } from '../method/index.js'
 import { countKept, pickTop, pickTopBySource } from './pick-top.js'
 
 /**
@@ -15,7 +14,7 @@ export const topFraction = defineGate({
   applies: ['mask', 'loss'],
   view: 'step',
   options: {
-    keep: option(z.number().gt(0).max(1), 0.1, 'Share of the units that is kept, at least one.'),
+    keep: real({ above: 0, max: 1 }, 0.1, 'Share of the units that is kept, at least one.'),
     end: oneOf(['highest', 'lowest'], 'highest', 'Which scores are the best.'),
     ties: oneOf(
       ['place', 'all'],

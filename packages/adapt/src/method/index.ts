@@ -36,7 +36,20 @@ export { type GatheredRows, gatherInOrder } from './gather-in-order.js'
 export { linearFactors } from './linear-factors.js'
 export type { MethodConfig as ResolvedMethod, PartConfig } from './method-config.js'
 export { type CamelCaseKeys, toCamelCase, toSnakeCase } from './option-names.js'
-export { flag, type Option, type OptionsOf, type OptionTable, oneOf, option } from './option-table.js'
+export {
+  fillOptions,
+  flag,
+  type Option,
+  type OptionsOf,
+  type OptionTable,
+  oneOf,
+  option,
+  real,
+  SCORE,
+  STEPS,
+  steps,
+  whole,
+} from './option-table.js'
 export type { DroppedSample, Method, WeightPlan, Weights } from './plan-step.js'
 export {
   type Artefact,

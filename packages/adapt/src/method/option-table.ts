@@ -19,6 +19,21 @@ export type OptionsOf<T extends OptionTable> = {
   readonly [K in keyof T]: T[K] extends Option<infer V> ? V : never
 }
 
+/** A value for every option, in the order of the table; what is missing or undefined gets its default. */
+export function fillOptions<T extends OptionTable>(
+  table: T,
+  given: Readonly<Record<string, unknown>>,
+): OptionsOf<T> {
+  const names = Object.keys(table)
+  const filled: Record<string, unknown> = Object.fromEntries(
+    names.map((name) => [name, given[name] ?? table[name]!.fallback]),
+  )
+  for (const name of names) {
+    if (typeof filled[name] === 'function') filled[name] = filled[name](filled)
+  }
+  return filled as OptionsOf<T>
+}
+
 /** An option of any type that zod can say. */
 export function option<V>(schema: z.ZodType<V>, fallback: Option<V>['fallback'], help: string): Option<V> {
   return { schema, fallback, help }

@@ -1,11 +1,10 @@
 /** S samples, V anchors. */
 import { mean, mul, noGrad, scope, type Tensor } from '@adapt-ts/torch'
-import { z } from 'zod'
 import { createPermutation, selectSamples } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { defineSignal } from '../method/define-method.js'
 import type { Evidence, LinearFactors, Signal, StepFacts } from '../method/index.js'
-import { option } from '../method/option-table.js'
+import { whole } from '../method/option-table.js'
 import { countTokens } from './embed-anchors.js'
 import { ghostProducts, stepProducts } from './ghost-products.js'
 
@@ -90,7 +89,7 @@ export const ghostAlignment = defineSignal({
   unit: 'sample',
   interactions: true,
   options: {
-    validation: option(z.int().min(1), 2, 'Anchors that are drawn anew in every step'),
+    validation: whole({ min: 1 }, 2, 'Anchors that are drawn anew in every step'),
   },
   needs: () => ({ anchors: true, factors: true, tokenLosses: true }),
   create: ({ validation }) => new GhostAlignment(validation),

@@ -1,32 +1,89 @@
-import type { Aggregate } from './aggregate-scores.js'
-import type { Pooling } from './pool-hidden.js'
-import type { RefreshKind } from './refresh-schedule.js'
+import { z } from 'zod'
+import {
+  flag,
+  type OptionProblem,
+  type OptionsOf,
+  oneOf,
+  option,
+  real,
+  STEPS,
+  steps,
+} from '../method/index.js'
+import { wholeNumber } from '../method/number-ranges.js'
+import { AGGREGATES } from './aggregate-scores.js'
+import { REFRESH_KINDS } from './refresh-schedule.js'
 
-/** Pooling, refresh and centring of the signal. */
-export interface ModelEmbeddingOptions {
-  readonly pooling?: Pooling
-  readonly tokens?: 'all' | 'response_only'
-  /** When the anchors are embedded again: all at fixed times, all when a probe has moved, or a few every step. */
-  readonly refresh?: RefreshKind
-  /** Optimiser steps between two embeddings of the anchors; of a whole round when rolling. Default 50. */
+/** Options of the signal: pooling, refresh, centring and how several tasks become one score. */
+export const MODEL_EMBEDDING_OPTIONS = {
+  pooling: oneOf(
+    ['position_weighted', 'mean', 'last'],
+    'position_weighted',
+    'How the hidden states of a sample become one vector.',
+  ),
+  tokens: oneOf(['all', 'response_only'], 'all', 'Tokens that are pooled; all: prompt and response alike.'),
+  refresh: oneOf(
+    REFRESH_KINDS,
+    'interval',
+    'When the anchors are embedded again: all every refresh_every steps, all when a probe has drifted, or a few every step.',
+  ),
+  refreshEvery: option<number | 'epoch'>(
+    z.union([wholeNumber(STEPS), z.literal('epoch')], {
+      error: `expected a whole number in [${STEPS.min}, ${STEPS.max}] or "epoch"`,
+    }),
+    50,
+    'Optimiser steps between two embeddings of the anchors, or "epoch"; with refresh: rolling the steps of a round through all of them.',
+  ),
+  probeEvery: steps(25, 'refresh: adaptive: optimiser steps between two probes of 16 anchors.'),
+  drift: real(
+    { above: 0, max: 2 },
+    0.01,
+    "refresh: adaptive: 1 - cosine of the probe's centroid that is too much.",
+  ),
+  refreshMin: steps(25, 'refresh: adaptive: fewest optimiser steps between two refreshes.'),
+  refreshMax: steps(1000, 'refresh: adaptive: most optimiser steps between two refreshes.'),
+  aggregate: oneOf(
+    AGGREGATES,
+    'micro',
+    'How the similarities to several tasks of anchors become one score: all anchors alike, mean over tasks, largest, soft maximum, or largest in standard deviations / 8.',
+  ),
+  lseBeta: real({ min: 1e-3, max: 1e6 }, 10, 'aggregate: lse: sharpness b of (1/b) ln mean exp(b s).'),
+  center: flag(false, 'Subtract the running mean embedding first, so that scores spread.'),
+  centroidEma: real(
+    { min: 1e-6, max: 1 },
+    1,
+    'Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new.',
+  ),
+  scoreEval: flag(false, 'Score by an own forward pass without dropout; costs 2N FLOPs per token.'),
+}
+
+/** A value for every option of a config. */
+export type ModelEmbeddingConfig = OptionsOf<typeof MODEL_EMBEDDING_OPTIONS>
+
+/** What the signal is made with; the defaults are those of {@link MODEL_EMBEDDING_OPTIONS}. */
+export interface ModelEmbeddingOptions extends Partial<Omit<ModelEmbeddingConfig, 'refreshEvery'>> {
+  /** Optimiser steps between two embeddings of the anchors; of a whole round when rolling. */
   readonly refreshEvery?: number
-  /** adaptive: optimiser steps between two probes. Default 25. */
-  readonly probeEvery?: number
-  /** adaptive: 1 - cos of the probe that is too much. Default 0.01. */
-  readonly drift?: number
-  /** adaptive: fewest and most optimiser steps between two refreshes. Default 25 and 1000. */
-  readonly refreshMin?: number
-  readonly refreshMax?: number
-  /** How the similarities to several tasks become one score. Default micro. */
-  readonly aggregate?: Aggregate
-  /** Sharpness of `lse`. Default 10. */
-  readonly lseBeta?: number
-  /** Subtract the mean of recent samples from samples and anchors before normalising. Default false. */
-  readonly center?: boolean
-  /** Share of the new centroid at a refresh, in (0, 1]. Default 1. */
-  readonly centroidEma?: number
-  /** Score with a forward of its own in evaluation mode. Default false: the training forward is reused. */
-  readonly scoreEval?: boolean
   /** Samples remembered for centring and for recalibration at a refresh. Default 4096. */
   readonly reservoirSize?: number
+}
+
+/** What does not go together, whatever each option is by itself. */
+export function checkModelEmbedding({
+  center,
+  refresh,
+  centroidEma,
+  refreshMin,
+  refreshMax,
+}: Omit<ModelEmbeddingConfig, 'refreshEvery'>): OptionProblem[] {
+  const problems: OptionProblem[] = []
+  const rebuilt = center ? 'center: true' : refresh === 'rolling' ? 'refresh: rolling' : undefined
+  if (rebuilt !== undefined && centroidEma < 1) {
+    const message = `expected 1 with ${rebuilt}, where the centroid is rebuilt at every step, received ${centroidEma}`
+    problems.push({ key: 'centroidEma', message })
+  }
+  if (refresh === 'adaptive' && refreshMin > refreshMax) {
+    const message = `expected at most method.signal.refresh_max (${refreshMax}), received ${refreshMin}`
+    problems.push({ key: 'refreshMin', message })
+  }
+  return problems
 }

@@ -3,6 +3,7 @@ import { cat, clone, mean, narrow, noGrad, scope, sub, type Tensor } from '@adap
 import { ConfigError } from '../errors.js'
 import {
   type Evidence,
+  fillOptions,
   gatherInOrder,
   type MethodEvent,
   type Needs,
@@ -10,10 +11,15 @@ import {
   type Signal,
   type StepOutcome,
   type StepTools,
+  toSnakeCase,
 } from '../method/index.js'
 import { AnchorScorer } from './anchor-scorer.js'
 import { embedAnchors, pickAnchors } from './embed-anchors.js'
-import type { ModelEmbeddingOptions } from './model-embedding-options.js'
+import {
+  checkModelEmbedding,
+  MODEL_EMBEDDING_OPTIONS,
+  type ModelEmbeddingOptions,
+} from './model-embedding-options.js'
 import { poolHidden } from './pool-hidden.js'
 import { probePlaces, type RefreshReason, upkeepDue } from './refresh-schedule.js'
 import { Reservoir } from './reservoir.js'
@@ -47,29 +53,12 @@ export class ModelEmbeddingSignal implements Signal {
   private readonly events: MethodEvent[] = []
 
   constructor(options: ModelEmbeddingOptions = {}) {
-    this.options = {
-      pooling: 'position_weighted',
-      tokens: 'all',
-      refresh: 'interval',
-      refreshEvery: 50,
-      probeEvery: 25,
-      drift: 0.01,
-      refreshMin: 25,
-      refreshMax: 1000,
-      aggregate: 'micro',
-      lseBeta: 10,
-      center: false,
-      centroidEma: 1,
-      scoreEval: false,
-      reservoirSize: 4096,
-      ...options,
-    }
-    if (this.options.centroidEma < 1 && (this.options.center || this.options.refresh === 'rolling')) {
-      throw new ConfigError(
-        'OUT_OF_RANGE',
-        'signal.centroid_ema: expected 1 with center: true or refresh: rolling, where the centroid is rebuilt at every step',
-      )
-    }
+    const filled = fillOptions(MODEL_EMBEDDING_OPTIONS, { ...options })
+    const { refreshEvery = MODEL_EMBEDDING_OPTIONS.refreshEvery.fallback as number, reservoirSize = 4096 } =
+      options
+    this.options = { ...filled, refreshEvery, reservoirSize }
+    for (const { key, message } of checkModelEmbedding(this.options))
+      throw new ConfigError('OUT_OF_RANGE', `signal.${toSnakeCase(key)}: ${message}`)
     this.needs = { anchors: true, ownForward: this.options.scoreEval }
     this.reservoir = new Reservoir(this.options.reservoirSize)
     this.scorer = new AnchorScorer(this.options)

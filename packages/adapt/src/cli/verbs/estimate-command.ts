@@ -149,6 +149,7 @@ function renderFlops(config: RunConfig, { length, flops, anchors }: RunEstimate)
   const rows = [
     ['training', flops.train],
     ['signal', flops.signal],
+    ...(flops.preparation > 0 ? [['preparation', flops.preparation] as const] : []),
     ['together', flops.total],
     ['protocol 6N', flops.plain6N],
     ...(flops.paper8N === undefined ? [] : [['protocol paper-8N', flops.paper8N] as const]),

@@ -102,7 +102,7 @@ describe('a hub id', () => {
   it('is only named by validate, which fetches nothing', async () => {
     const { exitCode, stdout } = await adapt('validate', workshop.file('run.yaml'), ...BASE)
     expect(exitCode).toBe(0)
-    expect(stdout).toMatch(/^model +org\/base, to be fetched from http.*\(there is no folder .*\)$/m)
+    expect(stdout).toMatch(/^model +org\/base, to be fetched from http\S* \(there is no\s+folder \S+\)$/m)
     expect(stdout).toMatch(/^tokenizer +org\/base, to be fetched/m)
     expect(hub.requests).toEqual([])
     vi.stubEnv('HF_HUB_OFFLINE', '1')

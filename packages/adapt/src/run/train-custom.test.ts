@@ -88,7 +88,7 @@ describe('a signal and a gate of the caller', () => {
     for (const [score, weight] of weights) expect(weight).toBeCloseTo(1 / (1 + Math.exp(0.5 * score)), 5)
     expect(steps.at(-1)!.flopsSignal).toBe(0)
     expect(readFileSync(path.join(outputDir, 'config.yaml'), 'utf8')).toContain('name: loss')
-    expect(readFileSync(path.join(outputDir, 'report.html'), 'utf8')).toContain('signal loss')
+    expect(readFileSync(path.join(outputDir, 'report.html'), 'utf8')).toContain('signal custom · name loss')
   })
 
   it('go on after a stop with the state that they left', async () => {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../config/index.js'
@@ -78,6 +78,13 @@ function lengthScores() {
   return { signal, computed }
 }
 
+/** `whole/` of the artefact that was made last. */
+function newestFolder(): string {
+  const prepared = workshop.file('cache/prepared')
+  const folders = readdirSync(prepared).map((name) => path.join(prepared, name, 'whole'))
+  return folders.reduce((a, b) => (statSync(a).ctimeMs > statSync(b).ctimeMs ? a : b))
+}
+
 const prepareLengths = async (setting: Setting = {}) => {
   const { signal, computed } = lengthScores()
   const prepared = await withInputs(setting, (context) =>
@@ -133,6 +140,65 @@ describe('preparation', () => {
     )
     expect(computed).toHaveLength(NUM_RECORDS)
     expect(lines.join('\n')).toContain('SHA-256 differs from manifest.json; it is made again')
+  })
+
+  it('is made by one of two runs that need it at once; the other waits and finds it', async () => {
+    const options = { run: 'at once' }
+    const [first, second] = [lengthScores(), lengthScores()]
+    const lines: string[] = []
+    await withInputs({}, async (context) => {
+      const made = await Promise.all(
+        [first, second].map(({ signal }) =>
+          prepareSignal(signal, options, { ...context, onLine: (line) => lines.push(line) }),
+        ),
+      )
+      expect(made.map((prepared) => prepared!.isCached).sort()).toEqual([false, true])
+      expect(made[0]!.artefact).toEqual(made[1]!.artefact)
+    })
+    expect(first.computed.length + second.computed.length).toBe(NUM_RECORDS)
+    expect(lines.filter((line) => line.endsWith('waiting'))).toHaveLength(1)
+  })
+
+  it('waits no longer than its run, which was asked to stop', async () => {
+    const options = { run: 'asked to stop' }
+    await withInputs({}, async (context) => {
+      let looks = 0
+      const checkStop = () => {
+        if (++looks === 2) throw new Error('stop')
+      }
+      const slow = signalOf(async () => {
+        await expect(
+          prepareSignal(lengthScores().signal, options, { ...context, checkStop }),
+        ).rejects.toThrow('stop')
+        return {}
+      })
+      expect((await prepareSignal(slow, options, context))!.isCached).toBe(false)
+    })
+  })
+
+  it('is not made again where another process made it between the look and the lock', async () => {
+    const options = { run: 'between' }
+    await prepareLengths({ options })
+    const whole = newestFolder()
+    renameSync(whole, `${whole}.aside`)
+    const { prepared, computed } = await prepareLengths({
+      options,
+      checkStop: () => renameSync(`${whole}.aside`, whole),
+    })
+    expect([computed, prepared.isCached]).toEqual([0, true])
+  })
+
+  it('leaves nothing of processes that were killed while they published or cleaned up', async () => {
+    const options = { run: 'killed at its end' }
+    await prepareLengths({ options })
+    const whole = newestFolder()
+    const folder = path.dirname(whole)
+    mkdirSync(path.join(folder, 'work', 'lengths'), { recursive: true })
+    expect((await prepareLengths({ options })).computed).toBe(0)
+    expect(readdirSync(folder)).toEqual(['whole'])
+    renameSync(whole, path.join(folder, '.whole.tmp-1'))
+    expect((await prepareLengths({ options })).computed).toBe(NUM_RECORDS)
+    expect(readdirSync(folder)).toEqual(['whole'])
   })
 
   it('keeps token losses of the samples that were asked for, and refuses those of others', async () => {

@@ -1,6 +1,7 @@
 import { describeAnchorOverlap } from '../../open/index.js'
 import { type EvaluationEvent, methodEvent, type StepRecord } from '../../record/index.js'
 import { RunLog, TensorBoardLog } from '../../run-folder/index.js'
+import { describeKept } from '../describe-kept.js'
 import { describeTraining } from '../describe-training.js'
 import { FlatRun } from '../flat-run.js'
 import { recordProvenance } from '../provenance.js'
@@ -62,10 +63,7 @@ export class Recorder implements RunObserver, Disposable {
     const base = { type: 'prepared', step: startStep, time: Date.now() / 1000 } as const
     this.log.event({ ...base, key, seconds, flops, isCached, figures })
     if (train.numSamples === pool.numSamples) return
-    const share = ((100 * train.numSamples) / pool.numSamples).toFixed(1)
-    request.onLine(
-      `kept ${train.numSamples.toLocaleString('en')} of ${pool.numSamples.toLocaleString('en')} samples (${share} %)`,
-    )
+    request.onLine(describeKept(train, pool))
   }
 
   afterStep({ record, events }: StepResult): void {

@@ -14,8 +14,6 @@ const resolve = (input: MethodInput) =>
     throw new Error(`${path.join('.')}: ${message}`)
   })
 const dataset = { numSamples: 2, sources: ['s'], sourceIndex: () => 0, length: () => 3 }
-/** Those that train every row they draw; a mask lays samples out anew, which takes a trainer. */
-const WEIGHING_IDS = METHODS.flatMap(({ id, apply }) => (apply === 'mask' ? [] : [id]))
 const context = { totalSteps: 1000, stepsPerEpoch: 10, isPlainText: true }
 
 /**
@@ -37,8 +35,13 @@ function runStep(method: Method, cosines: readonly (readonly number[])[]) {
   })
 }
 
+/** Methods that prepare nothing and train all that is drawn. */
+const UNPREPARED = METHODS.flatMap(({ id, signal, apply }) =>
+  signal.prepare === undefined && apply !== 'mask' ? [id] : [],
+)
+
 describe('createMethod', () => {
-  it.each(WEIGHING_IDS)('builds the preset %s', (preset) => {
+  it.each(UNPREPARED)('builds the preset %s', (preset) => {
     const method = createMethod(resolve({ preset }), { ...context, dataset })
     expect(method).toMatchObject({ id: preset, candidates: 1, reference: undefined })
     expect(method.needs).toEqual(
@@ -47,7 +50,7 @@ describe('createMethod', () => {
     expect(runStep(method, [[0.5], [0.25]]).scoredTokens).toBe(0)
   })
 
-  it.each(WEIGHING_IDS)('takes %s by its name, as a config and with options in camelCase', (preset) => {
+  it.each(UNPREPARED)('takes %s by its name, as a config and with options in camelCase', (preset) => {
     const config = resolve({ preset })
     const made = [preset, config, { preset }].map((method) => createMethod(method, { ...context, dataset }))
     const shown = made.map((method) => {
@@ -118,21 +121,21 @@ describe('createMethod', () => {
   })
 })
 
-// Records, so that a new kind has to be named here. What a custom part needs is known from the part alone; a bandit weighs no loss.
-const SIGNAL_KINDS: Record<Exclude<SignalConfig['kind'], 'custom' | 'ghost-alignment'>, true> = {
+/** Kinds for the loss of samples that need nothing prepared. */
+const SIGNAL_KINDS: Partial<Record<SignalConfig['kind'], true>> = {
   constant: true,
   random: true,
   source: true,
   'model-embedding': true,
 }
-const GATE_KINDS: Record<Exclude<GateConfig['kind'], 'custom' | 'bandit' | 'greedy'>, true> = {
+const GATE_KINDS: Partial<Record<GateConfig['kind'], true>> = {
   identity: true,
   linear: true,
   sigmoid: true,
   softmax: true,
   'calibrated-sigmoid': true,
 }
-const keysOf = <K extends string>(record: Record<K, true>) => Object.keys(record) as K[]
+const keysOf = <K extends string>(record: Partial<Record<K, true>>) => Object.keys(record) as K[]
 const SIGNALS = [
   ...keysOf(SIGNAL_KINDS).map((kind) => ({ kind })),
   { kind: 'model-embedding', score_eval: true } as const,
@@ -146,7 +149,7 @@ describe('needsScoringForward', () => {
         CONTROLS.map((control): MethodInput => ({ signal, gate: { kind }, ...control })),
       ),
     )
-    for (const input of [...inputs, ...WEIGHING_IDS.map((preset) => ({ preset }))]) {
+    for (const input of [...inputs, ...UNPREPARED.map((preset) => ({ preset }))]) {
       const config = resolve(input)
       for (const cosines of [[[0.5, 0.2]], [[0.5], [0.2]]]) {
         const { scoredTokens } = runStep(createMethod(config, { ...context, dataset }), cosines)

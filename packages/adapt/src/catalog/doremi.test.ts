@@ -3,7 +3,6 @@ import type { PreparationTools, ProxyResult, ProxyRun } from '../method/preparat
 import { keepOfEach, learntShares } from './doremi.js'
 
 const OPTIONS = {
-  weights: 'run',
   shares: {},
   constants: 'scaled',
   proxySteps: 0.09,
@@ -96,13 +95,13 @@ describe('the preparation of doremi', () => {
       const share = learntShares.cost!(OPTIONS, shape).preparation / (6 * shape.params * shape.tokens)
       expect(share).toBeLessThanOrEqual(0.25)
       expect(share).toBeGreaterThan(0.2)
-      expect(learntShares.cost!({ ...OPTIONS, weights: 'fixed' }, shape).preparation).toBe(0)
+      expect(learntShares.cost!({ ...OPTIONS, shares: { a: 1 } }, shape).preparation).toBe(0)
     }
   })
 
   it('takes shares that are given, in any unit, and trains nothing', async () => {
     const { runs, tools } = toolsOf()
-    const fixed = { ...OPTIONS, weights: 'fixed' as const }
+    const fixed = OPTIONS
     const { share_G } = await learntShares.prepare!({ ...fixed, shares: { b: 3, d: 1 } }, tools)
     expect([...share_G!]).toEqual([0, 0.75, 0, 0.25])
     expect(runs).toEqual([])
@@ -112,13 +111,11 @@ describe('the preparation of doremi', () => {
     )
   })
 
-  it('refuses shares that contradict what is asked for', () => {
+  it('refuses shares that are all 0', () => {
     const problems = (options: object) =>
       learntShares.check!({ ...OPTIONS, ...options }).map(({ key }) => key)
     expect(problems({})).toEqual([])
-    expect(problems({ weights: 'fixed', shares: { a: 1 } })).toEqual([])
-    expect(problems({ weights: 'fixed' })).toEqual(['shares'])
-    expect(problems({ weights: 'fixed', shares: { a: 0 } })).toEqual(['shares'])
-    expect(problems({ shares: { a: 1 } })).toEqual(['shares'])
+    expect(problems({ shares: { a: 1 } })).toEqual([])
+    expect(problems({ shares: { a: 0 } })).toEqual(['shares'])
   })
 })

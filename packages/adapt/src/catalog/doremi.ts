@@ -33,11 +33,10 @@ export const learntShares = defineSignal({
   about: 'share of each source, learnt before training by a proxy against a reference (DoReMi), or given',
   unit: 'source',
   options: {
-    weights: oneOf(['run', 'fixed'], 'run', 'Whether the shares are learnt by proxies or given by shares'),
     shares: option(
       z.record(z.string(), realNumber({ min: 0 })),
       {},
-      'With weights: fixed: share of each source in the tokens, in any unit; a source left out is never read',
+      'Share of each source in the tokens, in any unit, where it is known: a source left out is never read; none: learnt by proxies',
     ),
     constants: oneOf(
       ['scaled', 'paper'],
@@ -59,35 +58,19 @@ export const learntShares = defineSignal({
     norm: groupDro.options.norm,
   },
   needs: () => ({ sources: 2 }),
-  check({ weights, shares }) {
-    const given = Object.values(shares).some((share) => share > 0)
-    if (weights === 'fixed' && !given) {
-      return [
-        {
-          key: 'shares',
-          message: 'expected a share above 0 for a source, with weights: fixed; received none',
-        },
-      ]
-    }
-    if (weights === 'run' && Object.keys(shares).length > 0) {
-      return [
-        {
-          key: 'shares',
-          message: 'expected none with weights: run, which learns them; set weights: fixed to give them',
-        },
-      ]
-    }
-    return []
+  check({ shares }) {
+    if (!isGiven(shares) || Object.values(shares).some((share) => share > 0)) return []
+    return [{ key: 'shares', message: 'expected a share above 0 for a source, or none to learn them' }]
   },
   trainsProxies: true,
-  async prepare({ weights, shares, ...options }, tools): Promise<Artefact> {
+  async prepare({ shares, ...options }, tools): Promise<Artefact> {
     const { sources } = tools.data
-    const share_G = weights === 'fixed' ? fixedShares(shares, sources) : await learnShares(options, tools)
+    const share_G = isGiven(shares) ? fixedShares(shares, sources) : await learnShares(options, tools)
     const figures = Object.fromEntries(sources.map((name, g) => [`share.${name}`, share_G[g]!]))
     return { share_G, figures }
   },
-  cost({ weights, proxySteps }, { params, tokens, tokensPerPass }) {
-    if (weights === 'fixed') return { preparation: 0, signal: 0 }
+  cost({ shares, proxySteps }, { params, tokens, tokensPerPass }) {
+    if (isGiven(shares)) return { preparation: 0, signal: 0 }
     const proxyTokens = proxySteps * tokens
     const scored = keptShare(proxySteps, tokens / tokensPerPass) * tokensPerPass
     // 6 N of the reference, 2 N of its losses, 6 N of the proxy and 2 N where its step has several micro-batches.
@@ -110,6 +93,9 @@ export const learntShares = defineSignal({
     }
   },
 })
+
+/** Shares that are known need no proxies. */
+const isGiven = (shares: Readonly<Record<string, number>>): boolean => Object.keys(shares).length > 0
 
 /** Shares as preparation left them; nothing is learnt while training. */
 export const asGiven = defineGate({

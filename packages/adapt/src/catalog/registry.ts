@@ -4,13 +4,24 @@ import { customSignal, sourceSignal } from '../signal/index.js'
 import { adapt } from './adapt.js'
 import { adaptCalibrated } from './adapt-calibrated.js'
 import { adaptPaper } from './adapt-paper.js'
+import { doremi, doremiProxy } from './doremi.js'
 import { greats } from './greats.js'
 import { odm } from './odm.js'
 import { twin } from './twin.js'
 import { uniform } from './uniform.js'
 
 /** Every method: a line each. Ids, kinds, options, schema, help, needs and costs follow from it. */
-export const METHODS = [uniform, adapt, adaptPaper, adaptCalibrated, odm, greats, twin] as const
+export const METHODS = [
+  uniform,
+  adapt,
+  adaptPaper,
+  adaptCalibrated,
+  odm,
+  doremi,
+  doremiProxy,
+  greats,
+  twin,
+] as const
 
 /** Kinds that no method of the list uses: for compositions that a config writes. */
 const MORE_SIGNALS = [sourceSignal, customSignal] as const

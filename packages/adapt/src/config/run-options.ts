@@ -223,18 +223,20 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'greats' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'greats' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
        * constant: the constant 1: nothing is measured; model-embedding: mean cosine to the anchors, in the
-       * last hidden states of the model as it is now; ghost-alignment: how far a gradient step on the sample
-       * would lower the loss of a few anchors; random: a standard normal number of seed and sample: a
-       * control; source: a number per source, from a table; custom: what the code of the run brings.
+       * last hidden states of the model as it is now; doremi: share of each source, learnt before training by
+       * a proxy against a reference (DoReMi), or given; excess-loss: the loss of each token less that of a
+       * reference, in nats; ghost-alignment: how far a gradient step on the sample would lower the loss of a
+       * few anchors; random: a standard normal number of seed and sample: a control; source: a number per
+       * source, from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'ghost-alignment' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'random' | 'source' | 'custom' | undefined
       /** model-embedding: How the hidden states of a sample become one vector. Default position_weighted. */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
       /** model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. */
@@ -276,6 +278,46 @@ export type RunOptions = {
        * false.
        */
       readonly scoreEval?: boolean | undefined
+      /**
+       * doremi: Share of each source in the tokens, in any unit, where it is known: a source left out is
+       * never read; none: learnt by proxies
+       */
+      readonly shares?: { readonly [name: string]: number } | undefined
+      /**
+       * doremi: Whether the proxies fit a quarter of the FLOPs of the run, or train as long as in the source
+       * Default scaled.
+       */
+      readonly constants?: 'scaled' | 'paper' | undefined
+      /** doremi: Steps of the reference, and of the proxy, as a share of those of the run */
+      readonly proxySteps?: number | undefined
+      /**
+       * doremi: Model of both: the one of the config at its start, or a shape that is trained from scratch
+       * Default same.
+       */
+      readonly proxyModel?: 'same' | 'llama-1m' | 'llama-3m' | 'llama-10m' | 'llama-120m' | undefined
+      /** doremi: Step of the exponentiated gradient Default 1. */
+      readonly eta?: number | undefined
+      /** doremi: c: share of the uniform distribution in the weights Default 0.001. */
+      readonly smoothing?: number | undefined
+      /**
+       * doremi: repo: a mean over all tokens of the step, as the released code has it; paper: the mean of
+       * every source counts by its weight Default repo.
+       */
+      readonly norm?: 'repo' | 'paper' | undefined
+      /**
+       * excess-loss: Folder of a model with the same tokenizer, whose losses are the reference; train: it is
+       * trained here, from the model of the config Default train.
+       */
+      readonly reference?: string | undefined
+      /** excess-loss: With reference: train: the sources it is trained on; none: all of them */
+      readonly curated?: readonly string[] | undefined
+      /**
+       * excess-loss: With reference: train: share of the documents that it alone is trained on; the run
+       * leaves them out. 0: it is trained on what the run is trained on
+       */
+      readonly holdout?: number | undefined
+      /** excess-loss: With reference: train: its optimiser steps as a share of those of the run Default 0.1. */
+      readonly referenceSteps?: number | undefined
       /** ghost-alignment: Anchors that are drawn anew in every step Default 2. */
       readonly validation?: number | undefined
       /** source: Score by name of the source. */
@@ -292,11 +334,13 @@ export type RunOptions = {
       /**
        * identity: max(s, 0); sigmoid: clip(sigmoid(s / temperature), wMin, wMax); calibrated-sigmoid:
        * sigmoid((s - mu) / tau), mu and tau solved for targets of ESS and mean weight; bandit: share of each
-       * source in what is read next, learnt from its training loss; greedy: takes sample after sample, each
-       * time the best in view of those already taken; linear: max(offset + slope s, 0); softmax: n exp(s /
-       * temperature) / sum exp(s / temperature) over the step; custom: what the code of the run brings.
+       * source in what is read next, learnt from its training loss; as-given: what the signal says: the
+       * shares of the sources as preparation left them; group-dro: weight of each source by an exponentiated
+       * gradient on its excess loss (group DRO); greedy: takes sample after sample, each time the best in
+       * view of those already taken; linear: max(offset + slope s, 0); softmax: n exp(s / temperature) / sum
+       * exp(s / temperature) over the step; custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'bandit' | 'greedy' | 'linear' | 'softmax' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'linear' | 'softmax' | 'custom' | undefined
       /** sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
@@ -325,6 +369,25 @@ export type RunOptions = {
       readonly constants?: 'scaled' | 'paper' | undefined
       /** bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run */
       readonly warmupSteps?: number | 'auto' | undefined
+      /** group-dro: Step of the exponentiated gradient Default 1. */
+      readonly eta?: number | undefined
+      /** group-dro: c: share of the uniform distribution in the weights Default 0.001. */
+      readonly smoothing?: number | undefined
+      /**
+       * group-dro: repo: a mean over all tokens of the step, as the released code has it; paper: the mean of
+       * every source counts by its weight Default repo.
+       */
+      readonly norm?: 'repo' | 'paper' | undefined
+      /**
+       * group-dro: Shares of the sources in the order of the data, which the weights begin with and are
+       * divided by Default natural.
+       */
+      readonly draw?: 'natural' | 'uniform' | undefined
+      /**
+       * group-dro: Excess loss, in nats, of a source that no step has had yet; doremi sets it to ln of the
+       * vocabulary Default 10.
+       */
+      readonly firstExcess?: number | undefined
       /** greedy: Share of the candidates that is trained Default 0.5. */
       readonly keep?: number | undefined
       /** linear: Weight of a score of 0. Default 1. */

@@ -1,6 +1,6 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { resolveMethod } from '../catalog/index.js'
+import { type MethodInput, resolveMethod } from '../catalog/index.js'
 import { publishFolder } from '../checkpoint/index.js'
 import type { RunConfig } from '../config/index.js'
 import type { Artefact, ProxyResult, ProxyRun } from '../method/index.js'
@@ -56,12 +56,10 @@ export async function trainProxy(
 
 /** The main run's config but for what a proxy has of its own. Nothing is evaluated, and nothing but checkpoints is written for others. */
 export function proxyConfig(config: RunConfig, run: ProxyRun, steps: number, runFolder: string): RunConfig {
-  const method =
-    typeof run.method === 'string'
-      ? resolveMethod({ preset: run.method } as never, (path, message) => {
-          throw new RangeError(`proxy ${run.name}: method.${path.join('.')}: ${message}`)
-        })
-      : run.method
+  const asWritten = typeof run.method === 'string' ? { preset: run.method } : run.method
+  const method = resolveMethod(asWritten as MethodInput, (path, message) => {
+    throw new RangeError(`proxy ${run.name}: method.${path.join('.')}: ${message}`)
+  })
   const {
     num_train_epochs: _,
     early_stopping_patience: __,
@@ -73,7 +71,7 @@ export function proxyConfig(config: RunConfig, run: ProxyRun, steps: number, run
     ...(run.model === undefined || run.model === 'same'
       ? {}
       : { model: { init: 'scratch', preset: run.model.preset } as RunConfig['model'] }),
-    method: method as RunConfig['method'],
+    method,
     training: {
       ...training,
       max_steps: steps,

@@ -4,7 +4,7 @@ import { createPermutation } from '../batch/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import type { OptionProblem } from '../method/define-method.js'
-import { type Option, type OptionsOf, option } from '../method/option-table.js'
+import { type Option, type OptionsOf, option, real } from '../method/option-table.js'
 import type { Artefact, PreparationTools } from '../method/preparation.js'
 
 /** In the place of a folder: a reference is trained here. */
@@ -24,13 +24,13 @@ export const referenceOptions = (holdout: number) => ({
     [] as string[],
     'With reference: train: the sources it is trained on; none: all of them',
   ),
-  holdout: option(
-    z.number().min(0).lt(1),
+  holdout: real(
+    { min: 0, below: 1 },
     ({ reference }: Readonly<Record<string, unknown>>) => (reference === TRAIN ? holdout : 0),
     'With reference: train: share of the documents that it alone is trained on; the run leaves them out. 0: it is trained on what the run is trained on',
   ) as Option<number>,
-  referenceSteps: option(
-    z.number().gt(0).max(1),
+  referenceSteps: real(
+    { above: 0, max: 1 },
     REFERENCE_STEPS,
     'With reference: train: its optimiser steps as a share of those of the run',
   ),

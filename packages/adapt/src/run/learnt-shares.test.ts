@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { currentEvents, type RunEvent, readEvents, readLedger } from '../record/index.js'
+import { Workshop } from './workshop.test.fixture.js'
+
+const workshop = new Workshop()
+afterAll(() => workshop[Symbol.dispose]())
+
+const STEPS = 24
+/** A cache of its own for each run, so that every run prepares. */
+const settings = (method: string, cache: string): string[] => [
+  `method=${method}`,
+  `training={ max_steps: ${STEPS}, per_device_train_batch_size: 4, gradient_accumulation_steps: 2, learning_rate: 0.01, seed: 1, bf16: false }`,
+  'evaluation={}',
+  `data.cache_dir=${cache}`,
+]
+const DOREMI = '{ preset: doremi, signal: { proxy_steps: 0.2 } }'
+
+const eventsOf = (name: string) =>
+  currentEvents(readEvents(path.join(workshop.runFolder(name), 'events.jsonl')).events)
+const ofType = <T extends RunEvent['type']>(name: string, type: T) =>
+  eventsOf(name).filter((event): event is Extract<RunEvent, { type: T }> => event.type === type)
+
+/** Share of the tokens that a run read from web. */
+async function webShare(name: string): Promise<number> {
+  const tokens = { web: 0, code: 0 } as Record<string, number>
+  for await (const part of readLedger(path.join(workshop.runFolder(name), 'ledger')))
+    for (const [row, source] of part.source.entries()) tokens[source]! += part.tokens[row]!
+  return tokens.web! / (tokens.web! + tokens.code!)
+}
+
+const weights = (name: string) =>
+  readFileSync(path.join(workshop.runFolder(name), 'model', 'model.safetensors'))
+
+describe('doremi', () => {
+  it('trains a reference and a proxy first, and reads the sources by what the proxy learnt', async () => {
+    const { lines } = await workshop.train('doremi', settings(DOREMI, 'cache-a'))
+    expect(lines.filter((line) => /^(reference|proxy): model /.test(line))).toHaveLength(2)
+    const [prepared] = ofType('doremi', 'prepared')
+    const web = prepared!.figures['share.web']!
+    expect(web + prepared!.figures['share.code']!).toBeCloseTo(1, 12)
+    expect(Math.abs((await webShare('doremi')) - web)).toBeLessThan(0.05)
+    const again = await workshop.train('again', settings(DOREMI, 'cache-a'))
+    expect(again.lines.some((line) => line.includes('found in'))).toBe(true)
+    expect(weights('again').equals(weights('doremi'))).toBe(true)
+  })
+
+  it('goes on with a preparation that was stopped, and ends as if it had not been', async () => {
+    const set = settings(DOREMI, 'cache-b')
+    for (const name of ['reference', 'proxy']) {
+      const onLine = (line: string) => {
+        if (line.startsWith(`${name}: model `)) process.emit('SIGTERM', 'SIGTERM')
+      }
+      expect((await workshop.failure('stopped', set, { onLine })).code).toBe('INTERRUPTED')
+    }
+    const { lines } = await workshop.train('stopped', set)
+    expect(lines.some((line) => line.startsWith('reference: '))).toBe(false)
+    expect(weights('stopped').equals(weights('doremi'))).toBe(true)
+    expect(ofType('stopped', 'prepared')[0]!.figures).toEqual(ofType('doremi', 'prepared')[0]!.figures)
+  })
+
+  it('reads the sources by shares that are given, without training anything first', async () => {
+    const fixed = '{ preset: doremi, signal: { shares: { web: 1, code: 3 } } }'
+    const { lines } = await workshop.train('fixed', settings(fixed, 'cache-a'))
+    expect(lines.some((line) => line.startsWith('reference: '))).toBe(false)
+    expect(Math.abs((await webShare('fixed')) - 0.25)).toBeLessThan(0.05)
+    const unknown = await workshop.failure('unknown', settings(fixed.replace('code', 'cod'), 'cache-a'))
+    expect(unknown.message).toContain('the data has no source "cod"')
+  })
+})
+
+describe('doremi-proxy', () => {
+  it('weighs the tokens of sources over a reference that it trains first', async () => {
+    const method = '{ preset: doremi-proxy, gate: { first_excess: 4 } }'
+    await workshop.train('proxy', settings(method, 'cache-a'))
+    const policies = ofType('proxy', 'policy')
+    expect(policies).toHaveLength(STEPS)
+    for (const { shares } of policies) expect(shares.web! + shares.code!).toBeCloseTo(1, 9)
+    const { weightQuantiles } = ofType('proxy', 'step').at(-1)!
+    expect(weightQuantiles[0]).toBeLessThan(weightQuantiles.at(-1)!)
+  })
+})

@@ -72,10 +72,29 @@ async function readFromCache(
   read: ReadSample,
 ): Promise<void> {
   try {
-    for (const index of wanted.keys()) if (index < cache.numSamples) await read(index, cache.sample(index))
+    for (const [index, place] of placesIn(cache, wanted)) await read(index, cache.sample(place))
   } finally {
     cache.close()
   }
+}
+
+/** Where in the cache samples of a run are: further on, where its method left samples out. By the indexes of the run. */
+function placesIn(cache: TokenDataset, wanted: ReadonlyMap<number, WantedSample>): Map<number, number> {
+  const isAt = (place: number, { id, path, line }: WantedSample) => {
+    const origin = cache.origin(place)
+    return origin.id === id && origin.path === path && origin.line === line
+  }
+  const places = new Map<number, number>()
+  let place = 0
+  for (const [index, sample] of [...wanted].sort(([a], [b]) => a - b)) {
+    // What is kept stands in the order of the whole.
+    let found = Math.max(place, index)
+    while (found < cache.numSamples && !isAt(found, sample)) found++
+    if (found === cache.numSamples) continue
+    places.set(index, found)
+    place = found + 1
+  }
+  return places
 }
 
 async function readFromData(

@@ -13,6 +13,7 @@ const CASES = {
   'adapt-paper': 'adapt-step',
   'adapt-calibrated': 'adapt-step',
   twin: 'train-12-steps',
+  'doremi-proxy': 'doremi',
   linupper: 'loss-gates',
   'ir-dro': 'loss-gates',
   'rho-1': 'rho',

@@ -122,7 +122,7 @@ export const doremi = defineMethod({
 export const doremiProxy = defineMethod({
   id: 'doremi-proxy',
   about: 'weighs sources by group DRO on their loss above a reference: the proxy of DoReMi',
-  page: 'docs/methods/doremi.md',
+  page: 'docs/methods/doremi-proxy.md',
   signal: excessLoss,
   gate: groupDro,
   apply: 'loss',

@@ -11,7 +11,7 @@ type Definition = AnySignalDefinition | AnyGateDefinition
 type SharedOption = { readonly kind: string; readonly option: Option<unknown> }[]
 
 /** All options of all kinds of a part by their names in a config. */
-function optionsByKey(kinds: ReadonlyMap<string, Definition>): ReadonlyMap<string, SharedOption> {
+export function optionsByKey(kinds: ReadonlyMap<string, Definition>): ReadonlyMap<string, SharedOption> {
   const found = new Map<string, SharedOption>()
   for (const { kind, options } of kinds.values()) {
     for (const [name, option] of Object.entries(options)) {
@@ -45,11 +45,13 @@ function describeShared(shared: SharedOption): string {
 
 /** Its help, with the default where the help does not say it itself. */
 export function describeOption({ help, fallback }: Option<unknown>): string {
-  if (typeof fallback === 'function' || typeof fallback === 'object' || fallback === '') return help
-  return `${help} Default ${String(fallback)}.`
+  const sentence = help.endsWith('.') ? help : `${help}.`
+  if (typeof fallback === 'function' || typeof fallback === 'object' || fallback === '') return sentence
+  return `${sentence} Default ${String(fallback)}.`
 }
 
-function partSchema(kinds: ReadonlyMap<string, Definition>, about: string) {
+/** Any option of any kind of a part; an option that several kinds have may be in the range of any of them. */
+export function partSchema(kinds: ReadonlyMap<string, Definition>, about: string) {
   const options = Object.fromEntries(
     [...optionsByKey(kinds)].map(([key, shared]) => {
       const [first, ...others] = distinctSchemas(shared)
@@ -88,7 +90,7 @@ const methodMapping = z.strictObject({
     .exactOptional(z.enum(NORMALIZERS))
     .describe(
       'What the weighted loss is divided by. Default: token forms when all data is plain text, sample ' +
-        'forms else; wmean, or mean for adapt-paper.',
+        'forms else; wmean unless the method is defined by another.',
     ),
 })
 
@@ -103,17 +105,30 @@ function checkContested(method: unknown, context: z.RefinementCtx): unknown {
     const options = (method as Record<string, unknown> | null)?.[part]
     if (typeof options !== 'object' || options === null) continue
     const kind = kindOf(part, method as Readonly<Record<string, unknown>>)
-    for (const [key, value] of Object.entries(options)) {
-      const shared = SHARED_BY_KEY[part].get(key) ?? []
-      const own = shared.find((candidate) => candidate.kind === kind)?.option
-      if (own === undefined || distinctSchemas(shared).length < 2) continue
-      for (const issue of own.schema.safeParse(value).error?.issues ?? []) {
-        const message = `${issue.message} for ${part} kind "${kind}"`
-        context.addIssue({ code: 'custom', path: [part, key, ...issue.path], message })
-      }
+    for (const { path, message } of ownRangeIssues(options, kind, SHARED_BY_KEY[part])) {
+      context.addIssue({
+        code: 'custom',
+        path: [part, ...path],
+        message: `${message} for ${part} kind "${kind}"`,
+      })
     }
   }
   return method
+}
+
+/** What is wrong by the kind's own ranges in options that other kinds have with other ranges. */
+export function ownRangeIssues(
+  options: object,
+  kind: string | undefined,
+  sharedByKey: ReadonlyMap<string, SharedOption>,
+): { readonly path: readonly PropertyKey[]; readonly message: string }[] {
+  return Object.entries(options).flatMap(([key, value]) => {
+    const shared = sharedByKey.get(key) ?? []
+    const own = shared.find((candidate) => candidate.kind === kind)?.option
+    if (own === undefined || distinctSchemas(shared).length < 2) return []
+    const issues = own.schema.safeParse(value).error?.issues ?? []
+    return issues.map(({ path, message }) => ({ path: [key, ...path], message }))
+  })
 }
 
 /** The kind that a part has, by its own key or that of the preset. */

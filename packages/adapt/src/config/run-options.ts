@@ -280,45 +280,45 @@ export type RunOptions = {
       readonly scoreEval?: boolean | undefined
       /**
        * doremi: Share of each source in the tokens, in any unit, where it is known: a source left out is
-       * never read; none: learnt by proxies
+       * never read; none: learnt by proxies.
        */
       readonly shares?: { readonly [name: string]: number } | undefined
       /**
-       * doremi: Whether the proxies fit a quarter of the FLOPs of the run, or train as long as in the source
+       * doremi: Whether the proxies fit a quarter of the FLOPs of the run, or train as long as in the source.
        * Default scaled.
        */
       readonly constants?: 'scaled' | 'paper' | undefined
-      /** doremi: Steps of the reference, and of the proxy, as a share of those of the run */
+      /** doremi: Steps of the reference, and of the proxy, as a share of those of the run. */
       readonly proxySteps?: number | undefined
       /**
-       * doremi: Model of both: the one of the config at its start, or a shape that is trained from scratch
+       * doremi: Model of both: the one of the config at its start, or a shape that is trained from scratch.
        * Default same.
        */
       readonly proxyModel?: 'same' | 'llama-1m' | 'llama-3m' | 'llama-10m' | 'llama-120m' | undefined
-      /** doremi: Step of the exponentiated gradient Default 1. */
+      /** doremi: Step of the exponentiated gradient. Default 1. */
       readonly eta?: number | undefined
-      /** doremi: c: share of the uniform distribution in the weights Default 0.001. */
+      /** doremi: c: share of the uniform distribution in the weights. Default 0.001. */
       readonly smoothing?: number | undefined
       /**
        * doremi: repo: a mean over all tokens of the step, as the released code has it; paper: the mean of
-       * every source counts by its weight Default repo.
+       * every source counts by its weight. Default repo.
        */
       readonly norm?: 'repo' | 'paper' | undefined
       /**
        * excess-loss: Folder of a model with the same tokenizer, whose losses are the reference; train: it is
-       * trained here, from the model of the config Default train.
+       * trained here, from the model of the config. Default train.
        */
       readonly reference?: string | undefined
-      /** excess-loss: With reference: train: the sources it is trained on; none: all of them */
+      /** excess-loss: With reference: train: the sources it is trained on; none: all of them. */
       readonly curated?: readonly string[] | undefined
       /**
        * excess-loss: With reference: train: share of the documents that it alone is trained on; the run
-       * leaves them out. 0: it is trained on what the run is trained on
+       * leaves them out. 0: it is trained on what the run is trained on.
        */
       readonly holdout?: number | undefined
-      /** excess-loss: With reference: train: its optimiser steps as a share of those of the run Default 0.1. */
+      /** excess-loss: With reference: train: its optimiser steps as a share of those of the run. Default 0.1. */
       readonly referenceSteps?: number | undefined
-      /** ghost-alignment: Anchors that are drawn anew in every step Default 2. */
+      /** ghost-alignment: Anchors that are drawn anew in every step. Default 2. */
       readonly validation?: number | undefined
       /** source: Score by name of the source. */
       readonly table?: { readonly [name: string]: number } | undefined
@@ -357,38 +357,38 @@ export type RunOptions = {
       readonly warmupRatio?: number | undefined
       /**
        * bandit: How the worth of a source follows from its loss: smoothed is the released code, paper and
-       * exp3 divide by the share Default smoothed.
+       * exp3 divide by the share. Default smoothed.
        */
       readonly variant?: 'smoothed' | 'paper' | 'exp3' | undefined
-      /** bandit: a: how much of the running estimate a step keeps; exp3 has none Default 0.9. */
+      /** bandit: a: how much of the running estimate a step keeps; exp3 has none. Default 0.9. */
       readonly meanDecay?: number | undefined
       /**
-       * bandit: Whether the warm-up is the share of the run that it was in the source, or its 2000 steps
+       * bandit: Whether the warm-up is the share of the run that it was in the source, or its 2000 steps.
        * Default scaled.
        */
       readonly constants?: 'scaled' | 'paper' | undefined
-      /** bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run */
+      /** bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run. */
       readonly warmupSteps?: number | 'auto' | undefined
-      /** group-dro: Step of the exponentiated gradient Default 1. */
+      /** group-dro: Step of the exponentiated gradient. Default 1. */
       readonly eta?: number | undefined
-      /** group-dro: c: share of the uniform distribution in the weights Default 0.001. */
+      /** group-dro: c: share of the uniform distribution in the weights. Default 0.001. */
       readonly smoothing?: number | undefined
       /**
        * group-dro: repo: a mean over all tokens of the step, as the released code has it; paper: the mean of
-       * every source counts by its weight Default repo.
+       * every source counts by its weight. Default repo.
        */
       readonly norm?: 'repo' | 'paper' | undefined
       /**
        * group-dro: Shares of the sources in the order of the data, which the weights begin with and are
-       * divided by Default natural.
+       * divided by. Default natural.
        */
       readonly draw?: 'natural' | 'uniform' | undefined
       /**
        * group-dro: Excess loss, in nats, of a source that no step has had yet; doremi sets it to ln of the
-       * vocabulary Default 10.
+       * vocabulary. Default 10.
        */
       readonly firstExcess?: number | undefined
-      /** greedy: Share of the candidates that is trained Default 0.5. */
+      /** greedy: Share of the candidates that is trained. Default 0.5. */
       readonly keep?: number | undefined
       /** linear: Weight of a score of 0. Default 1. */
       readonly offset?: number | undefined
@@ -410,7 +410,7 @@ export type RunOptions = {
     readonly collapse?: 'source' | undefined
     /**
      * What the weighted loss is divided by. Default: token forms when all data is plain text, sample forms
-     * else; wmean, or mean for adapt-paper.
+     * else; wmean unless the method is defined by another.
      */
     readonly normalizer?: 'sample.mean' | 'sample.wmean' | 'token.mean' | 'token.wmean' | undefined
   } | undefined

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { partsOf } from '../catalog/index.js'
 import {
   type Environment,
   loadConfig,
@@ -91,6 +92,13 @@ function requireSameScores(recorded: RunConfig, changed: RunConfig, set: readonl
     refuse(
       `method.signal.${key} was ${show(before.signal, key)} in this run, not ${show(after.signal, key)}: another ` +
         'signal gives other scores, which only a training run can find out; set method.gate.* to change the gate alone',
+    )
+  }
+  for (const method of [before, after]) {
+    const { unit, apply } = partsOf(method)
+    if (unit === 'sample' && apply === 'loss') continue
+    refuse(
+      `method ${method.preset} weighs a ${unit} with apply "${apply}"; a ledger holds what can be weighed again of methods that scale the loss of samples`,
     )
   }
   if (before.signal.kind === 'constant') {

@@ -17,6 +17,7 @@ beforeAll(async () => {
     'training.max_steps=40',
   ])
   await workshop.train('plain', [...common, 'training.max_steps=2'])
+  await workshop.train('steered', [...common, 'method=odm', 'training.max_steps=2'])
 })
 afterAll(() => workshop[Symbol.dispose]())
 
@@ -144,6 +145,12 @@ describe('what a ledger cannot tell', () => {
     ],
     ['shuffled weights', 'sigmoid', ['method.shuffle=true'], 'method.shuffle draws on the lengths'],
     ['a run without scores', 'plain', ['method.gate.kind=sigmoid'], 'this run measured nothing'],
+    [
+      'a run that steers what it reads',
+      'steered',
+      ['method.normalizer=token.mean'],
+      'weighs a sample with apply "sample"',
+    ],
   ])('is refused with its reason: %s', async (_, run, set, reason) => {
     const error = await refused(run, set)
     expect(error).toMatchObject({

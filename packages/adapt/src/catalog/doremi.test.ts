@@ -54,7 +54,13 @@ function toolsOf(passes = 1) {
 describe('the preparation of doremi', () => {
   it('trains a reference, then a proxy on uniformly drawn sources with its losses, and takes the mean weights', async () => {
     const { runs, scored, tokenLoss, tools } = toolsOf()
-    const { share_G, figures } = await learntShares.prepare!(OPTIONS, tools)
+    const { share_G, score_P, figures } = await learntShares.prepare!(OPTIONS, tools)
+    // Natural shares of 60, 30, 0 and 3 of 93 samples of one length.
+    expect([score_P![0], score_P![60], score_P![90]].map((score) => score!.toFixed(4))).toEqual([
+      '0.3100',
+      '1.5500',
+      '9.3000',
+    ])
     expect([...share_G!]).toEqual([0.2, 0.5, 0, 0.3])
     expect(figures).toMatchObject({ 'share.b': 0.5, 'share.c': 0 })
     const [reference, proxy] = runs as [ProxyRun, ProxyRun]

@@ -1,5 +1,4 @@
 /** DoReMi, arXiv 2305.10429. G sources of the data. Page: docs/methods/doremi.md. */
-import { type Tensor, tensor } from '@adapt-ts/torch'
 import { z } from 'zod'
 import { createPermutation } from '../batch/index.js'
 import { printable } from '../dataset/index.js'
@@ -8,7 +7,6 @@ import { defineGate, defineMethod, defineSignal } from '../method/define-method.
 import { realNumber } from '../method/number-ranges.js'
 import { oneOf, option, real } from '../method/option-table.js'
 import type { Artefact, PreparationTools, ProxyMethod, ProxyRun } from '../method/preparation.js'
-import { requireData } from '../method/require-data.js'
 import { LLAMA_PRESETS } from '../model/dimensions/model-config.js'
 import { excessLoss } from '../signal/excess-loss.js'
 import { type GROUP_NORMS, groupDro } from './group-dro.js'
@@ -67,7 +65,7 @@ export const learntShares = defineSignal({
     const { sources } = tools.data
     const share_G = isGiven(shares) ? fixedShares(shares, sources) : await learnShares(options, tools)
     const figures = Object.fromEntries(sources.map((name, g) => [`share.${name}`, share_G[g]!]))
-    return { share_G, figures }
+    return { share_G, score_P: scoresOf(tools.data, share_G), figures }
   },
   cost({ shares, proxySteps }, { params, tokens, tokensPerPass }) {
     if (isGiven(shares)) return { preparation: 0, signal: 0 }
@@ -75,22 +73,6 @@ export const learntShares = defineSignal({
     const scored = keptShare(proxySteps, tokens / tokensPerPass) * tokensPerPass
     // 6 N of the reference, 2 N of its losses, 6 N of the proxy and 2 N where its step has several micro-batches.
     return { preparation: params * (14 * proxyTokens + 2 * scored), signal: 0 }
-  },
-  create(_, facts, { share_G }) {
-    const data = requireData(facts, 'method.signal doremi')
-    const natural = data.naturalShares()
-    const score = (index: number): number => {
-      const g = data.sourceIndex(index)
-      return (share_G?.[g] ?? 0) / natural[g]!
-    }
-    return {
-      score: ({ batch: { samples }, hidden_BTD }): Tensor =>
-        tensor(
-          Float32Array.from(samples, ({ index }) => score(index)),
-          [samples.length],
-          { device: hidden_BTD.device },
-        ),
-    }
   },
 })
 
@@ -128,6 +110,17 @@ export const doremiProxy = defineMethod({
   apply: 'loss',
   normalizer: () => 'token.wmean',
 })
+
+/** p_g / q_g of each sample: how much more often its source is read than in its natural share of the tokens. */
+function scoresOf(data: PreparationTools['data'], share_G: Float64Array): Float32Array {
+  const tokens = new Float64Array(data.sources.length)
+  for (let i = 0; i < data.numSamples; i++) tokens[data.sourceIndex(i)]! += data.length(i)
+  const total = tokens.reduce((a, b) => a + b, 0)
+  return Float32Array.from({ length: data.numSamples }, (_, i) => {
+    const g = data.sourceIndex(i)
+    return (share_G[g]! * total) / tokens[g]!
+  })
+}
 
 /** Reference, its losses, proxy; each is done once and gone on with after a stop. */
 async function learnShares(options: ProxyOptions, tools: PreparationTools): Promise<Float64Array> {

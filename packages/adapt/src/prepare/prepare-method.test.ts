@@ -15,6 +15,9 @@ afterAll(() => workshop[Symbol.dispose]())
 const NUM_RECORDS = 2100
 
 interface Setting {
+  readonly numRecords?: number
+  readonly hiddenSize?: number
+  readonly maxLength?: number
   readonly seed?: number
   readonly options?: Readonly<Record<string, unknown>>
   readonly checkStop?: () => void
@@ -34,15 +37,15 @@ async function withInputs<T>(
   setting: Setting,
   use: (context: PrepareContext, inputs: RunInputs) => Promise<T>,
 ): Promise<T> {
-  const lines = Array.from({ length: NUM_RECORDS }, (_, i) =>
+  const lines = Array.from({ length: setting.numRecords ?? NUM_RECORDS }, (_, i) =>
     JSON.stringify({ text: `the model reads ${i}` }),
   )
   writeFileSync(workshop.file('many.jsonl'), `${lines.join('\n')}\n`)
   writeFileSync(
     workshop.file('many.yaml'),
-    `model: { init: scratch, preset: llama-1m, config: { hidden_size: 16, intermediate_size: 24, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1 } }
+    `model: { init: scratch, preset: llama-1m, config: { hidden_size: ${setting.hiddenSize ?? 16}, intermediate_size: 24, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1 } }
 tokenizer: tokenizer
-data: { train: [many.jsonl], max_length: 48, num_workers: 0, cache_dir: cache }
+data: { train: [many.jsonl], max_length: ${setting.maxLength ?? 48}, num_workers: 0, cache_dir: cache }
 training: { max_steps: 30, seed: ${setting.seed ?? 1}, bf16: false }
 method: uniform
 output_dir: ${workshop.runFolder('many')}
@@ -104,6 +107,10 @@ describe('preparation', () => {
     expect(second.prepared.artefact).toEqual(first.prepared.artefact)
     expect((await prepareLengths({ seed: 2 })).computed).toBe(NUM_RECORDS)
     expect((await prepareLengths({ options: { width: 2 } })).computed).toBe(NUM_RECORDS)
+    expect((await prepareLengths({ hiddenSize: 32 })).computed).toBe(NUM_RECORDS)
+    expect((await prepareLengths({ maxLength: 40 })).computed).toBe(NUM_RECORDS)
+    expect((await prepareLengths({ numRecords: NUM_RECORDS - 1 })).computed).toBe(NUM_RECORDS - 1)
+    expect((await prepareLengths()).computed).toBe(0)
   })
 
   it('goes on where it was stopped, to the same bytes and the same cost', async () => {

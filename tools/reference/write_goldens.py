@@ -13,6 +13,7 @@ import torch
 import case_adapt_step
 import case_doremi
 import case_greats
+import case_less
 import case_llama
 import case_loss_gates
 import case_odm
@@ -26,7 +27,7 @@ from golden import REPOSITORY
 
 MODULES = (
     case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi,
-    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats,
+    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less,
 )
 
 

@@ -6,6 +6,7 @@ import { adaptCalibrated } from './adapt-calibrated.js'
 import { adaptPaper } from './adapt-paper.js'
 import { doremi, doremiProxy } from './doremi.js'
 import { greats } from './greats.js'
+import { less } from './less.js'
 import { odm } from './odm.js'
 import { twin } from './twin.js'
 import { uniform } from './uniform.js'
@@ -20,6 +21,7 @@ export const METHODS = [
   doremi,
   doremiProxy,
   greats,
+  less,
   twin,
 ] as const
 

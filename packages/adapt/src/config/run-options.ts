@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -233,10 +233,11 @@ export type RunOptions = {
        * last hidden states of the model as it is now; doremi: share of each source, learnt before training by
        * a proxy against a reference (DoReMi), or given; excess-loss: the loss of each token less that of a
        * reference, in nats; ghost-alignment: how far a gradient step on the sample would lower the loss of a
-       * few anchors; random: a standard normal number of seed and sample: a control; source: a number per
-       * source, from a table; custom: what the code of the run brings.
+       * few anchors; less: influence on the anchors: cosine of projected gradients along a short warm-up run
+       * (LESS); random: a standard normal number of seed and sample: a control; source: a number per source,
+       * from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'less' | 'random' | 'source' | 'custom' | undefined
       /** model-embedding: How the hidden states of a sample become one vector. Default position_weighted. */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
       /** model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. */
@@ -285,7 +286,8 @@ export type RunOptions = {
       readonly shares?: { readonly [name: string]: number } | undefined
       /**
        * doremi: Whether the proxies fit a quarter of the FLOPs of the run, or train as long as in the source.
-       * Default scaled.
+       * Default scaled. less: Whether preparation fits a quarter of the FLOPs of the run, or is that of the
+       * source. Default scaled.
        */
       readonly constants?: 'scaled' | 'paper' | undefined
       /** doremi: Steps of the reference, and of the proxy, as a share of those of the run. */
@@ -320,6 +322,26 @@ export type RunOptions = {
       readonly referenceSteps?: number | undefined
       /** ghost-alignment: Anchors that are drawn anew in every step. Default 2. */
       readonly validation?: number | undefined
+      /** less: Width of the random projection of a gradient. Default 8192. */
+      readonly projection?: number | undefined
+      /** less: Share of the samples that the warm-up trains on. Default 0.05. */
+      readonly warmupFraction?: number | undefined
+      /** less: How often the warm-up reads them. */
+      readonly warmupEpochs?: number | undefined
+      /** less: Checkpoints of the warm-up at which gradients are taken. */
+      readonly checkpoints?: number | undefined
+      /**
+       * less: Share of the pool that is scored, drawn at random; auto: what the budget leaves, or all with
+       * constants: paper. Default auto.
+       */
+      readonly scored?: number | 'auto' | undefined
+      /** less: Of training samples: Adam's direction, or the gradient itself. Default adam. */
+      readonly gradient?: 'adam' | 'sgd' | undefined
+      /**
+       * less: Where 1e-8 stands in Adam's direction: in the root as in the source's code, or beside it.
+       * Default inside.
+       */
+      readonly epsMode?: 'inside' | 'outside' | undefined
       /** source: Score by name of the source. */
       readonly table?: { readonly [name: string]: number } | undefined
       /** source: Score of the other sources. Default 1. */
@@ -337,10 +359,11 @@ export type RunOptions = {
        * source in what is read next, learnt from its training loss; as-given: what the signal says: the
        * shares of the sources as preparation left them; group-dro: weight of each source by an exponentiated
        * gradient on its excess loss (group DRO); greedy: takes sample after sample, each time the best in
-       * view of those already taken; linear: max(offset + slope s, 0); softmax: n exp(s / temperature) / sum
-       * exp(s / temperature) over the step; custom: what the code of the run brings.
+       * view of those already taken; top-fraction: keeps the units with the best scores and leaves the others
+       * out; linear: max(offset + slope s, 0); softmax: n exp(s / temperature) / sum exp(s / temperature)
+       * over the step; custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'linear' | 'softmax' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'top-fraction' | 'linear' | 'softmax' | 'custom' | undefined
       /** sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
@@ -388,8 +411,23 @@ export type RunOptions = {
        * vocabulary. Default 10.
        */
       readonly firstExcess?: number | undefined
-      /** greedy: Share of the candidates that is trained. Default 0.5. */
+      /**
+       * greedy: Share of the candidates that is trained. Default 0.5. top-fraction: Share of the units that
+       * is kept, at least one. Default 0.1.
+       */
       readonly keep?: number | undefined
+      /** top-fraction: Which scores are the best. Default highest. */
+      readonly end?: 'highest' | 'lowest' | undefined
+      /**
+       * top-fraction: Units that tie with the last one kept: the first in order, or all of them. Default
+       * place.
+       */
+      readonly ties?: 'place' | 'all' | undefined
+      /**
+       * top-fraction: Keep equally many of each source; what a small source cannot use goes to the others.
+       * Default false.
+       */
+      readonly balanced?: boolean | undefined
       /** linear: Weight of a score of 0. Default 1. */
       readonly offset?: number | undefined
       /** linear: Weight per unit of the score. Default 1. */

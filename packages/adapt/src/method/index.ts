@@ -52,6 +52,7 @@ export {
 } from './option-table.js'
 export type { DroppedSample, Method, WeightPlan, Weights } from './plan-step.js'
 export {
+  type AdamMoments,
   type Artefact,
   NO_ARTEFACT,
   type PreparationTools,

@@ -59,6 +59,12 @@ export interface ProxyResult {
   readonly lastEvents: ReadonlyMap<string, Readonly<Record<string, unknown>>>
 }
 
+/** Adam's moments as a checkpoint has them, and where 1e-8 stands in the direction that they give a gradient: in the root or beside it. */
+export interface AdamMoments {
+  readonly folder: string
+  readonly epsMode: 'inside' | 'outside'
+}
+
 /** What a signal's `prepare` works with. All of it is resumable: what is done is not done again after a kill. */
 export interface PreparationTools {
   /** The pool: the training data before anything is left out. */
@@ -80,10 +86,10 @@ export interface PreparationTools {
   /** Calls `use` with a frozen model in evaluation mode and frees it afterwards. Undefined: the model of the config at its start. */
   withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T>
   /**
-   * Gradient of one sample's mean loss over the trained parameters, flat float32 [p] in the order of their names; with `moments` (a checkpoint's
-   * folder) Adam's direction. Belongs to the current scope.
+   * Gradient of one sample's mean loss over the trained parameters, flat float32 [p] in the order in which the optimiser keeps them; with
+   * `moments` Adam's direction. Valid until the next call, and as long as the model of `withModel`.
    */
-  sampleGradient(model: CausalLM, batch: Batch, moments?: string): Tensor
+  sampleGradient(model: CausalLM, batch: Batch, moments?: AdamMoments): Tensor
   /** Every sample of the pool, in batches of like length. */
   pool(batchSize: number): AsyncIterable<Batch>
   /**

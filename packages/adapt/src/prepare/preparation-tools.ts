@@ -8,7 +8,7 @@ import { makeFolder } from '../dataset/make-folder.js'
 import { syncPath } from '../dataset/sync-path.js'
 import { writeFully } from '../dataset/write-fully.js'
 import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
-import type { Artefact, PreparationTools, ProxyResult, ProxyRun } from '../method/index.js'
+import type { AdamMoments, Artefact, PreparationTools, ProxyResult, ProxyRun } from '../method/index.js'
 import {
   type CausalLM,
   embedTokens,
@@ -20,6 +20,7 @@ import { autocastDtype, openModel, type RunInputs } from '../open/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
 import { forwardFlops } from '../train/index.js'
 import { ChunkStore } from './chunk-store.js'
+import { SampleGradients } from './sample-gradients.js'
 import { StoredTokenLosses } from './token-losses.js'
 
 /** Samples that are computed between two looks at what is stored. */
@@ -62,6 +63,15 @@ export class Preparation implements PreparationTools {
   private readonly context: ToolsContext
   private readonly dtype: DType | undefined
   private lastLine = 0
+  /** Of the model and moments that were last asked for. */
+  private gradients:
+    | {
+        readonly model: CausalLM
+        readonly key: string | undefined
+        of(batch: Batch): Tensor
+        free(): void
+      }
+    | undefined
 
   constructor(context: ToolsContext) {
     const { inputs, config } = context
@@ -115,12 +125,28 @@ export class Preparation implements PreparationTools {
       model.eval()
       return await use(model)
     } finally {
+      if (this.gradients?.model === model) {
+        this.gradients.free()
+        this.gradients = undefined
+      }
       model.dispose()
     }
   }
 
-  sampleGradient(model: CausalLM, batch: Batch, moments?: string): Tensor {
-    throw new RangeError(`sampleGradient: not here yet (${model.numParameters} ${batch.rows} ${moments})`)
+  sampleGradient(model: CausalLM, batch: Batch, moments?: AdamMoments): Tensor {
+    const key = moments && `${moments.epsMode} ${moments.folder}`
+    const made = this.gradients
+    if (made?.model === model && made.key === key) return made.of(batch)
+    made?.free()
+    const { adam_beta1: beta1, adam_beta2: beta2 } = this.context.config.training
+    const gradients = new SampleGradients(model, { autocastDtype: this.dtype, moments, beta1, beta2 })
+    this.gradients = {
+      model,
+      key,
+      of: (one) => gradients.of(one),
+      free: () => gradients[Symbol.dispose](),
+    }
+    return gradients.of(batch)
   }
 
   async *pool(batchSize: number): AsyncGenerator<Batch> {

@@ -58,7 +58,7 @@ export const representation = defineSignal({
     const similarity_PQ = await tools.withModel(undefined, async (model) => {
       const unit_VD = embedBatches(model, tools.anchors, pooling, tools)
       try {
-        return await tools.byChunk('similarity', combine.width, async (indexes) =>
+        return await tools.byChunk('similarity', combine.width, (indexes) =>
           similarities(model, unit_VD, indexes, { combine, pooling, tools }),
         )
       } finally {
@@ -98,7 +98,7 @@ function combinationOf(
 ): Combination {
   const V = tasks.of.length
   if (aggregate === 'mean') return { width: 1, combine: (values) => [values.reduce((a, b) => a + b, 0) / V] }
-  if (aggregate === 'max') return { width: 1, combine: (values) => [Math.max(...values)] }
+  if (aggregate === 'max') return { width: 1, combine: (values) => [values.reduce((a, b) => Math.max(a, b))] }
   const byTask = turns === 'task' || (turns === 'auto' && tasks.names.length > 1)
   if (!byTask) return { width: V, combine: (values) => values }
   const K = tasks.names.length
@@ -130,22 +130,27 @@ function embedBatches(
 ): Tensor {
   tools.charge(2 * model.numParameters * countTokens(batches))
   return noGrad(() =>
-    scope(() => clone(cat(batches.map((batch) => unitVectors(model, batch, pooling)))).persist()),
+    scope(() => clone(cat(batches.map((batch) => unitVectors(model, batch, pooling, tools)))).persist()),
   )
 }
 
 /** Unit vectors of the samples of a batch, [S, D]; belong to the current scope. */
-function unitVectors(model: CausalLM, batch: Batch, pooling: PoolingOptions): Tensor {
+function unitVectors(
+  model: CausalLM,
+  batch: Batch,
+  pooling: PoolingOptions,
+  { autocastDtype }: PreparationTools,
+): Tensor {
   return noGrad(() =>
     scope(() => {
-      const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device))
+      const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device), { autocastDtype })
       return unitRows(poolHidden(hidden_BTD, batch, pooling, model.device))
     }),
   )
 }
 
 /** Of some samples of the pool: [samples * width]. */
-function similarities(
+async function similarities(
   model: CausalLM,
   unit_VD: Tensor,
   indexes: readonly number[],
@@ -154,18 +159,20 @@ function similarities(
     pooling,
     tools,
   }: { readonly combine: Combination; readonly pooling: PoolingOptions; readonly tools: PreparationTools },
-): Float32Array {
+): Promise<Float32Array> {
   const [V, D] = unit_VD.shape as [number, number]
   const result = new Float32Array(indexes.length * width)
   for (const places of likeLengths(indexes, tools.data)) {
     const rows = places.map((place) => [indexes[place]!])
     const batch = buildBatch(rows, tools.data, { padId: 0, packing: false })
     const similarity_SV = scope(() =>
-      matmul(unitVectors(model, batch, pooling), transpose(unit_VD, 0, 1)).toFloat32Array(),
+      matmul(unitVectors(model, batch, pooling, tools), transpose(unit_VD, 0, 1)).toFloat32Array(),
     )
     for (const [s, place] of places.entries())
       result.set(combine(similarity_SV.subarray(s * V, (s + 1) * V)), place * width)
     tools.charge(2 * model.numParameters * countTokens([batch]) + 2 * V * D * places.length)
+    // Signals and timers get their turn.
+    await new Promise(setImmediate)
   }
   return result
 }

@@ -1,5 +1,5 @@
 /** P samples of the pool, G sources. */
-import type { Tensor } from '@adapt-ts/torch'
+import type { DType, Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import type { Document } from '../dataset/index.js'
 import type { CausalLM } from '../model/index.js'
@@ -77,6 +77,8 @@ export interface PreparationTools {
   /** Text of tokens, specials left out. */
   decode(tokens: ArrayLike<number>): Promise<string>
   readonly seed: number
+  /** Of matrix products while training; undefined: float32. */
+  readonly autocastDtype: DType | undefined
   /** Optimiser steps of the main run. */
   readonly totalSteps: number
   /** How often the main run reads the pool. */

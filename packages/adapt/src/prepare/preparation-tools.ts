@@ -58,10 +58,10 @@ export class Preparation implements PreparationTools {
   readonly seed: number
   readonly totalSteps: number
   readonly passes: number
+  readonly autocastDtype: DType | undefined
   /** FLOPs so far, those of earlier processes whose work is used too. */
   flops = 0
   private readonly context: ToolsContext
-  private readonly dtype: DType | undefined
   private lastLine = 0
   /** Of the model and moments that were last asked for. */
   private gradients:
@@ -82,7 +82,7 @@ export class Preparation implements PreparationTools {
     this.seed = config.training.seed
     this.totalSteps = context.totalSteps
     this.passes = context.passes
-    this.dtype = autocastDtype(config.training.bf16)
+    this.autocastDtype = autocastDtype(config.training.bf16)
   }
 
   async *texts() {
@@ -243,7 +243,7 @@ export class Preparation implements PreparationTools {
   private async lossesOf(model: CausalLM, indexes: readonly number[]): Promise<Float32Array> {
     const found = new Map<number, Float32Array>()
     for await (const batch of this.batchesOf(indexes, LOSS_BATCH)) {
-      const losses = batchLosses(model, batch, this.dtype)
+      const losses = batchLosses(model, batch, this.autocastDtype)
       batch.samples.forEach(({ index }, i) => {
         found.set(index, losses[i]!)
       })

@@ -15,7 +15,7 @@ export const bm25Signal = defineSignal({
   about: 'BM25 between the words of a sample and those of the anchors, once before training',
   unit: 'sample',
   options: {
-    k1: real({ min: 0 }, 1.5, 'How long further occurrences of a word count.'),
+    k1: real({ min: 0, max: 1000 }, 1.5, 'How long further occurrences of a word count.'),
     b: real({ min: 0, max: 1 }, 0.75, 'How much length is held against a text.'),
     idf: oneOf(['okapi', 'lucene'], 'okapi', 'Weight of a word; that of Lucene is never negative.'),
     roles: oneOf(

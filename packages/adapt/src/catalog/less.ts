@@ -17,7 +17,8 @@ import { type Batch, buildBatch, createPermutation, selectSamples } from '../bat
 import { ConfigError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
 import { defineMethod, defineSignal } from '../method/define-method.js'
-import { oneOf, option, real } from '../method/option-table.js'
+import { realNumber } from '../method/number-ranges.js'
+import { oneOf, option, real, whole } from '../method/option-table.js'
 import type { AdamMoments, PreparationTools } from '../method/preparation.js'
 import type { CausalLM } from '../model/index.js'
 import { type AnchorTasks, anchorTasks, taskCentroids } from '../signal/anchor-tasks.js'
@@ -45,7 +46,7 @@ const CONSTANTS = {
 interface Options {
   readonly constants: 'scaled' | 'paper'
   readonly projection: number
-  readonly warmupFraction: number
+  readonly warmupShare: number
   readonly warmupEpochs: number
   readonly checkpoints: number
   readonly scored: number | 'auto'
@@ -61,7 +62,7 @@ export function scoredShare(
   {
     scored,
     constants,
-    warmupFraction,
+    warmupShare,
     warmupEpochs,
     checkpoints,
   }: Omit<Options, 'projection' | 'gradient' | 'epsMode'>,
@@ -69,7 +70,7 @@ export function scoredShare(
 ): number {
   if (scored !== 'auto') return scored
   if (constants === 'paper') return 1
-  const left = BUDGET * passes - warmupFraction * warmupEpochs
+  const left = BUDGET * passes - warmupShare * warmupEpochs
   return Math.min(1, Math.max(0.05, left / checkpoints))
 }
 
@@ -84,20 +85,22 @@ export const gradientInfluence = defineSignal({
       'scaled',
       'Whether preparation fits a quarter of the FLOPs of the run, or is that of the source.',
     ),
-    projection: option(z.int().min(1), 8192, 'Width of the random projection of a gradient.'),
-    warmupFraction: real({ above: 0, max: 1 }, 0.05, 'Share of the samples that the warm-up trains on.'),
+    projection: whole({ min: 1, max: 1_000_000 }, 8192, 'Width of the random projection of a gradient.'),
+    warmupShare: real({ above: 0, max: 1 }, 0.05, 'Share of the samples that the warm-up trains on.'),
     warmupEpochs: real(
-      { above: 0 },
+      { above: 0, max: 1000 },
       ({ constants }) => CONSTANTS[constants as 'scaled'].warmupEpochs,
       'How often the warm-up reads them.',
     ),
-    checkpoints: option(
-      z.int().min(1),
+    checkpoints: whole(
+      { min: 1, max: 100 },
       ({ constants }) => CONSTANTS[constants as 'scaled'].checkpoints,
       'Checkpoints of the warm-up at which gradients are taken.',
     ),
-    scored: option(
-      z.union([z.number().gt(0).max(1), z.literal('auto')]),
+    scored: option<number | 'auto'>(
+      z.union([realNumber({ above: 0, max: 1 }), z.literal('auto')], {
+        error: 'expected a number in (0, 1] or "auto"',
+      }),
       'auto',
       'Share of the pool that is scored, drawn at random; auto: what the budget leaves, or all with constants: paper.',
     ),
@@ -115,15 +118,15 @@ export const gradientInfluence = defineSignal({
   needs: () => ({ anchors: true }),
   trainsProxies: true,
   async prepare(options, tools) {
-    const { warmupFraction, warmupEpochs, checkpoints: count, projection: width } = options
+    const { warmupShare, warmupEpochs, checkpoints: count, projection: width } = options
     const tasks = labelledTasks(tools.anchors)
     const share = scoredShare(options, tools.passes)
     const isScored = isDrawn(tools, share, SCORED_STREAM)
     const { checkpoints } = await tools.train({
       name: 'warmup',
       method: 'uniform',
-      steps: Math.min(1, (warmupEpochs * warmupFraction) / tools.passes),
-      keep: isDrawn(tools, warmupFraction, WARMUP_STREAM),
+      steps: Math.min(1, (warmupEpochs * warmupShare) / tools.passes),
+      keep: isDrawn(tools, warmupShare, WARMUP_STREAM),
       checkpointsAt: Array.from({ length: count }, (_, c) => (c + 1) / count),
     })
     using projection = new SignProjection(width, tools.seed)
@@ -143,11 +146,11 @@ export const gradientInfluence = defineSignal({
     }
   },
   cost(options, { params, tokens, tokensPerPass, samples, anchors, tokensPerAnchor }) {
-    const { warmupFraction, warmupEpochs, checkpoints, projection } = options
+    const { warmupShare, warmupEpochs, checkpoints, projection } = options
     const scored = scoredShare(options, tokens / tokensPerPass)
     const gradients = checkpoints * (scored * tokensPerPass + anchors * tokensPerAnchor)
     const vectors = checkpoints * (scored * samples + anchors)
-    const warmup = warmupFraction * warmupEpochs * tokensPerPass
+    const warmup = warmupShare * warmupEpochs * tokensPerPass
     const projected = params > projection ? 2 * params * projection * vectors : 0
     return { preparation: 6 * params * (warmup + gradients) + projected, signal: 0 }
   },

@@ -21,5 +21,5 @@ export const random = defineMethod({
   signal: randomKey,
   gate: topFraction,
   apply: 'mask',
-  preset: { gate: { end: 'lowest' } },
+  preset: { gate: { keep: 0.025, end: 'lowest' } },
 })

@@ -2,12 +2,16 @@ import { customGate, softmaxGate } from '../gate/index.js'
 import type { AnyGateDefinition, AnySignalDefinition, MethodDefinition } from '../method/define-method.js'
 import { customSignal, sourceSignal } from '../signal/index.js'
 import { adapt } from './adapt.js'
+import { adaptBm25 } from './adapt-bm25.js'
 import { adaptCalibrated } from './adapt-calibrated.js'
 import { adaptPaper } from './adapt-paper.js'
+import { bm25 } from './bm25.js'
 import { doremi, doremiProxy } from './doremi.js'
 import { greats } from './greats.js'
 import { less } from './less.js'
 import { odm } from './odm.js'
+import { random } from './random.js'
+import { rdsPlus } from './rds-plus.js'
 import { twin } from './twin.js'
 import { uniform } from './uniform.js'
 
@@ -17,6 +21,10 @@ export const METHODS = [
   adapt,
   adaptPaper,
   adaptCalibrated,
+  adaptBm25,
+  random,
+  bm25,
+  rdsPlus,
   odm,
   doremi,
   doremiProxy,

@@ -223,24 +223,33 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
        * constant: the constant 1: nothing is measured; model-embedding: mean cosine to the anchors, in the
-       * last hidden states of the model as it is now; doremi: share of each source, learnt before training by
-       * a proxy against a reference (DoReMi), or given; excess-loss: the loss of each token less that of a
-       * reference, in nats; ghost-alignment: how far a gradient step on the sample would lower the loss of a
-       * few anchors; less: influence on the anchors: cosine of projected gradients along a short warm-up run
-       * (LESS); random: a standard normal number of seed and sample: a control; source: a number per source,
-       * from a table; custom: what the code of the run brings.
+       * last hidden states of the model as it is now; bm25: BM25 between the words of a sample and those of
+       * the anchors, once before training; random-key: a uniform random number, drawn once for each sample of
+       * the pool; representation: similarity to the anchors in the states of the model before training;
+       * doremi: share of each source, learnt before training by a proxy against a reference (DoReMi), or
+       * given; excess-loss: the loss of each token less that of a reference, in nats; ghost-alignment: how
+       * far a gradient step on the sample would lower the loss of a few anchors; less: influence on the
+       * anchors: cosine of projected gradients along a short warm-up run (LESS); random: a standard normal
+       * number of seed and sample: a control; source: a number per source, from a table; custom: what the
+       * code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'less' | 'random' | 'source' | 'custom' | undefined
-      /** model-embedding: How the hidden states of a sample become one vector. Default position_weighted. */
+      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'less' | 'random' | 'source' | 'custom' | undefined
+      /**
+       * model-embedding: How the hidden states of a sample become one vector. Default position_weighted.
+       * representation: How the positions of a sample become one vector. Default position_weighted.
+       */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
-      /** model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. */
+      /**
+       * model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. representation:
+       * Which positions are pooled. Default all.
+       */
       readonly tokens?: 'all' | 'response_only' | undefined
       /**
        * model-embedding: When the anchors are embedded again: all every refreshEvery steps, all when a probe
@@ -266,8 +275,10 @@ export type RunOptions = {
       /**
        * model-embedding: How the similarities to several tasks of anchors become one score: all anchors
        * alike, mean over tasks, largest, soft maximum, or largest in standard deviations / 8. Default micro.
+       * representation: How similarities to all anchors become one score: turns, the mean, or the largest.
+       * Default round_robin.
        */
-      readonly aggregate?: 'micro' | 'macro' | 'max' | 'lse' | 'zmax' | undefined
+      readonly aggregate?: 'micro' | 'macro' | 'max' | 'lse' | 'zmax' | 'round_robin' | 'mean' | 'max' | undefined
       /** model-embedding: aggregate: lse: sharpness b of (1/b) ln mean exp(b s). Default 10. */
       readonly lseBeta?: number | undefined
       /** model-embedding: Subtract the running mean embedding first, so that scores spread. Default false. */
@@ -279,6 +290,42 @@ export type RunOptions = {
        * false.
        */
       readonly scoreEval?: boolean | undefined
+      /** bm25: How long further occurrences of a word count. Default 1.5. */
+      readonly k1?: number | undefined
+      /** bm25: How much length is held against a text. Default 0.75. */
+      readonly b?: number | undefined
+      /** bm25: Weight of a word; that of Lucene is never negative. Default okapi. */
+      readonly idf?: 'okapi' | 'lucene' | undefined
+      /**
+       * bm25: Whether the anchors are the queries and the samples the documents, or the other way round.
+       * Default anchor_queries.
+       */
+      readonly roles?: 'anchor_queries' | 'anchor_docs' | undefined
+      /**
+       * bm25: What counts once: each anchor, or all anchors of a task (their source) as one text. Default
+       * anchor.
+       */
+      readonly queries?: 'anchor' | 'task' | undefined
+      /**
+       * bm25: What of a sample is read: what comes before the first trained token (all of a plain text), or
+       * everything. Default prompt.
+       */
+      readonly indexed?: 'prompt' | 'text' | undefined
+      /**
+       * bm25: How text becomes words: without ASCII punctuation, split at single spaces; or split at white
+       * space. Default ccds.
+       */
+      readonly terms?: 'ccds' | 'whitespace' | undefined
+      /**
+       * bm25: The score itself, or how many standard deviations it lies above the mean of the pool. Default
+       * raw.
+       */
+      readonly scale?: 'raw' | 'z' | undefined
+      /**
+       * representation: round_robin: who takes turns, every anchor or every task by its nearest anchor; auto:
+       * tasks where there are several. Default auto.
+       */
+      readonly turns?: 'auto' | 'anchor' | 'task' | undefined
       /**
        * doremi: Share of each source in the tokens, in any unit, where it is known: a source left out is
        * never read; none: learnt by proxies.
@@ -355,15 +402,15 @@ export type RunOptions = {
     readonly gate?: {
       /**
        * identity: max(s, 0); sigmoid: clip(sigmoid(s / temperature), wMin, wMax); calibrated-sigmoid:
-       * sigmoid((s - mu) / tau), mu and tau solved for targets of ESS and mean weight; bandit: share of each
-       * source in what is read next, learnt from its training loss; as-given: what the signal says: the
-       * shares of the sources as preparation left them; group-dro: weight of each source by an exponentiated
-       * gradient on its excess loss (group DRO); greedy: takes sample after sample, each time the best in
-       * view of those already taken; top-fraction: keeps the units with the best scores and leaves the others
-       * out; linear: max(offset + slope s, 0); softmax: n exp(s / temperature) / sum exp(s / temperature)
+       * sigmoid((s - mu) / tau), mu and tau solved for targets of ESS and mean weight; top-fraction: keeps
+       * the units with the best scores and leaves the others out; bandit: share of each source in what is
+       * read next, learnt from its training loss; as-given: what the signal says: the shares of the sources
+       * as preparation left them; group-dro: weight of each source by an exponentiated gradient on its excess
+       * loss (group DRO); greedy: takes sample after sample, each time the best in view of those already
+       * taken; linear: max(offset + slope s, 0); softmax: n exp(s / temperature) / sum exp(s / temperature)
        * over the step; custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'top-fraction' | 'linear' | 'softmax' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'top-fraction' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'linear' | 'softmax' | 'custom' | undefined
       /** sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
@@ -378,6 +425,23 @@ export type RunOptions = {
       readonly updateEvery?: number | undefined
       /** calibrated-sigmoid: Share of the run before the first use, at most 200 steps. Default 0.1. */
       readonly warmupRatio?: number | undefined
+      /**
+       * top-fraction: Share of the units that is kept, at least one. Default 0.1. greedy: Share of the
+       * candidates that is trained. Default 0.5.
+       */
+      readonly keep?: number | undefined
+      /** top-fraction: Which scores are the best. Default highest. */
+      readonly end?: 'highest' | 'lowest' | undefined
+      /**
+       * top-fraction: Units that tie with the last one kept: the first in order, or all of them. Default
+       * place.
+       */
+      readonly ties?: 'place' | 'all' | undefined
+      /**
+       * top-fraction: Keep equally many of each source; what a small source cannot use goes to the others.
+       * Default false.
+       */
+      readonly balanced?: boolean | undefined
       /**
        * bandit: How the worth of a source follows from its loss: smoothed is the released code, paper and
        * exp3 divide by the share. Default smoothed.
@@ -411,23 +475,6 @@ export type RunOptions = {
        * vocabulary. Default 10.
        */
       readonly firstExcess?: number | undefined
-      /**
-       * greedy: Share of the candidates that is trained. Default 0.5. top-fraction: Share of the units that
-       * is kept, at least one. Default 0.1.
-       */
-      readonly keep?: number | undefined
-      /** top-fraction: Which scores are the best. Default highest. */
-      readonly end?: 'highest' | 'lowest' | undefined
-      /**
-       * top-fraction: Units that tie with the last one kept: the first in order, or all of them. Default
-       * place.
-       */
-      readonly ties?: 'place' | 'all' | undefined
-      /**
-       * top-fraction: Keep equally many of each source; what a small source cannot use goes to the others.
-       * Default false.
-       */
-      readonly balanced?: boolean | undefined
       /** linear: Weight of a score of 0. Default 1. */
       readonly offset?: number | undefined
       /** linear: Weight per unit of the score. Default 1. */

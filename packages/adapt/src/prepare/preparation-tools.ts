@@ -139,7 +139,8 @@ export class Preparation implements PreparationTools {
     if (made?.model === model && made.key === key) return made.of(batch)
     made?.free()
     const { adam_beta1: beta1, adam_beta2: beta2 } = this.context.config.training
-    const gradients = new SampleGradients(model, { autocastDtype: this.dtype, moments, beta1, beta2 })
+    const { autocastDtype: dtype } = this
+    const gradients = new SampleGradients(model, { autocastDtype: dtype, moments, beta1, beta2 })
     this.gradients = {
       model,
       key,

@@ -150,7 +150,7 @@ describe('influence', () => {
       const { score_P } = await gradientInfluence.prepare!(
         {
           constants: 'paper',
-          warmupFraction: 0.05,
+          warmupShare: 0.05,
           warmupEpochs: 4,
           checkpoints: 2,
           scored: 'auto',
@@ -182,7 +182,7 @@ describe('influence', () => {
 })
 
 describe('what is scored', () => {
-  const base = { warmupFraction: 0.05, scored: 'auto' } as const
+  const base = { warmupShare: 0.05, scored: 'auto' } as const
   it('fits a quarter of the run unless the constants are those of the source', () => {
     const scaled = { ...base, constants: 'scaled', warmupEpochs: 1, checkpoints: 1 } as const
     expect(scoredShare(scaled, 1)).toBeCloseTo(0.2)
@@ -206,7 +206,7 @@ describe('what is scored', () => {
     }
     const options = {
       constants: 'paper',
-      warmupFraction: 0.05,
+      warmupShare: 0.05,
       warmupEpochs: 4,
       checkpoints: 4,
       scored: 'auto',

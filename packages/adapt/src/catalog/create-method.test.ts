@@ -44,10 +44,11 @@ describe('createMethod', () => {
   it.each(UNPREPARED)('builds the preset %s', (preset) => {
     const method = createMethod(resolve({ preset }), { ...context, dataset })
     expect(method).toMatchObject({ id: preset, candidates: 1, reference: undefined })
-    expect(method.needs).toEqual(
-      preset.startsWith('adapt') ? { anchors: true } : preset === 'odm' ? { sources: 2 } : {},
-    )
-    expect(runStep(method, [[0.5], [0.25]]).scoredTokens).toBe(0)
+    const { signal, gate } = METHODS.find(({ id }) => id === preset)!
+    const options = { balanced: false } as never
+    expect(method.needs).toEqual({ ...signal.needs(options), ...gate.needs?.(options) })
+    // Of two micro-batches, where the gate must see both.
+    expect(runStep(method, [[0.5], [0.25]]).scoredTokens).toBe(gate.view === 'step' ? 2 : 0)
   })
 
   it.each(UNPREPARED)('takes %s by its name, as a config and with options in camelCase', (preset) => {

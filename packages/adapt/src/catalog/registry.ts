@@ -1,4 +1,4 @@
-import { customGate, softmaxGate } from '../gate/index.js'
+import { customGate } from '../gate/index.js'
 import type { AnyGateDefinition, AnySignalDefinition, MethodDefinition } from '../method/define-method.js'
 import { customSignal, sourceSignal } from '../signal/index.js'
 import { adapt } from './adapt.js'
@@ -8,10 +8,14 @@ import { adaptPaper } from './adapt-paper.js'
 import { bm25 } from './bm25.js'
 import { doremi, doremiProxy } from './doremi.js'
 import { greats } from './greats.js'
+import { irDro } from './ir-dro.js'
 import { less } from './less.js'
+import { linupper } from './linupper.js'
 import { odm } from './odm.js'
 import { random } from './random.js'
 import { rdsPlus } from './rds-plus.js'
+import { rho1 } from './rho-1.js'
+import { rhoLoss } from './rho-loss.js'
 import { twin } from './twin.js'
 import { uniform } from './uniform.js'
 
@@ -30,12 +34,16 @@ export const METHODS = [
   doremiProxy,
   greats,
   less,
+  linupper,
+  irDro,
+  rho1,
+  rhoLoss,
   twin,
 ] as const
 
 /** Kinds that no method of the list uses: for compositions that a config writes. */
 const MORE_SIGNALS = [sourceSignal, customSignal] as const
-const MORE_GATES = [softmaxGate, customGate] as const
+const MORE_GATES = [customGate] as const
 
 /** The method of a config that names none. */
 export const DEFAULT_METHOD = 'adapt' satisfies MethodId

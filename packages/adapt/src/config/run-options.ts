@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -236,11 +236,12 @@ export type RunOptions = {
        * doremi: share of each source, learnt before training by a proxy against a reference (DoReMi), or
        * given; excess-loss: the loss of each token less that of a reference, in nats; ghost-alignment: how
        * far a gradient step on the sample would lower the loss of a few anchors; less: influence on the
-       * anchors: cosine of projected gradients along a short warm-up run (LESS); random: a standard normal
-       * number of seed and sample: a control; source: a number per source, from a table; custom: what the
-       * code of the run brings.
+       * anchors: cosine of projected gradients along a short warm-up run (LESS); loss: the mean loss of the
+       * sample over its labels, in nats; reducible-loss: the mean loss of the sample less that of a reference
+       * which has not seen it, in nats; random: a standard normal number of seed and sample: a control;
+       * source: a number per source, from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'less' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'less' | 'loss' | 'reducible-loss' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding: How the hidden states of a sample become one vector. Default position_weighted.
        * representation: How the positions of a sample become one vector. Default position_weighted.
@@ -354,25 +355,28 @@ export type RunOptions = {
        */
       readonly norm?: 'repo' | 'paper' | undefined
       /**
-       * excess-loss: Folder of a model with the same tokenizer, whose losses are the reference; train: it is
-       * trained here, from the model of the config. Default train.
+       * excess-loss, reducible-loss: Folder of a model with the same tokenizer, whose losses are the
+       * reference; train: it is trained here, from the model of the config. Default train.
        */
       readonly reference?: string | undefined
-      /** excess-loss: With reference: train: the sources it is trained on; none: all of them. */
+      /** excess-loss, reducible-loss: With reference: train: the sources it is trained on; none: all of them. */
       readonly curated?: readonly string[] | undefined
       /**
-       * excess-loss: With reference: train: share of the documents that it alone is trained on; the run
-       * leaves them out. 0: it is trained on what the run is trained on.
+       * excess-loss, reducible-loss: With reference: train: share of the documents that it alone is trained
+       * on; the run leaves them out. 0: it is trained on what the run is trained on.
        */
       readonly holdout?: number | undefined
-      /** excess-loss: With reference: train: its optimiser steps as a share of those of the run. Default 0.1. */
+      /**
+       * excess-loss, reducible-loss: With reference: train: its optimiser steps as a share of those of the
+       * run. Default 0.1.
+       */
       readonly referenceSteps?: number | undefined
       /** ghost-alignment: Anchors that are drawn anew in every step. Default 2. */
       readonly validation?: number | undefined
       /** less: Width of the random projection of a gradient. Default 8192. */
       readonly projection?: number | undefined
       /** less: Share of the samples that the warm-up trains on. Default 0.05. */
-      readonly warmupFraction?: number | undefined
+      readonly warmupShare?: number | undefined
       /** less: How often the warm-up reads them. */
       readonly warmupEpochs?: number | undefined
       /** less: Checkpoints of the warm-up at which gradients are taken. */
@@ -407,10 +411,11 @@ export type RunOptions = {
        * read next, learnt from its training loss; as-given: what the signal says: the shares of the sources
        * as preparation left them; group-dro: weight of each source by an exponentiated gradient on its excess
        * loss (group DRO); greedy: takes sample after sample, each time the best in view of those already
-       * taken; linear: max(offset + slope s, 0); softmax: n exp(s / temperature) / sum exp(s / temperature)
-       * over the step; custom: what the code of the run brings.
+       * taken; min-max-softmax: softmax over the step of where the score lies between its extremes; softmax:
+       * n exp(s / temperature) / sum exp(s / temperature) over the step; linear: max(offset + slope s, 0);
+       * custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'top-fraction' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'linear' | 'softmax' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'top-fraction' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'min-max-softmax' | 'softmax' | 'linear' | 'custom' | undefined
       /** sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
@@ -451,7 +456,8 @@ export type RunOptions = {
       readonly meanDecay?: number | undefined
       /**
        * bandit: Whether the warm-up is the share of the run that it was in the source, or its 2000 steps.
-       * Default scaled.
+       * Default scaled. min-max-softmax: scaled: burnIn is a share of the run; paper: 1000 steps, whatever
+       * the length of the run. Default scaled.
        */
       readonly constants?: 'scaled' | 'paper' | undefined
       /** bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run. */
@@ -475,6 +481,19 @@ export type RunOptions = {
        * vocabulary. Default 10.
        */
       readonly firstExcess?: number | undefined
+      /**
+       * min-max-softmax: linupper: rises to the middle of the step and stays there; quadratic: most for the
+       * middle; extremes: most for both ends; upper: rises throughout. Default linupper.
+       */
+      readonly shape?: 'linupper' | 'quadratic' | 'extremes' | 'upper' | undefined
+      /** min-max-softmax: Temperature of the softmax: smaller is more selective. Default 1. */
+      readonly r?: number | undefined
+      /** min-max-softmax: Scores are scaled to [-delta, delta]. Default 1. */
+      readonly delta?: number | undefined
+      /** min-max-softmax: Share of the run with weight 1 for all samples. Default 0.05. */
+      readonly burnIn?: number | undefined
+      /** min-max-softmax: Multiply each weight by the sample's labels over their mean number. Default false. */
+      readonly lengthNorm?: boolean | undefined
       /** linear: Weight of a score of 0. Default 1. */
       readonly offset?: number | undefined
       /** linear: Weight per unit of the score. Default 1. */

@@ -19,6 +19,7 @@ export {
 } from './gates.js'
 export { identityGate } from './identity-gate.js'
 export { linearGate } from './linear-gate.js'
+export { minMaxSoftmax } from './min-max-softmax.js'
 export { ShuffledGate, type ShuffledGateOptions } from './shuffled-gate.js'
 export { sigmoidGate } from './sigmoid-gate.js'
 export { softmaxGate } from './softmax-gate.js'

@@ -92,8 +92,8 @@ export const minMaxSoftmax = defineGate({
       'linupper',
       'linupper: rises to the middle of the step and stays there; quadratic: most for the middle; extremes: most for both ends; upper: rises throughout',
     ),
-    r: real({ above: 0 }, 1, 'Temperature of the softmax: smaller is more selective'),
-    delta: real({ above: 0 }, 1, 'Scores are scaled to [-delta, delta]'),
+    r: real({ above: 0, max: 1e6 }, 1, 'Temperature of the softmax: smaller is more selective'),
+    delta: real({ above: 0, max: 1e6 }, 1, 'Scores are scaled to [-delta, delta]'),
     burnIn: real({ min: 0, max: 1 }, BURN_IN_SHARE, 'Share of the run with weight 1 for all samples'),
     constants: oneOf(
       ['scaled', 'paper'],

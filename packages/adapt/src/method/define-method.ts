@@ -43,6 +43,10 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   readonly check?: (options: OptionsOf<T>) => readonly OptionProblem[]
   /** `prepare` trains proxies, and is a function of how runs train. */
   readonly trainsProxies?: true
+  /** Signals of one name share what they prepare where their options agree. Default: the kind. */
+  readonly preparedAs?: string
+  /** Folders of models that `prepare` reads, as the config names them: what they hold is part of what it is a function of. */
+  readonly readsModels?: (options: OptionsOf<T>) => readonly string[]
   /** Once before training. A signal with `prepare` alone scores by what it left and has no `create`. */
   readonly prepare?: (options: OptionsOf<T>, tools: PreparationTools) => Promise<Artefact>
   readonly create?: (options: OptionsOf<T>, facts: RunFacts, artefact: Artefact) => Signal

@@ -85,6 +85,12 @@ export interface PreparationTools {
   readonly passes: number
   /** Trains a proxy, or finds what it left. */
   train(run: ProxyRun): Promise<ProxyResult>
+  /**
+   * Folder of a model that the config names, relative to the config's own or on the hub.
+   * @param key  Of the config, for the message.
+   * @throws {ConfigError} NO_MODEL without weights there.
+   */
+  modelFolder(path: string, key: string): string
   /** Calls `use` with a frozen model in evaluation mode and frees it afterwards. Undefined: the model of the config at its start. */
   withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T>
   /**

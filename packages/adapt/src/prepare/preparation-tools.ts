@@ -7,17 +7,20 @@ import type { RunConfig } from '../config/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
 import { syncPath } from '../dataset/sync-path.js'
 import { writeFully } from '../dataset/write-fully.js'
+import { ConfigError } from '../errors.js'
+import { resolveModelPath } from '../hub/index.js'
 import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
 import type { AdamMoments, Artefact, PreparationTools, ProxyResult, ProxyRun } from '../method/index.js'
 import {
   type CausalLM,
   embedTokens,
+  hasWeights,
   isAdapterFolder,
   loadModelFolder,
   toModelInputs,
 } from '../model/index.js'
 import { autocastDtype, openModel, type RunInputs } from '../open/index.js'
-import type { TokenDataset } from '../tokenize/index.js'
+import { assertTokenizerFits, type TokenDataset } from '../tokenize/index.js'
 import { forwardFlops } from '../train/index.js'
 import { ChunkStore } from './chunk-store.js'
 import { SampleGradients } from './sample-gradients.js'
@@ -115,6 +118,15 @@ export class Preparation implements PreparationTools {
     return result
   }
 
+  modelFolder(path: string, key: string): string {
+    const folder = resolveModelPath(this.context.baseDir, path)
+    if (hasWeights(folder) || isAdapterFolder(folder)) return folder
+    throw new ConfigError(
+      'NO_MODEL',
+      `${key}: expected the folder of a model, received ${folder}, which has no weights`,
+    )
+  }
+
   async withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T> {
     const { config, baseDir, inputs } = this.context
     const model =
@@ -122,6 +134,7 @@ export class Preparation implements PreparationTools {
         ? loadModelFolder(folder)
         : openModel(config, baseDir, inputs.tokenizer, folder)
     try {
+      assertTokenizerFits(inputs.tokenizer, model.config.vocabSize)
       model.eval()
       return await use(model)
     } finally {

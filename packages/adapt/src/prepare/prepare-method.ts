@@ -51,7 +51,11 @@ export async function prepareSignal(
   if (prepare === undefined) return undefined
   const { config, baseDir, inputs, onLine, checkStop } = context
   const key = keyOf(definition, options, config, inputs, baseDir)
-  const path = join(resolveCacheDir(config, baseDir), 'prepared', `${definition.kind}-${key.slice(0, 16)}`)
+  const path = join(
+    resolveCacheDir(config, baseDir),
+    'prepared',
+    `${definition.preparedAs ?? definition.kind}-${key.slice(0, 16)}`,
+  )
   const folder = new ArtefactFolder(path, key, inputs.train)
   const onDamage = (message: string) => onLine(`warning: ${message}`)
   for (let waits = 0; ; waits++) {
@@ -84,7 +88,8 @@ export async function prepareSignal(
 }
 
 function keyOf(
-  { kind, trainsProxies }: SignalDefinition,
+  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
+  { kind, preparedAs = kind, trainsProxies, readsModels }: SignalDefinition<string, any>,
   options: Readonly<Record<string, unknown>>,
   config: RunConfig,
   { fingerprints }: RunInputs,
@@ -94,8 +99,9 @@ function keyOf(
   const { seed, bf16 } = config.training
   return artefactKey({
     version: packageVersion(),
-    kind,
+    kind: preparedAs,
     options,
+    modelsRead: readsModels?.(options).map((path) => fingerprintModel(path, baseDir)) ?? [],
     fingerprints,
     model: config.model,
     modelFiles: 'path' in config.model ? fingerprintModel(config.model.path, baseDir) : '',

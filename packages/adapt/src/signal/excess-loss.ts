@@ -2,9 +2,7 @@
 import { noGrad, scope, sub, type Tensor, tensor } from '@adapt-ts/torch'
 import { meanBySample } from '../loss/index.js'
 import { defineSignal, type MethodCost, type RunShape } from '../method/define-method.js'
-import { checkReference, prepareReference, referenceOptions } from './reference-losses.js'
-
-const needs = () => ({ tokenLosses: true, reference: true })
+import { checkReference, OVER_REFERENCE, prepareReference, referenceOptions } from './reference-losses.js'
 
 /**
  * Before training, 6 N_ref D_ref to train the reference and 2 N_ref for each token of the pool that it scores once; while training nothing beside
@@ -24,7 +22,7 @@ export const excessLoss = defineSignal({
   about: 'the loss of each token less that of a reference, in nats',
   unit: 'token',
   options: referenceOptions(0),
-  needs,
+  ...OVER_REFERENCE,
   check: checkReference,
   prepare: prepareReference,
   cost: referenceCost,
@@ -39,7 +37,7 @@ export const reducibleLoss = defineSignal({
   about: 'the mean loss of the sample less that of a reference which has not seen it, in nats',
   unit: 'sample',
   options: referenceOptions(0.1),
-  needs,
+  ...OVER_REFERENCE,
   check: checkReference,
   prepare: prepareReference,
   cost: referenceCost,

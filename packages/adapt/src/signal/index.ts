@@ -15,6 +15,8 @@ export { type ScoreTextsOptions, scoreTexts, type TextSource } from './bm25/scor
 export { constantSignal, createConstantSignal } from './constant-signal.js'
 export { customSignal } from './custom-signal.js'
 export { countTokens } from './embed-anchors.js'
+export { excessLoss, reducibleLoss } from './excess-loss.js'
+export { lossSignal } from './loss-signal.js'
 export { modelEmbedding } from './model-embedding.js'
 export type { ModelEmbeddingOptions } from './model-embedding-options.js'
 export { ModelEmbeddingSignal } from './model-embedding-signal.js'

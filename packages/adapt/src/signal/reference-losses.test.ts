@@ -25,6 +25,7 @@ function toolsOf(data: Partial<typeof DATA> = {}) {
   const tools = {
     data: pool,
     seed: 3,
+    modelFolder: (path: string) => `/models/${path}`,
     train: async (run: ProxyRun) => {
       calls.runs.push(run)
       return { checkpoints: [{ folder: 'cache/reference', learningRate: 0.1 }], lastEvents: new Map() }
@@ -100,9 +101,9 @@ describe('prepareReference', () => {
 
   it('stores the losses of all samples and trains nothing when a reference is given', async () => {
     const { calls, tools } = toolsOf()
-    const artefact = await prepareReference({ ...TRAINED, reference: './small' }, tools)
+    const artefact = await prepareReference({ ...TRAINED, reference: 'small' }, tools)
     expect(calls.runs).toEqual([])
-    expect(calls.scored).toEqual([{ folder: './small', samples: DATA_INDEXES }])
+    expect(calls.scored).toEqual([{ folder: '/models/small', samples: DATA_INDEXES }])
     expect(artefact.kept_P).toBeUndefined()
   })
 })

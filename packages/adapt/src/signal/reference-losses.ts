@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { createPermutation } from '../batch/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
+import type { Needs } from '../method/contract.js'
 import type { OptionProblem } from '../method/define-method.js'
 import { type Option, type OptionsOf, option, real } from '../method/option-table.js'
 import type { Artefact, PreparationTools } from '../method/preparation.js'
@@ -41,6 +42,15 @@ const REFERENCE_STEPS = 0.1
 
 type ReferenceOptions = OptionsOf<ReturnType<typeof referenceOptions>>
 
+/** What a signal over a reference has in its definition: two of them share what they prepare. */
+export const OVER_REFERENCE = {
+  trainsProxies: true,
+  preparedAs: 'reference-losses',
+  readsModels: ({ reference }: { readonly reference: string }): readonly string[] =>
+    reference === TRAIN ? [] : [reference],
+  needs: (): Needs => ({ tokenLosses: true, reference: true }),
+} as const
+
 /** A reference of the user's has been trained already. */
 export function checkReference({ reference, curated, holdout }: ReferenceOptions): readonly OptionProblem[] {
   if (reference === TRAIN) return []
@@ -70,7 +80,10 @@ export async function prepareReference(
   tools: PreparationTools,
 ): Promise<Artefact> {
   const { reference, referenceSteps } = options
-  if (reference !== TRAIN) return { tokenLoss: await tools.tokenLosses('reference', reference) }
+  if (reference !== TRAIN) {
+    const folder = tools.modelFolder(reference, 'method.signal.reference')
+    return { tokenLoss: await tools.tokenLosses('reference', folder) }
+  }
   const { forReference_P, forRun_P } = splitPool(tools.data, options, tools.seed)
   const { checkpoints } = await tools.train({
     name: 'reference',

@@ -57,6 +57,8 @@ function scoreCandidates(composition: Composition, batches: readonly Batch[], fa
   const scores = batches.map((batch) =>
     inTurn((): Tensor => {
       const evidence = facts.look(batch)
+      // Made here, where they outlive the signal's own scope: the ledger shows them too.
+      evidence.tokenLoss_N()
       if (interactions) looks.push(evidence)
       const score_S = requireUnits('signal', signal.score(evidence, facts), batch.samples.length)
       losses.push(scope(() => evidence.sampleLoss_S().toFloat32Array()))

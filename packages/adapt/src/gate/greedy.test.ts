@@ -52,3 +52,7 @@ describe('gate greedy', () => {
     expect(weigh(SCORES, [Number.NaN, ...PRODUCTS.slice(1)], 0.5)).toEqual([0, 0, 0, 0])
   })
 })
+
+it('picks for a mask alone: products of samples are not made for a loss', () => {
+  expect(greedy.applies).toEqual(['mask'])
+})

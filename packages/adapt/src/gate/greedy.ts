@@ -40,7 +40,7 @@ export const greedy = defineGate({
   kind: 'greedy',
   about: 'takes sample after sample, each time the best in view of those already taken',
   units: ['sample'],
-  applies: ['mask', 'loss'],
+  applies: ['mask'],
   view: 'step',
   interactions: true,
   options: { keep: real({ above: 0, max: 1 }, 0.5, 'Share of the candidates that is trained') },

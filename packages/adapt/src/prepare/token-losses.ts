@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { openSync, readSync } from 'node:fs'
 import { DataError } from '../errors.js'
 import type { Artefact } from '../method/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
@@ -7,6 +7,7 @@ import type { TokenDataset } from '../tokenize/index.js'
 export class StoredTokenLosses implements NonNullable<Artefact['tokenLoss']> {
   /** Where the losses of a sample begin, in numbers; [P + 1]. */
   private readonly start: Float64Array
+  private descriptor: number | undefined
 
   /**
    * @param path  float32 file, little endian.
@@ -30,13 +31,10 @@ export class StoredTokenLosses implements NonNullable<Artefact['tokenLoss']> {
     const values = new Float32Array(this.start[index + 1]! - this.start[index]!)
     if (values.length === 0) return values
     const bytes = new Uint8Array(values.buffer)
-    const descriptor = openSync(this.path, 'r')
-    try {
-      const numRead = readSync(descriptor, bytes, 0, bytes.length, this.start[index]! * 4)
-      if (numRead === bytes.length) return values
-    } finally {
-      closeSync(descriptor)
-    }
+    // Open for the rest of the process: a step asks for many samples.
+    this.descriptor ??= openSync(this.path, 'r')
+    const numRead = readSync(this.descriptor, bytes, 0, bytes.length, this.start[index]! * 4)
+    if (numRead === bytes.length) return values
     throw new DataError(
       'REFERENCE_DAMAGED',
       `${this.path}: it ends before sample ${index}; remove its folder`,

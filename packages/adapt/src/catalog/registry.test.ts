@@ -49,6 +49,11 @@ describe.each(OPTIONS)('option %s', (_, name, option) => {
     expect(message).toMatch(/^expected |expected (record|array|string)/)
   })
 
+  it('is no number without end', () => {
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+      expect(option.schema.safeParse(value).success).toBe(false)
+  })
+
   it('may have its default, once the others have theirs', () => {
     const part = PARTS.find(({ options }) => options[name] === option)!
     const value = fillOptions(part.options, {})[name]

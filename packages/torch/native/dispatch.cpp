@@ -365,6 +365,18 @@ napi_value resolve(Call& call) {
   return result;
 }
 
+// hasKernel(name, overload, deviceType): whether the operator runs there by a kernel of its own, of its parts, or the
+// device's fall-back. Not the dispatcher's computed table, which also holds kernels that only serve to transform programs.
+napi_value hasKernel(Call& call) {
+  auto& dispatcher = c10::Dispatcher::singleton();
+  const auto handle = dispatcher.findSchema({call.string(0), call.string(1)});
+  const c10::DispatchKey device = c10::computeDispatchKey(c10::nullopt, c10::nullopt, call.deviceType(2));
+  bool found = handle && dispatcher.hasBackendFallbackForDispatchKey(device);
+  for (const auto key : {device, c10::DispatchKey::CompositeImplicitAutograd, c10::DispatchKey::CompositeExplicitAutograd})
+    found = found || (handle && handle->hasKernelForDispatchKey(key));
+  return call.fromBool(found);
+}
+
 // overloads(name) -> string[]
 napi_value overloads(Call& call) {
   const std::string name = call.string(0);
@@ -455,6 +467,7 @@ napi_value endScope(Call& call) {
 
 void exportDispatch(napi_env env, napi_value exports) {
   exportFunction(env, exports, "resolve", guarded<resolve>);
+  exportFunction(env, exports, "hasKernel", guarded<hasKernel>);
   exportFunction(env, exports, "overloads", guarded<overloads>);
   exportFunction(env, exports, "call", guarded<invoke>);
   exportFunction(env, exports, "buffer", guarded<buffer>);

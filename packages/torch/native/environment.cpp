@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <atomic>
+#include <cstring>
 #include <new>
 
 namespace adapt {
@@ -209,6 +210,9 @@ napi_value throwJs(napi_env env, const char* code, const std::string& message, c
 
 const char* codeOf(const c10::Error& error) {
   if (dynamic_cast<const c10::OutOfMemoryError*>(&error)) return "OUT_OF_MEMORY";
+  // What a library or the runtime itself could not allocate on a device comes as a plain error.
+  for (const char* text : {"CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED"})
+    if (std::strstr(error.what_without_backtrace(), text)) return "OUT_OF_MEMORY";
   if (dynamic_cast<const c10::IndexError*>(&error)) return "INDEX_ERROR";
   if (dynamic_cast<const c10::TypeError*>(&error)) return "TYPE_ERROR";
   if (dynamic_cast<const c10::ValueError*>(&error)) return "VALUE_ERROR";
@@ -263,6 +267,7 @@ NAPI_MODULE_INIT() {
     exportAutograd(env, exports);
     exportHost(env, exports);
     exportSystem(env, exports);
+    exportDevice(env, exports);
     exportOnednnLinear(env, exports);
     exportStopSignals(env, exports);
     return exports;

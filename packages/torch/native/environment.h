@@ -134,6 +134,7 @@ void exportDispatch(napi_env env, napi_value exports);
 void exportAutograd(napi_env env, napi_value exports);
 void exportHost(napi_env env, napi_value exports);
 void exportSystem(napi_env env, napi_value exports);
+void exportDevice(napi_env env, napi_value exports);
 void exportOnednnLinear(napi_env env, napi_value exports);
 void exportStopSignals(napi_env env, napi_value exports);
 

@@ -52,14 +52,20 @@ std::vector<int64_t> shapeFromBuffer(Call& call, size_t numDims) {
   return shape;
 }
 
-// fromHost(typedArray, dtype, numDims): shape in the buffer. Copies bytes as they are.
+// fromHost(typedArray, dtype, numDims, deviceType, deviceIndex): shape in the buffer. Copies bytes as they are. The way
+// to a CUDA device leads through pinned memory, so that the host does not wait for the copy; LibTorch reuses that memory
+// only after the copy.
 napi_value fromHost(Call& call) {
   const HostBytes source = bytesOf(call, 0);
   const at::ScalarType dtype = call.scalarType(1);
-  at::Tensor tensor = at::empty(shapeFromBuffer(call, call.count(2)), at::TensorOptions().dtype(dtype));
+  const c10::DeviceType type = call.deviceType(3);
+  const c10::Device device(type, static_cast<c10::DeviceIndex>(call.integer(4)));
+  const bool pinned = type == c10::DeviceType::CUDA;
+  at::Tensor tensor = at::empty(shapeFromBuffer(call, call.count(2)), at::TensorOptions().dtype(dtype).pinned_memory(pinned));
   if (tensor.nbytes() != source.length)
     throw CodedError("SHAPE_MISMATCH", "the array has " + std::to_string(source.length) + " bytes, the shape needs " + std::to_string(tensor.nbytes()));
   if (source.length > 0) std::memcpy(tensor.data_ptr(), source.data, source.length);
+  if (type != c10::DeviceType::CPU) tensor = tensor.to(tensor.options().device(device).pinned_memory(false), /*non_blocking=*/true);
   return call.fromNumber(call.state.slots.add(tensor));
 }
 

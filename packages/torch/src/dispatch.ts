@@ -1,5 +1,5 @@
 import { type Argument, ArgumentEncoder, ENUMS, TAG } from './argument-encoder.js'
-import { isDevice } from './device.js'
+import { type Device, isDevice, parseDevice } from './device.js'
 import { isDType } from './dtype.js'
 import { TorchError, wrapError } from './errors.js'
 import { Generator } from './generator.js'
@@ -140,6 +140,11 @@ export function bind(name: string, overload = ''): Operator {
 /** Whether this LibTorch has the operator; the one way optional operators are probed. */
 export function hasOperator(name: string, overload = ''): boolean {
   return engine().native.resolve(name, overload) !== undefined
+}
+
+/** Whether the operator runs on a device: an old LibTorch has some for one type only. */
+export function hasKernel(name: string, overload: string, device: Device): boolean {
+  return engine().native.hasKernel(name, overload, parseDevice(device).type)
 }
 
 function accepts(info: ArgumentInfo, value: Argument): boolean {

@@ -1,8 +1,10 @@
 export type { Argument } from './argument-encoder.js'
 export * from './autograd.js'
 export type { Device } from './device.js'
+export * from './devices.js'
 export {
   bind,
+  hasKernel,
   hasOperator,
   type KeywordArguments,
   type Operator,

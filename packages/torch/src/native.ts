@@ -22,9 +22,24 @@ export interface OperatorInfo {
   readonly schema: string
 }
 
-/** Counters of the caching CPU allocator and of tensor handles. */
+/** What LibTorch's CUDA and the NVIDIA driver say; versions are 1000 * major + 10 * minor, 0 for none. */
+export interface CudaInfo {
+  readonly libtorch: number
+  readonly driver: number
+  readonly installed: boolean
+  readonly failure: string
+  readonly devices: readonly {
+    readonly name: string
+    readonly totalBytes: number
+    readonly computeMajor: number
+    readonly computeMinor: number
+    readonly multiProcessors: number
+  }[]
+}
+
+/** Counters of a caching allocator, the CPU's or a device's, and of tensor handles. */
 export interface MemoryStats {
-  /** Bytes of live CPU tensors as asked for by LibTorch. */
+  /** Bytes of live tensors: on the CPU as asked for by LibTorch, on a device rounded as its allocator does. */
   readonly allocatedBytes: number
   /** Largest `allocatedBytes` since the start or the last `resetPeakMemoryStats`. */
   readonly peakBytes: number
@@ -40,6 +55,7 @@ export interface MemoryStats {
 export interface Native {
   resolve(name: string, overload: string): OperatorInfo | undefined
   overloads(name: string): string[]
+  hasKernel(name: string, overload: string, deviceType: number): boolean
   call(id: number, length: number, strings?: string[]): void
   buffer(length: number): Float64Array
   release(handle: number): void
@@ -61,7 +77,13 @@ export interface Native {
   setGradMode(enabled: boolean): boolean
   beginAutocast(deviceType: number, scalarType: number): void
   endAutocast(deviceType: number, scalarType: number, outerEnabled: boolean): void
-  fromHost(array: ArrayBufferView, scalarType: number, numDims: number): number
+  fromHost(
+    array: ArrayBufferView,
+    scalarType: number,
+    numDims: number,
+    deviceType: number,
+    deviceIndex: number,
+  ): number
   toHost(handle: number, array: ArrayBufferView): void
   item(handle: number): number
   meta(handle: number): void
@@ -74,6 +96,13 @@ export interface Native {
   memoryStats(): MemoryStats
   resetPeak(): void
   emptyCache(): void
+  deviceCount(deviceType: number): number
+  synchronizeDevice(deviceType: number, deviceIndex: number): void
+  deviceMemoryStats(deviceType: number, deviceIndex: number): MemoryStats
+  resetDevicePeak(deviceType: number, deviceIndex: number): void
+  emptyDeviceCache(deviceType: number, deviceIndex: number): void
+  deviceBytes(deviceType: number, deviceIndex: number): { free: number; total: number }
+  cudaInfo(): CudaInfo
   newGenerator(deviceType: number, deviceIndex: number): number
   seedGenerator(id: number, seed: number): void
   generatorState(id: number): number

@@ -158,14 +158,11 @@ export function tensor(data: TypedArray | readonly number[], shape: Shape, opts:
   const source = ARRAY_DTYPES.find(([type]) => array instanceof type)?.[1]
   if (!source)
     throw new TorchError('UNKNOWN_DTYPE', `tensor: no dtype for ${Object.prototype.toString.call(array)}`)
-  let result = fromBytes(array, source, shape)
-  const convert = (next: Tensor) => {
-    if (next !== result) result.dispose()
-    result = next
-  }
-  if (opts.dtype && opts.dtype !== source) convert(toDType(result, opts.dtype))
-  if (opts.device && opts.device !== 'cpu') convert(toDevice(result, opts.device))
-  return result
+  const result = fromBytes(array, source, shape, opts.device)
+  if (!opts.dtype || opts.dtype === source) return result
+  const converted = toDType(result, opts.dtype)
+  result.dispose()
+  return converted
 }
 
 // ---- conversion -----------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { type Device, parseDevice } from './device.js'
 import { rethrow } from './errors.js'
 import { engine, type MemoryStats } from './native.js'
 
@@ -56,19 +57,40 @@ export function setNumThreads(threads: number): void {
   }
 }
 
-/** Exact counters of the caching CPU allocator, and live tensor handles. */
-export function memoryStats(): MemoryStats {
-  return engine().native.memoryStats()
+/** Calls one of two counters: the CPU's allocator is ours, a device's is LibTorch's. */
+function ofAllocator<T>(
+  device: Device,
+  where: string,
+  onCpu: () => T,
+  onDevice: (type: number, index: number) => T,
+): T {
+  const { type, index } = parseDevice(device)
+  try {
+    return type === 0 ? onCpu() : onDevice(type, index)
+  } catch (error) {
+    return rethrow(error, `${where}(${device})`)
+  }
 }
 
-/** Starts a new peak measurement at the bytes allocated now. */
-export function resetPeakMemoryStats(): void {
-  engine().native.resetPeak()
+/**
+ * Counters of the caching allocator of the CPU (exact) or of a device, and live tensor handles.
+ * @throws {TorchError} NO_SUCH_DEVICE; NOT_IMPLEMENTED for a device with a LibTorch before 2.9.
+ */
+export function memoryStats(device: Device = 'cpu'): MemoryStats {
+  const { native } = engine()
+  return ofAllocator(device, 'memoryStats', native.memoryStats, native.deviceMemoryStats)
 }
 
-/** Returns cached blocks to the system. */
-export function emptyCache(): void {
-  engine().native.emptyCache()
+/** Starts a new peak measurement at the bytes allocated now. Throws as {@link memoryStats} does. */
+export function resetPeakMemoryStats(device: Device = 'cpu'): void {
+  const { native } = engine()
+  ofAllocator(device, 'resetPeakMemoryStats', native.resetPeak, native.resetDevicePeak)
+}
+
+/** Returns cached blocks to the system. Throws as {@link memoryStats} does. */
+export function emptyCache(device: Device = 'cpu'): void {
+  const { native } = engine()
+  ofAllocator(device, 'emptyCache', native.emptyCache, native.emptyDeviceCache)
 }
 
 /** Deterministic kernels where there is a choice; TF32 only where asked for. */

@@ -1,4 +1,4 @@
-import { type Device, deviceName } from './device.js'
+import { type Device, deviceName, parseDevice } from './device.js'
 import { type DType, dtypeOf, scalarTypeOf } from './dtype.js'
 import { rethrow, TorchError } from './errors.js'
 import { engine } from './native.js'
@@ -210,12 +210,18 @@ const leakRegistry =
       })
     : undefined
 
-/** Writes a shape into the shared buffer and makes a CPU tensor from the array's bytes. */
-export function fromBytes(array: TypedArray, dtype: DType, shape: readonly number[]): Tensor {
+/** Writes a shape into the shared buffer and makes a tensor from the array's bytes. The array may change afterwards. */
+export function fromBytes(
+  array: TypedArray,
+  dtype: DType,
+  shape: readonly number[],
+  device: Device = 'cpu',
+): Tensor {
   const { native, buffer } = engine()
+  const { type, index } = parseDevice(device)
   try {
     buffer.set(shape)
-    return new Tensor(native.fromHost(array, scalarTypeOf(dtype), shape.length))
+    return new Tensor(native.fromHost(array, scalarTypeOf(dtype), shape.length, type, index))
   } catch (error) {
     return rethrow(error, 'fromBytes', { dtype, shape })
   }

@@ -98,7 +98,7 @@ describe('a valid config', () => {
         seed: 42,
         bf16: 'auto',
         gradient_checkpointing: false,
-        loss_chunk_size: 512,
+        loss_chunk_size: 'auto',
         dataloader_drop_last: false,
         load_best_model_at_end: false,
         greater_is_better: false,

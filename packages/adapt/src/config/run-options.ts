@@ -556,8 +556,11 @@ export type RunOptions = {
     readonly bf16?: boolean | 'auto' | undefined
     /** Recompute activations in the backward pass: less memory, more time. Default false. */
     readonly gradientCheckpointing?: boolean | undefined
-    /** Tokens per chunk of the output projection and loss; bounds peak memory. Default 512. */
-    readonly lossChunkSize?: number | undefined
+    /**
+     * Tokens per chunk of the output projection and loss; bounds peak memory. auto: 512 on the CPU, as many
+     * as make 2^27 logits on a device. Default "auto".
+     */
+    readonly lossChunkSize?: number | 'auto' | undefined
     /** Drop the last batch of an epoch when it has fewer rows than perDeviceTrainBatchSize. Default false. */
     readonly dataloaderDropLast?: boolean | undefined
     /** Print a line every this many steps; the run folder records every step anyway. Default 10. */

@@ -65,9 +65,12 @@ export const trainingSchema = z
       .boolean()
       .default(false)
       .describe('Recompute activations in the backward pass: less memory, more time.'),
-    loss_chunk_size: wholeNumber({ min: 1, max: 16_777_216 })
-      .default(512)
-      .describe('Tokens per chunk of the output projection and loss; bounds peak memory.'),
+    loss_chunk_size: z
+      .union([wholeNumber({ min: 1, max: 16_777_216 }), z.literal('auto')])
+      .default('auto')
+      .describe(
+        'Tokens per chunk of the output projection and loss; bounds peak memory. auto: 512 on the CPU, as many as make 2^27 logits on a device.',
+      ),
     dataloader_drop_last: z
       .boolean()
       .default(false)

@@ -4,6 +4,7 @@ import { dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/i
 import { printable, readDocuments } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { CONFIG_FILE, findModelPlace, resolveDataFiles } from '../hub/index.js'
+import { CPU_CHUNK_SIZE } from '../loss/default-chunk-size.js'
 import { toCamelCase } from '../method/option-names.js'
 import type { ModelConfig } from '../model/dimensions/model-config.js'
 import { parseModelConfig } from '../model/dimensions/parse-model-config.js'
@@ -199,7 +200,7 @@ function memorySetting(
     baseBytes: halves ? 2 : 4,
     computeBytes: isBfloat16 ? 2 : 4,
     checkpointing: training.gradient_checkpointing,
-    lossChunkSize: training.loss_chunk_size,
+    lossChunkSize: training.loss_chunk_size === 'auto' ? CPU_CHUNK_SIZE : training.loss_chunk_size,
     ...(lora === undefined ? {} : { lora }),
   }
 }

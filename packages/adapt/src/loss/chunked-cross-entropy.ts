@@ -23,11 +23,12 @@ import {
   unsqueeze,
   zerosLike,
 } from '@adapt-ts/torch'
+import { defaultChunkSize } from './default-chunk-size.js'
 import { type HeadProducts, headProducts } from './head-products.js'
 
 /** Memory and precision of the chunked loss. */
 export interface ChunkedLossOptions {
-  /** Positions a chunk; the logits of one chunk are all that ever exists. Default 512. */
+  /** Positions a chunk; the logits of one chunk are all that ever exists. Default: {@link defaultChunkSize}. */
   readonly chunkSize?: number
   /** Matrix products in this dtype; log-softmax and sums stay in float32. */
   readonly computeDtype?: DType | undefined
@@ -40,6 +41,8 @@ export interface ChunkedLoss {
   /** float32 [N, D]: d (sum_n weight_n loss_n) / d hidden. */
   readonly gradient_ND: Tensor
 }
+
+const chunkSizeFor = (head: Tensor) => defaultChunkSize(head.device, head.shape[0]!)
 
 const asDType = (x: Tensor, dtype: DType) => (x.dtype === dtype ? x : toDType(x, dtype))
 
@@ -75,7 +78,7 @@ export function chunkedCrossEntropy(
   head: nn.Parameter | Tensor,
   labels_N: Tensor,
   weight_N: Tensor,
-  { chunkSize = 512, computeDtype = 'float32' }: ChunkedLossOptions = {},
+  { chunkSize = chunkSizeFor(head), computeDtype = 'float32' }: ChunkedLossOptions = {},
 ): ChunkedLoss {
   return noGrad(() =>
     scope(() => {
@@ -119,7 +122,7 @@ export function chunkedTokenLosses(
   hidden_ND: Tensor,
   head: Tensor,
   labels_N: Tensor,
-  { chunkSize = 512, computeDtype = 'float32' }: ChunkedLossOptions = {},
+  { chunkSize = chunkSizeFor(head), computeDtype = 'float32' }: ChunkedLossOptions = {},
 ): Tensor {
   return noGrad(() =>
     scope(() => {

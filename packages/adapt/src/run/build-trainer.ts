@@ -75,7 +75,7 @@ export function buildTrainer(
     maxGradNorm: training.max_grad_norm,
     autocastDtype: dtype,
     gradientCheckpointing: training.gradient_checkpointing,
-    lossChunkSize: training.loss_chunk_size,
+    ...(training.loss_chunk_size === 'auto' ? {} : { lossChunkSize: training.loss_chunk_size }),
     seed: training.seed,
     collective,
     layOut: (samples) => layOutSamples(samples, layout),

@@ -1,6 +1,6 @@
 /** D width in, E width out, V vocabulary, T positions, H heads. Any leading dimensions unless said otherwise. */
 import type { Device } from '../device.js'
-import { bind, hasOperator } from '../dispatch.js'
+import { bind, hasKernel } from '../dispatch.js'
 import {
   add,
   cat,
@@ -56,7 +56,15 @@ export class Embedding extends Module {
 }
 
 const fusedRmsNorm = bind('aten::_fused_rms_norm')
-let fusedNorm: boolean | undefined
+const fusedNormOn = new Map<Device, boolean>()
+
+function hasFusedNorm(device: Device): boolean {
+  const known = fusedNormOn.get(device)
+  if (known !== undefined) return known
+  const found = hasKernel('aten::_fused_rms_norm', '', device)
+  fusedNormOn.set(device, found)
+  return found
+}
 
 /** x / sqrt(mean(x^2) + eps) * weight over the last dimension, computed in float32 (Zhang and Sennrich 2019). */
 export class RMSNorm extends Module {
@@ -73,8 +81,7 @@ export class RMSNorm extends Module {
   forward(x: Tensor): Tensor {
     const x32 = x.dtype === 'float32' ? x : toDType(x, 'float32')
     const weight = this.weight.dtype === 'float32' ? this.weight : toDType(this.weight, 'float32')
-    fusedNorm ??= hasOperator('aten::_fused_rms_norm')
-    if (fusedNorm) return (fusedRmsNorm(x32, weight.shape, weight, this.eps) as Tensor[])[0]!
+    if (hasFusedNorm(x.device)) return (fusedRmsNorm(x32, weight.shape, weight, this.eps) as Tensor[])[0]!
     return mul(mul(x32, rsqrt(add(mean(pow(x32, 2), -1, true), this.eps))), weight)
   }
 }

@@ -1,4 +1,4 @@
-import { bind, hasOperator, type Operator } from '../dispatch.js'
+import { bind, hasKernel, type Operator } from '../dispatch.js'
 import { TorchError } from '../errors.js'
 import type { Parameter } from '../nn/module.js'
 import { zeros, zerosLike } from '../ops.js'
@@ -83,7 +83,6 @@ export class AdamW {
     this.beta1 = options.beta1 ?? 0.9
     this.beta2 = options.beta2 ?? 0.999
     this.epsilon = options.epsilon ?? 1e-8
-    this.useFused = options.fused ?? hasOperator('aten::_fused_adamw_')
     this.moments = groups.flatMap(({ parameters, weightDecay }) =>
       parameters
         .filter((parameter) => parameter.requiresGrad)
@@ -95,6 +94,8 @@ export class AdamW {
           step: 0,
         })),
     )
+    const device = this.moments[0]?.parameter.device ?? 'cpu'
+    this.useFused = options.fused ?? hasKernel('aten::_fused_adamw_', '', device)
   }
 
   /** The parameters this optimizer updates, in the order of its state. */

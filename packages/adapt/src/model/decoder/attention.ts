@@ -48,8 +48,14 @@ export function hasFusedAttention(): boolean {
 
 const sdpa = bind('aten::scaled_dot_product_attention')
 
-/** Whether the fused kernel shares key/value heads by itself (2.5 and later). */
-const sharesHeads = () => sdpa.schema.includes('enable_gqa')
+/**
+ * Whether the fused kernel shares key/value heads by itself (2.5 and later). On a GPU only flash attention does, which takes
+ * no mask and 16-bit numbers alone: with shared heads everything else falls back to products that hold all scores.
+ */
+function sharesHeads(q: Tensor, additive: Tensor | undefined): boolean {
+  if (!sdpa.schema.includes('enable_gqa')) return false
+  return q.device === 'cpu' || (additive === undefined && q.dtype !== 'float32')
+}
 
 /**
  * The mask of one sample: 0 where t - window < u <= t.
@@ -212,7 +218,7 @@ export function attend(q_BTHE: Tensor, k_BUKE: Tensor, v_BUKE: Tensor, mask: Att
       scale: 1,
     }
     const attended = (
-      sharesHeads()
+      sharesHeads(q_BTHE, additive)
         ? sdpa(q_BHTE, k_BKUE, v_BKUE, { ...options, enable_gqa: K !== H })
         : sdpa(q_BHTE, repeatHeads(k_BKUE, H), repeatHeads(v_BKUE, H), options)
     ) as Tensor

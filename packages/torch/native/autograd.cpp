@@ -91,9 +91,12 @@ void enableAutocast(c10::DeviceType device, bool enabled, at::ScalarType dtype) 
   if (device == c10::DeviceType::CPU) {
     at::autocast::set_autocast_cpu_dtype(dtype);
     at::autocast::set_cpu_enabled(enabled);
-  } else {
+  } else if (device == c10::DeviceType::CUDA) {
     at::autocast::set_autocast_gpu_dtype(dtype);
     at::autocast::set_enabled(enabled);
+  } else {
+    throw CodedError("UNSUPPORTED_AUTOCAST", "LibTorch " TORCH_VERSION " has autocast for cpu and cuda only; from 2.4 on it has it for " +
+                                                 c10::DeviceTypeName(device, true) + " too");
   }
 #endif
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -114,27 +115,57 @@ void transferAll(Transfer transfer, char* data, size_t length, int64_t offset, c
   }
 }
 
+// Bytes that are on the host at one time between a file and another device; a multiple of every item's size.
+constexpr int64_t kPieceBytes = 16 << 20;
+
+// Calls move(piece, staged, offset) for each piece of a contiguous tensor that is not on the CPU; `staged` has as much on the CPU.
+template <typename Move>
+void inPieces(const at::Tensor& tensor, Move move) {
+  const at::Tensor flat = tensor.view({-1});
+  const int64_t itemSize = static_cast<int64_t>(flat.element_size());
+  const int64_t length = std::min(flat.numel(), kPieceBytes / itemSize);
+  const at::TensorOptions options = at::TensorOptions().dtype(flat.scalar_type()).pinned_memory(flat.is_cuda());
+  const at::Tensor staging = at::empty({length}, options);
+  for (int64_t at = 0; at < flat.numel(); at += length) {
+    const int64_t n = std::min(length, flat.numel() - at);
+    move(flat.narrow(0, at, n), staging.narrow(0, 0, n), at * itemSize);
+  }
+}
+
 // readFile(handle, fd, offset): fills a tensor from a file, without passing through JS memory
 napi_value readFile(Call& call) {
   const at::Tensor& tensor = call.tensor(0);
   const int fd = static_cast<int>(call.integer(1));
   const auto read = [fd](char* data, size_t n, int64_t at) { return pread(fd, data, n, at); };
-  if (tensor.device().is_cpu() && tensor.is_contiguous()) {
-    transferAll(read, static_cast<char*>(tensor.data_ptr()), tensor.nbytes(), call.integer(2), "read");
+  const int64_t offset = call.integer(2);
+  const at::Tensor target = tensor.detach();
+  const at::Tensor whole = target.is_contiguous() ? target : at::empty(target.sizes(), target.options());
+  if (whole.device().is_cpu()) {
+    transferAll(read, static_cast<char*>(whole.data_ptr()), whole.nbytes(), offset, "read");
   } else {
-    at::Tensor staged = at::empty(tensor.sizes(), tensor.options().device(at::kCPU).requires_grad(false));
-    transferAll(read, static_cast<char*>(staged.data_ptr()), staged.nbytes(), call.integer(2), "read");
-    tensor.detach().copy_(staged);
+    inPieces(whole, [&](const at::Tensor& piece, const at::Tensor& staged, int64_t at) {
+      transferAll(read, static_cast<char*>(staged.data_ptr()), staged.nbytes(), offset + at, "read");
+      piece.copy_(staged);
+    });
   }
+  if (!whole.is_same(target)) target.copy_(whole);
   return call.undefined();
 }
 
 // writeFile(handle, fd, offset) -> bytes written
 napi_value writeFile(Call& call) {
-  const at::Tensor tensor = hostContiguous(call.tensor(0));
+  const at::Tensor tensor = call.tensor(0).detach().contiguous();
   const int fd = static_cast<int>(call.integer(1));
+  const int64_t offset = call.integer(2);
   const auto write = [fd](char* data, size_t n, int64_t at) { return pwrite(fd, data, n, at); };
-  transferAll(write, static_cast<char*>(tensor.data_ptr()), tensor.nbytes(), call.integer(2), "write");
+  if (tensor.device().is_cpu()) {
+    transferAll(write, static_cast<char*>(tensor.data_ptr()), tensor.nbytes(), offset, "write");
+  } else {
+    inPieces(tensor, [&](const at::Tensor& piece, const at::Tensor& staged, int64_t at) {
+      staged.copy_(piece);
+      transferAll(write, static_cast<char*>(staged.data_ptr()), staged.nbytes(), offset + at, "write");
+    });
+  }
   return call.fromNumber(static_cast<double>(tensor.nbytes()));
 }
 

@@ -3,6 +3,7 @@ import {
   add,
   autocast,
   backward,
+  buildInfo,
   copy_,
   linear,
   mm,
@@ -20,6 +21,16 @@ import { codeOf, valuesOf } from './testing/compare.test.fixture.js'
 
 const bf16 = <T>(fn: () => T): T => autocast('cpu', 'bfloat16', fn)
 const productDtype = () => scope(() => mm(ones([2, 2]), ones([2, 2])).dtype)
+
+const [major = 0, minor = 0] = buildInfo().libtorchVersion.split('.').map(Number)
+
+describe.runIf(major < 2 || (major === 2 && minor < 4))('autocast before LibTorch 2.4', () => {
+  it('is refused for a device that it is not there for, and leaves the others as they are', () => {
+    expect(codeOf(() => autocast('mps', 'bfloat16', productDtype))).toBe('UNSUPPORTED_AUTOCAST')
+    expect(productDtype()).toBe('float32')
+    expect(bf16(productDtype)).toBe('bfloat16')
+  })
+})
 
 describe('autocast', () => {
   it('computes matrix products in the given dtype and leaves the rest alone', () => {

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { noGrad } from './autograd.js'
+import type { Device } from './device.js'
 import { type DType, isFloating, itemBytes } from './dtype.js'
 import { TorchError } from './errors.js'
 import { copy_, empty, narrow, reshape, toDType, view } from './ops.js'
@@ -94,13 +95,13 @@ export class SafetensorsFile {
   }
 
   /**
-   * Reads one tensor to the CPU. Belongs to the current scope.
+   * Reads one tensor. Belongs to the current scope.
    * @throws {TorchError} NO_SUCH_TENSOR, UNSUPPORTED_DTYPE, FILE_IO
    */
-  read(name: string): Tensor {
+  read(name: string, device: Device = 'cpu'): Tensor {
     const found = this.entries.get(name)
     if (!found) throw new TorchError('NO_SUCH_TENSOR', `${this.path}: no tensor "${name}"`)
-    const tensor = empty(found.shape, { dtype: this.dtypeOf(name, found.dtype) })
+    const tensor = empty(found.shape, { dtype: this.dtypeOf(name, found.dtype), device })
     if (found.end > found.begin) tensor.readFromFile(this.fd, this.dataStart + found.begin)
     return tensor
   }
@@ -135,7 +136,8 @@ export class SafetensorsFile {
   private readConverted(target: Tensor, dtype: DType, start: number): void {
     const numel = target.numel
     const flat = view(target, [numel])
-    const chunk = empty([Math.min(CHUNK, numel)], { dtype })
+    // Where the target is: fewer bytes travel, and its device rounds them.
+    const chunk = empty([Math.min(CHUNK, numel)], { dtype, device: target.device })
     for (let at = 0; at < numel; at += CHUNK) {
       scope(() => {
         const length = Math.min(CHUNK, numel - at)

@@ -132,7 +132,7 @@ function embedAndMeasure(
       numEmbedded += batch.samples.length
       onProgress(`embedding: ${numEmbedded.toLocaleString('en')} texts`)
       const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device), { autocastDtype: dtype })
-      return poolHidden(hidden_BTD, batch, signal, hidden_BTD.device)
+      return poolHidden(hidden_BTD, batch, signal)
     })
   return noGrad(() =>
     scope(() => {

@@ -144,7 +144,7 @@ function unitVectors(
   return noGrad(() =>
     scope(() => {
       const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device), { autocastDtype })
-      return unitRows(poolHidden(hidden_BTD, batch, pooling, model.device))
+      return unitRows(poolHidden(hidden_BTD, batch, pooling))
     }),
   )
 }

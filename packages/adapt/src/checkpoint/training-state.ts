@@ -96,8 +96,9 @@ export function loadTrainingState(
     })
     if (!withMethod) return
     reading('method.safetensors', (file) => {
+      const { device } = trainer.model
       scope(() =>
-        trainer.loadMethod(state.trainer, new Map(file.names.map((name) => [name, file.read(name)]))),
+        trainer.loadMethod(state.trainer, new Map(file.names.map((name) => [name, file.read(name, device)]))),
       )
     })
   } catch (error) {

@@ -48,7 +48,9 @@ function natsByHand(ids: readonly number[], maxLength: number, first = tokenizer
   for (let start = 0; start < ids.length; start += maxLength) {
     const tokens = inputs.slice(start, start + maxLength)
     const logits = scope(() =>
-      noGrad(() => model.run(embedTokens(model, toModelInputs(batchOf([[{ tokens }]]))))).toFloat64Array(),
+      noGrad(() =>
+        model.run(embedTokens(model, toModelInputs(batchOf([[{ tokens }]]), model.device))),
+      ).toFloat64Array(),
     )
     const width = logits.length / tokens.length
     for (const [t] of tokens.entries()) {
@@ -196,7 +198,7 @@ describe('bits per byte of a model with a sliding window', () => {
     }
     // What training computes of the same rows.
     const expected = scope(() => {
-      const hidden_BTD = embedTokens(sliding, toModelInputs(batch))
+      const hidden_BTD = embedTokens(sliding, toModelInputs(batch, sliding.device))
       const labelled = labelledPositions(batch, 'cpu')
       const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), sliding.headWeight, labelled.labels_N)
       return loss_N.toFloat32Array().reduce((sum, nats) => sum + nats, 0)

@@ -47,7 +47,9 @@ describe('generateTokens', () => {
     const ids = [...prompt]
     for (let i = 0; i < 12; i++) {
       const logits = noGrad(() =>
-        scope(() => model.forward(embedTokens(model, toModelInputs(batchTokens([ids])))).toFloat32Array()),
+        scope(() =>
+          model.forward(embedTokens(model, toModelInputs(batchTokens([ids]), model.device))).toFloat32Array(),
+        ),
       )
       ids.push(greedyToken(logits.subarray(logits.length - model.config.vocabSize)))
     }

@@ -11,7 +11,7 @@ const batch = batchOf([[{ tokens: [5, 6, 7], labelsFrom: 2 }, { tokens: [8, 9] }
 describe('labelledPositions', () => {
   it('lists labels and their samples row by row', () => {
     scope(() => {
-      const { count, sampleOf, labels_N, sample_N } = labelledPositions(batch)
+      const { count, sampleOf, labels_N, sample_N } = labelledPositions(batch, 'cpu')
       expect(count).toBe(2)
       expect([...labels_N.toInt32Array()]).toEqual([7, 9])
       expect([...sampleOf]).toEqual([0, 1])
@@ -25,7 +25,7 @@ describe('labelledPositions', () => {
         Float32Array.from({ length: 24 }, (_, i) => i),
         [2, 6, 2],
       )
-      const labelled = labelledPositions(batch)
+      const labelled = labelledPositions(batch, 'cpu')
       const selected = labelled.select(hidden)
       expect([...selected.toFloat32Array()]).toEqual([2, 3, 6, 7])
       const expected = new Float32Array(24)
@@ -44,14 +44,14 @@ describe('labelledPositions', () => {
         Float32Array.from({ length: 24 }, (_, i) => i),
         [2, 6, 2],
       )
-      const labelled = labelledPositions(full)
+      const labelled = labelledPositions(full, 'cpu')
       expect(labelled.scatter(labelled.select(hidden)).toFloat32Array()).toEqual(hidden.toFloat32Array())
     })
   })
 
   it('is empty without labels', () => {
     scope(() => {
-      expect(labelledPositions(batchOf([[{ tokens: [4] }]])).count).toBe(0)
+      expect(labelledPositions(batchOf([[{ tokens: [4] }]]), 'cpu').count).toBe(0)
     })
   })
 })

@@ -28,7 +28,7 @@ export interface LabelledPositions {
 }
 
 /** Finds the positions of a batch with a label, in row-major order. Its tensors belong to the current scope. */
-export function labelledPositions(batch: Batch, device: Device = 'cpu'): LabelledPositions {
+export function labelledPositions(batch: Batch, device: Device): LabelledPositions {
   const { rows, length, labels_BT, segment_BT } = batch
   const total = rows * length
   const positions: number[] = []

@@ -126,9 +126,10 @@ function weighTogether(
   facts: StepFacts,
 ): Tensor[] {
   return scope(() => {
-    const gathered = gatherScores(scores, units, facts.collective, facts)
+    const gathered = gatherScores(scores, units, facts)
     const numUnits = gathered.scores.index.length
-    const weights = numUnits === 0 ? zeros([0]) : gate.weights(gathered.scores, facts)
+    const weights =
+      numUnits === 0 ? zeros([0], { device: facts.device }) : gate.weights(gathered.scores, facts)
     return gathered.ownParts(requireUnits('gate', weights, numUnits, unit === 'token' ? 'token' : 'sample'))
   })
 }

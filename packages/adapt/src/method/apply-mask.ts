@@ -65,7 +65,7 @@ function scoreCandidates(composition: Composition, batches: readonly Batch[], fa
       return score_S
     }),
   )
-  const gathered = gatherScores(scores, units, facts.collective, facts)
+  const gathered = gatherScores(scores, units, facts)
   const products = interactions ? signal.interactions?.(looks, facts) : undefined
   const numUnits = gathered.scores.index.length
   const wasFinite = !gathered.scores.score.toFloat32Array().some(Number.isNaN)
@@ -80,9 +80,9 @@ function scoreCandidates(composition: Composition, batches: readonly Batch[], fa
   return { scores: gathered.scores, weight: weights.toFloat32Array(), dropped, wasFinite }
 
   function weigh(): Tensor {
-    if (numUnits === 0) return full([0], 1)
+    if (numUnits === 0) return full([0], 1, { device: facts.device })
     // A step whose scores are not numbers is no step: all of it is laid out, and its loss says so.
-    if (!wasFinite) return full([numUnits], 1)
+    if (!wasFinite) return full([numUnits], 1, { device: facts.device })
     const { score, index, labels } = gathered.scores
     return requireUnits(
       'gate',

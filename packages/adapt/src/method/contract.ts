@@ -1,5 +1,5 @@
 /** B rows, T positions, D width, S samples, N labelled positions of a micro-batch; G sources; U units of a score. */
-import type { Collective, Tensor } from '@adapt-ts/torch'
+import type { Collective, Device, Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import type { ModelInputs } from '../model/index.js'
 
@@ -82,6 +82,8 @@ export interface RunFacts {
 /** What the trainer lends a method in one optimiser step. */
 export interface StepTools {
   readonly collective: Collective
+  /** Where the model is: scores, weights and what parts keep for them belong there. */
+  readonly device: Device
   /** Completed optimiser steps: 0 in the first. */
   readonly step: number
   /** Of this step. */

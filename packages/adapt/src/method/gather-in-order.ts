@@ -1,6 +1,7 @@
 import {
   type Collective,
   cat,
+  type Device,
   type DType,
   narrow,
   reshape,
@@ -22,12 +23,13 @@ export interface GatheredRows {
  * Rows of all micro-batches of all ranks in global order: every rank's first micro-batch, then every rank's second.
  * Ranks may have different numbers of them, as after a short step. Belongs to the current scope.
  * @param parts This rank's micro-batches, [N, ...] with one width for all.
- * @param dtype  Of all parts.
+ * @param options.device  Of all parts: a rank without any must put what it receives where the others have theirs.
+ * @param options.dtype  Of all parts. Default float32.
  */
 export function gatherInOrder(
   parts: readonly Tensor[],
   collective: Collective,
-  dtype: DType = 'float32',
+  { device, dtype = 'float32' }: { readonly device: Device; readonly dtype?: DType },
 ): GatheredRows[] {
   const numRows = collective
     .allGather(
@@ -38,7 +40,7 @@ export function gatherInOrder(
     )
     .map((counts) => [...counts.toFloat64Array()])
   const mine =
-    parts.length > 0 ? cat(parts.map((part) => reshape(part, [part.numel]))) : zeros([0], { dtype })
+    parts.length > 0 ? cat(parts.map((part) => reshape(part, [part.numel]))) : zeros([0], { dtype, device })
   // Flat, because a rank without rows does not know their width.
   const flat = collective.allGather(mine)
   const total = numRows.flat().reduce((sum, count) => sum + count, 0)

@@ -12,6 +12,7 @@ export function stepFacts(known: Partial<StepFacts> = {}): StepFacts {
     seed: 5,
     isPlainText: true,
     collective: distributed.singleProcess,
+    device: 'cpu',
     step: 0,
     learningRate: 0.01,
     anchors: [],

@@ -12,7 +12,7 @@ import {
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
-import type { RunFacts, Scores } from './contract.js'
+import type { RunFacts, Scores, StepFacts } from './contract.js'
 import { gatherInOrder } from './gather-in-order.js'
 
 const SPLIT = 2 ** 16
@@ -90,16 +90,16 @@ export interface GatheredScores {
 export function gatherScores(
   parts: readonly Tensor[],
   units: readonly BatchUnits[],
-  collective: Collective,
-  facts: RunFacts,
+  facts: StepFacts,
 ): GatheredScores {
+  const { collective } = facts
   const labelled = units.map(({ labels }) =>
     Int32Array.from([...labels.keys()].filter((place) => labels[place]! > 0)),
   )
   const placesOn = (places: Int32Array, device: Tensor['device']) =>
     tensor(places, [places.length], { dtype: 'int64', device })
   const mine = parts.map((part, a) => indexSelect(part, 0, placesOn(labelled[a]!, part.device)))
-  const gathered = gatherInOrder(mine, collective)
+  const gathered = gatherInOrder(mine, collective, { device: facts.device })
   const facts_U = gatherUnits(
     units.map((unit, a) => {
       const index = indexesOf(unit)
@@ -108,7 +108,9 @@ export function gatherScores(
     collective,
   )
   const score =
-    gathered.length === 0 ? zeros([0]) : cat(gathered.map(({ rows }) => reshape(rows, [rows.shape[0]!])))
+    gathered.length === 0
+      ? zeros([0], { device: facts.device })
+      : cat(gathered.map(({ rows }) => reshape(rows, [rows.shape[0]!])))
   return {
     scores: scoresOf(
       score,
@@ -149,7 +151,7 @@ function gatherUnits(mine: readonly (readonly UnitFacts[])[], collective: Collec
       [list.length, 3],
     ),
   )
-  return gatherInOrder(parts, collective).flatMap(({ rows }) => {
+  return gatherInOrder(parts, collective, { device: 'cpu' }).flatMap(({ rows }) => {
     const values = rows.toFloat32Array()
     return Array.from({ length: rows.shape[0]! }, (_, i) => ({
       index: values[3 * i]! * SPLIT + values[3 * i + 1]!,

@@ -186,6 +186,8 @@ function beforeTraining(facts: RunFacts): StepFacts {
     ...facts,
     step: 0,
     collective: distributed.singleProcess,
+    // A pool is weighed from numbers of the host.
+    device: 'cpu',
     learningRate: 0,
     anchors: [],
     look: missing,

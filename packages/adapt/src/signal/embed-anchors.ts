@@ -13,10 +13,10 @@ const BATCH_ROWS = 16
  */
 export function embedAnchors(
   batches: readonly Batch[],
-  tools: Pick<StepTools, 'collective' | 'charge' | 'look'>,
+  tools: Pick<StepTools, 'collective' | 'device' | 'charge' | 'look'>,
   options: PoolingOptions,
 ): Tensor {
-  const { collective } = tools
+  const { collective, device } = tools
   tools.charge(countTokens(batches))
   return noGrad(() =>
     scope(() => {
@@ -24,10 +24,10 @@ export function embedAnchors(
       const pooled = mine.map((batch) =>
         scope(() => {
           const { hidden_BTD } = tools.look(batch)
-          return poolHidden(hidden_BTD, batch, options, hidden_BTD.device)
+          return poolHidden(hidden_BTD, batch, options)
         }),
       )
-      return cat(gatherInOrder(pooled, collective).map(({ rows }) => rows))
+      return cat(gatherInOrder(pooled, collective, { device }).map(({ rows }) => rows))
     }),
   )
 }

@@ -40,11 +40,13 @@ describe('gatherInOrder', () => {
       ],
     ]
     const found = onRanks(2, (collective) =>
-      gatherInOrder(parts[collective.rank]!.map(rowsOf), collective).map(({ rank, index, rows }) => ({
-        rank,
-        index,
-        rows: [...rows.toFloat32Array()].filter((_, i) => i % 2 === 0),
-      })),
+      gatherInOrder(parts[collective.rank]!.map(rowsOf), collective, { device: 'cpu' }).map(
+        ({ rank, index, rows }) => ({
+          rank,
+          index,
+          rows: [...rows.toFloat32Array()].filter((_, i) => i % 2 === 0),
+        }),
+      ),
     )
     const expected = [
       { rank: 0, index: 0, rows: [1, 2] },
@@ -58,10 +60,9 @@ describe('gatherInOrder', () => {
   it('takes ranks with fewer micro-batches, empty ones and none at all', () => {
     const parts: number[][][] = [[[1], [2, 3]], [[4]], [[]], []]
     const found = onRanks(4, (collective) =>
-      gatherInOrder(parts[collective.rank]!.map(rowsOf), collective).map(({ rank, rows }) => [
-        rank,
-        ...rows.shape,
-      ]),
+      gatherInOrder(parts[collective.rank]!.map(rowsOf), collective, { device: 'cpu' }).map(
+        ({ rank, rows }) => [rank, ...rows.shape],
+      ),
     )
     for (const list of found) {
       expect(list).toEqual([
@@ -74,7 +75,7 @@ describe('gatherInOrder', () => {
   })
 
   it('is empty when nobody has anything', () => {
-    expect(onRanks(2, (collective) => gatherInOrder([], collective))).toEqual([[], []])
+    expect(onRanks(2, (collective) => gatherInOrder([], collective, { device: 'cpu' }))).toEqual([[], []])
   })
 })
 

@@ -41,12 +41,12 @@ class GhostAlignment implements Signal {
     })
   }
 
-  score(evidence: Evidence, { learningRate }: StepFacts): Tensor {
+  score(evidence: Evidence, { learningRate, device }: StepFacts): Tensor {
     const { factors, count } = this.drawn!
     const { samples } = evidence.batch
     return noGrad(() =>
       scope(() => {
-        const products_SV = ghostProducts(evidence.factors(), samples.length, factors, count)
+        const products_SV = ghostProducts(evidence.factors(), samples.length, factors, count, { device })
         return mul(mean(products_SV, 1), learningRate)
       }),
     )

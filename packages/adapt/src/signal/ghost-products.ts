@@ -2,7 +2,9 @@
 import {
   add_,
   cat,
+  type Device,
   indexAdd,
+  indexSelect,
   matmul,
   mm,
   mul,
@@ -53,7 +55,7 @@ export interface ProductPlan {
  * Layer by layer either as products of positions, masked by sample, or, where samples are long, as products of explicit gradients of a block of
  * samples. Belongs to the current scope.
  *
- * @param rows  Factors whose samples are the rows. @param columns  Of the same layers.
+ * @param rows  Factors whose samples are the rows. @param columns  Of the same layers. @param plan.device  Where all of them are.
  * @returns float32 [S, R]
  * @see Wang et al., GREATS, NeurIPS 2024, section 4: the ghost inner product.
  */
@@ -62,13 +64,13 @@ export function ghostProducts(
   numRows: number,
   columns: LinearFactors,
   numColumns: number,
-  plan: ProductPlan = {},
+  plan: ProductPlan & { readonly device: Device },
 ): Tensor {
+  const { device } = plan
   const rowSamples = stretchesOf(rows.sampleOf_P, numRows)
   const columnSamples = stretchesOf(columns.sampleOf_P, numColumns)
   return noGrad(() =>
     scope(() => {
-      const device = rows.layers[0]?.input_PI.device ?? 'cpu'
       const total_SR = zeros([numRows, numColumns], { device })
       const [left, right] = [sharedInputs(rows), sharedInputs(columns)]
       for (const [l, layer] of left.entries()) {
@@ -90,12 +92,11 @@ export function ghostProducts(
  */
 export function stepProducts(
   step: readonly Evidence[],
-  { collective }: Pick<StepTools, 'collective'>,
+  { collective, device }: Pick<StepTools, 'collective' | 'device'>,
   plan: ProductPlan = {},
 ): Tensor {
   return noGrad(() =>
     scope(() => {
-      const device = step[0]?.hidden_BTD.device ?? 'cpu'
       const factors = step.map((evidence) => evidence.factors())
       const samples = gatherSamples(step, factors, collective)
       const layers = factors.map(sharedInputs)
@@ -106,7 +107,7 @@ export function stepProducts(
       for (let l = 0; l < numLayers; l++) {
         scope(() => {
           const together = (parts: readonly Tensor[]): Tensor =>
-            cat(gatherInOrder(parts.map(asFloat32), collective).map(({ rows }) => rows))
+            cat(gatherInOrder(parts.map(asFloat32), collective, { device }).map(({ rows }) => rows))
           const side: LayerSide = {
             input_PI: together(layers.map((list) => list[l]!.input_PI)),
             gradient_PO: together(layers.map((list) => list[l]!.gradient_PO)),
@@ -255,10 +256,12 @@ function gatherSamples(
   const counts = gatherInOrder(
     step.map(({ batch }) => asColumn([batch.samples.length])),
     collective,
+    { device: 'cpu' },
   ).map(({ rows }) => rows.item())
   const positions = gatherInOrder(
     factors.map(({ sampleOf_P }) => asColumn(sampleOf_P)),
     collective,
+    { device: 'cpu' },
   ).map(({ rows }) => rows.toFloat32Array())
   const sampleOf: number[] = []
   let first = 0
@@ -297,11 +300,10 @@ function labelledOnly(
       ),
     ),
     collective,
+    { device: 'cpu' },
   ).flatMap(({ rows }) => [...rows.toFloat32Array()])
   const kept = [...flags.keys()].filter((i) => flags[i]! > 0)
   if (kept.length === flags.length) return total_SS
-  const size = flags.length
-  const values = total_SS.toFloat32Array()
-  const picked = Float32Array.from(kept.flatMap((i) => kept.map((j) => values[i * size + j]!)))
-  return tensor(picked, [kept.length, kept.length], { device: total_SS.device })
+  const ids = tensor(Int32Array.from(kept), [kept.length], { dtype: 'int64', device: total_SS.device })
+  return indexSelect(indexSelect(total_SS, 0, ids), 1, ids)
 }

@@ -66,7 +66,7 @@ export class ModelEmbeddingSignal implements Signal {
 
   score({ batch, hidden_BTD }: Evidence): Tensor {
     return noGrad(() => {
-      const pooled_SD = poolHidden(hidden_BTD, batch, this.options, hidden_BTD.device)
+      const pooled_SD = poolHidden(hidden_BTD, batch, this.options)
       this.pending.push(clone(pooled_SD).persist())
       return this.scorer.scores(pooled_SD)
     })
@@ -204,13 +204,13 @@ export class ModelEmbeddingSignal implements Signal {
    * Remembers the step's samples in global order; a centring mean follows, and c with it. The first mean, and the
    * first moments of `zmax`, give the samples that had to be scored without them, all 0, their real scores.
    */
-  observe({ wasFinite }: StepOutcome, { anchors, collective }: StepTools): void {
+  observe({ wasFinite }: StepOutcome, { anchors, collective, device }: StepTools): void {
     const seen = this.pending
     this.pending = []
     const wasBlind = this.scorer.isBlind
     if (wasFinite) {
       scope(() => {
-        const gathered = gatherInOrder(seen, collective)
+        const gathered = gatherInOrder(seen, collective, { device })
         for (const { rows } of gathered) this.reservoir.push(rows)
         if (gathered.length > 0) this.scorer.addMoments(cat(gathered.map(({ rows }) => rows)))
       })

@@ -1,15 +1,5 @@
 /** B rows, T positions, D width, S samples, K the most samples of one row. */
-import {
-  bmm,
-  type Device,
-  indexSelect,
-  noGrad,
-  reshape,
-  scope,
-  type Tensor,
-  tensor,
-  toDevice,
-} from '@adapt-ts/torch'
+import { bmm, indexSelect, noGrad, reshape, scope, type Tensor, tensor, toDevice } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 
 /** How positions are weighted: by position + 1, all alike, or only the last. */
@@ -67,12 +57,8 @@ function coefficients(batch: Batch, { pooling, tokens }: PoolingOptions): Float6
  * @param hidden_BTD float32 [B, T, D].
  * @returns float32 [S, D], detached, in the order of `batch.samples`. Belongs to the current scope.
  */
-export function poolHidden(
-  hidden_BTD: Tensor,
-  batch: Batch,
-  options: PoolingOptions,
-  device: Device = 'cpu',
-): Tensor {
+export function poolHidden(hidden_BTD: Tensor, batch: Batch, options: PoolingOptions): Tensor {
+  const { device } = hidden_BTD
   const { rows, length, segment_BT, samples } = batch
   const byRow = samplesByRow(batch)
   const K = Math.max(1, ...byRow.map((list) => list.length))

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { SignProjection } from './sign-projection.js'
 
 const signsOf = (projection: SignProjection, start: number, count: number) =>
-  scope(() => projection.signs(start, count).toFloat32Array())
+  scope(() => projection.signs(start, count, 'cpu').toFloat32Array())
 
 /** A vector that is the same everywhere, without a pattern. */
 const vector = (length: number, phase: number) =>

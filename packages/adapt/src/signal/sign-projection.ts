@@ -1,6 +1,7 @@
 /** P parameters, S samples, D width of the projection. */
 import {
   addmm_,
+  type Device,
   indexSelect,
   narrow,
   noGrad,
@@ -62,7 +63,7 @@ export class SignProjection {
   }
 
   /** Rows start .. start+count-1 of R, float32 [count, D]. Belongs to the current scope. */
-  signs(start: number, count: number, device = 'cpu'): Tensor {
+  signs(start: number, count: number, device: Device): Tensor {
     return scope(() => {
       const wordsPerRow = Math.ceil(this.width / (2 * PATTERN_BITS))
       const patterns = this.patterns(start, count, wordsPerRow)
@@ -95,7 +96,7 @@ export class SignProjection {
   }
 
   /** The 16 signs of every pattern: float32 [65536, 16]. */
-  private patternTable(device: string): Tensor {
+  private patternTable(device: Device): Tensor {
     if (this.table === undefined) {
       const values = new Float32Array(2 ** PATTERN_BITS * PATTERN_BITS)
       for (let pattern = 0, place = 0; pattern < 2 ** PATTERN_BITS; pattern++)

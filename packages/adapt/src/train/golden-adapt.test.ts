@@ -70,7 +70,7 @@ describe('one ADAPT step against the reference', () => {
   it('has the hidden states, pooled vectors and token losses', () => {
     const model = loadModelFolder(golden.modelFolder)
     scope(() => {
-      const hidden_BTD = embedTokens(model, toModelInputs(batch))
+      const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device))
       const width = hidden_BTD.shape[2]!
       const zeroedOnPadding = hidden_BTD.toFloat32Array().map((value, i) => {
         return batch.segment_BT[Math.floor(i / width)] === -1 ? 0 : value
@@ -78,7 +78,7 @@ describe('one ADAPT step against the reference', () => {
       expectNear(zeroedOnPadding, golden.floats('hidden_BTD'))
       const pooled_SD = poolHidden(hidden_BTD, batch, { pooling: 'position_weighted', tokens: 'all' })
       expectNear(pooled_SD.toFloat32Array(), golden.floats('pooled_SD'))
-      const labelled = labelledPositions(batch)
+      const labelled = labelledPositions(batch, model.device)
       const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N)
       expectNear(
         loss_N.toFloat32Array(),

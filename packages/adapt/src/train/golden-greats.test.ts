@@ -72,13 +72,13 @@ describe('products of samples', () => {
     scope(() => {
       const options = { autocastDtype: undefined, reference: undefined, factors: true }
       const step = CANDIDATES.map((batch) => lookAt(training.model, batch, options))
-      const facts = { collective: distributed.singleProcess }
+      const facts = { collective: distributed.singleProcess, device: training.model.device }
       for (const way of ['positions', 'explicit'] as const) {
         const products = stepProducts(step, facts, { way, blockSize: 5000 }).toFloat32Array()
         expect(relativeDistance(products, expected)).toBeLessThan(golden.tolerance)
       }
       const [first, second] = step.map((evidence) => evidence.factors()) as [never, never]
-      const block = ghostProducts(first, 4, second, 4).toFloat32Array()
+      const block = ghostProducts(first, 4, second, 4, { device: training.model.device }).toFloat32Array()
       const corner = [0, 1, 2, 3].flatMap((i) =>
         runs[0]!.products[i]!.slice(4).map((j) => j / runs[0]!.eta ** 2),
       )

@@ -25,16 +25,16 @@ describe.each(CASES)('%s against the reference', (name) => {
 
   it('gives the logits', () => {
     const logits = withModel((model) =>
-      noGrad(() => model.run(embedTokens(model, toModelInputs(batch)))).toFloat32Array(),
+      noGrad(() => model.run(embedTokens(model, toModelInputs(batch, model.device)))).toFloat32Array(),
     )
     expect(relativeDistance(logits, golden.floats('logits_BTV'))).toBeLessThan(golden.tolerance)
   })
 
   it.each(VARIANTS)('gives loss and gradients with %o', ({ checkpoint, chunkSize }) => {
     withModel((model) => {
-      const labelled = labelledPositions(batch)
+      const labelled = labelledPositions(batch, model.device)
       expect(labelled.count).toBe(golden.values.numLabels)
-      const pass = runForward(model, toModelInputs(batch), { checkpoint })
+      const pass = runForward(model, toModelInputs(batch, model.device), { checkpoint })
       const logits = noGrad(() => model.run(pass.hidden_BTD)).toFloat32Array()
       expect(relativeDistance(logits, golden.floats('logits_BTV'))).toBeLessThan(golden.tolerance)
 
@@ -42,7 +42,7 @@ describe.each(CASES)('%s against the reference', (name) => {
         labelled.select(pass.hidden_BTD),
         model.headWeight,
         labelled.labels_N,
-        full([labelled.count], 1 / labelled.count),
+        full([labelled.count], 1 / labelled.count, { device: model.device }),
         { chunkSize },
       )
       expect(Math.abs(mean(loss_N).item() / golden.values.loss - 1)).toBeLessThan(golden.tolerance)
@@ -53,8 +53,8 @@ describe.each(CASES)('%s against the reference', (name) => {
 
   it('gives the same token losses without gradients', () => {
     withModel((model) => {
-      const labelled = labelledPositions(batch)
-      const hidden = labelled.select(embedTokens(model, toModelInputs(batch)))
+      const labelled = labelledPositions(batch, model.device)
+      const hidden = labelled.select(embedTokens(model, toModelInputs(batch, model.device)))
       const loss_N = chunkedTokenLosses(hidden, model.headWeight, labelled.labels_N, { chunkSize: 3 })
       expect(Math.abs(mean(loss_N).item() / golden.values.loss - 1)).toBeLessThan(golden.tolerance)
     })
@@ -68,7 +68,7 @@ describe.each(CASES)('%s against the reference', (name) => {
       position_BT: golden.ids('packed.position_BT'),
     }
     const logits = withModel((model) =>
-      noGrad(() => model.run(embedTokens(model, toModelInputs(packed)))).toFloat32Array(),
+      noGrad(() => model.run(embedTokens(model, toModelInputs(packed, model.device)))).toFloat32Array(),
     )
     expect(relativeDistance(logits, golden.floats('packed.logits_BTV'))).toBeLessThan(golden.tolerance)
   })

@@ -7,14 +7,14 @@ import { type CausalLM, type ForwardOptions, runForward, toModelInputs } from '.
 /** What one forward and backward of the mean loss give; gradients are left in the parameters. */
 export function runMeanLoss(model: CausalLM, batch: Batch, options: ForwardOptions = {}) {
   return scope(() => {
-    const labelled = labelledPositions(batch)
-    const pass = runForward(model, toModelInputs(batch), options)
+    const labelled = labelledPositions(batch, model.device)
+    const pass = runForward(model, toModelInputs(batch, model.device), options)
     const logits_BTV = noGrad(() => model.run(pass.hidden_BTD))
     const { loss_N, gradient_ND } = chunkedCrossEntropy(
       labelled.select(pass.hidden_BTD),
       model.headWeight,
       labelled.labels_N,
-      full([labelled.count], 1 / labelled.count),
+      full([labelled.count], 1 / labelled.count, { device: model.device }),
       { chunkSize: 7 },
     )
     pass.backward(labelled.scatter(gradient_ND))

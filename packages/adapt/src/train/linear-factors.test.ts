@@ -121,7 +121,7 @@ describe.each(cases)('factors of %s training, %s', (kind, layout) => {
       )
       for (const way of ['positions', 'explicit', undefined] as const) {
         for (const blockSize of [1, 700, 2 ** 24]) {
-          const plan = { blockSize, ...(way ? { way } : {}) }
+          const plan = { device: model.device, blockSize, ...(way ? { way } : {}) }
           const products = ghostProducts(factors, count, factors, count, plan).toFloat32Array()
           expect(relativeDistance(products, expected)).toBeLessThan(1e-5)
         }
@@ -198,7 +198,7 @@ describe('factors', () => {
     const products = (autocastDtype?: 'bfloat16') =>
       scope(() => {
         const factors = linearFactors(model, batch, autocastDtype ? { autocastDtype } : {})
-        return ghostProducts(factors, count, factors, count).toFloat32Array()
+        return ghostProducts(factors, count, factors, count, { device: model.device }).toFloat32Array()
       })
     expect(relativeDistance(products('bfloat16'), products())).toBeLessThan(0.05)
   })

@@ -29,15 +29,19 @@ export function plainBackward(
   factorsOf?: (loss_N: Float32Array) => readonly number[],
 ): number {
   return scope(() => {
-    const { tokens_BT, position_BT, dense, isPacked } = toModelInputs(batch)
-    const groups = dense && attentionGroups(dense.lengths, 'cpu')
-    const mask = isPacked ? packedMask(batch, 'cpu') : attentionMask(batch.length, 'cpu')
+    const { device } = model
+    const { tokens_BT, position_BT, dense, isPacked } = toModelInputs(batch, device)
+    const groups = dense && attentionGroups(dense.lengths, device)
+    const mask = isPacked ? packedMask(batch, device) : attentionMask(batch.length, device)
     const context = { rotation: model.rotation(position_BT, batch.length), mask, slidingMask: mask, groups }
     return enableGrad(() => {
       let x_BTD = model.model.run(tokens_BT)
       for (const layer of model.model.layers) x_BTD = layer.run(x_BTD, context)
       const logits_BTV = model.run(model.model.norm.run(x_BTD))
-      const all = tensor(batch.labels_BT, [batch.rows * batch.length], { dtype: 'int64' })
+      const all = tensor(batch.labels_BT, [batch.rows * batch.length], {
+        dtype: 'int64',
+        device,
+      })
       const labels = dense ? indexSelect(all, 0, dense.place_N) : all
       const logits = reshape(logits_BTV, [labels.numel, model.config.vocabSize])
       const loss =
@@ -63,6 +67,7 @@ function weightedSum(
     return tensor(
       isLabel.map((yes) => (yes ? factors[next++]! : 0)),
       [losses.length],
+      { device: loss_P.device },
     )
   })
   return sum(mul(loss_P, factor_P))

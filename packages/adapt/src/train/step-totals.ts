@@ -178,7 +178,7 @@ function gatherOutcome(
           const parts = byMicroBatch.map((samples) =>
             tensor(rows(samples), [samples.length, OUTCOME_FIELDS.length]),
           )
-          const gathered = gatherInOrder(parts, collective, 'float64')
+          const gathered = gatherInOrder(parts, collective, { device: 'cpu', dtype: 'float64' })
           return Float64Array.from(gathered.flatMap((part) => [...part.rows.toFloat64Array()]))
         })
   const column = (field: (typeof OUTCOME_FIELDS)[number]) => {

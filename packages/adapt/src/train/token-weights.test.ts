@@ -13,7 +13,7 @@ import { plainBackward } from './plain-backward.test.fixture.js'
 import { createCase, rowsOfStep } from './training-case.test.fixture.js'
 
 const batch = batchOf(rowsOfStep(0))
-const { sampleOf } = labelledPositions(batch)
+const { sampleOf } = labelledPositions(batch, 'cpu')
 
 /** One step at a learning rate of 0: gradients stay those of the loss. */
 function stepOf(normalizer: (typeof NORMALIZERS)[number]) {

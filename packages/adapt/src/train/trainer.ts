@@ -118,6 +118,7 @@ export class Trainer {
     }
     this.lent = {
       collective,
+      device: model.device,
       anchors,
       look: (batch) =>
         lookAt(model, batch, {

@@ -100,6 +100,7 @@ export class GateReplay {
       ...this.#facts,
       step,
       collective: distributed.singleProcess,
+      device: 'cpu',
       learningRate: Number.NaN,
       anchors: [],
       look: missing,

@@ -10,7 +10,7 @@ export interface Collective {
   readonly worldSize: number
   /** Replaces each tensor by the sum over ranks, in place. Same shapes on every rank. */
   allReduceSum(tensors: readonly Tensor[]): void
-  /** Every rank's tensor, in rank order. First dimensions may differ. Belongs to the current scope. */
+  /** Every rank's tensor, in rank order, on the device of this rank's own. First dimensions may differ. Belongs to the current scope. */
   allGather(tensor: Tensor): Tensor[]
   /** Replaces the tensor by `source`'s, in place. */
   broadcast(tensor: Tensor, source: number): void

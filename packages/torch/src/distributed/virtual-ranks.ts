@@ -101,7 +101,7 @@ export function joinVirtualRanks(memory: VirtualRankMemory, rank: number, timeou
         const start = 1 + theirs[0]!
         return { shape: Array.from(theirs.subarray(1, start)), values: theirs.slice(start) }
       })
-      return copies.map((copy) => fromArray(copy.values, copy.shape, { dtype }))
+      return copies.map((copy) => fromArray(copy.values, copy.shape, { dtype, device: tensor.device }))
     },
     broadcast(tensor, source) {
       let chosen: Float64Array | undefined

@@ -135,7 +135,7 @@ describe('the gated activation', () => {
 
 describe('rotary position embedding', () => {
   it('has the tables of the reference', () => {
-    const table = new nn.RotaryTable(6, 16)
+    const table = new nn.RotaryTable(6, 16, { device: 'cpu' })
     const positions = reshape(golden.tensor('rotary.position_BT'), [14])
     for (const [name, rows] of Object.entries({ cos: table.cos, sin: table.sin })) {
       expectGolden(reshape(indexSelect(rows, 0, positions), [2, 7, 6]), `rotary.${name}_BTE`)
@@ -146,7 +146,7 @@ describe('rotary position embedding', () => {
 
   it('turns by the frequencies of transformers', () => {
     const { frequencies } = rope.values.default!
-    const table = new nn.RotaryTable(64, 2)
+    const table = new nn.RotaryTable(64, 2, { device: 'cpu' })
     const [cos, sin] = [valuesOf(table.cos).slice(64), valuesOf(table.sin).slice(64)]
     const turned = sin.map((s, i) => Math.atan2(s, cos[i]!))
     const both = [...frequencies, ...frequencies]
@@ -158,7 +158,7 @@ describe('rotary position embedding', () => {
   })
 
   it('can have another base', () => {
-    const table = new nn.RotaryTable(4, 4, { theta: 100 })
+    const table = new nn.RotaryTable(4, 4, { theta: 100, device: 'cpu' })
     const expected = [3, 0.3, 3, 0.3].map(Math.cos)
     const last = reshape(indexSelect(table.cos, 0, tensor([3], [1], { dtype: 'int64' })), [4])
     expect(relativeError(last, tensor(expected, [4]))).toBeLessThan(1e-6)

@@ -101,8 +101,8 @@ export class RotaryTable {
     {
       theta = 10_000,
       inverseFrequencies,
-      device = 'cpu',
-    }: { theta?: number; inverseFrequencies?: Float32Array; device?: Device } = {},
+      device,
+    }: { readonly device: Device; readonly theta?: number; readonly inverseFrequencies?: Float32Array },
   ) {
     const half = headDim / 2
     const angles = new Float32Array(maxPositions * headDim)

@@ -33,6 +33,14 @@ describe('withParameterDefaults', () => {
     expect(shapes).toEqual([[3, 2], [3], [4, 2], [5]])
   })
 
+  it('takes undefined for what was not said', () => {
+    const [linear, ...others] = withParameterDefaults({ dtype: 'bfloat16' }, () =>
+      withParameterDefaults({ dtype: undefined, device: undefined }, make),
+    )
+    expect(linear!.parameters().map(({ dtype }) => dtype)).toEqual(['bfloat16', 'bfloat16'])
+    disposeAll([linear!, ...others])
+  })
+
   it('nests, and ends with the call that throws', () => {
     const inner = withParameterDefaults({ dtype: 'bfloat16' }, () =>
       withParameterDefaults({ requiresGrad: false }, make),

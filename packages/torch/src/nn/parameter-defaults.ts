@@ -6,13 +6,13 @@ import { Parameter } from './module.js'
 /** How layers make their parameters. */
 export interface ParameterDefaults {
   /** Floating-point dtype. Default float32. */
-  readonly dtype?: DType
+  readonly dtype?: DType | undefined
   /** Default cpu. */
-  readonly device?: Device
+  readonly device?: Device | undefined
   /** Default true; false for weights that stay as they are. */
-  readonly requiresGrad?: boolean
+  readonly requiresGrad?: boolean | undefined
   /** false leaves the memory untouched, for a caller that writes every element of every parameter. Default true. */
-  readonly fill?: boolean
+  readonly fill?: boolean | undefined
 }
 
 let current: ParameterDefaults = {}
@@ -24,7 +24,8 @@ let current: ParameterDefaults = {}
  */
 export function withParameterDefaults<T>(defaults: ParameterDefaults, make: () => T): T {
   const outer = current
-  current = { ...outer, ...defaults }
+  const said = Object.entries(defaults).filter(([, value]) => value !== undefined)
+  current = { ...outer, ...Object.fromEntries(said) }
   try {
     return make()
   } finally {

@@ -14,7 +14,8 @@ const OP = {
 export function gradNorm(parameters: readonly Parameter[]): Tensor {
   return scope(() => {
     const gradients = parameters.flatMap((parameter) => parameter.grad ?? [])
-    if (gradients.length === 0) return zeros([])
+    // On the device all the same: it is read together with other figures of the step.
+    if (gradients.length === 0) return zeros([], { device: parameters[0]?.device ?? 'cpu' })
     return norm(stack(OP.norm(gradients, 2) as Tensor[]))
   })
 }

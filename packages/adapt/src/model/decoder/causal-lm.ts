@@ -90,7 +90,7 @@ export class CausalLM extends Module<[Tensor], Tensor> {
   rotation(position_BT: Tensor | undefined, length: number, start = 0): Rotation {
     const { headDim: E, maxPositionEmbeddings } = this.config
     const end = start + length
-    if (end > this.numRotaryPositions) {
+    if (end > this.numRotaryPositions || this.rotary?.cos.device !== this.device) {
       // Grown as needed: a config may name far more positions than any batch has.
       this.rotary?.dispose()
       this.numRotaryPositions = Math.min(maxPositionEmbeddings, 2 ** Math.ceil(Math.log2(end)))

@@ -22,7 +22,7 @@ const C = { tokens: draw(7) }
 
 /** Hidden states by sample, without padding. */
 function hiddenBySample(batch: Batch): Map<string, number[]> {
-  const hidden = scope(() => embedTokens(model, toModelInputs(batch)).toFloat32Array())
+  const hidden = scope(() => embedTokens(model, toModelInputs(batch, model.device)).toFloat32Array())
   const width = hidden.length / batch.segment_BT.length
   const found = new Map<string, number[]>(batch.samples.map(({ id }) => [id, []]))
   for (const [i, segment] of batch.segment_BT.entries()) {
@@ -35,8 +35,8 @@ function hiddenBySample(batch: Batch): Map<string, number[]> {
 function gradientsOf(options: Parameters<typeof runForward>[2]): Map<string, Float32Array> {
   model.zeroGrad()
   scope(() => {
-    const pass = runForward(model, toModelInputs(batchOf([[A], [C]])), options)
-    pass.backward(full(pass.hidden_BTD.shape, 0.5))
+    const pass = runForward(model, toModelInputs(batchOf([[A], [C]]), model.device), options)
+    pass.backward(full(pass.hidden_BTD.shape, 0.5, { device: model.device }))
   })
   return gradientValues(model)
 }
@@ -66,7 +66,7 @@ describe('hidden states of a sample', () => {
 describe('runForward', () => {
   it('gives the hidden states of embedTokens, as a leaf without gradient', () => {
     scope(() => {
-      const inputs = toModelInputs(batchOf([[A], [C]]))
+      const inputs = toModelInputs(batchOf([[A], [C]]), model.device)
       const { hidden_BTD } = runForward(model, inputs)
       expect(hidden_BTD.toFloat32Array()).toEqual(embedTokens(model, inputs).toFloat32Array())
       expect(hidden_BTD.requiresGrad).toBe(false)
@@ -85,8 +85,8 @@ describe('runForward', () => {
   it('adds to gradients that are there', () => {
     const once = gradientsOf({})
     scope(() => {
-      const pass = runForward(model, toModelInputs(batchOf([[A], [C]])))
-      pass.backward(full(pass.hidden_BTD.shape, 0.5))
+      const pass = runForward(model, toModelInputs(batchOf([[A], [C]]), model.device))
+      pass.backward(full(pass.hidden_BTD.shape, 0.5, { device: model.device }))
     })
     for (const [name, values] of gradientValues(model)) {
       expect(
@@ -101,8 +101,8 @@ describe('runForward', () => {
   it('gives zero gradients for a zero gradient at the output', () => {
     model.zeroGrad()
     scope(() => {
-      const pass = runForward(model, toModelInputs(batchOf([[A]])))
-      pass.backward(zeros(pass.hidden_BTD.shape))
+      const pass = runForward(model, toModelInputs(batchOf([[A]]), model.device))
+      pass.backward(zeros(pass.hidden_BTD.shape, { device: model.device }))
     })
     for (const values of gradientValues(model).values())
       expect(values.every((value) => value === 0)).toBe(true)
@@ -111,7 +111,9 @@ describe('runForward', () => {
   it('refuses more positions than the model was made for', () => {
     const tooLong = batchOf([[{ tokens: draw(33) }]])
     for (const forward of [embedTokens, runForward]) {
-      expect(() => scope(() => void forward(model, toModelInputs(tooLong)))).toThrow(ConfigError)
+      expect(() => scope(() => void forward(model, toModelInputs(tooLong, model.device)))).toThrow(
+        ConfigError,
+      )
     }
     expect(model.training).toBe(true)
   })
@@ -121,7 +123,7 @@ describe('embedTokens', () => {
   it('leaves the training flag as it was', () => {
     for (const training of [true, false]) {
       model.train(training)
-      scope(() => void embedTokens(model, toModelInputs(batchOf([[A]]))))
+      scope(() => void embedTokens(model, toModelInputs(batchOf([[A]]), model.device)))
       expect(model.training).toBe(training)
       expect(model.model.layers[0]!.training).toBe(training)
     }
@@ -130,7 +132,7 @@ describe('embedTokens', () => {
 
   it('comes within bfloat16 of float32 under autocast', () => {
     scope(() => {
-      const inputs = toModelInputs(batchOf([[A], [B], [C]]))
+      const inputs = toModelInputs(batchOf([[A], [B], [C]]), model.device)
       const exact = embedTokens(model, inputs)
       const rounded = embedTokens(model, inputs, { autocastDtype: 'bfloat16' })
       expect(rounded.dtype).toBe('float32')
@@ -148,7 +150,7 @@ it('uses the fused attention exactly where LibTorch has it', () => {
 describe('toModelInputs', () => {
   it('leaves out positions where every row is one sample without padding', () => {
     scope(() => {
-      const plain = toModelInputs(batchOf([[A], [{ tokens: draw(5) }]]))
+      const plain = toModelInputs(batchOf([[A], [{ tokens: draw(5) }]]), model.device)
       expect(plain.tokens_BT.shape).toEqual([2, 5])
       expect([plain.position_BT, plain.dense]).toEqual([undefined, undefined])
     })
@@ -156,12 +158,15 @@ describe('toModelInputs', () => {
 
   it('puts samples one after another without their padding, on whichever side that is', () => {
     scope(() => {
-      const { tokens_BT, position_BT, dense } = toModelInputs(batchOf([[A], [B]], { paddingSide: 'left' }))
+      const { tokens_BT, position_BT, dense } = toModelInputs(
+        batchOf([[A], [B]], { paddingSide: 'left' }),
+        model.device,
+      )
       expect([...tokens_BT.toInt32Array()]).toEqual([...A.tokens, ...B.tokens])
       expect([...position_BT!.toInt32Array()]).toEqual([0, 1, 2, 3, 4, 0, 1, 2])
       expect(dense!.lengths).toEqual([5, 3])
       expect([...dense!.place_N.toInt32Array()]).toEqual([0, 1, 2, 3, 4, 7, 8, 9])
-      const loose = toModelInputs(batchOf([[A, B], [C]], { packing: true, maxLength: 12 }))
+      const loose = toModelInputs(batchOf([[A, B], [C]], { packing: true, maxLength: 12 }), model.device)
       expect(loose.dense!.lengths).toEqual([5, 3, 7])
       expect([...loose.dense!.place_N.toInt32Array()].slice(-2)).toEqual([17, 18])
       expect(loose.isPacked).toBe(false)
@@ -171,16 +176,16 @@ describe('toModelInputs', () => {
 
 it('leaves rows that are packed full as they are, for one masked product', () => {
   scope(() => {
-    const full = toModelInputs(batchOf([[A, B], [C]], { packing: true, maxLength: 9 }))
+    const full = toModelInputs(batchOf([[A, B], [C]], { packing: true, maxLength: 9 }), model.device)
     expect(full.tokens_BT.shape).toEqual([2, 9])
     expect([full.isPacked, full.dense]).toEqual([true, undefined])
-    expect(toModelInputs(batchOf([[A], [{ tokens: draw(5) }]])).isPacked).toBe(false)
+    expect(toModelInputs(batchOf([[A], [{ tokens: draw(5) }]]), model.device).isPacked).toBe(false)
   })
 })
 
 it('hidden states of padding are zero where it is left out', () => {
   scope(() => {
-    const hidden = embedTokens(model, toModelInputs(batchOf([[A], [B]])))
+    const hidden = embedTokens(model, toModelInputs(batchOf([[A], [B]]), model.device))
     const padding = hidden.toFloat32Array().subarray(8 * hidden.shape[2]!)
     expect(padding).toEqual(new Float32Array(padding.length))
   })

@@ -1,5 +1,5 @@
 /** B rows, T positions, K key/value heads, E head size. */
-import { copy_, type DType, empty, narrow, scope, type Tensor } from '@adapt-ts/torch'
+import { copy_, type Device, type DType, empty, narrow, scope, type Tensor } from '@adapt-ts/torch'
 import type { ModelConfig } from '../dimensions/model-config.js'
 
 /** Keys and values of the positions so far, so that a new position costs one column of attention. */
@@ -11,7 +11,11 @@ export class KeyValueCache {
   constructor(
     config: ModelConfig,
     readonly maxLength: number,
-    { rows = 1, dtype = 'float32', device = 'cpu' }: { rows?: number; dtype?: DType; device?: string } = {},
+    {
+      rows = 1,
+      dtype = 'float32',
+      device,
+    }: { readonly device: Device; readonly rows?: number; readonly dtype?: DType },
   ) {
     const shape = [rows, maxLength, config.numKeyValueHeads, config.headDim]
     const held = () => empty(shape, { dtype, device }).persist()

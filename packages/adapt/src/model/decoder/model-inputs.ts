@@ -64,7 +64,7 @@ function isFullyPacked({ rows, length }: Batch, stretches: readonly Stretch[]): 
 const MAX_MASKED_LENGTH = 512
 
 /** Copies a batch to the device. */
-export function toModelInputs(batch: Batch, device: Device = 'cpu'): ModelInputs {
+export function toModelInputs(batch: Batch, device: Device): ModelInputs {
   const { rows, length, tokens_BT, position_BT } = batch
   const ids = (array: Int32Array, shape: number[]) =>
     scope(() => toDevice(tensor(array, shape, { dtype: 'int64' }), device))

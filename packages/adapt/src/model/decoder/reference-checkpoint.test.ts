@@ -34,7 +34,7 @@ describe.skipIf(!isThere)(
       try {
         return scope(() =>
           noGrad(() =>
-            model.run(embedTokens(model, toModelInputs(batchOf([[{ tokens }]])))),
+            model.run(embedTokens(model, toModelInputs(batchOf([[{ tokens }]]), model.device))),
           ).toFloat32Array(),
         )
       } finally {

@@ -299,7 +299,10 @@ describe('loadModelFolder refuses', () => {
     const before = memoryStats().allocatedBytes
     const run = (length: number) =>
       scope(() =>
-        embedTokens(model, toModelInputs(batchOf([[{ tokens: createTokens(1)(length) }]]))).toFloat32Array(),
+        embedTokens(
+          model,
+          toModelInputs(batchOf([[{ tokens: createTokens(1)(length) }]]), model.device),
+        ).toFloat32Array(),
       )
     const short = run(5)
     const long = run(19)

@@ -20,7 +20,7 @@ export type ModelDType = Extract<DType, 'float32' | 'bfloat16'>
 export interface LoadModelOptions {
   /** dtype of the parameters; `auto` is that of most weights in the files, float32 for float16. Default float32. */
   readonly dtype?: ModelDType | 'auto' | undefined
-  /** Default cpu. */
+  /** Default: that of `withParameterDefaults`, else the CPU. */
   readonly device?: Device | undefined
   /** Default true; false for a base that stays as it is. */
   readonly requiresGrad?: boolean | undefined
@@ -57,7 +57,7 @@ export function loadModelFolder(folder: string, options: LoadModelOptions = {}):
   const entries = new Map(weights.names.map((name) => [name, weights.entry(name)] as const))
   requireRoomFor(read.config, entries, weights.path)
   const { config, storedName } = resolveHead(read.config, weights)
-  const { dtype = 'float32', device = 'cpu', requiresGrad = true } = options
+  const { dtype = 'float32', device, requiresGrad = true } = options
   const model = nn.withParameterDefaults(
     // Nothing is filled: the comparison below makes sure that the files hold every parameter.
     { dtype: dtype === 'auto' ? storedDType(entries) : dtype, device, requiresGrad, fill: false },

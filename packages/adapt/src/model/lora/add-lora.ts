@@ -1,6 +1,7 @@
 import { Generator, noGrad, uniform_ } from '@adapt-ts/torch'
 import { ConfigError } from '../../errors.js'
 import type { CausalLM } from '../decoder/causal-lm.js'
+import { drawOnCpu } from '../decoder/draw-on-cpu.js'
 import { namedModules, namedProjections } from '../decoder/named-projections.js'
 import { LoraAdapter } from './lora-adapter.js'
 import { assertLoraConfig, type LoraConfig } from './lora-config.js'
@@ -8,7 +9,7 @@ import { chooseTargets, matchingNames } from './target-modules.js'
 
 /**
  * Freezes a model and puts adapters beside the linear layers that `targetModules` names. A is uniform within
- * 1 / sqrt(in) and B zero, as in PEFT, so that the model computes what it did. Equal seeds give equal adapters.
+ * 1 / sqrt(in) and B zero, as in PEFT, so that the model computes what it did. Equal seeds give equal adapters on every device.
  *
  * @throws {ConfigError} BAD_LORA for values out of range, or when no layer or one without an adapter is named.
  */
@@ -19,7 +20,7 @@ export function addLora(model: CausalLM, config: LoraConfig, seed: number): void
     for (const [, { lora }] of namedProjections(model)) {
       if (!lora) continue
       const bound = 1 / Math.sqrt(lora.A.shape[1]!)
-      uniform_(lora.A, -bound, bound, generator)
+      drawOnCpu(lora.A, (draws) => uniform_(draws, -bound, bound, generator))
     }
   })
 }

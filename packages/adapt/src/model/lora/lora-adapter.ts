@@ -1,5 +1,5 @@
 /** R rank. Any leading dimensions. */
-import { add, linear, mul, nn, type Tensor, zeros } from '@adapt-ts/torch'
+import { add, type Device, linear, mul, nn, type Tensor, zeros } from '@adapt-ts/torch'
 import type { ForwardContext } from '../decoder/forward-context.js'
 import { type LoraConfig, loraScaling } from './lora-config.js'
 
@@ -22,7 +22,7 @@ export class LoraAdapter extends Module<[Tensor, Tensor, ForwardContext], Tensor
     outFeatures: number,
     config: LoraConfig,
     private readonly number: number,
-    device = 'cpu',
+    device: Device,
   ) {
     super()
     this.A = new Parameter(zeros([config.r, inFeatures], { device }))

@@ -43,14 +43,14 @@ function adapt(change: Partial<LoraConfig> = {}, target = model): void {
 }
 
 const hidden = (batch: Batch, target = model) =>
-  scope(() => embedTokens(target, toModelInputs(batch)).toFloat32Array())
+  scope(() => embedTokens(target, toModelInputs(batch, target.device)).toFloat32Array())
 
 /** Training forward: hidden states by sample, and the gradients of all trained parameters of their sum. */
 function trained(batch: Batch, options: ForwardOptions = {}) {
   model.train()
   model.zeroGrad()
   return scope(() => {
-    const pass = runForward(model, toModelInputs(batch), options)
+    const pass = runForward(model, toModelInputs(batch, model.device), options)
     const all = pass.hidden_BTD.toFloat32Array()
     const width = all.length / batch.segment_BT.length
     const bySample = new Map<string, number[]>(batch.samples.map(({ id }) => [id, []]))
@@ -58,7 +58,7 @@ function trained(batch: Batch, options: ForwardOptions = {}) {
       if (segment >= 0)
         bySample.get(batch.samples[segment]!.id)!.push(...all.slice(i * width, (i + 1) * width))
     }
-    pass.backward(full(pass.hidden_BTD.shape, 0.5))
+    pass.backward(full(pass.hidden_BTD.shape, 0.5, { device: model.device }))
     const gradients = new Map(
       [...model.namedParameters()].flatMap(([name, { grad }]) =>
         grad ? [[name, grad.toFloat32Array()] as const] : [],

@@ -18,6 +18,7 @@ napi_value info(Call& call) {
   call.set(result, "numThreads", call.fromNumber(at::get_num_threads()));
   call.set(result, "hasCuda", call.fromBool(at::hasCUDA()));
   call.set(result, "config", call.fromString(at::show_config()));
+  call.set(result, "privateUse1", call.fromNumber(static_cast<double>(c10::DeviceType::PrivateUse1)));
   return result;
 }
 

@@ -114,7 +114,7 @@ function requireWritable(buildDir) {
 }
 
 /** What tells one LibTorch from another, and from itself after an upgrade in place. */
-function libraryIdentity(libtorch, platform) {
+export function libraryIdentity(libtorch, platform) {
   const suffix = platform === 'darwin' ? 'dylib' : 'so'
   const libraries = ['torch_cpu', 'c10', ...(libtorch.cuda ? ['torch_cuda'] : [])]
   const files = libraries.map((name) => path.join(libtorch.libDir, `lib${name}.${suffix}`))

@@ -90,7 +90,14 @@ export interface Native {
   readFile(handle: number, fd: number, offset: number): void
   writeFile(handle: number, fd: number, offset: number): number
   onednnLinear(input: number, weight: number): number
-  info(): { version: string; numThreads: number; hasCuda: boolean; config: string }
+  info(): {
+    version: string
+    numThreads: number
+    hasCuda: boolean
+    config: string
+    /** Number of the device type PrivateUse1. */
+    privateUse1: number
+  }
   setNumThreads(threads: number): void
   loadLibrary(path: string): void
   memoryStats(): MemoryStats
@@ -158,6 +165,11 @@ function physicalCores(): number {
   }
 }
 
+/** The library of a device without hardware, where a test named one: packages/torch/testing-device. */
+export function testingDeviceLibrary(): string | undefined {
+  return process.env.ADAPT_TORCH_TESTING_DEVICE || undefined
+}
+
 let loaded: { native: Native; build: Build; buffer: Float64Array } | undefined
 
 /** Doubles in the argument buffer: room for tensor lists of models with thousands of parameters. */
@@ -178,6 +190,8 @@ function load(): { native: Native; build: Build; buffer: Float64Array } {
   }
   const library = join(build.libtorch.libDir, 'libtorch_cuda.so')
   if (build.libtorch.cuda && existsSync(library)) native.loadLibrary(library)
+  const testing = testingDeviceLibrary()
+  if (testing !== undefined) native.loadLibrary(testing)
   const wanted = Number(process.env.ADAPT_NUM_THREADS ?? '')
   native.setNumThreads(Number.isInteger(wanted) && wanted > 0 ? wanted : physicalCores())
   return { native, build, buffer: native.buffer(BUFFER_LENGTH) }

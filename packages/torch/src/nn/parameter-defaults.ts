@@ -1,4 +1,4 @@
-import type { Device } from '../device.js'
+import { type Device, defaultDevice } from '../device.js'
 import type { DType } from '../dtype.js'
 import { empty, full } from '../ops.js'
 import { Parameter } from './module.js'
@@ -35,7 +35,7 @@ export function withParameterDefaults<T>(defaults: ParameterDefaults, make: () =
 
 /** A parameter of this shape, every element `value` unless the defaults in force say otherwise. */
 export function createParameter(shape: readonly number[], value: number): Parameter {
-  const { dtype = 'float32', device = 'cpu', requiresGrad = true, fill = true } = current
+  const { dtype = 'float32', device = defaultDevice(), requiresGrad = true, fill = true } = current
   const options = { dtype, device }
   return new Parameter(fill ? full(shape, value, options) : empty(shape, options), { requiresGrad })
 }

@@ -287,6 +287,10 @@ export {
   toModelInputs,
 } from './model/index.js'
 export {
+  type ChooseDeviceOptions,
+  type ChosenDevice,
+  chooseDevice,
+  type DeviceFacts,
   type EvaluationRequest,
   evaluateModelFolder,
   type InputOptions,

@@ -8,13 +8,16 @@ export interface BuildInfo {
   readonly libtorchVersion: string
   readonly libtorchRoot: string
   readonly libtorchKind: string
+  /** Whether this LibTorch brings CUDA, also where no device can be used. */
+  readonly libtorchHasCuda: boolean
   /** Absolute. */
   readonly addonPath: string
   readonly numThreads: number
   /** Kernel set LibTorch picked, for instance AVX2 or AVX512. */
   readonly cpuCapability: string
-  /** Whether the hardware multiplies bfloat16 natively (AVX512-BF16, AMX or a CUDA device). */
+  /** Whether the CPU multiplies bfloat16 natively (AVX512-BF16, AMX and their like). Says nothing of other devices. */
   readonly hasBf16: boolean
+  /** Whether LibTorch has CUDA and can use a device. */
   readonly hasCuda: boolean
 }
 
@@ -36,10 +39,11 @@ export function buildInfo(): BuildInfo {
     libtorchVersion: build.libtorch.version,
     libtorchRoot: build.libtorch.root,
     libtorchKind: build.libtorch.kind,
+    libtorchHasCuda: build.libtorch.cuda,
     addonPath: build.addon,
     numThreads: info.numThreads,
     cpuCapability: /CPU capability usage: (\S+)/.exec(info.config)?.[1] ?? 'unknown',
-    hasBf16: info.hasCuda || cpuHasBf16(),
+    hasBf16: cpuHasBf16(),
     hasCuda: info.hasCuda,
   }
 }

@@ -125,7 +125,7 @@ function embedAndMeasure(
   onProgress: (text: string) => void,
 ) {
   const signal = signalOf(config)
-  const dtype = autocastDtype(config.training.bf16)
+  const dtype = autocastDtype(config.training.bf16, model.device)
   let numEmbedded = 0
   const embed = (batch: Batch): Tensor =>
     scope(() => {

@@ -32,7 +32,16 @@ describe('an option that is a key of the config', () => {
     [['validate', '--batch-size', '4', 'conf/run.yaml'], '--set training.per_device_train_batch_size=VALUE'],
     [['train', 'conf/run.yaml', '--resume'], 'goes on by itself with the same command'],
     [['compare', 'study.yaml', '--lr', '1'], '--set base.training.learning_rate=VALUE'],
-    [['train', 'conf/run.yaml', '--device', 'cuda'], 'there is no such key: a run uses the CPU'],
+    [['train', 'conf/run.yaml', '--use_cpu'], '--set training.device=VALUE'],
+    [['train', 'conf/run.yaml', '--device', 'cudo'], 'received "cudo" (did you mean "cuda"?).'],
+    [
+      ['validate', 'conf/run.yaml', '--set', 'training.device=gpu'],
+      'training.device: expected auto, cpu, cuda, cuda:N or mps, received "gpu" (did you mean "cuda"?)',
+    ],
+    [
+      ['validate', 'conf/run.yaml', '--set', 'training.device=0'],
+      'training.device: expected auto, cpu, cuda, cuda:N or mps, received 0 (did you mean "cuda:0"?)',
+    ],
     [['train', 'conf/run.yaml', '--quit'], "error: unknown option '--quit' (Did you mean --quiet?)"],
     [['doctor', '--learning_rate', '1'], "error: unknown option '--learning_rate'"],
   ])('%j is answered with the way to set it, in one line', async (args, expected) => {
@@ -326,7 +335,10 @@ describe('train and eval', () => {
     })
 
     const evaluated = await adapt(['eval', '--model', 'out/model', '--text', 'conf/anchors.jsonl', '--json'])
-    expect(evaluated).toMatchObject({ exitCode: 0, stderr: 'window 24 tokens (data.max_length of out)\n' })
+    expect(evaluated).toMatchObject({
+      exitCode: 0,
+      stderr: expect.stringMatching(/^device .*\nwindow 24 tokens \(data.max_length of out\)\n$/),
+    })
     const { sources, all } = JSON.parse(evaluated.stdout)
     expect(sources).toEqual({ anchors: all })
     expect(all).toMatchObject({ bytes: 8, documents: 1 })

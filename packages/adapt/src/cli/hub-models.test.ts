@@ -74,7 +74,7 @@ describe('a hub id', () => {
     const options = [...set('training.max_steps=2', 'model.lora={ r: 2 }'), '--output-dir', output]
     const { exitCode, stdout, stderr } = await adapt('train', workshop.file('run.yaml'), ...BASE, ...options)
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
-    expect(stdout.indexOf('fetching org/base')).toBe(0)
+    expect(stdout).toMatch(/^device cpu [^\n]*\nfetching org\/base/)
     expect(hub.fetched).toEqual(Object.keys(repo).sort())
     expect(hub.requests.filter((line) => line.includes('/revision/'))).toHaveLength(1)
     const adapter = JSON.parse(readFileSync(path.join(output, 'model', 'adapter_config.json'), 'utf8'))
@@ -83,7 +83,7 @@ describe('a hub id', () => {
     const texts = ['--text', workshop.file('held-out.jsonl')]
     expect(await adapt('eval', '--model', output, ...texts)).toMatchObject({
       exitCode: 0,
-      stderr: expect.stringMatching(/^window 48 tokens \(data.max_length of [^\n]*\n$/),
+      stderr: expect.stringMatching(/^device cpu [^\n]*\nwindow 48 tokens \(data.max_length of [^\n]*\n$/),
     })
   })
 
@@ -94,7 +94,7 @@ describe('a hub id', () => {
     )
     expect(exitCode, stderr).toBe(0)
     expect(stderr).toMatch(
-      /^fetching org\/base \(c0ffee00\) from http:\/\/127\.0\.0\.1:\d+\nwindow 64 tokens[^\n]*\n$/,
+      /^fetching org\/base \(c0ffee00\) from http:\/\/127\.0\.0\.1:\d+\ndevice cpu [^\n]*\nwindow 64 tokens[^\n]*\n$/,
     )
     expect(JSON.parse(stdout).all.bits_per_byte).toBeGreaterThan(0)
   })

@@ -114,6 +114,8 @@ const FREE_TRAINING_KEYS = new Set([
   'save_steps',
   'save_total_limit',
   'resume_from_checkpoint',
+  // Of another device: a caution of the comparison, which a record's versions tell.
+  'device',
 ])
 const FREE_DATA_KEYS = new Set(['cache_dir', 'num_workers'])
 

@@ -221,8 +221,15 @@ function cautionsOf(
       `${missing.length} of ${study.seeds.length * Object.keys(study.arms).length} cells are not finished.`,
     )
   }
-  const versions = new Set(cells.map((cell) => JSON.stringify(cell.versions)))
+  const versions = new Set(cells.map(({ versions: { device: _, ...software } }) => JSON.stringify(software)))
   if (versions.size > 1) cautions.push('Cells were computed by different versions of the software.')
+  // Records of older versions do not say.
+  const devices = new Set(cells.flatMap(({ versions: { device } }) => device ?? []))
+  if (devices.size > 1) {
+    cautions.push(
+      `Cells were computed on different devices (${[...devices].join(', ')}): differences hold rounding too.`,
+    )
+  }
   return cautions
 }
 

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { verifyManifest } from '../checkpoint/index.js'
 import { invalidConfig, suggestName } from '../config/index.js'
 import { ConfigError, HostileFileError, NumericError } from '../errors.js'
-import { configInputs, requireInputsOutside } from '../open/index.js'
+import { chooseDevice, configInputs, requireInputsOutside } from '../open/index.js'
 import type { StepRecord } from '../record/index.js'
 import { runTraining, StopRequest, type TrainingOutcome, type TrainingRequest } from '../run/index.js'
 import {
@@ -259,6 +259,11 @@ class ComparisonRun implements Disposable {
     }
   }
 
+  /** What computed a run, its device among it. */
+  private versionsOf({ config }: PlannedRun): Readonly<Record<string, string>> {
+    return { ...this.versions, device: chooseDevice(config.training.device).name }
+  }
+
   /** What the cell's run folder says; a run whose log was damaged after its end is done again. */
   private async summarize(
     cell: PlannedRun,
@@ -266,7 +271,7 @@ class ComparisonRun implements Disposable {
     trunk: TrunkRecord | undefined,
   ): Promise<CellRecord> {
     const { targets } = this.request.study.config
-    const { versions } = this
+    const versions = this.versionsOf(cell)
     const context = { ...cell, hash, versions, targets, ...(trunk ? { trunk } : {}) }
     try {
       return summarizeCell(context)
@@ -307,7 +312,8 @@ class ComparisonRun implements Disposable {
       .filter((name) => name.endsWith('.safetensors') && name !== 'method.safetensors')
       .sort()
       .map((name) => join(checkpoint, name))
-    const record = summarizeTrunk({ ...trunk, hash, digest: await hashFiles(files), versions: this.versions })
+    const versions = this.versionsOf(trunk)
+    const record = summarizeTrunk({ ...trunk, hash, digest: await hashFiles(files), versions })
     writeRecord(trunk.recordPath, record)
     return record
   }

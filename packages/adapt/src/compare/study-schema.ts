@@ -12,6 +12,7 @@ const OWN_KEYS: Readonly<Record<string, string>> = {
   output_dir: 'every cell has a folder of its own in the study',
   'training.seed': 'seeds: gives every arm the same seeds',
   'training.resume_from_checkpoint': 'trunk: decides where a cell starts',
+  'training.device': 'all arms run on one device, that of the base config',
 }
 /** What a branch must share with its trunk. */
 const TRUNK_KEYS =

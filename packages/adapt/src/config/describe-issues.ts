@@ -56,6 +56,8 @@ function describeIssue(issue: ZodIssue, base: readonly PropertyKey[], checked: C
       if (hasOwnWords(issue) && !issue.message.includes(', received ')) return say(issue.message)
       return [{ path, at: 'key', message: issue.message }]
     case 'invalid_type':
+      if (issue.message.includes(', received ') && hasOwnWords(issue))
+        return [{ path, at: 'value', message: issue.message }]
       return hasOwnWords(issue)
         ? say(issue.message)
         : say(`expected ${TYPES[issue.expected] ?? issue.expected}`)
@@ -63,7 +65,9 @@ function describeIssue(issue: ZodIssue, base: readonly PropertyKey[], checked: C
       if (issue.origin === 'array') return say('expected at least one entry')
       return hasOwnWords(issue) ? say(issue.message) : say('expected text that is not empty')
     default:
-      return say(issue.message)
+      return issue.message.includes(', received ')
+        ? [{ path, at: 'value', message: issue.message }]
+        : say(issue.message)
   }
 }
 

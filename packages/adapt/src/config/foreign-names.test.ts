@@ -32,12 +32,18 @@ describe('the names of other trainers', () => {
     ['cutoff_len', 'data.max_length'],
     ['modelNameOrPath', 'model.path'],
     ['sample_packing', 'data.packing'],
+    ['device_map', 'training.device'],
+    ['use_cpu', 'training.device'],
+    ['no_cuda', 'training.device'],
+    ['accelerator', 'training.device'],
+    ['gpu', 'training.device'],
   ])('%s is %s', (name, key) => {
     expect(keyOfForeignName(name)).toBe(key)
   })
 
   it('say why there is no key for what there is not', () => {
-    expect(reasonForNoKey('device')).toBe('a run uses the CPU')
+    expect(reasonForNoKey('device')).toBeUndefined()
+    expect(reasonForNoKey('world_size')).toContain('training.device')
     expect(reasonForNoKey('constructor')).toBeUndefined()
     // Spelling alone would lead to data.train and model.lora.r.
     expect(reasonForNoKey('do_train')).toContain('the command')

@@ -146,6 +146,10 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   ],
   'training.report_to': ['wandb', 'wandb_project', 'use_wandb', 'use_tensorboard', 'logger', 'loggers'],
   'training.logging_dir': ['log_dir', 'tensorboard_dir'],
+  'training.device': [
+    ...['device_map', 'device_type', 'cuda', 'gpu', 'gpu_id', 'gpu_ids', 'use_cpu', 'use_cuda', 'use_gpu'],
+    ...['no_cuda', 'accelerator', 'cuda_device', 'use_mps_device'],
+  ],
   'training.threads': ['num_threads', 'n_threads', 'cpu_threads'],
   'method.preset': ['preset'],
   'method.gate.temperature': ['temp', 'tau'],
@@ -163,16 +167,15 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
 
 /** Names for which there is no key, and why. */
 const NO_KEY: Readonly<Record<string, string>> = {
-  ...named(
-    ['device', 'device_map', 'cuda', 'gpu', 'use_cpu', 'no_cuda', 'accelerator'],
-    'a run uses the CPU',
-  ),
   ...named(['optim', 'optimizer', 'optimiser'], 'the optimiser is AdamW'),
   ...named(
     ['load_in_4bit', 'load_in_8bit', 'quantization', 'quantization_bit', 'bnb_4bit_compute_dtype'],
     'weights are not quantised; model.dtype: bfloat16 halves those that lora freezes',
   ),
-  ...named(['deepspeed', 'fsdp', 'fsdp_config', 'ddp', 'world_size', 'num_gpus'], 'a run is one process'),
+  ...named(
+    ['deepspeed', 'fsdp', 'fsdp_config', 'ddp', 'world_size', 'num_gpus', 'gpus', 'local_rank'],
+    'a run is one process on one device; training.device chooses it',
+  ),
   ...named(
     ['attn_implementation', 'flash_attention', 'flash_attn', 'use_flash_attention_2', 'sdp_attention'],
     'the engine chooses its attention',

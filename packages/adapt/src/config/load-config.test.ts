@@ -97,6 +97,7 @@ describe('a valid config', () => {
         max_grad_norm: 1,
         seed: 42,
         bf16: 'auto',
+        device: 'auto',
         gradient_checkpointing: false,
         loss_chunk_size: 'auto',
         dataloader_drop_last: false,
@@ -292,7 +293,9 @@ describe('a key of another trainer', () => {
     ['epochs=1', '(did you mean "training.num_train_epochs"?)'],
     ['output=x', '(did you mean "output_dir"?)'],
     ['resume=true', '(did you mean "training.resume_from_checkpoint"?)'],
-    ['device=cuda', '(there is no such key: a run uses the CPU)'],
+    ['device=cuda', '(did you mean "training.device"?)'],
+    ['device_map=auto', '(did you mean "training.device"?)'],
+    ['use_cpu=true', '(did you mean "training.device"?)'],
     ['warmup_ratoi=0', '(did you mean "training.warmup_ratio"?)'],
     ['training.learing_rate=1', '(did you mean "learning_rate"?)'],
   ])('%s is answered with the key of ours', (assignment, expected) => {

@@ -601,6 +601,11 @@ export type RunOptions = {
     readonly reportTo?: 'none' | 'tensorboard' | readonly 'tensorboard'[] | undefined
     /** Folder of the TensorBoard files, relative to the WORKING directory. Default: tensorboard in outputDir. */
     readonly loggingDir?: string | undefined
+    /**
+     * Where the model is trained: cpu, cuda, cuda:N (a GPU of NVIDIA), mps (of Apple), or auto: CUDA where
+     * the LibTorch in use has it and sees a device, else the CPU. Default "auto".
+     */
+    readonly device?: string | undefined
     /** Threads of the engine. Default: the physical cores. */
     readonly threads?: number | undefined
   } | undefined

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { DEVICE_NAME, describeBadDevice } from '../method/device-name.js'
 import { realNumber, wholeNumber } from '../method/number-ranges.js'
 import { evaluationSetSchema } from './data-schema.js'
 
@@ -126,6 +127,14 @@ export const trainingSchema = z
       .exactOptional(z.string().min(1))
       .describe(
         'Folder of the TensorBoard files, relative to the WORKING directory. Default: tensorboard in output_dir.',
+      ),
+    device: z
+      .string({ error: ({ input }) => describeBadDevice(input) })
+      .regex(DEVICE_NAME, { error: ({ input }) => describeBadDevice(input) })
+      .default('auto')
+      .describe(
+        'Where the model is trained: cpu, cuda, cuda:N (a GPU of NVIDIA), mps (of Apple), or auto: CUDA where the LibTorch ' +
+          'in use has it and sees a device, else the CPU.',
       ),
     threads: z
       .exactOptional(wholeNumber({ min: 1, max: 1024 }))

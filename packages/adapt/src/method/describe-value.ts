@@ -1,4 +1,4 @@
-import { printable } from '../dataset/index.js'
+import { printable } from '../dataset/printable.js'
 
 /** A value from a config as it is quoted in an error: short, on one line, without terminal controls. */
 export function describeValue(value: unknown): string {

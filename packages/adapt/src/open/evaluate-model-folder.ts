@@ -5,6 +5,7 @@ import { printable, readDocuments, resolveSources } from '../dataset/index.js'
 import { AdaptError, DataError, NumericError } from '../errors.js'
 import { type Evaluation, evaluateText } from '../eval/index.js'
 import { assertTokenizerFits, loadTokenizer } from '../tokenize/index.js'
+import { chooseDevice } from './choose-device.js'
 import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
 
 /** Which model is measured on which files. */
@@ -20,9 +21,11 @@ export interface EvaluationRequest {
   /** Positions of a window. Default: `data.max_length` of the run that the model is of, else all positions of the model. */
   readonly maxLength?: number
   readonly batchSize?: number
+  /** `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; default auto, as `chooseDevice` has it. */
+  readonly device?: string
   /** Documents read per file. */
   readonly limit?: number
-  /** Gets the window, sources in which there is nothing to measure, and what is fetched of a hub id. */
+  /** Gets the device, the window, sources in which there is nothing to measure, and what is fetched of a hub id. */
   readonly onLine?: (line: string) => void
 }
 
@@ -35,6 +38,7 @@ export interface FolderEvaluation extends Evaluation {
  * Bits per byte of text files under a model folder; matrix products in float32.
  * @throws {DataError} NOTHING_TO_MEASURE when no token of the texts is predicted.
  * @throws {NumericError} NOT_FINITE when the model gives no numbers, such as one with a NaN among its weights.
+ * @throws what `chooseDevice` throws.
  */
 export async function evaluateModelFolder({
   model: folder,
@@ -43,6 +47,7 @@ export async function evaluateModelFolder({
   texts,
   maxLength,
   batchSize,
+  device: wantedDevice,
   limit,
   onLine = () => {},
 }: EvaluationRequest): Promise<FolderEvaluation> {
@@ -51,7 +56,9 @@ export async function evaluateModelFolder({
   const found = await locateModel(folder, adapter, { onLine })
   const places = await withTokenizer(found, tokenizerName, { onLine })
   const tokenizer = loadTokenizer(places.tokenizer)
-  const model = loadModel(places)
+  const { device, line } = chooseDevice(wantedDevice, { key: '--device' })
+  onLine(line)
+  const model = loadModel(places, { device })
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)
     const positions = model.config.maxPositionEmbeddings

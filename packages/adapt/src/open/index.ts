@@ -1,12 +1,25 @@
 export { describeAnchorOverlap } from './check-anchor-overlap.js'
+export {
+  autocastDtype,
+  type ChooseDeviceOptions,
+  type ChosenDevice,
+  chooseDevice,
+  hasBf16,
+} from './choose-device.js'
 export { type ConfigInput, configInputs, requireInputsOutside, requireNoInput } from './config-inputs.js'
+export {
+  cudaIndex,
+  type DeviceFacts,
+  deviceFacts,
+  machineHasNvidia,
+} from './device-facts.js'
 export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
 export { fetchModels } from './fetch-models.js'
 export { fingerprintModel } from './fingerprint-base.js'
 export { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
 export { type MergeRequest, mergeAdapter } from './merge-adapter.js'
 export { type InputOptions, openInputs, type RunInputs } from './open-inputs.js'
-export { autocastDtype, baseModelName, openModel } from './open-model.js'
+export { baseModelName, openModel } from './open-model.js'
 export { openNamedModel } from './open-named-model.js'
 export { type OpeningReport, openTrainingData, type TrainingData } from './open-training-data.js'
 export { type OrderedData, orderData } from './order-data.js'

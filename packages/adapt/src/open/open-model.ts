@@ -1,4 +1,4 @@
-import { buildInfo, type DType } from '@adapt-ts/torch'
+import type { Device } from '@adapt-ts/torch'
 import type { RunConfig } from '../config/index.js'
 import { ConfigError } from '../errors.js'
 import { findModelPlace, formatHubId, resolveModelPath } from '../hub/index.js'
@@ -15,16 +15,14 @@ import {
   loadModelFolder,
 } from '../model/index.js'
 import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
-
-/** bfloat16 where asked for, or by default where the hardware multiplies it natively. */
-export function autocastDtype(bf16: boolean | 'auto'): DType | undefined {
-  return bf16 === true || (bf16 === 'auto' && buildInfo().hasBf16) ? 'bfloat16' : undefined
-}
+import { autocastDtype, chooseDevice } from './choose-device.js'
 
 /**
- * The model a config names, ready to train: float32 parameters, or a frozen base with float32 adapters.
+ * The model a config names, ready to train on the device of `training.device`: float32 parameters, or a frozen base with
+ * float32 adapters.
  * @param checkpoint  Folder of the weights trained so far: a model, or an adapter for the model of the config.
- * @throws {ConfigError} TOKENIZER_TOO_LARGE, BAD_LORA, ADAPTER_NOT_FOUND, CHECKPOINT_DIFFERS, and what loading a model folder throws.
+ * @throws {ConfigError} TOKENIZER_TOO_LARGE, BAD_LORA, ADAPTER_NOT_FOUND, CHECKPOINT_DIFFERS, and what choosing a
+ *   device and loading a model folder throw.
  */
 export function openModel(
   config: RunConfig,
@@ -39,8 +37,9 @@ export function openModel(
     const [holds, trains] = hasAdapter ? ['an adapter', 'a whole model'] : ['a whole model', 'an adapter']
     throw checkpointDiffers(`checkpoint ${checkpoint} holds ${holds}, but the config trains ${trains}`)
   }
-  if (checkpoint !== undefined && !hasAdapter) return loadModelFolder(checkpoint)
-  const model = buildBase(config, baseDir, tokenizer)
+  const { device } = chooseDevice(config.training.device)
+  if (checkpoint !== undefined && !hasAdapter) return loadModelFolder(checkpoint, { device })
+  const model = buildBase(config, baseDir, tokenizer, device)
   try {
     if (checkpoint !== undefined) {
       loadAdapterFolder(model, checkpoint)
@@ -65,11 +64,12 @@ function checkpointDiffers(problem: string): ConfigError {
   )
 }
 
-function buildBase(config: RunConfig, baseDir: string, tokenizer: Tokenizer): CausalLM {
+function buildBase(config: RunConfig, baseDir: string, tokenizer: Tokenizer, device: Device): CausalLM {
   const { model, training } = config
   if ('path' in model) {
     const loaded = loadModelFolder(resolveModelPath(baseDir, model.path), {
-      dtype: baseDtype(model, training.bf16),
+      dtype: baseDtype(model, training.bf16, device),
+      device,
     })
     assertTokenizerFits(tokenizer, loaded.config.vocabSize)
     return loaded
@@ -78,15 +78,15 @@ function buildBase(config: RunConfig, baseDir: string, tokenizer: Tokenizer): Ca
   const changes = { vocab_size: tokenizer.vocabSize, ...model.config }
   assertTokenizerFits(tokenizer, changes.vocab_size)
   const dimensions = Object.entries(changes).map(([key, value]) => [toCamelCase(key), value])
-  return createModel(model.preset, { ...Object.fromEntries(dimensions), seed: config.training.seed })
+  return createModel(model.preset, { ...Object.fromEntries(dimensions), seed: training.seed, device })
 }
 
 type FolderModel = Extract<RunConfig['model'], { path: string }>
 
 /** Weights that are trained are float32; frozen ones take half of that where products run in bfloat16 anyway. */
-function baseDtype({ dtype, lora, adapter }: FolderModel, bf16: boolean | 'auto') {
+function baseDtype({ dtype, lora, adapter }: FolderModel, bf16: boolean | 'auto', device: Device) {
   const isFrozen = lora !== undefined || adapter !== undefined
-  return dtype ?? (isFrozen && autocastDtype(bf16) === 'bfloat16' ? 'bfloat16' : 'float32')
+  return dtype ?? (isFrozen && autocastDtype(bf16, device) === 'bfloat16' ? 'bfloat16' : 'float32')
 }
 
 function loraConfig(lora: NonNullable<FolderModel['lora']>): LoraConfig {

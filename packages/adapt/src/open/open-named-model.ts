@@ -1,6 +1,7 @@
 import type { RunConfig } from '../config/index.js'
 import type { CausalLM } from '../model/index.js'
 import { assertTokenizerFits, type Tokenizer } from '../tokenize/index.js'
+import { chooseDevice } from './choose-device.js'
 import type { FetchReport } from './fetch-models.js'
 import { loadModel, locateModel } from './locate-model.js'
 import { openModel } from './open-model.js'
@@ -15,7 +16,7 @@ export interface NamedModel {
 }
 
 /**
- * The model of a config, or the one that a folder leads to; see `locateModel`.
+ * The model of a config, or the one that a folder leads to (see `locateModel`), on the device of `training.device`.
  * @throws {ConfigError} MODEL_NOT_FOUND and what loading throws.
  */
 export async function openNamedModel(
@@ -31,7 +32,7 @@ export async function openNamedModel(
     return { model: openModel(config, baseDir, tokenizer), name, isTrained }
   }
   const places = await locateModel(folder, undefined, report)
-  const model = loadModel(places)
+  const model = loadModel(places, { device: chooseDevice(config.training.device).device })
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)
   } catch (error) {

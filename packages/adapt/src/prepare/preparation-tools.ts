@@ -1,7 +1,7 @@
 /** P samples of the pool, N labelled positions of a batch. */
 import { closeSync, openSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DType, scope, type Tensor } from '@adapt-ts/torch'
+import { type Device, type DType, scope, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch } from '../batch/index.js'
 import type { RunConfig } from '../config/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
@@ -19,7 +19,7 @@ import {
   loadModelFolder,
   toModelInputs,
 } from '../model/index.js'
-import { autocastDtype, openModel, type RunInputs } from '../open/index.js'
+import { autocastDtype, chooseDevice, openModel, type RunInputs } from '../open/index.js'
 import { assertTokenizerFits, type TokenDataset } from '../tokenize/index.js'
 import { forwardFlops } from '../train/index.js'
 import { ChunkStore } from './chunk-store.js'
@@ -62,6 +62,8 @@ export class Preparation implements PreparationTools {
   readonly totalSteps: number
   readonly passes: number
   readonly autocastDtype: DType | undefined
+  /** Of the models that it opens. */
+  readonly device: Device
   /** FLOPs so far, those of earlier processes whose work is used too. */
   flops = 0
   private readonly context: ToolsContext
@@ -85,7 +87,8 @@ export class Preparation implements PreparationTools {
     this.seed = config.training.seed
     this.totalSteps = context.totalSteps
     this.passes = context.passes
-    this.autocastDtype = autocastDtype(config.training.bf16)
+    this.device = chooseDevice(config.training.device).device
+    this.autocastDtype = autocastDtype(config.training.bf16, this.device)
   }
 
   async *texts() {
@@ -131,7 +134,7 @@ export class Preparation implements PreparationTools {
     const { config, baseDir, inputs } = this.context
     const model =
       folder !== undefined && !isAdapterFolder(folder)
-        ? loadModelFolder(folder)
+        ? loadModelFolder(folder, { device: this.device })
         : openModel(config, baseDir, inputs.tokenizer, folder)
     try {
       assertTokenizerFits(inputs.tokenizer, model.config.vocabSize)

@@ -6,7 +6,7 @@ const FREE_KEYS: readonly RegExp[] = [
   /^output_dir$/,
   /^evaluation(\.|$)/,
   /^data\.(num_workers|cache_dir|allow_anchor_overlap)$/,
-  /^training\.(logging_steps|logging_dir|report_to|save_steps|save_total_limit|threads)(\.|$)/,
+  /^training\.(logging_steps|logging_dir|report_to|save_steps|save_total_limit|threads|device)(\.|$)/,
 ]
 
 /** One key whose value differs, both sides as JSON; `(absent)` where a side has none. */

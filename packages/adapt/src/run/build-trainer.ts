@@ -5,7 +5,7 @@ import type { RunConfig, StepPlan } from '../config/index.js'
 import { ConfigError } from '../errors.js'
 import type { Method } from '../method/index.js'
 import type { OrderedData } from '../open/index.js'
-import { autocastDtype, openModel } from '../open/index.js'
+import { autocastDtype, chooseDevice, openModel } from '../open/index.js'
 import { Trainer } from '../train/index.js'
 import { runLayout } from './run-layout.js'
 
@@ -37,7 +37,7 @@ export function buildTrainer(
 ): BuiltTrainer {
   const { training } = config
   if (training.threads !== undefined) setNumThreads(training.threads)
-  const dtype = autocastDtype(training.bf16)
+  const dtype = autocastDtype(training.bf16, chooseDevice(training.device).device)
   const method = createMethod(config.method, {
     ...plan,
     isPlainText: data.isPlainText,

@@ -1,15 +1,31 @@
 import { createHash } from 'node:crypto'
-import { buildInfo } from '@adapt-ts/torch'
+import { join } from 'node:path'
+import { buildInfo, type DType } from '@adapt-ts/torch'
 import { resolveNormalizer } from '../catalog/index.js'
 import { renderResolvedConfig } from '../config/index.js'
 import { readRegular } from '../dataset/regular-file.js'
+import { type ChosenDevice, chooseDevice } from '../open/index.js'
 import type { RunStartEvent } from '../record/index.js'
+import type { StartPoint } from '../run-folder/index.js'
 import type { RunParts } from './run-parts.js'
 
-interface Restart {
+/** What computed a run, or a part of it; a run folder of an older version does not say. */
+interface Computing {
+  /** `cpu`, `mps`, or the name of the GPU. */
+  readonly device?: string
+  /** Of matrix products. */
+  readonly products?: string
+}
+
+interface Restart extends Computing {
   readonly step: number
   readonly started: string
   readonly command: readonly string[]
+}
+
+interface Provenance {
+  readonly engine?: Computing
+  readonly restarts?: readonly Restart[]
 }
 
 /** Writes config.yaml and provenance.json, and gives the event that opens this process's part of the log. */
@@ -26,11 +42,15 @@ export function recordProvenance({
   const resolved = renderResolvedConfig(config)
   const started = new Date().toISOString()
   const command = process.argv.slice(2)
+  const computing: Computing = {
+    device: chooseDevice(config.training.device).name,
+    products: built.dtype ?? 'float32',
+  }
   const earlier = start?.isOwn === true ? readProvenance(folder.file('provenance.json')) : undefined
   const provenance = {
     command,
     versions: { node: process.version, libtorch: info.libtorchVersion },
-    engine: { capability: info.cpuCapability, threads: info.numThreads },
+    engine: { capability: info.cpuCapability, threads: info.numThreads, ...computing },
     data: data.fingerprints,
     ...(data.anchorOverlap
       ? { anchor_overlap: { ...data.anchorOverlap, allowed: config.data.allow_anchor_overlap } }
@@ -52,7 +72,10 @@ export function recordProvenance({
     started,
     ...(start?.isOwn === false ? { started_from: start.folder } : {}),
     ...(earlier
-      ? { ...earlier, restarts: [...(earlier.restarts ?? []), { step: startStep, started, command }] }
+      ? {
+          ...earlier,
+          restarts: [...(earlier.restarts ?? []), { step: startStep, started, command, ...computing }],
+        }
       : {}),
   }
   folder.write('config.yaml', resolved)
@@ -72,9 +95,29 @@ export function recordProvenance({
   }
 }
 
-function readProvenance(path: string): { readonly restarts?: readonly Restart[] } | undefined {
+/** A line when a run goes on where numbers are rounded otherwise than before; undefined when nothing changed or was not recorded. */
+export function describeMove(
+  { folder, state }: StartPoint,
+  { device, name }: ChosenDevice,
+  dtype: DType | undefined,
+): string | undefined {
+  const earlier = readProvenance(join(folder, '..', '..', 'provenance.json'))
+  const before: Computing = { ...earlier?.engine, ...earlier?.restarts?.at(-1) }
+  const products = dtype ?? 'float32'
+  if (before.device === undefined || (before.device === name && before.products === products))
+    return undefined
+  const where = name === device ? name : `${device} (${name})`
+  return (
+    `from step ${state.step} on ${where} with products in ${products}, before on ${before.device} in ${before.products}: ` +
+    (before.products === products
+      ? 'the same run to float32 rounding, not to the bit'
+      : 'losses differ by the rounding of bfloat16; training.bf16 holds the products as they were')
+  )
+}
+
+function readProvenance(path: string): Provenance | undefined {
   try {
-    return JSON.parse(readRegular(path).toString('utf8')) as { readonly restarts?: readonly Restart[] }
+    return JSON.parse(readRegular(path).toString('utf8')) as Provenance
   } catch {
     return undefined
   }

@@ -6,7 +6,14 @@ import { loadTrainingState } from '../checkpoint/index.js'
 import { planSteps, type StepPlan } from '../config/index.js'
 import { AdaptError } from '../errors.js'
 import { NO_ARTEFACT } from '../method/index.js'
-import { configInputs, type OrderedData, openInputs, orderData, requireInputsOutside } from '../open/index.js'
+import {
+  chooseDevice,
+  configInputs,
+  type OrderedData,
+  openInputs,
+  orderData,
+  requireInputsOutside,
+} from '../open/index.js'
 import {
   checkpointBytes,
   checkpointStore,
@@ -30,6 +37,7 @@ import { Heartbeat } from './observers/heartbeat.js'
 import { Recorder } from './observers/record.js'
 import { Saver } from './observers/save.js'
 import { prepareRun } from './prepare-run.js'
+import { describeMove } from './provenance.js'
 import { requireMetric } from './require-metric.js'
 import { type RunParts, stopsEarly, type TrainingOutcome, type TrainingRequest } from './run-parts.js'
 import { StopRequest } from './stop-request.js'
@@ -50,6 +58,9 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   const stop = request.stop ?? ownStop!
   if (ownStop?.warning !== undefined) onLine(`warning: ${ownStop.warning}`)
   const kind = inspectRunFolder(runFolder, request.overwrite)
+  const chosen = chooseDevice(config.training.device)
+  // A proxy runs where its run does.
+  if (request.artefact === undefined) onLine(chosen.line)
   // A run that goes on goes on from its own checkpoints, wherever it began.
   const namedInputs = (await configInputs(config, baseDir)).filter(
     ({ key }) => kind === 'new' || key !== 'training.resume_from_checkpoint',
@@ -84,6 +95,8 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
     const built = startTrainer(request, data, plan, world, start)
     try {
       if (start) requireSameDraw(start, built.method)
+      const moved = start && describeMove(start, chosen, built.dtype)
+      if (moved !== undefined) onLine(moved)
       return await trainInFolder({ request, world, data, prepared, plan, built, stop, start }, kind)
     } finally {
       built.trainer.dispose()

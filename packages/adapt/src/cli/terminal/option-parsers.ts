@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander'
+import { DEVICE_NAME, describeBadDevice } from '../../method/device-name.js'
 
 /** Parser of an option that takes a whole number of at least `min`. */
 export function wholeNumberOption(min: number): (text: string) => number {
@@ -36,4 +37,27 @@ export function dtypeOption(fallback: string): Option {
   return new Option('--dtype <dtype>', 'of the weights; auto: as they are stored')
     .choices(['auto', 'float32', 'bfloat16'])
     .default(fallback)
+}
+
+/** `--device`, where the model is. */
+export function deviceOption(what = 'where the model runs'): Option {
+  return new Option(
+    '--device <device>',
+    `${what}: auto (CUDA where it can be used), cpu, cuda, cuda:N or mps`,
+  ).argParser((text) => {
+    if (DEVICE_NAME.test(text)) return text
+    const problem = describeBadDevice(text)
+    throw new InvalidArgumentError(`${problem[0]!.toUpperCase()}${problem.slice(1)}.`)
+  })
+}
+
+/** Assignments of the command line to keys of a config; `--device` is one to `training.device`. */
+export function assignments({
+  set = [],
+  device,
+}: {
+  readonly set?: readonly string[]
+  readonly device?: string
+}): readonly string[] {
+  return device === undefined ? set : [...set, `training.device=${device}`]
 }

@@ -2,6 +2,7 @@ import type { AnchorInspection, OverlapTable } from '../../anchors/index.js'
 import { loadConfig } from '../../config/index.js'
 import { printable } from '../../dataset/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
+import { assignments } from '../terminal/option-parsers.js'
 import { renderJson } from '../terminal/render-json.js'
 import { formatCount, renderTable } from '../terminal/render-table.js'
 import { judgeAnchors } from './anchor-verdicts.js'
@@ -10,6 +11,7 @@ export interface AnchorsOptions {
   readonly model?: string
   readonly samples: number
   readonly set?: readonly string[]
+  readonly device?: string
   readonly json?: boolean
 }
 
@@ -20,10 +22,12 @@ const SHOWN_ANCHORS = 3
 export async function anchorsCommand(path: string, options: AnchorsOptions, io: CliIo): Promise<void> {
   const { config, warnings, baseDir } = await loadConfig(path, {
     env: io.env,
-    ...(options.set === undefined ? {} : { set: options.set }),
+    set: assignments(options),
   })
   for (const warning of warnings) io.stderr.line(`warning: ${warning}`)
   const { inspectAnchors } = await import('../../anchors/index.js')
+  const { chooseDevice } = await import('../../open/index.js')
+  io.stderr.line(chooseDevice(config.training.device).line)
   const showsProgress = io.stderr.isTTY === true
   const found = await inspectAnchors({
     config,

@@ -1,4 +1,4 @@
-import { collectOption, SET_HELP, wholeNumberOption } from '../terminal/option-parsers.js'
+import { collectOption, deviceOption, SET_HELP, wholeNumberOption } from '../terminal/option-parsers.js'
 import type { AnchorsOptions } from './anchors-command.js'
 import type { CommandLine } from './command-line.js'
 
@@ -13,6 +13,7 @@ export function declareAnchors({ program, io }: CommandLine): void {
       'model folder, run or checkpoint to embed with, instead of the model of the config',
     )
     .option('--samples <n>', 'training samples to compare with', wholeNumberOption(3), 1024)
+    .addOption(deviceOption('where the model runs, instead of training.device'))
     .option('--set <key=value>', SET_HELP, collectOption)
     .option('--json', 'print JSON instead of tables')
     .addHelpText(

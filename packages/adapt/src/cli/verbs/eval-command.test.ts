@@ -101,17 +101,18 @@ describe('the window of adapt eval', () => {
         workshop.file('held-out.jsonl'),
         '--json',
       )
-      expect(stderr).toMatch(/^window 48 tokens \(data.max_length of \S*first\)\n$/)
+      expect(stderr).toMatch(/^device cpu [^\n]*\nwindow 48 tokens \(data.max_length of \S*first\)\n$/)
       expect(JSON.parse(stdout).max_length).toBe(48)
     }
   })
 
   it('is what --max-length says, cut to the positions of the model', async () => {
     const args = ['--model', model(), '--text', workshop.file('held-out.jsonl')]
-    expect((await evaluate(...args, '--max-length', '8')).stderr).toBe('window 8 tokens (--max-length)\n')
-    expect((await evaluate(...args, '--max-length', '999')).stderr).toBe(
-      'window 64 tokens (all positions of the model)\n',
-    )
+    const window = async (length: string) =>
+      (await evaluate(...args, '--max-length', length, '--device', 'cpu')).stderr
+    const device = 'device cpu (--device: cpu)'
+    expect(await window('8')).toBe(`${device}\nwindow 8 tokens (--max-length)\n`)
+    expect(await window('999')).toBe(`${device}\nwindow 64 tokens (all positions of the model)\n`)
   })
 })
 

@@ -11,6 +11,7 @@ export interface EvalOptions {
   readonly text: readonly string[]
   readonly maxLength?: number
   readonly batchSize?: number
+  readonly device?: string
   readonly limit?: number
   readonly json?: boolean
 }

@@ -1,4 +1,4 @@
-import { collectOption, wholeNumberOption } from '../terminal/option-parsers.js'
+import { collectOption, deviceOption, wholeNumberOption } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
 import type { EvalOptions } from './eval-command.js'
 
@@ -17,6 +17,7 @@ export function declareEval({ program, io }: CommandLine): void {
       wholeNumberOption(2),
     )
     .option('--batch-size <n>', 'windows per pass', wholeNumberOption(1))
+    .addOption(deviceOption())
     .option('--limit <n>', 'documents read per --text', wholeNumberOption(1))
     .option('--json', 'print JSON instead of a table')
     .addHelpText(

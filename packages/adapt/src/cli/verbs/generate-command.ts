@@ -1,11 +1,10 @@
 import { createInterface } from 'node:readline/promises'
-import { buildInfo } from '@adapt-ts/torch'
 import { compileChatTemplate, renderPrompt } from '../../chat-template/index.js'
 import { type ChatMessage, printable } from '../../dataset/index.js'
 import { AdaptError } from '../../errors.js'
 import { type FinishReason, type GenerateOptions, generateTokens, streamText } from '../../generate/index.js'
 import { readStopTokens } from '../../model/index.js'
-import { loadModel, locateModel, withTokenizer } from '../../open/index.js'
+import { chooseDevice, hasBf16, loadModel, locateModel, withTokenizer } from '../../open/index.js'
 import {
   assertTokenizerFits,
   findTurnEnds,
@@ -30,6 +29,7 @@ export interface GenerateCommandOptions {
   readonly topP: number
   readonly topK: number
   readonly seed: number
+  readonly device?: string
   readonly dtype: 'float32' | 'bfloat16' | 'auto'
   readonly json?: boolean
 }
@@ -54,9 +54,11 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
   const chat = options.raw === true ? undefined : openChat(tokenizer)
   const converses = chat !== undefined && options.prompt === undefined && process.stdin.isTTY === true
   const prompt = converses ? '' : (options.prompt ?? (await readStdin()))
-  using model = loadModel(places, { dtype: options.dtype })
+  const { device, line: deviceLine } = chooseDevice(options.device, { key: '--device' })
+  onLine(deviceLine)
+  using model = loadModel(places, { dtype: options.dtype, device })
   assertTokenizerFits(tokenizer, model.config.vocabSize)
-  const isBf16 = model.headWeight.dtype === 'bfloat16' && buildInfo().hasBf16
+  const isBf16 = model.headWeight.dtype === 'bfloat16' && hasBf16(device)
   const folder = places.adapter ?? places.model
   const ends = chat && (await findTurnEnds(tokenizer))
   const stated = [folder, places.model].map(readStopTokens).find((ids) => ids.length > 0) ?? []

@@ -1,4 +1,4 @@
-import { dtypeOption, numberOption, wholeNumberOption } from '../terminal/option-parsers.js'
+import { deviceOption, dtypeOption, numberOption, wholeNumberOption } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
 import type { GenerateCommandOptions } from './generate-command.js'
 
@@ -27,6 +27,7 @@ export function declareGenerate({ program, io }: CommandLine): void {
     )
     .option('--top-k <k>', 'draw from this many of the most likely tokens; 0: all', wholeNumberOption(0), 0)
     .option('--seed <n>', 'equal seeds give equal texts', wholeNumberOption(0), 0)
+    .addOption(deviceOption())
     .addOption(dtypeOption('auto'))
     .option('--json', 'print JSON with prompt, text, token ids and finish reason')
     .addHelpText(

@@ -44,6 +44,7 @@ describe('findWarnings', () => {
     libtorchVersion: '2.0.0',
     libtorchRoot: '/opt/libtorch',
     libtorchKind: 'folder',
+    libtorchHasCuda: false,
     addonPath: 'a.node',
     numThreads: 2,
     cpuCapability: 'AVX512',

@@ -3,11 +3,13 @@ import { loadConfig } from '../../config/index.js'
 import { AdaptError } from '../../errors.js'
 import { currentEvents, readEvents } from '../../record/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
+import { assignments } from '../terminal/option-parsers.js'
 import { createProgress, type Progress } from '../terminal/progress.js'
 import { renderChange, renderPlaces } from '../terminal/render-run.js'
 
 export interface TrainOptions {
   readonly set?: readonly string[]
+  readonly device?: string
   readonly outputDir?: string
   readonly overwrite?: boolean
   readonly quiet?: boolean
@@ -17,7 +19,7 @@ export interface TrainOptions {
 export async function trainCommand(path: string, options: TrainOptions, io: CliIo): Promise<void> {
   const { config, warnings, baseDir } = await loadConfig(path, {
     env: io.env,
-    ...(options.set === undefined ? {} : { set: options.set }),
+    set: assignments(options),
     ...(options.outputDir === undefined ? {} : { outputDir: options.outputDir }),
   })
   for (const warning of warnings) io.stderr.line(`warning: ${warning}`)

@@ -1,4 +1,4 @@
-import { collectOption, SET_HELP } from '../terminal/option-parsers.js'
+import { collectOption, deviceOption, SET_HELP } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
 import type { TrainOptions } from './train-command.js'
 
@@ -13,6 +13,7 @@ export function declareTrain({ program, io }: CommandLine): void {
       '--output-dir <dir>',
       'folder of the run, instead of output_dir (relative to the working directory)',
     )
+    .addOption(deviceOption('where the model is trained, instead of training.device'))
     .option('--overwrite', 'replace the run that the output folder holds')
     .option('--quiet', 'print only the result, and warnings on stderr')
     .addHelpText(

@@ -1,0 +1,56 @@
+import { existsSync } from 'node:fs'
+import {
+  buildInfo,
+  type CudaVersions,
+  cudaDevices,
+  cudaVersions,
+  type Device,
+  type DeviceProperties,
+  deviceCount,
+} from '@adapt-ts/torch'
+
+/** What is known of the LibTorch in use and of the devices that it sees. Tests give others. */
+export interface DeviceFacts {
+  readonly libtorch: {
+    readonly version: string
+    readonly root: string
+    /** Whether it brings CUDA, wherever it runs. */
+    readonly hasCuda: boolean
+  }
+  /** CUDA devices that LibTorch sees; after CUDA_VISIBLE_DEVICES, which CUDA applies itself. */
+  readonly deviceCount: () => number
+  /** The devices that the driver shows, by their numbers. */
+  readonly cudaDevices: () => readonly DeviceProperties[]
+  readonly cudaVersions: () => CudaVersions
+  /** CUDA_VISIBLE_DEVICES. */
+  readonly visible: string | undefined
+  /** Whether an NVIDIA driver runs on this machine. */
+  readonly hasNvidia: boolean
+  /** As Node names it. */
+  readonly platform: string
+}
+
+/** Those of this process. Asking them loads LibTorch. */
+export function deviceFacts(): DeviceFacts {
+  const { libtorchVersion, libtorchRoot, libtorchHasCuda } = buildInfo()
+  return {
+    libtorch: { version: libtorchVersion, root: libtorchRoot, hasCuda: libtorchHasCuda },
+    deviceCount: () => deviceCount(),
+    cudaDevices,
+    cudaVersions,
+    visible: process.env.CUDA_VISIBLE_DEVICES,
+    hasNvidia: machineHasNvidia(),
+    platform: process.platform,
+  }
+}
+
+/** Whether the system shows a GPU of NVIDIA, whatever LibTorch sees. */
+export function machineHasNvidia(): boolean {
+  return ['/dev/nvidia0', '/dev/nvidiactl', '/proc/driver/nvidia/version'].some((path) => existsSync(path))
+}
+
+/** Number N of `cuda:N`; 0 of `cuda`; undefined for another device. */
+export function cudaIndex(device: Device): number | undefined {
+  const match = /^cuda(?::(\d+))?$/.exec(device)
+  return match ? Number(match[1] ?? 0) : undefined
+}

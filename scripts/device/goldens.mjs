@@ -26,12 +26,26 @@ const folders = ['train', 'model', 'method', 'signal', 'generate', 'loss', 'gate
 const all = [...folders.map((folder) => `${adapt}/${folder}`), 'packages/torch/dist']
 const names = (values.all ? all : golden).filter((name) => existsSync(name))
 const jobs = Math.max(1, Math.min(12, os.availableParallelism() - 2))
+const { nn } = await import('../../packages/torch/dist/index.js')
+process.env.ADAPT_TORCH_TESTING_DEFAULT_DEVICE = values.device
+function parameterDevice() {
+  try {
+    return new nn.RMSNorm(2).weight.device
+  } catch (error) {
+    return `nothing (${error.message.split('\n')[0]})`
+  }
+}
+const found = parameterDevice()
+if (found.split(':')[0] !== values.device.split(':')[0]) {
+  console.error(`the tests were to run on ${values.device}, but parameters are made on ${found}`)
+  process.exit(1)
+}
 const { status } = spawnSync(
   process.execPath,
   [fileURLToPath(new URL('./run-tests.mjs', import.meta.url)), '--jobs', String(jobs), ...names],
   {
     stdio: 'inherit',
-    env: { ...process.env, ADAPT_NUM_THREADS: '1', ADAPT_TEST_DEVICE: values.device },
+    env: { ...process.env, ADAPT_NUM_THREADS: '1' },
   },
 )
 process.exitCode = status ?? 1

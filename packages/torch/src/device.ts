@@ -34,8 +34,7 @@ export function deviceName(type: number, index: number): Device {
   return name === 'cpu' || index < 0 ? name : `${name}:${index}`
 }
 
-/** Where parameters are made that nobody said a device for: the CPU, except where tests run once more on their own. */
+/** Where parameters are made that nobody said a device for: the CPU, except where tests run once more on another. */
 export function defaultDevice(): Device {
-  const other = testingDeviceLibrary() && process.env.ADAPT_TORCH_TESTING_DEFAULT_DEVICE
-  return other || 'cpu'
+  return process.env.ADAPT_TORCH_TESTING_DEFAULT_DEVICE || 'cpu'
 }

@@ -18,6 +18,10 @@ interface Setting {
   readonly numRecords?: number
   readonly hiddenSize?: number
   readonly maxLength?: number
+  /** Of the data entry. */
+  readonly weight?: number
+  /** The words of the only anchor. */
+  readonly anchor?: string
   readonly seed?: number
   readonly options?: Readonly<Record<string, unknown>>
   readonly checkStop?: () => void
@@ -41,18 +45,21 @@ async function withInputs<T>(
     JSON.stringify({ text: `the model reads ${i}` }),
   )
   writeFileSync(workshop.file('many.jsonl'), `${lines.join('\n')}\n`)
+  const anchor = { prompt: 'a '.repeat(60), completion: setting.anchor ?? 'b' }
+  writeFileSync(workshop.file('anchor.jsonl'), `${JSON.stringify(anchor)}\n`)
   writeFileSync(
     workshop.file('many.yaml'),
     `model: { init: scratch, preset: llama-1m, config: { hidden_size: ${setting.hiddenSize ?? 16}, intermediate_size: 24, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1 } }
 tokenizer: tokenizer
-data: { train: [many.jsonl], max_length: ${setting.maxLength ?? 48}, num_workers: 0, cache_dir: cache }
+data: { train: [{ path: many.jsonl, weight: ${setting.weight ?? 1} }], max_length: ${setting.maxLength ?? 48}, num_workers: 0, cache_dir: cache }
 training: { max_steps: 30, seed: ${setting.seed ?? 1}, bf16: false }
 method: uniform
+anchors: [anchor.jsonl]
 output_dir: ${workshop.runFolder('many')}
 `,
   )
   const { config, baseDir } = await loadConfig(workshop.file('many.yaml'))
-  const inputs = await openInputs(config, baseDir, { needsAnchors: false, onLine: () => {} })
+  const inputs = await openInputs(config, baseDir, { needsAnchors: true, onLine: () => {} })
   try {
     return await use(
       {
@@ -111,6 +118,32 @@ describe('preparation', () => {
     expect((await prepareLengths({ maxLength: 40 })).computed).toBe(NUM_RECORDS)
     expect((await prepareLengths({ numRecords: NUM_RECORDS - 1 })).computed).toBe(NUM_RECORDS - 1)
     expect((await prepareLengths()).computed).toBe(0)
+  })
+
+  it('is made anew when the weight of a data entry changes, where proxies are trained on it', async () => {
+    const { signal, computed } = lengthScores()
+    const cached = async (definition: typeof signal, weight: number) =>
+      (await withInputs({ weight }, (context) => prepareSignal(definition, { weighed: 1 }, context)))!
+        .isCached
+    const withProxies = { ...signal, trainsProxies: true } as const
+    expect([
+      await cached(withProxies, 1),
+      await cached(withProxies, 3),
+      await cached(withProxies, 3),
+    ]).toEqual([false, false, true])
+    expect([await cached(signal, 1), await cached(signal, 3)]).toEqual([false, true])
+    expect(computed).toHaveLength(3 * NUM_RECORDS)
+  })
+
+  it('is made anew when words of an anchor change that its tokens do not hold', async () => {
+    const fingerprints = new Set<string>()
+    const cached = async (anchor: string) =>
+      await withInputs({ anchor }, async (context, inputs) => {
+        fingerprints.add(inputs.fingerprints.anchors!)
+        return (await prepareSignal(lengthScores().signal, { words: 1 }, context))!.isCached
+      })
+    expect([await cached('one'), await cached('two'), await cached('two')]).toEqual([false, false, true])
+    expect(fingerprints.size).toBe(1)
   })
 
   it('goes on where it was stopped, to the same bytes and the same cost', async () => {

@@ -92,7 +92,7 @@ function keyOf(
   { kind, preparedAs = kind, trainsProxies, readsModels }: SignalDefinition<string, any>,
   options: Readonly<Record<string, unknown>>,
   config: RunConfig,
-  { fingerprints }: RunInputs,
+  { fingerprints, trainFiles, anchorDocuments }: RunInputs,
   baseDir: string,
 ): string {
   const { max_length, packing, packing_window, mixing, val_set_size } = config.data
@@ -103,6 +103,8 @@ function keyOf(
     options,
     modelsRead: readsModels?.(options).map((path) => fingerprintModel(path, baseDir)) ?? [],
     fingerprints,
+    // Methods read words too, and tokens do not hold all of them: a template or a cut leaves some out.
+    anchors: anchorDocuments.map(({ source, content }) => [source, content]),
     model: config.model,
     modelFiles: 'path' in config.model ? fingerprintModel(config.model.path, baseDir) : '',
     data: { max_length, val_set_size },
@@ -110,7 +112,12 @@ function keyOf(
     bf16,
     // A proxy is a run: it is a function of how runs train.
     ...(trainsProxies
-      ? { training: withoutFree(config.training), order: { packing, packing_window, mixing } }
+      ? {
+          training: withoutFree(config.training),
+          order: { packing, packing_window, mixing },
+          // The fingerprint of the data knows the weights of records alone.
+          weights: trainFiles.map(({ name, weight = 1 }) => [name, weight]),
+        }
       : {}),
   })
 }

@@ -11,7 +11,7 @@
 namespace adapt {
 namespace {
 
-// Must match `Tag` in src/dispatch.ts.
+// Must match `Tag` in src/argument-encoder.ts.
 enum Tag : int {
   kDefault = 0, kNone = 1, kTensor = 2, kNumber = 3, kInteger = 4, kBool = 5, kNumberList = 6, kTensorList = 7,
   kString = 8, kDevice = 9, kGenerator = 10

@@ -55,8 +55,8 @@ export const bm25Signal = defineSignal({
     if (score_P.every((score) => score === 0)) {
       throw new DataError(
         'NO_SHARED_WORDS',
-        `method bm25: expected words that anchors and training samples share, found none in ${score_P.length} samples; ` +
-          'are anchors and data in one language? signal.indexed: text also reads responses',
+        `anchors: expected words that stand in training samples too, found none of them in ${score_P.length} samples; ` +
+          'are both in one language? method.signal.indexed: text reads responses too',
       )
     }
     const { mean, std } = momentsOf(score_P)

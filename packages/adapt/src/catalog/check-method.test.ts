@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ConfigError } from '../errors.js'
-import { identityGate, softmaxGate } from '../gate/index.js'
+import { identityGate, softmaxGate, topFraction } from '../gate/index.js'
 import { defineGate, defineSignal } from '../method/define-method.js'
 import { constantSignal } from '../signal/index.js'
 import { checkFit } from './check-method.js'
@@ -44,6 +44,13 @@ describe('checkFit', () => {
     expect(fit({ signal: constantSignal, gate: greedyGate, apply: 'mask' })[0]).toMatch(
       /^gate\.kind: expected a gate for scores alone, received "greedy"/,
     )
+  })
+
+  it('refuses to leave samples out by the scores of tokens', () => {
+    expect(fit({ signal: tokenSignal, gate: topFraction, apply: 'loss' })).toEqual([])
+    expect(fit({ signal: tokenSignal, gate: topFraction, apply: 'mask' })).toEqual([
+      'apply: expected "loss" with signal kind "by-token", which scores tokens, received "mask"',
+    ])
   })
 
   it('refuses both controls at once, and one around what is not the loss of samples', () => {

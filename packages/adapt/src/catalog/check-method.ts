@@ -46,6 +46,11 @@ export function checkFit(
   } else if (!gate.applies.includes(apply)) {
     const fitting = gate.applies.map((name) => `"${name}"`).join(' or ')
     report(['apply'], `expected ${fitting} with gate kind "${gate.kind}", received "${apply}"`)
+  } else if (signal.unit === 'token' && apply !== 'loss') {
+    report(
+      ['apply'],
+      `expected "loss" with signal kind "${signal.kind}", which scores tokens, received "${apply}"`,
+    )
   } else if (gate.interactions === true && signal.interactions !== true) {
     report(
       ['gate', 'kind'],

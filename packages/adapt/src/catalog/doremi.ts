@@ -61,6 +61,7 @@ export const learntShares = defineSignal({
     return [{ key: 'shares', message: 'expected a share above 0 for a source, or none to learn them' }]
   },
   trainsProxies: true,
+  decidesData: () => true,
   async prepare({ shares, ...options }, tools): Promise<Artefact> {
     const { sources } = tools.data
     const share_G = isGiven(shares) ? fixedShares(shares, sources) : await learnShares(options, tools)

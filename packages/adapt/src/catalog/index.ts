@@ -19,7 +19,15 @@ export {
   partCard,
 } from './method-card.js'
 export type { GateConfig, MethodConfig, MethodInput, MethodOptions, SignalConfig } from './method-config.js'
-export { costOf, type MethodParts, needsOf, partsOf, scoringFlops } from './method-parts.js'
+export {
+  costOf,
+  decidesData,
+  type MethodParts,
+  modelsRead,
+  needsOf,
+  partsOf,
+  scoringFlops,
+} from './method-parts.js'
 export { type KnownInputs, type MissingNeed, missingNeeds, requireNeeds } from './missing-needs.js'
 export {
   DEFAULT_METHOD,

@@ -188,7 +188,7 @@ function labelledTasks(anchors: readonly Batch[]): AnchorTasks & { readonly batc
   if (places.length === 0) {
     throw new ConfigError(
       'NO_ANCHORS',
-      'anchors: method less needs at least one anchor with a label, none was given',
+      'anchors: expected at least one with a label, whose gradient is compared with, received none',
     )
   }
   const batches = places.map((place) => selectSamples(anchors, [place]))

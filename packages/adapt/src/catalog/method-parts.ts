@@ -10,7 +10,7 @@ import type {
 import { forwardFlops, trainingFlops } from '../method/flops.js'
 import { needsScoringForward } from '../method/index.js'
 import type { MethodConfig, PartConfig } from '../method/method-config.js'
-import { toCamelCase } from '../method/option-names.js'
+import { toCamelCase, toSnakeCase } from '../method/option-names.js'
 import { findMethod, GATES, SIGNALS } from './registry.js'
 
 type Options = Readonly<Record<string, unknown>>
@@ -73,6 +73,27 @@ export function partsOf(config: MethodConfig): MethodParts {
 /** What a method needs before it can score. */
 export function needsOf(config: MethodConfig): Needs {
   return partsOf(config).needs
+}
+
+/**
+ * What of a method the data that is read is a function of, as JSON; undefined where all of it is read in the order that the config draws up.
+ * A draw that is steered while training is no part of it.
+ */
+export function decidesData(config: MethodConfig): string | undefined {
+  const { signal, signalOptions, apply, isStored, gate, gateOptions } = partsOf(config)
+  const isSelection = apply === 'mask' && isStored
+  if (!isSelection && !signal.decidesData?.(signalOptions)) return undefined
+  const prepared = [signal.preparedAs ?? signal.kind, signalOptions]
+  return JSON.stringify([...prepared, ...(isSelection ? [gate.kind, gateOptions] : [])])
+}
+
+/** Folders of models that a method reads beside the one that is trained, by the key that names each. */
+export function modelsRead(config: MethodConfig): readonly { readonly key: string; readonly path: string }[] {
+  const { signal, signalOptions } = partsOf(config)
+  return Object.entries(signal.readsModels?.(signalOptions) ?? {}).map(([option, path]) => ({
+    key: `method.signal.${toSnakeCase(option)}`,
+    path,
+  }))
 }
 
 /** FLOPs beside those of training, without a scoring forward. */

@@ -187,6 +187,11 @@ describe('validate', () => {
       'model={ path: shape, lora: { target_modules: [c_attn] } }',
       '"c_attn" matches',
     ],
+    [
+      'a reference that is not there',
+      'method={ preset: rho-1, signal: { reference: nowhere } }',
+      'error: method.signal.reference: expected the folder of a model, received',
+    ],
     ['rows that are too long', 'data.max_length=100', 'data.max_length: 100 is more than the model'],
   ])('refuses %s as a run would', async (_, set, said) => {
     const config = {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { needsOf } from '../catalog/index.js'
+import { modelsRead, needsOf } from '../catalog/index.js'
 import { dataSources, type RunConfig } from '../config/index.js'
 import { fingerprintFiles, readDocuments } from '../dataset/index.js'
 import { openRegular } from '../dataset/regular-file.js'
@@ -29,7 +29,11 @@ export class InputInspector {
     const withAnchors = needsOf(config.method).anchors === true
     // The seed chooses what is held out.
     const seed = data.val_set_size === undefined ? null : config.training.seed
-    const key = JSON.stringify([model, tokenizer, data, evaluation.sets, withAnchors ? anchors : null, seed])
+    const models = modelsRead(config.method).map(({ path }) => path)
+    const key = JSON.stringify([
+      ...[model, tokenizer, data, evaluation.sets, withAnchors ? anchors : null, seed],
+      models,
+    ])
     const found = this.known.get(key) ?? inspectInputs(config, baseDir, this.onLine)
     this.known.set(key, found)
     return found
@@ -50,6 +54,9 @@ async function inspectInputs(
     if (data.evaluationFiles.length > 0) {
       for await (const { source } of readDocuments(data.evaluationFiles)) evaluationSources.add(source)
     }
+    const readModels: Record<string, string> = {}
+    for (const { key, path } of modelsRead(config.method))
+      readModels[key] = await hashModelFolder(key, resolveModelPath(baseDir, path))
     return {
       fingerprints: {
         data: data.train.fingerprint,
@@ -57,10 +64,18 @@ async function inspectInputs(
         anchors: withAnchors ? await fingerprintFiles(anchorFiles) : '',
         evaluation: await fingerprintFiles(data.evaluationFiles),
         model:
-          'path' in config.model ? await hashModelFolder(resolveModelPath(baseDir, config.model.path)) : '',
+          'path' in config.model
+            ? await hashModelFolder('model.path', resolveModelPath(baseDir, config.model.path))
+            : '',
         ...('path' in config.model && config.model.adapter !== undefined
-          ? { adapter: await hashModelFolder(resolveModelPath(baseDir, config.model.adapter)) }
+          ? {
+              adapter: await hashModelFolder(
+                'model.adapter',
+                resolveModelPath(baseDir, config.model.adapter),
+              ),
+            }
           : {}),
+        ...readModels,
       },
       trainingSources: data.train.sources,
       evaluationSources: [...evaluationSources],
@@ -70,14 +85,14 @@ async function inspectInputs(
   }
 }
 
-function hashModelFolder(folder: string): Promise<string> {
+function hashModelFolder(key: string, folder: string): Promise<string> {
   let entries: string[]
   try {
     entries = readdirSync(folder)
   } catch (cause) {
     throw new ConfigError(
       'MODEL_NOT_FOUND',
-      `model.path: expected a model folder, cannot read ${folder} (${(cause as Error).message})`,
+      `${key}: expected a model folder, cannot read ${folder} (${(cause as Error).message})`,
       { folder },
       { cause },
     )

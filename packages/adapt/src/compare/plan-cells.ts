@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path'
-import type { MethodConfig } from '../catalog/index.js'
+import { decidesData, type MethodConfig } from '../catalog/index.js'
 import { invalidConfig, type LoadedConfig, loadConfig } from '../config/index.js'
 import { AdaptError } from '../errors.js'
 import type { Study } from './load-study.js'
@@ -87,6 +87,7 @@ export async function planCells(study: Study): Promise<StudyPlan> {
     }
     seeds.push({ seed, cells, ...(trunk ? { trunk } : {}) })
   }
+  requireSameOrder(study, seeds[0]!)
   const warnings = new Set([
     ...base.warnings,
     ...seeds[0]!.cells.flatMap(({ arm, warnings }) => warnings.map((warning) => `${arm}: ${warning}`)),
@@ -94,6 +95,22 @@ export async function planCells(study: Study): Promise<StudyPlan> {
   // The anchors serve some arms and not others; that is the point of a comparison.
   const shown = [...warnings].filter((warning) => !/(^|: )anchors: not used/.test(warning))
   return { folder, seeds, trunkSteps, totalSteps, warnings: shown }
+}
+
+/** A branch goes on where its trunk was in the data. @throws {ConfigError} INVALID_CONFIG, one line an arm that cannot. */
+function requireSameOrder(study: Study, { trunk, cells }: PlannedSeed): void {
+  if (trunk === undefined) return
+  const { method } = trunk.config
+  const order = decidesData(method)
+  const isSteered = method.apply === 'sample'
+  const issues = cells.flatMap(({ arm, config }) => {
+    if (decidesData(config.method) === order && (!isSteered || config.method.apply === 'sample')) return []
+    const message =
+      `expected a method that reads the data in the order of its trunk (method "${method.preset}"), received "${config.method.preset}": ` +
+      'one of them decides itself what is read; leave trunk out'
+    return [study.issueAt(['arms', arm], message)]
+  })
+  if (issues.length > 0) throw invalidConfig(issues)
 }
 
 function cutTrunk(study: Study, share: number, totalSteps: number | undefined): number {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCli } from '../cli/run-cli.js'
@@ -190,6 +190,25 @@ output_dir: replaced
     )
   })
 
+  it('does again what reads a model that changed, and looks for it under its key', async () => {
+    const reference = workshop.file('reference')
+    cpSync(workshop.file('studies/study/runs/uniform-seed1/model'), reference, { recursive: true })
+    const set = [`arms.rho={ method: { preset: rho-1, signal: { reference: "${reference}" } } }`, 'seeds=[1]']
+    const states = async () =>
+      (await compare('with-reference', { set, dryRun: true })).states.map(({ arm, state }) => [arm, state])
+    await compare('with-reference', { set, only: ['uniform', 'rho'] })
+    const finished = (arm: string, is = 'finished') => [arm, is]
+    expect(await states()).toContainEqual(finished('rho'))
+    const weights = path.join(reference, 'model.safetensors')
+    const bytes = readFileSync(weights)
+    bytes[bytes.length - 2]! ^= 1
+    writeFileSync(weights, bytes)
+    expect(await states()).toContainEqual(finished('rho', 'changed'))
+    expect(await states()).toContainEqual(finished('uniform'))
+    rmSync(reference, { recursive: true })
+    await expect(states()).rejects.toThrow(/^method\.signal\.reference: expected a model folder/)
+  })
+
   it('names a damaged record and makes it again from the run folder, or by training', async () => {
     const { folder, cells } = await compare('study', { set: ['seeds=[1]'], only: ['uniform', 'twin'] })
     const record = (arm: string) => path.join(folder, `cells/${arm}-seed1.json`)
@@ -253,6 +272,32 @@ output_dir: replaced
       compare('refused', { set, train: () => Promise.reject(new Error('trained')) }),
     ).rejects.toThrow(message)
     expect(existsSync(workshop.file('studies/refused'))).toBe(false)
+  })
+
+  it('refuses an arm that reads the data otherwise than its trunk before anything is trained', async () => {
+    const trained: string[] = []
+    const refused = (set: readonly string[]) =>
+      compare('orders', { set, onCell: ({ arm }) => trained.push(arm) }).catch(
+        (error: Error) => error.message,
+      )
+    const random = 'arms.random={ method: random }'
+    const message = await refused([
+      random,
+      'arms.held={ method: rho-loss }',
+      'arms.learnt={ method: doremi }',
+    ])
+    expect(message).toMatch(
+      /arms\.random: expected .* order of its trunk \(method "uniform"\), .*leave trunk out/,
+    )
+    expect(message).toMatch(/\n.*arms\.held: .*\n.*arms\.learnt: /)
+    expect(await refused(['trunk.method=odm'])).toMatch(/arms\.uniform: expected .* trunk \(method "odm"\)/)
+    expect(trained).toEqual([])
+    const planned = async (...set: string[]) =>
+      (await compare('orders', { set, dryRun: true })).states.map(({ arm }) => arm)
+    const alike = 'arms={ random: { method: random }, again: { method: random } }'
+    expect(await planned(alike, 'baseline=random', 'trunk.method=random', 'seeds=[1]')).toHaveLength(2)
+    const natural = 'arms={ uniform: { method: uniform }, odm: { method: odm }, rho: { method: rho-1 } }'
+    expect(await planned(natural, 'seeds=[1]')).toEqual(['uniform', 'odm', 'rho'])
   })
 
   it('does not touch a folder that holds something else', async () => {

@@ -45,8 +45,10 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   readonly trainsProxies?: true
   /** Signals of one name share what they prepare where their options agree. Default: the kind. */
   readonly preparedAs?: string
-  /** Folders of models that `prepare` reads, as the config names them: what they hold is part of what it is a function of. */
-  readonly readsModels?: (options: OptionsOf<T>) => readonly string[]
+  /** Folders of models that `prepare` reads, by the option that names each: what they hold is part of what it is a function of. */
+  readonly readsModels?: (options: OptionsOf<T>) => Readonly<Record<string, string>>
+  /** Whether what `prepare` leaves decides which samples are read, or how often: it leaves some out or shares them out among the sources. */
+  readonly decidesData?: (options: OptionsOf<T>) => boolean
   /** Once before training. A signal with `prepare` alone scores by what it left and has no `create`. */
   readonly prepare?: (options: OptionsOf<T>, tools: PreparationTools) => Promise<Artefact>
   readonly create?: (options: OptionsOf<T>, facts: RunFacts, artefact: Artefact) => Signal

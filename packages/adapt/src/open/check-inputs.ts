@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { modelsRead } from '../catalog/index.js'
 import { compileChatTemplate, findChatTemplate } from '../chat-template/index.js'
 import { chatOptions, type RunConfig } from '../config/index.js'
 import { type DataSource, type Document, type ResolvedFile, readDocuments } from '../dataset/index.js'
@@ -32,6 +33,17 @@ export async function requireFittingModel({ model, data }: RunConfig, baseDir: s
     'SEQUENCE_TOO_LONG',
     `data.max_length: ${data.max_length} is more than the model's max_position_embeddings (${config.maxPositionEmbeddings})`,
   )
+}
+
+/**
+ * The models that the method reads beside the one that is trained must be there: a run does not fetch them.
+ * @throws {ConfigError} NO_MODEL
+ */
+export async function requireModelsRead({ method }: RunConfig, baseDir: string): Promise<void> {
+  for (const { key, path } of modelsRead(method)) {
+    const { requireModelFolder } = await import('./locate-model.js')
+    requireModelFolder(baseDir, path, key)
+  }
 }
 
 /**

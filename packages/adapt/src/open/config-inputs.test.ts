@@ -32,6 +32,11 @@ describe('a run folder that holds what the run reads', () => {
       () => [`model={ path: "${workshop.file('base')}", adapter: "${inRun('model')}" }`],
       'model.adapter',
     ],
+    [
+      'the reference of a method',
+      () => [`method={ preset: rho-1, signal: { reference: "${inRun('model')}" } }`],
+      'method.signal.reference',
+    ],
     ['the tokenizer', () => [`tokenizer=${inRun('model')}`], 'tokenizer'],
     [
       'the checkpoint to begin with, through a link',

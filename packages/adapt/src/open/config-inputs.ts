@@ -1,5 +1,6 @@
 import { readdirSync, readlinkSync, statSync } from 'node:fs'
 import { join, parse, resolve, sep } from 'node:path'
+import { modelsRead } from '../catalog/index.js'
 import { shippedTemplate } from '../chat-template/shipped-templates.js'
 import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from '../config/index.js'
 import { printable, resolveSources } from '../dataset/index.js'
@@ -47,6 +48,7 @@ export async function configInputs(config: RunConfig, baseDir: string): Promise<
   }
   if (training.resume_from_checkpoint !== undefined)
     add('training.resume_from_checkpoint', resolveConfigPath(baseDir, training.resume_from_checkpoint))
+  for (const { key, path } of modelsRead(config.method)) add(key, resolveModelPath(baseDir, path))
   add('data.cache_dir', resolveCacheDir(config, baseDir))
   return inputs
 }

@@ -16,7 +16,13 @@ export {
 export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
 export { fetchModels } from './fetch-models.js'
 export { fingerprintModel } from './fingerprint-base.js'
-export { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
+export {
+  loadModel,
+  locateModel,
+  type ModelPlaces,
+  requireModelFolder,
+  withTokenizer,
+} from './locate-model.js'
 export { type MergeRequest, mergeAdapter } from './merge-adapter.js'
 export { type InputOptions, openInputs, type RunInputs } from './open-inputs.js'
 export { baseModelName, openModel } from './open-model.js'

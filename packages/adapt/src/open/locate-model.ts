@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import { fetchModel } from '../hub/index.js'
+import { fetchModel, resolveModelPath } from '../hub/index.js'
 import {
   type CausalLM,
   describeMissingModel,
@@ -14,6 +14,19 @@ import {
   readAdapterConfig,
 } from '../model/index.js'
 import { type FetchReport, fetchBaseModel } from './fetch-models.js'
+
+/**
+ * The folder of a model that a key of the config names, with weights or an adapter in it.
+ * @throws {ConfigError} NO_MODEL
+ */
+export function requireModelFolder(baseDir: string, path: string, key: string): string {
+  const folder = resolveModelPath(baseDir, path)
+  if (hasWeights(folder) || isAdapterFolder(folder)) return folder
+  throw new ConfigError(
+    'NO_MODEL',
+    `${key}: expected the folder of a model, received ${printable(folder)}, which has no weights`,
+  )
+}
 
 /** Where a model's weights and files lie. */
 export interface ModelPlaces {

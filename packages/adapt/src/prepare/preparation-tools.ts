@@ -7,19 +7,16 @@ import type { RunConfig } from '../config/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
 import { syncPath } from '../dataset/sync-path.js'
 import { writeFully } from '../dataset/write-fully.js'
-import { ConfigError } from '../errors.js'
-import { resolveModelPath } from '../hub/index.js'
 import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
 import type { AdamMoments, Artefact, PreparationTools, ProxyResult, ProxyRun } from '../method/index.js'
 import {
   type CausalLM,
   embedTokens,
-  hasWeights,
   isAdapterFolder,
   loadModelFolder,
   toModelInputs,
 } from '../model/index.js'
-import { autocastDtype, chooseDevice, openModel, type RunInputs } from '../open/index.js'
+import { autocastDtype, chooseDevice, openModel, type RunInputs, requireModelFolder } from '../open/index.js'
 import { assertTokenizerFits, type TokenDataset } from '../tokenize/index.js'
 import { forwardFlops } from '../train/index.js'
 import { ChunkStore } from './chunk-store.js'
@@ -122,12 +119,7 @@ export class Preparation implements PreparationTools {
   }
 
   modelFolder(path: string, key: string): string {
-    const folder = resolveModelPath(this.context.baseDir, path)
-    if (hasWeights(folder) || isAdapterFolder(folder)) return folder
-    throw new ConfigError(
-      'NO_MODEL',
-      `${key}: expected the folder of a model, received ${folder}, which has no weights`,
-    )
+    return requireModelFolder(this.context.baseDir, path, key)
   }
 
   async withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T> {

@@ -101,7 +101,7 @@ function keyOf(
     version: packageVersion(),
     kind: preparedAs,
     options,
-    modelsRead: readsModels?.(options).map((path) => fingerprintModel(path, baseDir)) ?? [],
+    modelsRead: Object.values(readsModels?.(options) ?? {}).map((path) => fingerprintModel(path, baseDir)),
     fingerprints,
     // Methods read words too, and tokens do not hold all of them: a template or a cut leaves some out.
     anchors: anchorDocuments.map(({ source, content }) => [source, content]),

@@ -76,7 +76,7 @@ describe('a run whose method prepares', () => {
     else
       expect({ status, stderr }).toMatchObject({
         status: 75,
-        stderr: expect.stringContaining('SIGTERM came'),
+        stderr: `SIGTERM came; the run ended before the first step; ${workshop.runFolder(name)} can go on\n`,
       })
     expect(existsSync(path.join(artefactFolder(name), 'whole'))).toBe(false)
     await workshop.train(name, settingsOf(name))

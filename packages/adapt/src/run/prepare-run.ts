@@ -1,5 +1,6 @@
 import { createGate, partsOf, runFactsOf } from '../catalog/index.js'
 import { planSteps } from '../config/index.js'
+import { AdaptError } from '../errors.js'
 import { NO_ARTEFACT } from '../method/index.js'
 import { orderData, type RunInputs } from '../open/index.js'
 import { type Prepared, prepareSignal, selectPool, type TrainTo, trainProxy } from '../prepare/index.js'
@@ -50,7 +51,7 @@ export async function prepareRun(
         config,
         totalSteps,
         numSamples,
-        trainTo: proxyTrainer(request, stop, run.name, train),
+        trainTo: proxyTrainer(request, { stop, goesOn }, run.name, train),
       }),
   })
   if (prepared === undefined || apply !== 'mask' || !isStored) return prepared
@@ -72,13 +73,13 @@ export async function prepareRun(
 /** Trains proxies as part of a run: under its stop, with the parts that its code brings, and with lines of their own. */
 function proxyTrainer(
   { baseDir, onLine, signals, gates }: TrainingRequest,
-  stop: StopRequest,
+  { stop, goesOn }: Stopping,
   name: string,
   train: (request: TrainingRequest) => Promise<unknown>,
 ): TrainTo {
   let lastLine = 0
   return async ({ config, artefact, stopAfterStep }) => {
-    await train({
+    const asked = {
       config,
       baseDir,
       artefact,
@@ -93,6 +94,13 @@ function proxyTrainer(
         lastLine = Date.now()
         onLine(`${name}: step ${step} of ${totalSteps}, loss ${lossWeighted.toFixed(4)}`)
       },
-    })
+    } satisfies TrainingRequest
+    try {
+      await train(asked)
+    } catch (error) {
+      // What goes on is the run that this one is a part of.
+      if (error instanceof AdaptError && error.code === 'INTERRUPTED') stop.throwIfRequested(goesOn)
+      throw error
+    }
   }
 }

@@ -46,8 +46,9 @@ type ReferenceOptions = OptionsOf<ReturnType<typeof referenceOptions>>
 export const OVER_REFERENCE = {
   trainsProxies: true,
   preparedAs: 'reference-losses',
-  readsModels: ({ reference }: { readonly reference: string }): readonly string[] =>
-    reference === TRAIN ? [] : [reference],
+  readsModels: ({ reference }: { readonly reference: string }): Readonly<Record<string, string>> =>
+    reference === TRAIN ? {} : { reference },
+  decidesData: ({ holdout }: { readonly holdout: number }) => holdout > 0,
   needs: (): Needs => ({ tokenLosses: true, reference: true }),
 } as const
 

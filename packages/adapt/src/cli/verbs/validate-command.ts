@@ -10,7 +10,12 @@ import {
 import { type DataSource, printable, type ResolvedFile } from '../../dataset/index.js'
 import { AdaptError, ConfigError } from '../../errors.js'
 import { findModelPlace, foreignWeights, hubSettings, isComplete, type ModelPlace } from '../../hub/index.js'
-import { requireChatTemplate, requireDocuments, requireFittingModel } from '../../open/check-inputs.js'
+import {
+  requireChatTemplate,
+  requireDocuments,
+  requireFittingModel,
+  requireModelsRead,
+} from '../../open/check-inputs.js'
 import { loadTokenizer } from '../../tokenize/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { formatCount, wrapLines } from '../terminal/render-table.js'
@@ -29,12 +34,13 @@ export async function validateCommand(path: string, options: ValidateOptions, io
   const warn = (text: string): void => void io.stderr.line(`warning: ${text}`)
   warnings.forEach(warn)
   const problems: AdaptError[] = []
-  const check = async <T>(key: string, action: () => T | Promise<T>): Promise<T | undefined> => {
+  const check = async <T>(key: string | undefined, action: () => T | Promise<T>): Promise<T | undefined> => {
     try {
       return await action()
     } catch (error) {
       if (!(error instanceof AdaptError)) throw error
-      problems.push(new AdaptError(error.code, error.exitCode, `${key}: ${error.message}`, error.context))
+      const message = key === undefined ? error.message : `${key}: ${error.message}`
+      problems.push(new AdaptError(error.code, error.exitCode, message, error.context))
       return undefined
     }
   }
@@ -52,6 +58,7 @@ export async function validateCommand(path: string, options: ValidateOptions, io
 
   const model = await check('model.path', () => describeModel(config, baseDir, warn))
   await check('model', () => (model === undefined ? undefined : requireFittingModel(config, baseDir)))
+  await check(undefined, () => requireModelsRead(config, baseDir))
   const tokenizer = await check('tokenizer', () => describeTokenizer(config, baseDir, warn))
   const train = await entries('data.train', dataSources(config.data.train), config.data.max_bad_records)
   const anchors = await entries('anchors', dataSources(config.anchors))

@@ -1,15 +1,5 @@
 /** B rows, T positions, N labelled positions, S samples. */
-import {
-  type Device,
-  indexCopy_,
-  indexSelect,
-  reshape,
-  scope,
-  type Tensor,
-  tensor,
-  toDevice,
-  zeros,
-} from '@adapt-ts/torch'
+import { type Device, indexCopy_, indexSelect, reshape, type Tensor, tensor, zeros } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 
 /** The positions of a batch that have a label: only these meet the output head. */
@@ -35,7 +25,7 @@ export function labelledPositions(batch: Batch, device: Device): LabelledPositio
   for (let i = 0; i < total; i++) if (labels_BT[i]! >= 0) positions.push(i)
   const count = positions.length
   const sampleOf = Int32Array.from(positions, (i) => segment_BT[i]!)
-  const ids = (array: Int32Array) => scope(() => toDevice(tensor(array, [count], { dtype: 'int64' }), device))
+  const ids = (array: Int32Array) => tensor(array, [count], { dtype: 'int64', device })
   const position_N = ids(Int32Array.from(positions))
   return {
     count,

@@ -1,5 +1,5 @@
 /** B rows, T positions, D width, S samples, K the most samples of one row. */
-import { bmm, indexSelect, noGrad, reshape, scope, type Tensor, tensor, toDevice } from '@adapt-ts/torch'
+import { bmm, indexSelect, noGrad, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 
 /** How positions are weighted: by position + 1, all alike, or only the last. */
@@ -79,9 +79,9 @@ export function poolHidden(hidden_BTD: Tensor, batch: Batch, options: PoolingOpt
   }
   return noGrad(() =>
     scope(() => {
-      const pool = toDevice(tensor(pool_BKT, [rows, K, length]), device)
+      const pool = tensor(pool_BKT, [rows, K, length], { device })
       const pooled_BKD = bmm(pool, hidden_BTD)
-      const place_S = toDevice(tensor(placeOf, [samples.length], { dtype: 'int64' }), device)
+      const place_S = tensor(placeOf, [samples.length], { dtype: 'int64', device })
       return indexSelect(reshape(pooled_BKD, [rows * K, hidden_BTD.shape[2]!]), 0, place_S)
     }),
   )

@@ -11,12 +11,10 @@ import {
   narrow,
   permute,
   reshape,
-  scope,
   softmax,
   split,
   type Tensor,
   tensor,
-  toDevice,
   transpose,
   triu,
   unsqueeze,
@@ -83,7 +81,7 @@ function blockMask(lengths: readonly number[], device: string, window: number): 
     openSample(mask, 0, total, { start, length, window })
     start += length
   }
-  const additive = scope(() => toDevice(tensor(mask, [total, total]), device))
+  const additive = tensor(mask, [total, total], { device })
   return { isCausal: false, additive }
 }
 
@@ -97,7 +95,7 @@ export function packedMask(batch: Batch, device: string, window = batch.length):
   for (let i = 0; i < rows * T; i++) mask[i * T + (i % T)] = 0
   for (const { row, start, length } of stretchesOf(batch))
     openSample(mask, row * T * T, T, { start, length, window })
-  const additive = scope(() => toDevice(tensor(mask, [rows, 1, 1, T, T]), device))
+  const additive = tensor(mask, [rows, 1, 1, T, T], { device })
   return { isCausal: false, additive }
 }
 

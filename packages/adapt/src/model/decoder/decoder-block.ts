@@ -1,6 +1,7 @@
 /** B rows, T positions, D width, H heads, K key/value heads, E head size. */
 import { add, mul, nn, scope, silu, type Tensor, toDType, view } from '@adapt-ts/torch'
 import { isSlidingLayer, type ModelConfig } from '../dimensions/model-config.js'
+import { attendSequences } from './attend-sequences.js'
 import { attend, attendGroups } from './attention.js'
 import type { ForwardContext } from './forward-context.js'
 import { Projection } from './projection.js'
@@ -48,10 +49,23 @@ class Attention extends Module<[Tensor, ForwardContext], Tensor> {
     const [keys, values] = cache
       ? cache.append(this.layer, key, v_BTKE, isSliding ? this.config.slidingWindow : undefined)
       : [key, v_BTKE]
-    const attended = context.groups
-      ? attendGroups(query, keys, values, context.groups, isSliding)
-      : attend(query, keys, values, isSliding ? context.slidingMask : context.mask)
-    return this.o_proj.forward(attended, context)
+    return this.o_proj.forward(this.attend(query, keys, values, context, isSliding), context)
+  }
+
+  private attend(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    context: ForwardContext,
+    isSliding: boolean,
+  ): Tensor {
+    const { sequences, groups } = context
+    if (sequences) {
+      const window = isSliding ? this.config.slidingWindow : undefined
+      return attendSequences(query, keys, values, sequences, window)
+    }
+    if (groups) return attendGroups(query, keys, values, groups, isSliding)
+    return attend(query, keys, values, isSliding ? context.slidingMask : context.mask)
   }
 }
 

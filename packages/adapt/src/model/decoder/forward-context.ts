@@ -1,5 +1,6 @@
 import type { DType, Tensor } from '@adapt-ts/torch'
 import type { AdapterDropout } from '../lora/adapter-dropout.js'
+import type { Sequences } from './attend-sequences.js'
 import type { AttentionGroup, AttentionMask } from './attention.js'
 import type { KeyValueCache } from './key-value-cache.js'
 import type { LinearTaps } from './linear-taps.js'
@@ -21,6 +22,8 @@ export interface ForwardContext {
   readonly slidingMask: AttentionMask
   /** Samples that stand one after another in the one row, with masks of their own; undefined where each row is one. */
   readonly groups?: readonly AttentionGroup[] | undefined
+  /** The same samples in place of `groups`, where the device has a kernel for all of them at once. */
+  readonly sequences?: Sequences | undefined
   /** Where matrix products run in another dtype than the residual stream: what they read is converted once. */
   readonly computeDtype?: DType | undefined
   /** Keys and values of earlier positions: generation only. */

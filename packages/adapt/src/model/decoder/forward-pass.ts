@@ -20,6 +20,7 @@ import {
 import type { Batch } from '../../batch/index.js'
 import { ConfigError } from '../../errors.js'
 import { AdapterDropout } from '../lora/adapter-dropout.js'
+import { fitsSequenceAttention, sequencesOf } from './attend-sequences.js'
 import { attentionGroups, attentionMask, masksOf, OPEN_MASK, packedMask } from './attention.js'
 import type { CausalLM } from './causal-lm.js'
 import type { ForwardContext } from './forward-context.js'
@@ -51,7 +52,7 @@ function replace(old: Tensor, next: Tensor): Tensor {
   return next
 }
 
-function prepare(model: CausalLM, inputs: ModelInputs): ForwardContext {
+function prepare(model: CausalLM, inputs: ModelInputs, computeDtype?: DType): ForwardContext {
   const { length } = inputs.batch
   if (length > model.config.maxPositionEmbeddings) {
     throw new ConfigError(
@@ -62,13 +63,17 @@ function prepare(model: CausalLM, inputs: ModelInputs): ForwardContext {
   const { config, device } = model
   const rotation = model.rotation(inputs.position_BT, length)
   const window = config.slidingWindow
+  const shared = { rotation, computeDtype }
   if (inputs.dense) {
-    const groups = attentionGroups(inputs.dense.lengths, device, window)
-    return { rotation, mask: OPEN_MASK, slidingMask: OPEN_MASK, groups }
+    const { lengths } = inputs.dense
+    const context = { ...shared, mask: OPEN_MASK, slidingMask: OPEN_MASK }
+    return fitsSequenceAttention(device, computeDtype, config.headDim)
+      ? { ...context, sequences: sequencesOf(lengths, device) }
+      : { ...context, groups: attentionGroups(lengths, device, window) }
   }
   const maskOf = (reach?: number) =>
     inputs.isPacked ? packedMask(inputs.batch, device, reach) : attentionMask(length, device, reach)
-  return { rotation, ...masksOf(length, window, maskOf) }
+  return { ...shared, ...masksOf(length, window, maskOf) }
 }
 
 /** [1, N, D] -> [B, T, D], zero on padding. Without a graph. */
@@ -107,7 +112,7 @@ export function embedTokens(
   try {
     return noGrad(() =>
       autocast(model.device, autocastDtype, () => {
-        const context = { ...prepare(model, inputs), computeDtype: autocastDtype }
+        const context = prepare(model, inputs, autocastDtype)
         return spread(runBlocks(model, inputs, context), inputs)
       }),
     )
@@ -150,7 +155,7 @@ export function forwardCached(model: CausalLM, batch: Batch, cache: KeyValueCach
 export function runForward(model: CausalLM, inputs: ModelInputs, options: ForwardOptions = {}): ForwardPass {
   const inAutocast = <T>(fn: () => T): T => autocast(model.device, options.autocastDtype, fn)
   const dropout = new AdapterDropout(inputs.batch, options.dropoutSeed ?? 0, inputs.dense !== undefined)
-  const context = { ...noGrad(() => prepare(model, inputs)), dropout, computeDtype: options.autocastDtype }
+  const context = { ...noGrad(() => prepare(model, inputs, options.autocastDtype)), dropout }
   if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, context)
   const output_BTD = enableGrad(() => inAutocast(() => runBlocks(model, inputs, context)))
   return {
@@ -187,7 +192,7 @@ export function runTappedForward(
   using taps = new LinearTaps()
   try {
     return scope(() => {
-      const context = { ...noGrad(() => prepare(model, inputs)), computeDtype: autocastDtype, taps }
+      const context = { ...noGrad(() => prepare(model, inputs, autocastDtype)), taps }
       const output_BTD = enableGrad(() =>
         autocast(model.device, autocastDtype, () => runBlocks(model, inputs, context)),
       )

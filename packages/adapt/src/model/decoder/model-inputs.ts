@@ -1,6 +1,7 @@
 /** B rows, T positions, N positions that are no padding. */
-import { type Device, scope, type Tensor, tensor, toDevice } from '@adapt-ts/torch'
+import { type Device, type Tensor, tensor } from '@adapt-ts/torch'
 import type { Batch } from '../../batch/index.js'
+import { hasSequenceAttention } from './attend-sequences.js'
 
 /** What a forward needs of a batch, on the device. The caller's scope owns the tensors. */
 export interface ModelInputs {
@@ -66,14 +67,13 @@ const MAX_MASKED_LENGTH = 512
 /** Copies a batch to the device. */
 export function toModelInputs(batch: Batch, device: Device): ModelInputs {
   const { rows, length, tokens_BT, position_BT } = batch
-  const ids = (array: Int32Array, shape: number[]) =>
-    scope(() => toDevice(tensor(array, shape, { dtype: 'int64' }), device))
+  const ids = (array: Int32Array, shape: number[]) => tensor(array, shape, { dtype: 'int64', device })
   const stretches = stretchesOf(batch)
   if (isPlain(batch, stretches)) {
     const tokens = ids(tokens_BT, [rows, length])
     return { batch, tokens_BT: tokens, position_BT: undefined, dense: undefined, isPacked: false }
   }
-  if (isFullyPacked(batch, stretches)) {
+  if (!hasSequenceAttention(device) && isFullyPacked(batch, stretches)) {
     return {
       batch,
       tokens_BT: ids(tokens_BT, [rows, length]),

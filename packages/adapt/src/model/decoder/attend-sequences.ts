@@ -1,0 +1,83 @@
+/** N positions, H heads, K key/value heads, E head size. */
+import {
+  bind,
+  cudaDevices,
+  type Device,
+  type DType,
+  hasKernel,
+  reshape,
+  type Tensor,
+  tensor,
+} from '@adapt-ts/torch'
+
+/** Samples of any length that stand one after another in one row, for a kernel that takes all of them in one call. */
+export interface Sequences {
+  /** int32 [samples + 1]: where each sample begins, and the end. */
+  readonly starts: Tensor
+  /** Positions of the longest sample. */
+  readonly longest: number
+}
+
+const flash = bind('aten::_flash_attention_forward')
+const known = new Map<Device, boolean>()
+
+/**
+ * Whether the device has flash attention over samples of different lengths: CUDA from compute capability 8.0, with a LibTorch
+ * whose kernel knows windows (2.4 and later).
+ */
+export function hasSequenceAttention(device: Device): boolean {
+  if (!device.startsWith('cuda')) return false
+  let has = known.get(device)
+  if (has === undefined) {
+    const index = Number(device.split(':')[1] ?? 0)
+    has =
+      (cudaDevices()[index]?.computeCapability[0] ?? 0) >= 8 &&
+      hasKernel('aten::_flash_attention_forward', '', device) &&
+      flash.schema.includes('window_size_left')
+    known.set(device, has)
+  }
+  return has
+}
+
+/** Whether that kernel takes these numbers: 16 bits, and heads that fit its tiles. */
+export function fitsSequenceAttention(device: Device, dtype: DType | undefined, headDim: number): boolean {
+  const isHalf = dtype === 'bfloat16' || dtype === 'float16'
+  return isHalf && headDim % 8 === 0 && headDim <= 256 && hasSequenceAttention(device)
+}
+
+/** Belongs to the current scope. */
+export function sequencesOf(lengths: readonly number[], device: Device): Sequences {
+  const starts = new Int32Array(lengths.length + 1)
+  for (const [i, length] of lengths.entries()) starts[i + 1] = starts[i]! + length
+  return { starts: tensor(starts, [starts.length], { device }), longest: Math.max(...lengths) }
+}
+
+/**
+ * Attention of every position to those of its own sample that are not after it.
+ * @param q_BTHE 16-bit [1, N, H, E], rotated and scaled. @param k_BTKE rotated. @param v_BTKE
+ * @param window  Positions that a position looks back to, itself included; undefined for all.
+ * @returns [1, N, H * E]
+ */
+export function attendSequences(
+  q_BTHE: Tensor,
+  k_BTKE: Tensor,
+  v_BTKE: Tensor,
+  { starts, longest }: Sequences,
+  window?: number,
+): Tensor {
+  const [, N, H, E] = q_BTHE.shape as [number, number, number, number]
+  const [q, k, v] = [q_BTHE, k_BTKE, v_BTKE].map((x) => reshape(x, x.shape.slice(1))) as [
+    Tensor,
+    Tensor,
+    Tensor,
+  ]
+  const reach = window === undefined ? {} : { window_size_left: window - 1, window_size_right: 0 }
+  const dropout = 0
+  const isCausal = true
+  const debugMask = false
+  const [attended] = flash(q, k, v, starts, starts, longest, longest, dropout, isCausal, debugMask, {
+    scale: 1,
+    ...reach,
+  }) as Tensor[]
+  return reshape(attended!, [1, N, H * E])
+}

@@ -28,10 +28,10 @@ describe('the device auto', () => {
     expect(chooseDevice('auto', { facts: machineWith([H200]) })).toEqual({
       device: 'cuda:0',
       name: 'NVIDIA H200',
-      line: 'device cuda:0, NVIDIA H200, 150.1 GB (training.device: auto; the one that CUDA shows)',
+      line: 'device cuda:0, NVIDIA H200, 139.8 GiB (training.device: auto; the one that CUDA shows)',
     })
     expect(chooseDevice(undefined, { facts: machineWith([V100, H200]), key: '--device' }).line).toBe(
-      'device cuda:0, Tesla V100-SXM2-16GB, 16.9 GB (--device: auto; the first of 2 that CUDA shows)',
+      'device cuda:0, Tesla V100-SXM2-16GB, 15.8 GiB (--device: auto; the first of 2 that CUDA shows)',
     )
   })
 
@@ -71,7 +71,7 @@ describe('a device that is named', () => {
     const facts = machineWith([V100, H200])
     expect(chooseDevice('cuda', { facts }).device).toBe('cuda:0')
     expect(chooseDevice('cuda:1', { facts }).line).toBe(
-      'device cuda:1, NVIDIA H200, 150.1 GB (training.device: cuda:1)',
+      'device cuda:1, NVIDIA H200, 139.8 GiB (training.device: cuda:1)',
     )
   })
 

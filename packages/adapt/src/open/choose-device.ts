@@ -97,7 +97,11 @@ function onCuda(index: number, { cudaDevices }: DeviceFacts, why: string): Chose
   const found = cudaDevices()[index]
   if (found === undefined) return { device, name: device, line: `device ${device} (${why})` }
   const { name, totalMemory } = found
-  return { device, name, line: `device ${device}, ${name}, ${(totalMemory / 1e9).toFixed(1)} GB (${why})` }
+  return {
+    device,
+    name,
+    line: `device ${device}, ${name}, ${(totalMemory / 2 ** 30).toFixed(1)} GiB (${why})`,
+  }
 }
 
 /** Apple's GPU was never tried: what LibTorch lacks there shows when an operator is called. */

@@ -26,6 +26,10 @@ export function machineWith(
     libtorch: { version: '2.11.0', root: '/opt/torch', hasCuda: true },
     deviceCount: () => devices.length,
     cudaDevices: () => devices,
+    deviceMemory: (index) => ({
+      free: 0.9 * devices[index]!.totalMemory,
+      total: devices[index]!.totalMemory,
+    }),
     cudaVersions: () => ({ libtorch: '13.0', driver: '13.0', driverFailure: undefined }),
     visible: undefined,
     hasNvidia: devices.length > 0,

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import {
   buildInfo,
   type CudaVersions,
@@ -7,6 +8,7 @@ import {
   type Device,
   type DeviceProperties,
   deviceCount,
+  deviceMemory,
 } from '@adapt-ts/torch'
 
 /** What is known of the LibTorch in use and of the devices that it sees. Tests give others. */
@@ -22,6 +24,8 @@ export interface DeviceFacts {
   /** The devices that the driver shows, by their numbers. */
   readonly cudaDevices: () => readonly DeviceProperties[]
   readonly cudaVersions: () => CudaVersions
+  /** Bytes of a CUDA device, whoever uses them; undefined where the driver does not say. */
+  readonly deviceMemory: (index: number) => { readonly free: number; readonly total: number } | undefined
   /** CUDA_VISIBLE_DEVICES. */
   readonly visible: string | undefined
   /** Whether an NVIDIA driver runs on this machine. */
@@ -37,7 +41,14 @@ export function deviceFacts(): DeviceFacts {
     libtorch: { version: libtorchVersion, root: libtorchRoot, hasCuda: libtorchHasCuda },
     deviceCount: () => deviceCount(),
     cudaDevices,
-    cudaVersions,
+    cudaVersions: () => withBuiltVersion(cudaVersions(), libtorchRoot),
+    deviceMemory: (index) => {
+      try {
+        return deviceMemory(`cuda:${index}`)
+      } catch {
+        return undefined
+      }
+    },
     visible: process.env.CUDA_VISIBLE_DEVICES,
     hasNvidia: machineHasNvidia(),
     platform: process.platform,
@@ -47,6 +58,23 @@ export function deviceFacts(): DeviceFacts {
 /** Whether the system shows a GPU of NVIDIA, whatever LibTorch sees. */
 export function machineHasNvidia(): boolean {
   return ['/dev/nvidia0', '/dev/nvidiactl', '/proc/driver/nvidia/version'].some((path) => existsSync(path))
+}
+
+/** LibTorch tells its CUDA only where it can use it; else its files do: those of a PyTorch package or of a plain LibTorch. */
+function withBuiltVersion(versions: CudaVersions, root: string): CudaVersions {
+  if (versions.libtorch !== undefined) return versions
+  for (const [file, pattern] of [
+    ['version.py', /^cuda\b[^=]*=\s*'([\d.]+)'/m],
+    ['build-version', /\+cu(\d+)(\d)$/m],
+  ] as const) {
+    try {
+      const match = pattern.exec(readFileSync(join(root, file), 'utf8'))
+      if (match) return { ...versions, libtorch: match.slice(1).join('.') }
+    } catch {
+      // Of the other kind.
+    }
+  }
+  return versions
 }
 
 /** Number N of `cuda:N`; 0 of `cuda`; undefined for another device. */

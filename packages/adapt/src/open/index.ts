@@ -4,6 +4,7 @@ export {
   type ChooseDeviceOptions,
   type ChosenDevice,
   chooseDevice,
+  HOW_TO_SWITCH,
   hasBf16,
 } from './choose-device.js'
 export { type ConfigInput, configInputs, requireInputsOutside, requireNoInput } from './config-inputs.js'

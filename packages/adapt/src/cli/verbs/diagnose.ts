@@ -8,6 +8,7 @@ import { EXIT } from '../../errors.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { renderJson } from '../terminal/render-json.js'
 import { wrapLines } from '../terminal/render-table.js'
+import { type DeviceDiagnosis, deviceWarnings, diagnoseDevices, renderDevices } from './diagnose-devices.js'
 import { blasProblem, mappedBlas } from './mapped-blas.js'
 
 /** What `adapt doctor --json` prints. Bytes are bytes. */
@@ -23,6 +24,8 @@ export interface Diagnosis {
   readonly packages: Readonly<Record<string, string>>
   readonly environment: Readonly<Record<string, string>>
   readonly engine: EngineDiagnosis
+  /** Null when the engine cannot run. */
+  readonly devices: DeviceDiagnosis | null
   readonly warnings: readonly string[]
 }
 
@@ -54,6 +57,7 @@ export async function diagnose(env: CliIo['env'] = process.env): Promise<Diagnos
     if (value !== undefined) environment[key] = value
   }
   const engine = await diagnoseEngine()
+  const devices = engine.isReady ? await findDevices() : null
   return {
     node: process.versions.node,
     platform: `${platform()} ${release()} ${arch()}`,
@@ -62,7 +66,11 @@ export async function diagnose(env: CliIo['env'] = process.env): Promise<Diagnos
     packages: packageVersions(),
     environment,
     engine,
-    warnings: findWarnings(environment, engine, availableParallelism()),
+    devices,
+    warnings: [
+      ...findWarnings(environment, engine, availableParallelism()),
+      ...(devices === null ? [] : deviceWarnings(devices)),
+    ],
   }
 }
 
@@ -84,6 +92,11 @@ async function diagnoseEngine(): Promise<EngineDiagnosis> {
       problem: typeof message === 'string' ? message.split('\n', 1)[0]! : String(error),
     }
   }
+}
+
+async function findDevices(): Promise<DeviceDiagnosis> {
+  const { deviceFacts } = await import('../../open/index.js')
+  return diagnoseDevices(deviceFacts())
 }
 
 function readMappedBlas(): readonly string[] | null {
@@ -117,7 +130,7 @@ export function findWarnings(
   const blas = engine.blas === null ? undefined : blasProblem(engine.blas)
   if (blas !== undefined) warnings.push(blas)
   if (!engine.hasBf16) {
-    warnings.push('no bfloat16 in this hardware; training.bf16: auto uses float32')
+    warnings.push('no bfloat16 in this CPU; training.bf16: auto uses float32 on it')
   }
   return warnings
 }
@@ -201,7 +214,7 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
       ['threads', String(engine.numThreads)],
       ['kernels', engine.cpuCapability],
       ['bfloat16', engine.hasBf16 ? 'yes' : 'no'],
-      ['cuda', engine.hasCuda ? 'yes' : 'no'],
+      ...(diagnosis.devices === null ? [] : renderDevices(diagnosis.devices)),
     )
   } else {
     rows.push(['engine', `NOT READY (${engine.code}): ${engine.problem}`])

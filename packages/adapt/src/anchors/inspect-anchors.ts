@@ -9,6 +9,8 @@ import { ConfigError } from '../errors.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import {
   autocastDtype,
+  chooseDevice,
+  explainMemory,
   fetchModels,
   openNamedModel,
   openTrainingData,
@@ -85,6 +87,7 @@ export async function inspectAnchors(request: AnchorInspectionRequest): Promise<
     onTokenizing: ({ numDocuments, fileNumber, numFiles }) =>
       onProgress(`tokenizing file ${fileNumber}/${numFiles}: ${numDocuments.toLocaleString('en')} documents`),
   })
+  const { device } = chooseDevice(config.training.device)
   try {
     const anchors = await prepareAnchors(config, baseDir, tokenizer, padId)
     const found = await openNamedModel(config, baseDir, tokenizer, request.model, { onLine: onProgress })
@@ -96,6 +99,9 @@ export async function inspectAnchors(request: AnchorInspectionRequest): Promise<
     } finally {
       found.model.dispose()
     }
+  } catch (error) {
+    const remedies = [`a smaller data.max_length (now ${config.data.max_length})`, 'another training.device']
+    throw explainMemory(error, 'embedding', device, remedies)
   } finally {
     train.close()
   }

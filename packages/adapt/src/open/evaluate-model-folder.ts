@@ -6,6 +6,7 @@ import { AdaptError, DataError, NumericError } from '../errors.js'
 import { type Evaluation, evaluateText } from '../eval/index.js'
 import { assertTokenizerFits, loadTokenizer } from '../tokenize/index.js'
 import { chooseDevice } from './choose-device.js'
+import { explainMemory, withMemoryAdvice } from './explain-memory.js'
 import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
 
 /** Which model is measured on which files. */
@@ -58,7 +59,10 @@ export async function evaluateModelFolder({
   const tokenizer = loadTokenizer(places.tokenizer)
   const { device, line } = chooseDevice(wantedDevice, { key: '--device' })
   onLine(line)
-  const model = loadModel(places, { device })
+  const remedies = ['a smaller --batch-size', 'a smaller --max-length', 'another --device']
+  const model = withMemoryAdvice('loading the model', device, ['another --device'], () =>
+    loadModel(places, { device }),
+  )
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)
     const positions = model.config.maxPositionEmbeddings
@@ -73,6 +77,8 @@ export async function evaluateModelFolder({
     })
     requireMeasured(evaluation, texts, places, onLine)
     return { max_length: length, ...evaluation }
+  } catch (error) {
+    throw explainMemory(error, 'the evaluation', device, remedies)
   } finally {
     model.dispose()
   }

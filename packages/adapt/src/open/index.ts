@@ -15,6 +15,13 @@ export {
   machineHasNvidia,
 } from './device-facts.js'
 export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
+export {
+  evaluationRemedies,
+  explainMemory,
+  loadingRemedies,
+  trainingRemedies,
+  withMemoryAdvice,
+} from './explain-memory.js'
 export { fetchModels } from './fetch-models.js'
 export { fingerprintModel } from './fingerprint-base.js'
 export {

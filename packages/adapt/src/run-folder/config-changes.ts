@@ -1,13 +1,16 @@
-import type { RunConfig } from '../config/index.js'
+import { type RunConfig, rowsPerStep } from '../config/index.js'
 import { ConfigError } from '../errors.js'
 
-/** Keys that a run may change when it goes on: none of them is part of what is computed. */
+/** Keys that a run may change when it goes on: what is computed is the same, but for rounding. */
 const FREE_KEYS: readonly RegExp[] = [
   /^output_dir$/,
   /^evaluation(\.|$)/,
   /^data\.(num_workers|cache_dir|allow_anchor_overlap)$/,
-  /^training\.(logging_steps|logging_dir|report_to|save_steps|save_total_limit|threads|device)(\.|$)/,
+  /^training\.(logging_steps|logging_dir|report_to|save_steps|save_total_limit|threads|device|gradient_checkpointing|loss_chunk_size)(\.|$)/,
 ]
+
+/** How a step is cut into passes; free while the step has the same rows and no short pass is dropped. */
+const CUT_KEYS = /^training\.(per_device_train_batch_size|gradient_accumulation_steps)$/
 
 /** One key whose value differs, both sides as JSON; `(absent)` where a side has none. */
 export interface ConfigChange {
@@ -19,8 +22,13 @@ export interface ConfigChange {
 /** Keys that differ between two resolved configs and may not when a run goes on. */
 export function forbiddenChanges(before: RunConfig, after: RunConfig): readonly ConfigChange[] {
   const [old, now] = [leaves(before), leaves(after)]
+  const isSameStep =
+    rowsPerStep(before) === rowsPerStep(after) &&
+    !before.training.dataloader_drop_last &&
+    !after.training.dataloader_drop_last
+  const free = isSameStep ? [...FREE_KEYS, CUT_KEYS] : FREE_KEYS
   const keys = [...new Set([...old.keys(), ...now.keys()])].filter(
-    (key) => !FREE_KEYS.some((free) => free.test(key)),
+    (key) => !free.some((pattern) => pattern.test(key)),
   )
   return keys.flatMap((key) => {
     const [a, b] = [old.get(key) ?? '(absent)', now.get(key) ?? '(absent)']

@@ -9,10 +9,13 @@ import { NO_ARTEFACT } from '../method/index.js'
 import {
   chooseDevice,
   configInputs,
+  explainMemory,
+  loadingRemedies,
   type OrderedData,
   openInputs,
   orderData,
   requireInputsOutside,
+  trainingRemedies,
 } from '../open/index.js'
 import {
   checkpointBytes,
@@ -102,6 +105,8 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
       built.trainer.dispose()
       built.trainer.model.dispose()
     }
+  } catch (error) {
+    throw explainMemory(error, 'before the first step', chosen.device, loadingRemedies(config))
   } finally {
     inputs.train.close()
   }
@@ -164,7 +169,15 @@ async function trainAndEnd(parts: RunParts): Promise<TrainingOutcome> {
   try {
     await trainLoop(parts, [recorder, new Heartbeat(parts, recorder.side), saver, evaluator])
     return await (stopsEarly(parts) ? end.leave() : end.finish())
-  } catch (error) {
+  } catch (thrown) {
+    const { trainer } = parts.built
+    const { config } = parts.request
+    const error = explainMemory(
+      thrown,
+      `step ${trainer.step + 1}`,
+      trainer.model.device,
+      trainingRemedies(config),
+    )
     if (!(error instanceof AdaptError && error.code === 'INTERRUPTED')) await end.recordFailure(error)
     throw error
   }

@@ -4,7 +4,15 @@ import { type ChatMessage, printable } from '../../dataset/index.js'
 import { AdaptError } from '../../errors.js'
 import { type FinishReason, type GenerateOptions, generateTokens, streamText } from '../../generate/index.js'
 import { readStopTokens } from '../../model/index.js'
-import { chooseDevice, hasBf16, loadModel, locateModel, withTokenizer } from '../../open/index.js'
+import {
+  chooseDevice,
+  explainMemory,
+  hasBf16,
+  loadModel,
+  locateModel,
+  withMemoryAdvice,
+  withTokenizer,
+} from '../../open/index.js'
 import {
   assertTokenizerFits,
   findTurnEnds,
@@ -56,7 +64,10 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
   const prompt = converses ? '' : (options.prompt ?? (await readStdin()))
   const { device, line: deviceLine } = chooseDevice(options.device, { key: '--device' })
   onLine(deviceLine)
-  using model = loadModel(places, { dtype: options.dtype, device })
+  const remedies = ['--dtype bfloat16', 'a shorter prompt', 'another --device']
+  using model = withMemoryAdvice('loading the model', device, remedies, () =>
+    loadModel(places, { dtype: options.dtype, device }),
+  )
   assertTokenizerFits(tokenizer, model.config.vocabSize)
   const isBf16 = model.headWeight.dtype === 'bfloat16' && hasBf16(device)
   const folder = places.adapter ?? places.model
@@ -72,8 +83,14 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
     autocastDtype: isBf16 ? 'bfloat16' : undefined,
   }
   const write = (piece: string) => (options.json === true ? undefined : io.stdout.writeData(piece))
-  const answer = async (ids: ArrayLike<number>, isOver = () => false): Promise<Answer> =>
-    await writeAnswer(until(isOver, generateTokens(model, ids, generation)), tokenizer, ends?.text, write)
+  const answer = async (ids: ArrayLike<number>, isOver = () => false): Promise<Answer> => {
+    const tokens = until(isOver, generateTokens(model, ids, generation))
+    try {
+      return await writeAnswer(tokens, tokenizer, ends?.text, write)
+    } catch (error) {
+      throw explainMemory(error, 'the answer', device, remedies)
+    }
+  }
   const system: ChatMessage[] =
     options.system === undefined ? [] : [{ role: 'system', content: options.system }]
   if (converses) {

@@ -1,4 +1,5 @@
 import { AdaptError } from '../../errors.js'
+import { evaluationRemedies, explainMemory } from '../../open/index.js'
 import type { BestModel } from '../best-model.js'
 import { describeMeasures, measureRun, type RunMeasures, unmeasuredSources } from '../measure-run.js'
 import { type RunObserver, type RunParts, stopsEarly } from '../run-parts.js'
@@ -86,7 +87,14 @@ export class Evaluator implements RunObserver {
       for (const message of isFirst ? unmeasuredSources(measures) : [])
         this.recorder.alert('NOTHING_TO_MEASURE', message)
       return measures
-    } catch (error) {
+    } catch (thrown) {
+      const { built, request } = this.parts
+      const error = explainMemory(
+        thrown,
+        'rows of an evaluation',
+        built.trainer.model.device,
+        evaluationRemedies(request.config),
+      )
       if (error instanceof AdaptError && error.code === 'EVALUATION_CANCELLED') return undefined
       const message = `evaluation after step ${step}: ${(error as Error).message}`
       if (!(error instanceof AdaptError)) throw new Error(message, { cause: error })

@@ -1,15 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { benchFolder } from './peer-process.js'
+import { benchFolder, currentBuild } from './peer-process.js'
 
 /** Builds a library that gives eager PyTorch our allocator; undefined when it cannot be built here. */
 export function buildPeerAllocator(folder: string): string | undefined {
   const torch = join(benchFolder, '..', 'packages', 'torch')
-  const { libtorch } = JSON.parse(readFileSync(join(torch, 'build', 'current.json'), 'utf8')) as {
-    libtorch: { version: string; includeDirs: string[]; libDir: string }
-  }
+  const { libtorch } = currentBuild()
   const nodeHeaders = createRequire(import.meta.url)('node-api-headers').include_dir as string
   const output = join(folder, 'peer_allocator.so')
   const includes = [nodeHeaders, ...libtorch.includeDirs].flatMap((path) => ['-isystem', path])

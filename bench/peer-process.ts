@@ -13,15 +13,19 @@ export interface PeerBlock {
   readonly peak_tensor_bytes: number | null
 }
 
+/** The LibTorch of the add-on in use. */
+export function currentBuild() {
+  const folder = process.env.ADAPT_TORCH_BUILD_DIR || join(benchFolder, '..', 'packages', 'torch', 'build')
+  return JSON.parse(readFileSync(join(folder, 'current.json'), 'utf8')) as {
+    libtorch: { root: string; kind: string; version: string; includeDirs: string[]; libDir: string }
+  }
+}
+
 /** The Python whose PyTorch is the LibTorch this build uses: ADAPT_PEER_PYTHON, else the one beside it. */
 export function findPeerPython(): string {
   const chosen = process.env.ADAPT_PEER_PYTHON
   if (chosen) return chosen
-  const build = JSON.parse(
-    readFileSync(join(benchFolder, '..', 'packages', 'torch', 'build', 'current.json'), 'utf8'),
-  ) as {
-    libtorch: { root: string; kind: string }
-  }
+  const build = currentBuild()
   // <environment>/lib/pythonX.Y/site-packages/torch -> <environment>/bin/python
   const environment = join(build.libtorch.root, '..', '..', '..', '..')
   const candidates =

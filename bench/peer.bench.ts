@@ -3,6 +3,7 @@
  * version, in interleaved blocks. The losses of both sides are compared before anything is timed.
  *
  *   npm run bench:peer -- [--blocks 20] [--steps 2] [--dtypes float32,bfloat16] [--threads 2]
+ *     [--device cuda] [--compile] [--preset llama-120m] [--rows 32] [--length 1024] [--loss-chunk N]
  *
  * The last line of the output is one JSON object.
  */
@@ -18,6 +19,7 @@ import {
   memoryStats,
   resetPeakMemoryStats,
   setNumThreads,
+  synchronize,
 } from '@adapt-ts/torch'
 import { buildPeerAllocator } from './peer-allocator.js'
 import { Peer, requirePeer } from './peer-process.js'
@@ -30,6 +32,12 @@ const { values: args } = parseArgs({
     steps: { type: 'string', default: '2' },
     dtypes: { type: 'string', default: 'float32,bfloat16' },
     threads: { type: 'string', default: '2' },
+    device: { type: 'string', default: 'cpu' },
+    preset: { type: 'string', default: 'llama-10m' },
+    rows: { type: 'string', default: '16' },
+    length: { type: 'string', default: '256' },
+    compile: { type: 'boolean', default: false },
+    'loss-chunk': { type: 'string' },
   },
 })
 delete process.env.OPENBLAS_CORETYPE
@@ -39,7 +47,14 @@ const stepsPerBlock = Number(args.steps)
 const numCheckSteps = 3
 /** Different batches; both sides go round them in the same order. */
 const numBatches = 8
-const shape: BenchShape = { config: { ...LLAMA_PRESETS['llama-10m'] }, rows: 16, length: 256 }
+const { device } = args
+const isCpu = device === 'cpu'
+const shape: BenchShape = {
+  // The peer has a head of its own.
+  config: { ...LLAMA_PRESETS[args.preset as keyof typeof LLAMA_PRESETS], tieWordEmbeddings: false },
+  rows: Number(args.rows),
+  length: Number(args.length),
+}
 const tokensPerStep = shape.rows * shape.length
 const folder = mkdtempSync(join(tmpdir(), 'adapt-bench-'))
 
@@ -48,6 +63,12 @@ interface Figures {
   readonly tokens_per_second_ratio_interval: readonly [number, number]
   readonly tokens_per_second: number
   readonly peer_tokens_per_second: number
+  /** Against the peer under torch.compile. */
+  readonly compiled?: Pick<
+    Figures,
+    'tokens_per_second_ratio' | 'tokens_per_second_ratio_interval' | 'peer_tokens_per_second'
+  >
+  readonly peak_bytes: number
   readonly peak_bytes_ratio: number
   readonly peak_bytes_ratio_checkpointed: number
   readonly checkpointed_step_time_ratio: number
@@ -56,7 +77,18 @@ interface Figures {
 }
 
 function peerArguments(dtype: DType): string[] {
+  const { config } = shape
+  const sizes = {
+    layers: config.numHiddenLayers,
+    hidden: config.hiddenSize,
+    heads: config.numAttentionHeads,
+    'kv-heads': config.numKeyValueHeads,
+    ffn: config.intermediateSize,
+    vocab: config.vocabSize,
+  }
   return [
+    ...Object.entries(sizes).flatMap(([name, size]) => [`--${name}`, String(size)]),
+    ...['--device', device],
     ...[
       '--dtype',
       dtype,
@@ -73,23 +105,27 @@ function peerArguments(dtype: DType): string[] {
 
 /** Seconds, losses and the exact peak of some steps on our side. */
 function stepper(dtype: DType, gradientCheckpointing = false) {
-  const trainer = createRunner(shape, { dtype, gradientCheckpointing })
+  const lossChunkSize = args['loss-chunk'] === undefined ? undefined : Number(args['loss-chunk'])
+  const trainer = createRunner(shape, { dtype, device, gradientCheckpointing, lossChunkSize })
   let next = 0
   return {
     trainer,
     run(steps: number): { seconds: number; losses: number[]; peakBytes: number } {
-      resetPeakMemoryStats()
+      resetPeakMemoryStats(device)
+      synchronize(device)
       const start = performance.now()
       const losses = Array.from(
         { length: steps },
         () => trainer.runStep([batches[next++ % numBatches]!], 0).record.lossWeighted,
       )
-      return { seconds: (performance.now() - start) / 1000, losses, peakBytes: memoryStats().peakBytes }
+      synchronize(device)
+      const seconds = (performance.now() - start) / 1000
+      return { seconds, losses, peakBytes: memoryStats(device).peakBytes }
     },
     dispose() {
       trainer.dispose()
       trainer.model.dispose()
-      emptyCache()
+      emptyCache(device)
     },
   }
 }
@@ -135,38 +171,53 @@ async function measureSameAllocator(dtype: DType): Promise<number | undefined> {
   }
 }
 
+/** Both sides in turn, peer after peer, after the losses of each were compared with ours. */
 async function measure(dtype: DType): Promise<Figures> {
   const ours = stepper(dtype)
   writeWeights(ours.trainer.model, join(folder, 'weights.safetensors'))
-  const peer = new Peer(peerArguments(dtype))
+  const peers = [new Peer(peerArguments(dtype))]
+  if (args.compile) peers.push(new Peer([...peerArguments(dtype), '--compile']))
   try {
-    const ready = await peer.read()
-    console.log(
-      `${dtype}: peer PyTorch ${ready.torch}, ${ready.optimizer} AdamW, ${ready.attention}, ${ready.threads} threads`,
-    )
-    assertSameLosses(ours.run(numCheckSteps).losses, (await peer.run(numCheckSteps)).losses, dtype)
-
-    const ratios: number[] = []
+    const ourLosses = ours.run(numCheckSteps).losses
+    for (const peer of peers) {
+      const ready = await peer.read()
+      console.log(
+        `${dtype}: peer PyTorch ${ready.torch}, ${ready.optimizer} AdamW, ${ready.attention}${ready.compiled ? ', compiled' : ''}, ${ready.threads} threads`,
+      )
+      assertSameLosses(ourLosses, (await peer.run(numCheckSteps)).losses, dtype)
+    }
     const mine: number[] = []
-    const theirs: number[] = []
+    const theirs = peers.map((): number[] => [])
+    const ratios = peers.map((): number[] => [])
     let peakBytes = 0
+    let devicePeak = 0
     for (let block = 0; block < numBlocks; block++) {
       // The order alternates, so that neither side always follows the other's heat.
-      const first = block % 2 === 0
-      let our = first ? ours.run(stepsPerBlock) : undefined
-      const their = await peer.run(stepsPerBlock)
+      let our = block % 2 === 0 ? ours.run(stepsPerBlock) : undefined
+      const seconds: number[] = []
+      for (const peer of peers) {
+        const their = await peer.run(stepsPerBlock)
+        if (peer === peers[0]) devicePeak = Math.max(devicePeak, their.peak_tensor_bytes ?? 0)
+        seconds.push(their.seconds)
+      }
       our ??= ours.run(stepsPerBlock)
       mine.push((tokensPerStep * stepsPerBlock) / our.seconds)
-      theirs.push((tokensPerStep * stepsPerBlock) / their.seconds)
-      ratios.push(their.seconds / our.seconds)
+      for (const [i, their] of seconds.entries()) {
+        theirs[i]!.push((tokensPerStep * stepsPerBlock) / their)
+        ratios[i]!.push(their / our.seconds)
+      }
       peakBytes = Math.max(peakBytes, our.peakBytes)
+      const shown = theirs.map(
+        (list, i) => `${list.at(-1)!.toFixed(0)} tok/s, ratio ${ratios[i]!.at(-1)!.toFixed(3)}`,
+      )
       console.log(
-        `${dtype} block ${block + 1}/${numBlocks}: ${mine.at(-1)!.toFixed(0)} tok/s, peer ${theirs.at(-1)!.toFixed(0)} tok/s, ratio ${ratios.at(-1)!.toFixed(3)}`,
+        `${dtype} block ${block + 1}/${numBlocks}: ${mine.at(-1)!.toFixed(0)} tok/s, peer ${shown.join('; compiled ')}`,
       )
     }
+    for (const peer of peers) peer.quit()
     ours.dispose()
     const plainSeconds = tokensPerStep / medianInterval(mine).median
-    const sameAllocator = await measureSameAllocator(dtype)
+    const sameAllocator = isCpu ? await measureSameAllocator(dtype) : undefined
 
     const checkpointed = stepper(dtype, true)
     checkpointed.run(1)
@@ -174,13 +225,13 @@ async function measure(dtype: DType): Promise<Figures> {
     const checkpointedSeconds = medianInterval(blocks.map(({ seconds }) => seconds)).median
     checkpointed.dispose()
 
-    const peerPeak = await measurePeerPeak(dtype)
-    const ratio = medianInterval(ratios)
+    const peerPeak = isCpu ? await measurePeerPeak(dtype) : devicePeak
     const figures: Figures = {
-      tokens_per_second_ratio: rounded(ratio.median),
-      tokens_per_second_ratio_interval: [rounded(ratio.low), rounded(ratio.high)],
+      ...ratioOf(ratios[0]!),
       tokens_per_second: Math.round(medianInterval(mine).median),
-      peer_tokens_per_second: Math.round(medianInterval(theirs).median),
+      peer_tokens_per_second: Math.round(medianInterval(theirs[0]!).median),
+      ...(args.compile ? { compiled: compiledFigures(ratios[1]!, theirs[1]!) } : {}),
+      peak_bytes: peakBytes,
       peak_bytes_ratio: rounded(peakBytes / peerPeak),
       peak_bytes_ratio_checkpointed: rounded(
         Math.max(...blocks.map(({ peakBytes: bytes }) => bytes)) / peerPeak,
@@ -195,14 +246,32 @@ async function measure(dtype: DType): Promise<Figures> {
     )
     return figures
   } finally {
-    peer.quit()
+    for (const peer of peers) peer.quit()
   }
 }
+
+function ratioOf(
+  ratios: readonly number[],
+): Pick<Figures, 'tokens_per_second_ratio' | 'tokens_per_second_ratio_interval'> {
+  const ratio = medianInterval(ratios)
+  return {
+    tokens_per_second_ratio: rounded(ratio.median),
+    tokens_per_second_ratio_interval: [rounded(ratio.low), rounded(ratio.high)],
+  }
+}
+
+const compiledFigures = (
+  ratios: readonly number[],
+  speeds: readonly number[],
+): NonNullable<Figures['compiled']> => ({
+  ...ratioOf(ratios),
+  peer_tokens_per_second: Math.round(medianInterval(speeds).median),
+})
 
 setNumThreads(Number(args.threads))
 const info = buildInfo()
 console.log(
-  `LibTorch ${info.libtorchVersion} (${info.libtorchKind}), ${args.threads} threads, ${info.cpuCapability}; ${shape.rows} x ${shape.length} tokens a step`,
+  `LibTorch ${info.libtorchVersion} (${info.libtorchKind}), ${args.threads} threads, ${isCpu ? info.cpuCapability : device}; ${args.preset}, ${shape.rows} x ${shape.length} tokens a step`,
 )
 const perBatch = shape.rows * (shape.length + 1)
 const ids = randomTokens(numBatches * perBatch, shape.config.vocabSize, 1)

@@ -7,7 +7,18 @@ import {
   type ModelConfig,
   Trainer,
 } from '@adapt-ts/adapt'
-import { type DType, scope, type Tensor, writeSafetensors } from '@adapt-ts/torch'
+import {
+  type Device,
+  type DType,
+  fill_,
+  Generator,
+  nn,
+  noGrad,
+  normal_,
+  scope,
+  type Tensor,
+  writeSafetensors,
+} from '@adapt-ts/torch'
 
 /** Sizes of a benchmark: the model, and rows x length tokens a step. */
 export interface BenchShape {
@@ -61,6 +72,10 @@ export function toBatch(ids: Int32Array, { rows, length }: BenchShape, firstInde
 
 export interface RunnerOptions {
   readonly dtype: DType
+  /** Default cpu. */
+  readonly device?: Device
+  /** Positions whose logits exist at once; default: the product's. */
+  readonly lossChunkSize?: number | undefined
   readonly method?: MethodConfig
   readonly anchors?: readonly Batch[]
   readonly gradientCheckpointing?: boolean
@@ -69,8 +84,29 @@ export interface RunnerOptions {
 
 /** A model in training as the product trains it, with the hyper-parameters of the peer. */
 export function createRunner(shape: BenchShape, options: RunnerOptions): Trainer {
-  const model = new CausalLM(shape.config)
+  const model = nn.withParameterDefaults({ device: options.device }, () => new CausalLM(shape.config))
   initialiseModel(model, options.seed ?? 0)
+  return trainerOf(model, options)
+}
+
+/** A model whose matrices were drawn on the device: fast for billions of parameters, other weights on another device. */
+export function createRandomModel(
+  config: ModelConfig,
+  options: { readonly dtype: DType; readonly device: Device; readonly requiresGrad: boolean },
+): CausalLM {
+  const model = nn.withParameterDefaults({ ...options, fill: false }, () => new CausalLM(config))
+  const generator = new Generator(0, options.device)
+  noGrad(() => {
+    for (const [name, parameter] of model.namedParameters()) {
+      if (parameter.shape.length >= 2) normal_(parameter, 0, config.initializerRange, generator)
+      else fill_(parameter, name.endsWith('.bias') ? 0 : 1)
+    }
+  })
+  return model
+}
+
+/** A model in training with the hyper-parameters of the peer. */
+export function trainerOf(model: CausalLM, options: RunnerOptions): Trainer {
   const method = createMethod(options.method ?? UNIFORM, {
     totalSteps: 1_000_000,
     stepsPerEpoch: 1_000_000,
@@ -85,6 +121,7 @@ export function createRunner(shape: BenchShape, options: RunnerOptions): Trainer
     maxGradNorm: 1,
     autocastDtype: options.dtype,
     gradientCheckpointing: options.gradientCheckpointing ?? false,
+    ...(options.lossChunkSize === undefined ? {} : { lossChunkSize: options.lossChunkSize }),
   })
 }
 

@@ -22,7 +22,7 @@ TEXT
 }
 
 # Name and limit in seconds, the most important first.
-parts=(doctor:30 goldens:120 quickstart:150)
+parts=(doctor:30 goldens:120 quickstart:150 peer:170)
 
 device=cuda tiny='' out=device-check only='' python=python3 pack='' work=/tmp/adapt-device-check seconds=570
 fail() { echo "device-check: $1" >&2; exit "${2:-2}"; }
@@ -100,7 +100,7 @@ record() { node scripts/device/record-part.mjs "$results" "$out/device-check.jso
 
 # name, limit, command...: runs it within its limit and what is left of all, shows its last lines, records its result.
 part() {
-  local name=$1 limit=$2 start=$SECONDS code=0
+  local name=$1 limit=$2 start=$SECONDS code
   shift 2
   [ "$(left)" -lt "$limit" ] && limit=$(left)
   if [ "$limit" -lt 5 ]; then
@@ -109,11 +109,11 @@ part() {
     return 1
   fi
   echo "== $name (at most $limit s)"
-  timeout --kill-after=5 "$limit" "$@" >"$results/$name.log" 2>&1 || code=$?
-  tail -n 60 "$results/$name.log" | cut -c1-400
+  timeout --kill-after=5 "$limit" "$@" 2>&1 | tee "$results/$name.log" | cut -c1-400
+  code=${PIPESTATUS[0]}
   record "$name" "$code" $((SECONDS - start)) "$limit" "$results/$name.log"
-  echo "== $name: $([ $code -eq 0 ] && echo ok || echo "FAILED with $code") after $((SECONDS - start)) s"
-  return $code
+  echo "== $name: $([ "$code" -eq 0 ] && echo ok || echo "FAILED with $code") after $((SECONDS - start)) s"
+  return "$code"
 }
 
 # Sets `command` to what a part runs.
@@ -124,8 +124,13 @@ choose() {
     doctor) command=(node packages/adapt/bin/adapt.mjs doctor --json) ;;
     goldens) command=(node scripts/device/goldens.mjs "${on[@]}") ;;
     quickstart) command=(node scripts/device/quickstart.mjs "${on[@]}" --folder "$work/$id/quickstart" ${tiny:+--steps 4}) ;;
+    peer) command=(node bench/dist/peer.bench.js "${on[@]}" --compile --threads "$threads" --dtypes bfloat16 "${peer_shape[@]}") ;;
   esac
 }
+
+threads=$(nproc) threads=$((threads > 8 ? 8 : threads))
+peer_shape=(--preset llama-120m --rows 32 --length 1024 --blocks 6 --steps 4)
+[ -z "$tiny" ] || peer_shape=(--preset llama-1m --rows 2 --length 64 --blocks 2 --steps 1)
 
 node scripts/device/describe-machine.mjs >"$results/machine.log" 2>&1
 record machine $? 0 0 "$results/machine.log"

@@ -37,7 +37,7 @@ def parse_options():
     parser = argparse.ArgumentParser(description="Peer training program in eager PyTorch")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32",
                         help="bfloat16 is autocast with float32 parameters")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--weights")
     parser.add_argument("--data")
@@ -53,6 +53,7 @@ def parse_options():
     parser.add_argument("--max-grad-norm", type=float, default=1.0)
     parser.add_argument("--optimizer", choices=["auto", "fused", "foreach", "loop", "default"], default="auto",
                         help="auto: fused where PyTorch has it for the device, else PyTorch's default")
+    parser.add_argument("--compile", action="store_true", help="forward and loss through torch.compile")
     parser.add_argument("--measure-peak", type=int, metavar="N")
     parser.add_argument("--preload", metavar="LIBRARY", help="load a shared library before anything is allocated")
     parser.add_argument("--save-weights", metavar="PATH", help="write the initial parameters, then go on")
@@ -99,11 +100,13 @@ class Trainer:
             self.model.load_state_dict(self.weights, strict=True)
         self.parameters = list(self.model.parameters())
         self.optimizer, self.optimizer_kind = create_optimizer(self.parameters, self.options)
+        if self.options.compile:
+            self.loss = torch.compile(self.loss)
 
     def autocast(self):
         if self.options.dtype == "float32":
             return nullcontext()
-        return torch.autocast(self.options.device, dtype=torch.bfloat16)
+        return torch.autocast(self.options.device.split(":")[0], dtype=torch.bfloat16)
 
     def loss(self, batch):
         """Mean cross-entropy; on return the logits are no longer held here, only by the graph if it needs them."""
@@ -123,7 +126,7 @@ class Trainer:
         return loss.item(), norm.item()
 
     def run(self, steps):
-        cuda = self.options.device == "cuda"
+        cuda = self.options.device != "cpu"
         if cuda:
             torch.cuda.reset_peak_memory_stats()
             torch.cuda.synchronize()
@@ -148,7 +151,7 @@ class Trainer:
             "device": self.options.device, "dtype": self.options.dtype, "threads": torch.get_num_threads(),
             "parameters": sum(parameter.numel() for parameter in self.parameters),
             "optimizer": self.optimizer_kind,
-            "attention": ATTENTION,
+            "attention": ATTENTION, "compiled": self.options.compile,
         }
 
 
@@ -157,7 +160,7 @@ def measure(trainer, steps):
         trainer.build()
         return trainer.run(steps)
 
-    if trainer.options.device == "cuda":
+    if trainer.options.device != "cpu":
         result = work()
     else:
         result, result_peak = measure_peak(work)

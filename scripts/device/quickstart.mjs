@@ -22,7 +22,11 @@ function run(name, device) {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   const steps = values.steps
-    ? [`training.max_steps=${values.steps}`, `evaluation.every_steps=${values.steps}`]
+    ? [
+        `training.max_steps=${values.steps}`,
+        `evaluation.every_steps=${values.steps}`,
+        'evaluation.sets=[heldout/sql-commands.jsonl, heldout/noise.jsonl, heldout/python-code.jsonl]',
+      ]
     : []
   const set = [...steps, `training.device=${device}`].flatMap((pair) => ['--set', pair])
   const threads = Math.max(1, Math.floor(os.availableParallelism() / 2))
@@ -70,7 +74,8 @@ function readRuns({ folder, code }) {
 }
 
 const table = (text) => text.slice(Math.max(0, text.indexOf('bits per byte of held-out'))).trimEnd()
-const outcomes = await Promise.all([run('device', values.device), run('cpu', 'cpu')])
+const devices = values.device === 'cpu' ? ['cpu'] : [values.device, 'cpu']
+const outcomes = await Promise.all(devices.map((device, i) => run(i === 0 ? 'device' : 'cpu', device)))
 for (const [i, { code, text }] of outcomes.entries()) {
   console.log(`\n${i === 0 ? values.device : 'cpu, at the same time'}`)
   console.log(code === 0 ? table(text) : text.trimEnd().split('\n').slice(-12).join('\n'))

@@ -105,7 +105,11 @@ napi_value seedAll(Call& call) {
 
 // setFlags(deterministic, tf32): process-wide switches of LibTorch
 napi_value setFlags(Call& call) {
-  at::globalContext().setDeterministicAlgorithms(call.boolean(0), /*warn_only=*/true);
+  at::globalContext().setDeterministicAlgorithms(call.boolean(0), /*warn_only=*/false);
+#if ADAPT_TORCH_AT_LEAST(2, 2)
+  // Filling what `empty` gives shows reads of unwritten memory; it makes no result more repeatable.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+#endif
   at::globalContext().setAllowTF32CuBLAS(call.boolean(1));
   return call.undefined();
 }

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import {
   add,
+  bind,
   buildInfo,
   emptyCache,
   matmul,
@@ -11,6 +12,7 @@ import {
   setBackendFlags,
   setNumThreads,
   sum,
+  tensor,
   toDType,
   zeros,
 } from './index.js'
@@ -141,9 +143,16 @@ describe('the engine', () => {
     expect(buildInfo().numThreads).toBe(before)
   })
 
-  it('takes the switches for deterministic kernels', () => {
-    setBackendFlags({ deterministic: false })
-    setBackendFlags()
-    scope(() => expect(valuesOf(sum(ones([3])))).toEqual([3]))
+  it('refuses by name an operator that does not repeat itself, only while told so', () => {
+    const put = bind('aten::put_')
+    const call = () => scope(() => void put(zeros([3]), tensor([1], [1], { dtype: 'int64' }), ones([1])))
+    setBackendFlags({ deterministic: true, tf32: true })
+    try {
+      expect(call).toThrow(/put_.*deterministic/)
+      expect(process.env.CUBLAS_WORKSPACE_CONFIG).toBe(':4096:8')
+    } finally {
+      setBackendFlags()
+    }
+    call()
   })
 })

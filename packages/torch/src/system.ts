@@ -97,7 +97,15 @@ export function emptyCache(device: Device = 'cpu'): void {
   ofAllocator(device, 'emptyCache', native.emptyCache, native.emptyDeviceCache)
 }
 
-/** Deterministic kernels where there is a choice; TF32 only where asked for. */
-export function setBackendFlags({ deterministic = true, tf32 = false } = {}): void {
+/**
+ * Switches of the whole process for devices; both are off in LibTorch and here.
+ *
+ * @param flags.deterministic  Only operators that give the same bits every time; one that cannot throws. Set it before the first
+ *   product on a device: cuBLAS reads CUBLAS_WORKSPACE_CONFIG then, which is set to `:4096:8` where it is not set.
+ * @param flags.tf32  float32 products of CUDA in TF32.
+ */
+export function setBackendFlags({ deterministic = false, tf32 = false } = {}): void {
+  // Node sets the environment of the process, where cuBLAS looks.
+  if (deterministic) process.env.CUBLAS_WORKSPACE_CONFIG ??= ':4096:8'
   engine().native.setFlags(deterministic, tf32)
 }

@@ -146,6 +146,8 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   ],
   'training.report_to': ['wandb', 'wandb_project', 'use_wandb', 'use_tensorboard', 'logger', 'loggers'],
   'training.logging_dir': ['log_dir', 'tensorboard_dir'],
+  'training.deterministic': ['full_determinism', 'use_deterministic_algorithms', 'deterministic_algorithms'],
+  'training.tf32': ['allow_tf32', 'use_tf32'],
   'training.device': [
     ...['device_map', 'device_type', 'cuda', 'gpu', 'gpu_id', 'gpu_ids', 'use_cpu', 'use_cuda', 'use_gpu'],
     ...['no_cuda', 'accelerator', 'cuda_device', 'use_mps_device'],
@@ -190,7 +192,7 @@ const NO_KEY: Readonly<Record<string, string>> = {
     'nothing is uploaded; OUTPUT_DIR/model is the folder to publish',
   ),
   ...named(
-    ['torch_compile', 'tf32', 'liger_kernel', 'use_liger_kernel', 'unsloth'],
+    ['torch_compile', 'liger_kernel', 'use_liger_kernel', 'unsloth'],
     'the engine chooses its kernels',
   ),
   ...named(

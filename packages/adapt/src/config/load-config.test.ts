@@ -98,6 +98,8 @@ describe('a valid config', () => {
         seed: 42,
         bf16: 'auto',
         device: 'auto',
+        deterministic: false,
+        tf32: false,
         gradient_checkpointing: false,
         loss_chunk_size: 'auto',
         dataloader_drop_last: false,

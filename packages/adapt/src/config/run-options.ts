@@ -606,6 +606,16 @@ export type RunOptions = {
      * the LibTorch in use has it and sees a device, else the CPU. Default "auto".
      */
     readonly device?: string | undefined
+    /**
+     * On a device: only operators that give the same bits every time, so that equal runs are equal there too;
+     * some are slower. The CPU repeats itself anyway. Default false.
+     */
+    readonly deterministic?: boolean | undefined
+    /**
+     * On CUDA: float32 matrix products in TF32, which rounds their inputs to 10 bits. Off, as in PyTorch;
+     * bf16 does not need it. Default false.
+     */
+    readonly tf32?: boolean | undefined
     /** Threads of the engine. Default: the physical cores. */
     readonly threads?: number | undefined
   } | undefined

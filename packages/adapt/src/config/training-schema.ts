@@ -136,6 +136,19 @@ export const trainingSchema = z
         'Where the model is trained: cpu, cuda, cuda:N (a GPU of NVIDIA), mps (of Apple), or auto: CUDA where the LibTorch ' +
           'in use has it and sees a device, else the CPU.',
       ),
+    deterministic: z
+      .boolean()
+      .default(false)
+      .describe(
+        'On a device: only operators that give the same bits every time, so that equal runs are equal there too; some are slower. ' +
+          'The CPU repeats itself anyway.',
+      ),
+    tf32: z
+      .boolean()
+      .default(false)
+      .describe(
+        'On CUDA: float32 matrix products in TF32, which rounds their inputs to 10 bits. Off, as in PyTorch; bf16 does not need it.',
+      ),
     threads: z
       .exactOptional(wholeNumber({ min: 1, max: 1024 }))
       .describe('Threads of the engine. Default: the physical cores.'),

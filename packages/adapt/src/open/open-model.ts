@@ -1,4 +1,4 @@
-import type { Device } from '@adapt-ts/torch'
+import { type Device, setBackendFlags } from '@adapt-ts/torch'
 import type { RunConfig } from '../config/index.js'
 import { ConfigError } from '../errors.js'
 import { findModelPlace, formatHubId, resolveModelPath } from '../hub/index.js'
@@ -37,7 +37,10 @@ export function openModel(
     const [holds, trains] = hasAdapter ? ['an adapter', 'a whole model'] : ['a whole model', 'an adapter']
     throw checkpointDiffers(`checkpoint ${checkpoint} holds ${holds}, but the config trains ${trains}`)
   }
-  const { device } = chooseDevice(config.training.device)
+  const { deterministic, tf32, device: wanted } = config.training
+  // Before anything runs on the device: its matrix library takes its workspace with the first product.
+  setBackendFlags({ deterministic, tf32 })
+  const { device } = chooseDevice(wanted)
   if (checkpoint !== undefined && !hasAdapter) return loadModelFolder(checkpoint, { device })
   const model = buildBase(config, baseDir, tokenizer, device)
   try {

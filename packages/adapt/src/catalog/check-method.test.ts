@@ -3,8 +3,9 @@ import { ConfigError } from '../errors.js'
 import { identityGate, softmaxGate, topFraction } from '../gate/index.js'
 import { defineGate, defineSignal } from '../method/define-method.js'
 import { constantSignal } from '../signal/index.js'
-import { checkFit } from './check-method.js'
+import { checkFit, checkMethod } from './check-method.js'
 import { createMethod } from './create-method.js'
+import type { MethodInput } from './method-config.js'
 import { missingNeeds, requireNeeds } from './missing-needs.js'
 import { resolveMethod } from './resolve-method.js'
 
@@ -60,6 +61,36 @@ describe('checkFit', () => {
     ])
     const signal = { ...constantSignal, interactions: true } as const
     expect(fit({ signal, gate: greedyGate, apply: 'mask' }, { collapse: 'source' })[0]).toMatch(/^collapse: /)
+  })
+
+  it.each([
+    [
+      'rho-1',
+      { signal: { reference: './small', reference_steps: 0.5 } },
+      'signal.reference_steps',
+      'reference: train',
+    ],
+    ['rho-1', { signal: { reference: './small', curated: ['code'] } }, 'signal.curated', 'reference: train'],
+    ['rho-loss', { signal: { reference: './small', holdout: 0.1 } }, 'signal.holdout', 'reference: train'],
+    ['doremi', { signal: { shares: { a: 1 }, proxy_steps: 0.5 } }, 'signal.proxy_steps', 'shares: {}'],
+    ['doremi', { signal: { shares: { a: 1 }, eta: 2 } }, 'signal.eta', 'shares: {}'],
+    ['odm', { gate: { variant: 'exp3', mean_decay: 0.5 } }, 'gate.mean_decay', 'variant: smoothed or paper'],
+    ['linupper', { gate: { constants: 'paper', burn_in: 0.5 } }, 'gate.burn_in', 'constants: scaled'],
+    ['less', { signal: { gradient: 'sgd', eps_mode: 'outside' } }, 'signal.eps_mode', 'gradient: adam'],
+    ['rds-plus', { signal: { aggregate: 'max', turns: 'task' } }, 'signal.turns', 'aggregate: round_robin'],
+  ] as const)('refuses an option of %s that another leaves without effect: %o', (preset, set, key, condition) => {
+    const problems = (options: object) =>
+      checkMethod(
+        resolveMethod({ preset, ...options } as MethodInput, (path, message) => {
+          throw new Error(`${path.join('.')}: ${message}`)
+        }),
+      ).map(({ path, message }) => `${path.join('.')}: ${message}`)
+    const [part, name] = key.split('.') as ['signal' | 'gate', string]
+    expect(problems(set)).toEqual([
+      expect.stringMatching(new RegExp(`^${part}.${name}: expected .* with ${condition} only; received `)),
+    ])
+    const { [name]: _, ...others } = (set as Record<string, Record<string, unknown>>)[part]!
+    expect(problems({ [part]: others })).toEqual([])
   })
 
   it('stands before a method is made, too', () => {

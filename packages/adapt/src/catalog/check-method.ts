@@ -1,6 +1,7 @@
 import type { OptionProblem } from '../method/define-method.js'
 import type { MethodConfig } from '../method/method-config.js'
 import { toSnakeCase } from '../method/option-names.js'
+import { idleOptions } from '../method/option-table.js'
 import { type MethodParts, partsOf } from './method-parts.js'
 import { GATES } from './registry.js'
 
@@ -17,8 +18,11 @@ export function checkMethod(config: MethodConfig): readonly MethodProblem[] {
   const { signal, gate, signalOptions, gateOptions } = parts
   return [
     ...checkFit(parts, config),
-    ...named('signal', signal.check?.(signalOptions) ?? []),
-    ...named('gate', gate.check?.(gateOptions) ?? []),
+    ...named('signal', [
+      ...idleOptions(signal.options, signalOptions),
+      ...(signal.check?.(signalOptions) ?? []),
+    ]),
+    ...named('gate', [...idleOptions(gate.options, gateOptions), ...(gate.check?.(gateOptions) ?? [])]),
   ]
 }
 

@@ -5,7 +5,7 @@ import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { defineGate, defineMethod, defineSignal } from '../method/define-method.js'
 import { realNumber } from '../method/number-ranges.js'
-import { oneOf, option, real } from '../method/option-table.js'
+import { type Option, oneOf, option, real, usedWith } from '../method/option-table.js'
 import type { Artefact, PreparationTools, ProxyMethod, ProxyRun } from '../method/preparation.js'
 import { LLAMA_PRESETS } from '../model/dimensions/model-config.js'
 import { excessLoss } from '../signal/excess-loss.js'
@@ -25,6 +25,10 @@ interface ProxyOptions {
   readonly norm: (typeof GROUP_NORMS)[number]
 }
 
+/** Shares that are given need no proxies. */
+const ofProxies = <V>(one: Option<V>): Option<V> =>
+  usedWith('shares: {}', ({ shares }) => !isGiven(shares as Readonly<Record<string, number>>), one)
+
 /** Shares of the sources: learnt by a proxy that trains most on what a reference shows to be learnable, or given. */
 export const learntShares = defineSignal({
   kind: 'doremi',
@@ -36,24 +40,30 @@ export const learntShares = defineSignal({
       {},
       'Share of each source in the tokens, in any unit, where it is known: a source left out is never read; none: learnt by proxies',
     ),
-    constants: oneOf(
-      ['scaled', 'paper'],
-      'scaled',
-      'Whether the proxies fit a quarter of the FLOPs of the run, or train as long as in the source',
+    constants: ofProxies(
+      oneOf(
+        ['scaled', 'paper'],
+        'scaled',
+        'Whether the proxies fit a quarter of the FLOPs of the run, or train as long as in the source',
+      ),
     ),
-    proxySteps: real(
-      { above: 0, max: 1 },
-      ({ constants }) => (constants === 'paper' ? PAPER_STEPS : SCALED_STEPS),
-      'Steps of the reference, and of the proxy, as a share of those of the run',
+    proxySteps: ofProxies(
+      real(
+        { above: 0, max: 1 },
+        ({ constants }) => (constants === 'paper' ? PAPER_STEPS : SCALED_STEPS),
+        'Steps of the reference, and of the proxy, as a share of those of the run',
+      ),
     ),
-    proxyModel: oneOf(
-      ['same', ...Object.keys(LLAMA_PRESETS)],
-      'same',
-      'Model of both: the one of the config at its start, or a shape that is trained from scratch',
+    proxyModel: ofProxies(
+      oneOf(
+        ['same', ...Object.keys(LLAMA_PRESETS)],
+        'same',
+        'Model of both: the one of the config at its start, or a shape that is trained from scratch',
+      ),
     ),
-    eta: groupDro.options.eta,
-    smoothing: groupDro.options.smoothing,
-    norm: groupDro.options.norm,
+    eta: ofProxies(groupDro.options.eta),
+    smoothing: ofProxies(groupDro.options.smoothing),
+    norm: ofProxies(groupDro.options.norm),
   },
   needs: () => ({ sources: 2 }),
   check({ shares }) {
@@ -77,8 +87,9 @@ export const learntShares = defineSignal({
   },
 })
 
-/** Shares that are known need no proxies. */
-const isGiven = (shares: Readonly<Record<string, number>>): boolean => Object.keys(shares).length > 0
+function isGiven(shares: Readonly<Record<string, number>>): boolean {
+  return Object.keys(shares).length > 0
+}
 
 /** Shares as preparation left them; nothing is learnt while training. */
 export const asGiven = defineGate({

@@ -18,7 +18,7 @@ import { ConfigError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
 import { defineMethod, defineSignal } from '../method/define-method.js'
 import { realNumber } from '../method/number-ranges.js'
-import { oneOf, option, real, whole } from '../method/option-table.js'
+import { oneOf, option, real, usedWith, whole } from '../method/option-table.js'
 import type { AdamMoments, PreparationTools } from '../method/preparation.js'
 import type { CausalLM } from '../model/index.js'
 import { type AnchorTasks, anchorTasks, taskCentroids } from '../signal/anchor-tasks.js'
@@ -109,10 +109,14 @@ export const gradientInfluence = defineSignal({
       'adam',
       "Of training samples: Adam's direction, or the gradient itself.",
     ),
-    epsMode: oneOf(
-      ['inside', 'outside'],
-      'inside',
-      "Where 1e-8 stands in Adam's direction: in the root as in the source's code, or beside it.",
+    epsMode: usedWith(
+      'gradient: adam',
+      ({ gradient }) => gradient === 'adam',
+      oneOf(
+        ['inside', 'outside'],
+        'inside',
+        "Where 1e-8 stands in Adam's direction: in the root as in the source's code, or beside it.",
+      ),
     ),
   },
   needs: () => ({ anchors: true }),

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { MethodEvent, StepOutcome } from '../method/contract.js'
 import { defineGate, defineMethod } from '../method/define-method.js'
 import { wholeNumber } from '../method/number-ranges.js'
-import { oneOf, option, real } from '../method/option-table.js'
+import { oneOf, option, real, usedWith } from '../method/option-table.js'
 import { requireData } from '../method/require-data.js'
 import { constantSignal } from '../signal/index.js'
 
@@ -90,10 +90,10 @@ export const bandit = defineGate({
       'smoothed',
       'How the worth of a source follows from its loss: smoothed is the released code, paper and exp3 divide by the share',
     ),
-    meanDecay: real(
-      { above: 0, below: 1 },
-      0.9,
-      'a: how much of the running estimate a step keeps; exp3 has none',
+    meanDecay: usedWith(
+      'variant: smoothed or paper',
+      ({ variant }) => variant !== 'exp3',
+      real({ above: 0, below: 1 }, 0.9, 'a: how much of the running estimate a step keeps; exp3 has none'),
     ),
     constants: oneOf(
       ['scaled', 'paper'],

@@ -3,7 +3,7 @@ import { cat, clone, matmul, noGrad, scope, type Tensor, transpose } from '@adap
 import { type Batch, buildBatch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
-import { defineMethod, defineSignal, oneOf, type PreparationTools } from '../method/index.js'
+import { defineMethod, defineSignal, oneOf, type PreparationTools, usedWith } from '../method/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import {
   type AnchorTasks,
@@ -38,10 +38,14 @@ export const representation = defineSignal({
       'round_robin',
       'How similarities to all anchors become one score: turns, the mean, or the largest.',
     ),
-    turns: oneOf(
-      ['auto', 'anchor', 'task'],
-      'auto',
-      'round_robin: who takes turns, every anchor or every task by its nearest anchor; auto: tasks where there are several.',
+    turns: usedWith(
+      'aggregate: round_robin',
+      ({ aggregate }) => aggregate === 'round_robin',
+      oneOf(
+        ['auto', 'anchor', 'task'],
+        'auto',
+        'round_robin: who takes turns, every anchor or every task by its nearest anchor; auto: tasks where there are several.',
+      ),
     ),
   },
   needs: () => ({ anchors: true }),

@@ -1,7 +1,7 @@
 /** S samples of a whole optimiser step. */
 import { tensor } from '@adapt-ts/torch'
 import { defineGate } from '../method/define-method.js'
-import { flag, oneOf, real } from '../method/option-table.js'
+import { flag, oneOf, real, usedWith } from '../method/option-table.js'
 
 /** What becomes of a score between the smallest and the largest of its step. */
 export const SHAPES = ['linupper', 'quadratic', 'extremes', 'upper'] as const
@@ -94,7 +94,11 @@ export const minMaxSoftmax = defineGate({
     ),
     r: real({ above: 0, max: 1e6 }, 1, 'Temperature of the softmax: smaller is more selective'),
     delta: real({ above: 0, max: 1e6 }, 1, 'Scores are scaled to [-delta, delta]'),
-    burnIn: real({ min: 0, max: 1 }, BURN_IN_SHARE, 'Share of the run with weight 1 for all samples'),
+    burnIn: usedWith(
+      'constants: scaled',
+      ({ constants }) => constants === 'scaled',
+      real({ min: 0, max: 1 }, BURN_IN_SHARE, 'Share of the run with weight 1 for all samples'),
+    ),
     constants: oneOf(
       ['scaled', 'paper'],
       'scaled',

@@ -48,6 +48,7 @@ export {
   SCORE,
   STEPS,
   steps,
+  usedWith,
   whole,
 } from './option-table.js'
 export type { DroppedSample, Method, WeightPlan, Weights } from './plan-step.js'

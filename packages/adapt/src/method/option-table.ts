@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { type NumberRange, realNumber, wholeNumber } from './number-ranges.js'
 
@@ -8,6 +9,15 @@ export interface Option<V> {
   readonly help: string
   /** Type and range: what a config is checked with, and what the JSON schema and the help say. */
   readonly schema: z.ZodType<V>
+  /** Where it has an effect; absent where it always has. Anything but its default is refused elsewhere. */
+  readonly usedWith?: UsedWith
+}
+
+/** What other options must be for one to have an effect. */
+export interface UsedWith {
+  readonly isUsed: (others: Readonly<Record<string, unknown>>) => boolean
+  /** As a config says it: `constants: scaled`. */
+  readonly condition: string
 }
 
 /** The options of a part by name, in camelCase; a config writes them in snake_case. */
@@ -32,6 +42,31 @@ export function fillOptions<T extends OptionTable>(
     if (typeof filled[name] === 'function') filled[name] = filled[name](filled)
   }
   return filled as OptionsOf<T>
+}
+
+/** The options that have a value of their own though others leave them without effect, by name. */
+export function idleOptions(
+  table: OptionTable,
+  options: Readonly<Record<string, unknown>>,
+): readonly { readonly key: string; readonly message: string }[] {
+  return Object.entries(table).flatMap(([key, { usedWith, fallback }]) => {
+    if (usedWith === undefined || usedWith.isUsed(options)) return []
+    const value = options[key]
+    const byDefault: unknown = typeof fallback === 'function' ? fallback(options) : fallback
+    if (isDeepStrictEqual(value, byDefault)) return []
+    const [shown, expected] = [value, byDefault].map((one) => JSON.stringify(one))
+    return [
+      {
+        key,
+        message: `expected ${expected}, its default, because it has an effect with ${usedWith.condition} only; received ${shown}`,
+      },
+    ]
+  })
+}
+
+/** An option that has an effect where the others fit. */
+export function usedWith<V>(condition: string, isUsed: UsedWith['isUsed'], one: Option<V>): Option<V> {
+  return { ...one, usedWith: { condition, isUsed } }
 }
 
 /** An option of any type that zod can say. */

@@ -32,5 +32,10 @@ describe('policyChart', () => {
     expect(embeddedCharts(page).some(({ title }) => title === 'Share by source')).toBe(true)
     expect(page).not.toContain('the run is uniform')
     expect(renderReport({ title: 'one', runs: [run] })).toContain('the run is uniform')
+    const preparation = { key: 'k', seconds: 1, flops: 0, isCached: false, figures: {} }
+    const prepared = { ...run, preparation: { ...preparation, type: 'prepared', step: 0, time: 0 } as const }
+    const selected = renderReport({ title: 'one', runs: [prepared] })
+    expect(selected).not.toContain('the run is uniform')
+    expect(selected).toContain('what the method made before training decides what is read')
   })
 })

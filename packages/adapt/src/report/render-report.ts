@@ -156,6 +156,8 @@ function renderCurricula(
 
 function renderFlat(run: ReportRun, { sources }: Curriculum): Html {
   if (run.steps.length === 0) return html`<p>No step was recorded.</p>`
+  if (hasEqualWeights(run) && run.preparation !== undefined)
+    return html`<p>Every weight is 1: what the method made before training decides what is read, and all that is read counts alike.</p>`
   if (hasEqualWeights(run))
     return html`<p>Every weight is 1: the run is uniform, so each source counts for its share of the data.</p>`
   if (sources.size === 0) return html`<p>No step had any weight.</p>`

@@ -2,7 +2,7 @@
 import { noGrad, scope, sub, type Tensor, tensor } from '@adapt-ts/torch'
 import { meanBySample } from '../loss/index.js'
 import { defineSignal, type MethodCost, type RunShape } from '../method/define-method.js'
-import { checkReference, OVER_REFERENCE, prepareReference, referenceOptions } from './reference-losses.js'
+import { OVER_REFERENCE, prepareReference, referenceOptions } from './reference-losses.js'
 
 /**
  * Before training, 6 N_ref D_ref to train the reference and 2 N_ref for each token of the pool that it scores once; while training nothing beside
@@ -23,7 +23,6 @@ export const excessLoss = defineSignal({
   unit: 'token',
   options: referenceOptions(0),
   ...OVER_REFERENCE,
-  check: checkReference,
   prepare: prepareReference,
   cost: referenceCost,
   create: () => ({
@@ -38,7 +37,6 @@ export const reducibleLoss = defineSignal({
   unit: 'sample',
   options: referenceOptions(0.1),
   ...OVER_REFERENCE,
-  check: checkReference,
   prepare: prepareReference,
   cost: referenceCost,
   create: () => ({

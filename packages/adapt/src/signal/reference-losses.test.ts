@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { OptionsOf } from '../method/option-table.js'
 import type { PreparationTools, ProxyRun } from '../method/preparation.js'
 import { excessLoss, reducibleLoss, referenceCost } from './excess-loss.js'
-import { checkReference, prepareReference, splitPool } from './reference-losses.js'
+import { prepareReference, splitPool } from './reference-losses.js'
 
 type Options = OptionsOf<typeof excessLoss.options>
 const TRAINED: Options = { reference: 'train', curated: [], holdout: 0, referenceSteps: 0.1 }
@@ -119,12 +119,6 @@ describe('options of the reference', () => {
       holdout(reducibleLoss, 'train'),
       holdout(reducibleLoss, './small'),
     ]).toEqual([0, 0.1, 0])
-  })
-
-  it('do not train a reference that is given', () => {
-    expect(checkReference({ ...TRAINED, reference: './small' })).toEqual([])
-    const wrong = checkReference({ ...TRAINED, reference: './small', curated: ['code'], holdout: 0.1 })
-    expect(wrong.map(({ key }) => key)).toEqual(['curated', 'holdout'])
   })
 })
 

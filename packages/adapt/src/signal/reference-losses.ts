@@ -4,14 +4,17 @@ import { createPermutation } from '../batch/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import type { Needs } from '../method/contract.js'
-import type { OptionProblem } from '../method/define-method.js'
-import { type Option, type OptionsOf, option, real } from '../method/option-table.js'
+import { type Option, type OptionsOf, option, real, usedWith } from '../method/option-table.js'
 import type { Artefact, PreparationTools } from '../method/preparation.js'
 
 /** In the place of a folder: a reference is trained here. */
 const TRAIN = 'train'
 /** Apart from the permutations that the order of training and the validation split are made of. */
 const HOLDOUT_STREAM = 2 ** 35
+
+/** A reference that is given has been trained already. */
+const ofTrained = <V>(one: Option<V>): Option<V> =>
+  usedWith(`reference: ${TRAIN}`, ({ reference }) => reference === TRAIN, one)
 
 /** Options of the reference; `holdout` is what a reference that is trained here keeps for itself by default. */
 export const referenceOptions = (holdout: number) => ({
@@ -20,20 +23,26 @@ export const referenceOptions = (holdout: number) => ({
     TRAIN,
     'Folder of a model with the same tokenizer, whose losses are the reference; train: it is trained here, from the model of the config',
   ),
-  curated: option(
-    z.array(z.string().min(1)),
-    [] as string[],
-    'With reference: train: the sources it is trained on; none: all of them',
+  curated: ofTrained(
+    option(
+      z.array(z.string().min(1)),
+      [] as string[],
+      'With reference: train: the sources it is trained on; none: all of them',
+    ),
   ),
-  holdout: real(
-    { min: 0, below: 1 },
-    ({ reference }: Readonly<Record<string, unknown>>) => (reference === TRAIN ? holdout : 0),
-    'With reference: train: share of the documents that it alone is trained on; the run leaves them out. 0: it is trained on what the run is trained on',
-  ) as Option<number>,
-  referenceSteps: real(
-    { above: 0, max: 1 },
-    REFERENCE_STEPS,
-    'With reference: train: its optimiser steps as a share of those of the run',
+  holdout: ofTrained(
+    real(
+      { min: 0, below: 1 },
+      ({ reference }) => (reference === TRAIN ? holdout : 0),
+      'With reference: train: share of the documents that it alone is trained on; the run leaves them out. 0: it is trained on what the run is trained on',
+    ),
+  ),
+  referenceSteps: ofTrained(
+    real(
+      { above: 0, max: 1 },
+      REFERENCE_STEPS,
+      'With reference: train: its optimiser steps as a share of those of the run',
+    ),
   ),
 })
 
@@ -51,24 +60,6 @@ export const OVER_REFERENCE = {
   decidesData: ({ holdout }: { readonly holdout: number }) => holdout > 0,
   needs: (): Needs => ({ tokenLosses: true, reference: true }),
 } as const
-
-/** A reference of the user's has been trained already. */
-export function checkReference({ reference, curated, holdout }: ReferenceOptions): readonly OptionProblem[] {
-  if (reference === TRAIN) return []
-  return [
-    ...(curated.length > 0
-      ? [
-          {
-            key: 'curated',
-            message: `expected none beside a reference that is given, received ${curated.join(', ')}`,
-          },
-        ]
-      : []),
-    ...(holdout > 0
-      ? [{ key: 'holdout', message: `expected 0 beside a reference that is given, received ${holdout}` }]
-      : []),
-  ]
-}
 
 /**
  * Token losses of the pool under the reference, which is trained first unless it is given. What does not depend on the method that asks has

@@ -116,7 +116,7 @@ void transferAll(Transfer transfer, char* data, size_t length, int64_t offset, c
 }
 
 // Bytes that are on the host at one time between a file and another device; a multiple of every item's size.
-constexpr int64_t kPieceBytes = 16 << 20;
+constexpr int64_t kPieceBytes = 8 << 20;
 
 // Calls move(piece, staged, offset) for each piece of a contiguous tensor that is not on the CPU; `staged` has as much on the CPU.
 template <typename Move>

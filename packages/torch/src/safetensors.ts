@@ -9,8 +9,8 @@ import { buildSafetensorsHeader, parseSafetensorsHeader, readHeaderLength } from
 import { scope } from './scope.js'
 import type { Tensor } from './tensor.js'
 
-/** Most elements that are converted at a time: 16 MB of float32. */
-const CHUNK = 1 << 22
+/** Most elements that are converted at a time: 8 MB of float32. */
+const CHUNK = 1 << 21
 
 /** dtype names of the file format and ours. */
 const FILE_DTYPES: Readonly<Record<string, DType>> = {
@@ -108,7 +108,7 @@ export class SafetensorsFile {
 
   /**
    * Fills `target` (same shape and dtype) straight from the file. With `convert`, floating-point values of another dtype
-   * are rounded to that of the target, at most 16 MB of them at a time.
+   * are rounded to that of the target, at most 8 MB of them at a time.
    * @throws {TorchError} NO_SUCH_TENSOR, SHAPE_MISMATCH, UNSUPPORTED_DTYPE, FILE_IO
    */
   readInto(name: string, target: Tensor, { convert = false }: { readonly convert?: boolean } = {}): void {
@@ -149,7 +149,7 @@ export class SafetensorsFile {
   }
 
   /**
-   * Values of a floating-point tensor as float32, in order, at most 4M of them at a time.
+   * Values of a floating-point tensor as float32, in order, at most 2M of them at a time.
    * @throws {TorchError} NO_SUCH_TENSOR, UNSUPPORTED_DTYPE, FILE_IO
    */
   *readPieces(name: string): Generator<Float32Array, undefined> {
@@ -194,7 +194,7 @@ function notAFile(): SafetensorsError {
 
 /** What {@link writeSafetensors} does besides writing tensors as they are. */
 export interface WriteSafetensorsOptions {
-  /** dtype of floating-point tensors in the file. Those of another are converted, at most 16 MB of them at a time. */
+  /** dtype of floating-point tensors in the file. Those of another are converted, at most 8 MB of them at a time. */
   readonly dtype?: DType
 }
 

@@ -295,7 +295,7 @@ export class ConformanceRun implements Disposable {
         name: string,
       ) => {
         const { shape, values } = of.get(name)!
-        return tensor(values, [...shape])
+        return tensor(values, [...shape], { device: this.model.device })
       }
       this.trainer.load(json, (name, target) => {
         noGrad(() => void copy_(target, made(moments, name)))

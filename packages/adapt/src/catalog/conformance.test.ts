@@ -100,7 +100,7 @@ class Course {
   /** One optimiser step: scores and weights by sample id. */
   run(batches: readonly Batch[]) {
     const { method } = this
-    const tools = stepFacts({ anchors, look, step: this.step })
+    const tools = stepFacts({ anchors, look, step: this.step, device: model.device })
     return scope(() => {
       method.beforeStep(tools)
       const plan = method.plan(batches, tools)

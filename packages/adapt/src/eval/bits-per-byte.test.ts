@@ -199,7 +199,7 @@ describe('bits per byte of a model with a sliding window', () => {
     // What training computes of the same rows.
     const expected = scope(() => {
       const hidden_BTD = embedTokens(sliding, toModelInputs(batch, sliding.device))
-      const labelled = labelledPositions(batch, 'cpu')
+      const labelled = labelledPositions(batch, sliding.device)
       const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), sliding.headWeight, labelled.labels_N)
       return loss_N.toFloat32Array().reduce((sum, nats) => sum + nats, 0)
     })

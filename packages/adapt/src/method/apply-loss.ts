@@ -104,6 +104,7 @@ function scoreUnits(
     'signal',
     signal.score(evidence, facts),
     labels.length,
+    facts.device,
     unit === 'token' ? 'token' : 'sample',
   )
 }
@@ -115,7 +116,8 @@ function weighAlone(
   facts: StepFacts,
 ): Tensor {
   const weight_U = gate.weights(batchScores(score_U, units, facts), facts)
-  return requireUnits('gate', weight_U, units.labels.length, unit === 'token' ? 'token' : 'sample')
+  const { length } = units.labels
+  return requireUnits('gate', weight_U, length, facts.device, unit === 'token' ? 'token' : 'sample')
 }
 
 /** Weights of each micro-batch from the scores of the whole step; units without labels get 0. */
@@ -130,7 +132,8 @@ function weighTogether(
     const numUnits = gathered.scores.index.length
     const weights =
       numUnits === 0 ? zeros([0], { device: facts.device }) : gate.weights(gathered.scores, facts)
-    return gathered.ownParts(requireUnits('gate', weights, numUnits, unit === 'token' ? 'token' : 'sample'))
+    const of = unit === 'token' ? 'token' : 'sample'
+    return gathered.ownParts(requireUnits('gate', weights, numUnits, facts.device, of))
   })
 }
 

@@ -60,7 +60,12 @@ function scoreCandidates(composition: Composition, batches: readonly Batch[], fa
       // Made here, where they outlive the signal's own scope: the ledger shows them too.
       evidence.tokenLoss_N()
       if (interactions) looks.push(evidence)
-      const score_S = requireUnits('signal', signal.score(evidence, facts), batch.samples.length)
+      const score_S = requireUnits(
+        'signal',
+        signal.score(evidence, facts),
+        batch.samples.length,
+        facts.device,
+      )
       losses.push(scope(() => evidence.sampleLoss_S().toFloat32Array()))
       return score_S
     }),
@@ -88,6 +93,7 @@ function scoreCandidates(composition: Composition, batches: readonly Batch[], fa
       'gate',
       gate.weights(scoresOf(score, index, labels, facts, products), facts),
       numUnits,
+      facts.device,
     )
   }
 }

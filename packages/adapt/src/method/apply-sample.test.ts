@@ -59,8 +59,20 @@ describe.each([
     const method = composeMethod(compositionOf({ signal: short, gate, ...how }))
     scope(() => {
       const evidence = lookAt(model, batches[0]!, { autocastDtype: undefined, reference: undefined })
-      const plan = method.plan(batches, stepFacts())
+      const plan = method.plan(batches, stepFacts({ device: model.device }))
       expect(() => plan.weigh(0, evidence)).toThrow(/method\.signal: expected one number for each of 2/)
+    })
+  })
+
+  it('miss scores that are elsewhere than the model', () => {
+    const elsewhere: Signal = { score: () => tensor([1, 2], [2]) }
+    const method = composeMethod(compositionOf({ signal: elsewhere, gate, ...how }))
+    scope(() => {
+      const evidence = lookAt(model, batches[0]!, { autocastDtype: undefined, reference: undefined })
+      const plan = method.plan(batches, stepFacts({ device: 'cuda:0' }))
+      expect(() => plan.weigh(0, evidence)).toThrow(
+        'method.signal: expected a tensor on cuda:0, where the model is, received one on cpu; make it with { device: facts.device }',
+      )
     })
   })
 })

@@ -19,7 +19,7 @@ export function applySample(
     scoredTokens: 0,
     weigh(_, evidence) {
       const { length } = evidence.batch.samples
-      const score_S = requireUnits('signal', signal.score(evidence, facts), length)
+      const score_S = requireUnits('signal', signal.score(evidence, facts), length, facts.device)
       return { score_S, weight_S: full([length], 1, { device: score_S.device }) }
     },
   }

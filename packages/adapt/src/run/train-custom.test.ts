@@ -11,6 +11,7 @@ import {
   type PluginState,
   type Scores,
   type Signal,
+  type StepFacts,
 } from '../method/index.js'
 import { readEvents, readLedger } from '../record/index.js'
 import { runTraining } from './run-training.js'
@@ -141,18 +142,23 @@ describe('a signal and a gate of the caller', () => {
     ['gate', METHOD.signal, 0, 3],
     ['gate', { kind: 'constant' }, 0, 1],
   ] as const)('are told by name that a %s gives another number of values than there are samples', async (part, signal, scores, weights) => {
-    const some = (count: number) => tensor(new Float32Array(count).fill(1), [count])
+    const some = (count: number, device: string) =>
+      tensor(new Float32Array(count).fill(1), [count], { device })
     const options = optionsFor('other-shape', { signal, gate: { kind: 'custom', name: 'slope' } })
     const hooks = {
       baseDir: workshop.root,
       overwrite: true,
       signals: {
         loss: Object.assign(new LossSignal(), {
-          score: (evidence: Evidence) => (scores > 0 ? some(scores) : evidence.sampleLoss_S()),
+          score: (evidence: Evidence, { device }: StepFacts) =>
+            scores > 0 ? some(scores, device) : evidence.sampleLoss_S(),
         }),
       },
       gates: {
-        slope: { ...slopeGate(1), weights: ({ score }: Scores) => (weights > 0 ? some(weights) : score) },
+        slope: {
+          ...slopeGate(1),
+          weights: ({ score }: Scores) => (weights > 0 ? some(weights, score.device) : score),
+        },
       },
     }
     await expect(train(options, hooks)).rejects.toMatchObject({
@@ -174,7 +180,8 @@ describe('a signal and a gate of the caller', () => {
     let numAnchors = 0
     const signal = (): Signal => ({
       needs: { anchors: true },
-      score: ({ batch: { samples } }) => tensor(new Float32Array(samples.length).fill(1), [samples.length]),
+      score: ({ batch: { samples } }, { device }) =>
+        tensor(new Float32Array(samples.length).fill(1), [samples.length], { device }),
       beforeStep: ({ anchors }) => {
         numAnchors = anchors.reduce((sum, batch) => sum + batch.samples.length, 0)
       },

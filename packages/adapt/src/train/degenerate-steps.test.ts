@@ -114,7 +114,8 @@ describe('weights that are all 0', () => {
     const identity = createIdentityGate()
     let isZero = false
     const gate: Gate = {
-      weights: (scores, facts) => (isZero ? zeros(scores.score.shape) : identity.weights(scores, facts)),
+      weights: (scores, facts) =>
+        isZero ? zeros(scores.score.shape, { device: scores.score.device }) : identity.weights(scores, facts),
     }
     using training = createCase(methodWith({ gate }, normalizer))
     for (let n = 0; n < 3; n++) training.step([normal(n)])

@@ -26,7 +26,7 @@ export const sampleLossSignal: Signal = {
 export const thresholdGate: Gate = {
   weights: ({ score }) => {
     const weights = score.toFloat32Array().map((value) => (value < THRESHOLD ? 1 : 0))
-    return tensor(weights, [weights.length])
+    return tensor(weights, [weights.length], { device: score.device })
   },
 }
 
@@ -39,6 +39,7 @@ export const upperHalfGate: Gate = {
     return tensor(
       values.map((value) => (value >= least ? 1 : 0)),
       [values.length],
+      { device: score.device },
     )
   },
 }

@@ -136,6 +136,7 @@ function mulRows(x: Tensor, row: Tensor): Tensor {
   return tensor(
     values.map((value, i) => value * mask[i % mask.length]!),
     x.shape,
+    { device: x.device },
   )
 }
 

@@ -100,7 +100,9 @@ describe('a mask', () => {
     expected.step(CANDIDATES)
     expect(parameterValues(training.model)).toEqual(parameterValues(expected.model))
 
-    const none: Gate = { weights: ({ score }) => tensor(new Float32Array(score.numel), [score.numel]) }
+    const none: Gate = {
+      weights: ({ score }) => tensor(new Float32Array(score.numel), [score.numel], { device: score.device }),
+    }
     for (const how of [withEmpty, () => []]) {
       using skipping = createCase(maskOf(none, 'token.wmean').method, { layOut: how })
       const before = parameterValues(skipping.model)
@@ -143,12 +145,12 @@ describe('a mask', () => {
       view: 'step',
       weights: ({ score, interactions }) => {
         seen = [interactions!.shape, [...interactions!.toFloat32Array()]]
-        return tensor(new Float32Array(score.numel).fill(1), [score.numel])
+        return tensor(new Float32Array(score.numel).fill(1), [score.numel], { device: score.device })
       },
     }
     const signal: Signal = {
       ...sampleLossSignal,
-      interactions: (step): Tensor => {
+      interactions: (step, { device }): Tensor => {
         const lengths = step.flatMap(({ batch, hidden_BTD }) => {
           expect(hidden_BTD.isDisposed).toBe(false)
           return batch.samples.map((sample) => sample.numTokens)
@@ -156,6 +158,7 @@ describe('a mask', () => {
         return tensor(
           lengths.flatMap((a) => lengths.map((b) => a * b)),
           [lengths.length, lengths.length],
+          { device },
         )
       },
     }

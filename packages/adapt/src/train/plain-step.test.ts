@@ -16,7 +16,10 @@ import { createCase, methodOf, methodWith, rowsOfStep } from './training-case.te
 
 /** Fixed weights, in the order of the batch. */
 const fixedMethod = (weights: readonly number[], normalizer: Normalizer): Method =>
-  methodWith({ gate: { weights: () => tensor([...weights], [weights.length]) } }, normalizer)
+  methodWith(
+    { gate: { weights: (_, { device }) => tensor([...weights], [weights.length], { device }) } },
+    normalizer,
+  )
 
 /** Gradients and samples of one step at a learning rate of 0. */
 function gradientsOf(method: Method, batch: Batch, model = createTinyLlama()) {

@@ -11,7 +11,7 @@ function gateOf(weights: readonly number[]): Gate {
   return {
     weights: ({ score }) => {
       const weight = weights[calls++ % weights.length]!
-      return tensor(new Float32Array(score.numel).fill(weight), [score.numel])
+      return tensor(new Float32Array(score.numel).fill(weight), [score.numel], { device: score.device })
     },
   }
 }

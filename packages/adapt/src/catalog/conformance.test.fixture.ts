@@ -13,7 +13,7 @@ import {
   type TestSample,
   TINY_CONFIG,
 } from '../model/tiny-llama.test.fixture.js'
-import { Trainer, type TrainerState } from '../train/trainer.js'
+import { Trainer, type TrainerOptions, type TrainerState } from '../train/trainer.js'
 import { createMethod } from './create-method.js'
 import type { MethodInput } from './method-config.js'
 import { METHODS, type MethodId } from './registry.js'
@@ -209,6 +209,14 @@ export const WHOLE: ConformanceLayout = { worldSize: 1, perDevice: 1000 }
 /** Rows of a step that are trained. */
 const TRAINED_ROWS = 4
 
+export interface ConformanceOptions {
+  /** Belongs to the run. Default: a tiny one. */
+  readonly model?: CausalLM
+  /** Default true: weights and state are read in every step. */
+  readonly isWatched?: boolean
+  readonly trainer?: Partial<TrainerOptions>
+}
+
 /** A method in training on a tiny model. Use with `using`. */
 export class ConformanceRun implements Disposable {
   readonly watch: Watch = { faults: [], begun: undefined, events: [] }
@@ -224,15 +232,18 @@ export class ConformanceRun implements Disposable {
     of: ConformanceCase,
     layout: ConformanceLayout = WHOLE,
     collective: Collective = distributed.singleProcess,
+    more: ConformanceOptions = {},
   ) {
     const { rank } = collective
     this.layout = { dataset: DATASET, padId: 2, packing: false, maxLength: 24, ...layout, rank }
     // Smaller initial weights than elsewhere: float32 rounding of the gradient stays well below 1e-6.
-    this.model = createTinyLlama({ initializerRange: 0.1 })
-    this.method = watched(createConformanceMethod(of), this.watch)
+    this.model = more.model ?? createTinyLlama({ initializerRange: 0.1 })
+    const method = createConformanceMethod(of)
+    this.method = more.isWatched === false ? method : watched(method, this.watch)
     this.trainer = new Trainer(this.model, this.method, ANCHORS, {
       ...{ totalSteps: 10, learningRate: 0.01, weightDecay: 0.1, adamBeta2: 0.95, collective },
       layOut: (samples) => layOutSamples(samples, this.layout),
+      ...more.trainer,
     })
   }
 

@@ -623,8 +623,11 @@ export type RunOptions = {
   readonly evaluation?: {
     /** Evaluate every this many steps. Default: only at the end. */
     readonly everySteps?: number | undefined
-    /** Rows in one evaluation pass. Default 16. */
-    readonly perDeviceEvalBatchSize?: number | undefined
+    /**
+     * Rows in one evaluation pass, or auto: as many as half of the free memory holds. Figures do not depend
+     * on it. Default 16.
+     */
+    readonly perDeviceEvalBatchSize?: number | 'auto' | undefined
     /** Held-out text; reported in bits per byte. */
     readonly sets?: readonly (string | {
       /**

@@ -160,9 +160,12 @@ export const evaluationSchema = z
     every_steps: z
       .exactOptional(wholeNumber({ min: 1, max: 1_000_000_000 }))
       .describe('Evaluate every this many steps. Default: only at the end.'),
-    per_device_eval_batch_size: wholeNumber({ min: 1, max: MAX_ROWS })
+    per_device_eval_batch_size: z
+      .union([wholeNumber({ min: 1, max: MAX_ROWS }), z.literal('auto')])
       .default(16)
-      .describe('Rows in one evaluation pass.'),
+      .describe(
+        'Rows in one evaluation pass, or auto: as many as half of the free memory holds. Figures do not depend on it.',
+      ),
     sets: z.array(evaluationSetSchema).default([]).describe('Held-out text; reported in bits per byte.'),
   })
   .describe('Evaluation on held-out text.')

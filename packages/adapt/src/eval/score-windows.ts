@@ -5,12 +5,14 @@ import { AdaptError, EXIT } from '../errors.js'
 import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import type { SourceEvaluation } from '../record/index.js'
+import { bytesForPass, rowsThatFit } from './rows-that-fit.js'
 
 /** Windows and precision of an evaluation. */
 export interface EvaluationOptions {
   /** Positions of a window. Default: what the model was made for. */
   readonly maxLength?: number
-  readonly batchSize?: number
+  /** Windows of a pass, or `auto`: as many as half of the free memory holds. The result does not depend on it. Default 16. */
+  readonly batchSize?: number | 'auto'
   readonly autocastDtype?: DType | undefined
   /** Asked between batches; true ends the evaluation without a result. */
   readonly isCancelled?: () => boolean
@@ -79,11 +81,16 @@ export function scoreWindows(
 ): void {
   const { batchSize = 16, autocastDtype } = options
   const sorted = [...windows].sort((a, b) => b.tokens.length - a.tokens.length)
-  for (let start = 0; start < sorted.length; start += batchSize) {
+  const bytes = batchSize === 'auto' ? bytesForPass(model.device) : 0
+  for (let start = 0, count = 0; start < sorted.length; start += count) {
     if (options.isCancelled?.() === true) {
       throw new AdaptError('EVALUATION_CANCELLED', EXIT.resumable, 'the evaluation was cancelled')
     }
-    const rows = sorted.slice(start, start + batchSize)
+    count =
+      batchSize === 'auto'
+        ? rowsThatFit(model, sorted[start]!.tokens.length, bytes, autocastDtype)
+        : batchSize
+    const rows = sorted.slice(start, start + count)
     scope(() => {
       const batch = toBatch(rows)
       const labelled = labelledPositions(batch, model.device)

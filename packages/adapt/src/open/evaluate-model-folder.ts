@@ -21,7 +21,8 @@ export interface EvaluationRequest {
   readonly texts: readonly string[]
   /** Positions of a window. Default: `data.max_length` of the run that the model is of, else all positions of the model. */
   readonly maxLength?: number
-  readonly batchSize?: number
+  /** Windows of a pass, or `auto`: as many as half of the free memory holds. Default 16. */
+  readonly batchSize?: number | 'auto'
   /** `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; default auto, as `chooseDevice` has it. */
   readonly device?: string
   /** Documents read per file. */

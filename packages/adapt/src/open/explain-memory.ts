@@ -97,7 +97,13 @@ export function loadingRemedies({ model, training }: RunConfig): readonly string
 export function evaluationRemedies({ evaluation, data }: RunConfig): readonly string[] {
   const { per_device_eval_batch_size: rows } = evaluation
   return [
-    ...(rows === 1 ? [] : [`a smaller evaluation.per_device_eval_batch_size (now ${rows})`]),
+    ...(rows === 1
+      ? []
+      : [
+          rows === 'auto'
+            ? 'evaluation.per_device_eval_batch_size: 1'
+            : `a smaller evaluation.per_device_eval_batch_size (now ${rows})`,
+        ]),
     `a smaller data.max_length (now ${data.max_length})`,
   ]
 }

@@ -64,6 +64,21 @@ describe('the device of a run', () => {
   })
 })
 
+describe('an evaluation whose rows are chosen by memory', () => {
+  it('finds in a run what fixed rows find', async () => {
+    onCpu()
+    const set = (rows: string) => [
+      'training.max_steps=2',
+      'data.val_set_size=6',
+      `evaluation.per_device_eval_batch_size=${rows}`,
+    ]
+    const fixed = (await workshop.train('fixed', set('2'))).outcome
+    const chosen = (await workshop.train('chosen', set('auto'))).outcome
+    expect(chosen.evaluation!.all.bits_per_byte).toBeCloseTo(fixed.evaluation!.all.bits_per_byte!, 5)
+    expect(chosen.validation!.eval_loss).toBeCloseTo(fixed.validation!.eval_loss!, 5)
+  })
+})
+
 describe.skipIf(buildInfo().libtorchHasCuda)('a GPU that is not really there', () => {
   // LibTorch itself names the device that it is asked for.
   const CUDA = /CUDA/

@@ -10,7 +10,7 @@ export interface EvalOptions {
   readonly tokenizer?: string
   readonly text: readonly string[]
   readonly maxLength?: number
-  readonly batchSize?: number
+  readonly batchSize?: number | 'auto'
   readonly device?: string
   readonly limit?: number
   readonly json?: boolean

@@ -2,6 +2,9 @@ import { collectOption, deviceOption, wholeNumberOption } from '../terminal/opti
 import type { CommandLine } from './command-line.js'
 import type { EvalOptions } from './eval-command.js'
 
+const wholeRows = wholeNumberOption(1)
+const autoOrWhole = (text: string) => (text === 'auto' ? text : wholeRows(text))
+
 /** Declares `adapt eval`. */
 export function declareEval({ program, io }: CommandLine): void {
   program
@@ -16,7 +19,7 @@ export function declareEval({ program, io }: CommandLine): void {
       "window in tokens; default: the run's max_length, else all positions of the model",
       wholeNumberOption(2),
     )
-    .option('--batch-size <n>', 'windows per pass', wholeNumberOption(1))
+    .option('--batch-size <n>', 'windows per pass, or auto: what the free memory holds', autoOrWhole)
     .addOption(deviceOption())
     .option('--limit <n>', 'documents read per --text', wholeNumberOption(1))
     .option('--json', 'print JSON instead of a table')

@@ -148,6 +148,11 @@ function readBuild(): Build {
   return { ...build, addon: resolve(folder, build.addon) }
 }
 
+/** The LibTorch that the add-on was built for, from the record of the build: loads nothing. @throws {TorchError} ADDON_NOT_BUILT */
+export function builtLibTorch(): Build['libtorch'] {
+  return readBuild().libtorch
+}
+
 /** Physical cores: two hyper-threads share one floating-point unit. Falls back to what Node sees. */
 function physicalCores(): number {
   const logical = availableParallelism()

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Device, parseDevice } from './device.js'
 import { rethrow } from './errors.js'
-import { engine, type MemoryStats } from './native.js'
+import { builtLibTorch, engine, type MemoryStats } from './native.js'
 
 /** The LibTorch that the add-on was built for, and what this machine offers it. */
 export interface BuildInfo {
@@ -19,6 +19,18 @@ export interface BuildInfo {
   readonly hasBf16: boolean
   /** Whether LibTorch has CUDA and can use a device. */
   readonly hasCuda: boolean
+}
+
+/** The LibTorch that the add-on was built for. Loads nothing; undefined before the add-on was built. */
+export function plannedLibTorch():
+  | { readonly version: string; readonly root: string; readonly hasCuda: boolean }
+  | undefined {
+  try {
+    const { version, root, cuda } = builtLibTorch()
+    return { version, root, hasCuda: cuda }
+  } catch {
+    return undefined
+  }
 }
 
 function cpuHasBf16(): boolean {

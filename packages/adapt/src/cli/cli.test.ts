@@ -120,6 +120,10 @@ describe('a wrong command line', () => {
       ['data', 'x.yaml', '--samples', '1.5'],
       "error: option '--samples <n>' argument '1.5' is invalid. Expected a whole number >= 0.\n",
     ],
+    [
+      ['eval', '--model', 'a', '--text', 'b', '--batch-size', 'atuo'],
+      "error: option '--batch-size <n>' argument 'atuo' is invalid. Expected a whole number >= 1 or auto.\n",
+    ],
     [['train', 'none.yaml'], 'error: none.yaml: expected a config file, received no such file\n'],
   ])('%j is one line and exit code 2', async (args, stderr) => {
     expect(await adapt(args)).toEqual({ exitCode: 2, stdout: '', stderr })
@@ -151,9 +155,26 @@ describe('validate', () => {
       'method      adapt: weights by closeness to the anchors, as the model itself now',
       '            sees it',
       'training    30 steps of 8 rows x 24 tokens, linear from 0.0005',
+      expect.stringMatching(/^device {6}auto/),
       'output_dir  runs/x',
       '',
     ])
+  })
+
+  it('names the device that a run would look for, and what speaks against it, without the engine', async () => {
+    const engine = `const { dlopen } = process
+      process.dlopen = (module, file, ...rest) => {
+        if (file.includes('adapt_torch')) throw new Error('the engine was loaded')
+        return dlopen.call(process, module, file, ...rest)
+      }`
+    const validate = (...set: string[]) =>
+      adapt(['validate', 'conf/run.yaml', ...set], { nodeArgs: ['--import', dataUrl(engine)] })
+    expect((await validate()).stdout).toMatch(/^device {6}(auto|cpu)/m)
+    expect((await validate('--set', 'training.device=cpu')).stdout).toMatch(/^device {6}cpu$/m)
+    const { exitCode, stdout, stderr } = await validate('--set', 'training.device=mps')
+    expect({ exitCode, isSaid: /^device {6}mps/m.test(stdout) }).toEqual({ exitCode: 0, isSaid: true })
+    if (process.platform !== 'darwin')
+      expect(stderr).toContain('warning: training.device: expected a Mac for "mps"')
   })
 
   it('prints a resolved config that validates again to the same', async () => {

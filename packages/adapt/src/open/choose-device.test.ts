@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { AdaptError } from '../errors.js'
-import { autocastDtype, chooseDevice, hasBf16 } from './choose-device.js'
+import { autocastDtype, chooseDevice, foretellDevice, hasBf16 } from './choose-device.js'
 import type { DeviceFacts } from './device-facts.js'
 import { H200, machineWith, V100 } from './device-facts.test.fixture.js'
 
@@ -120,6 +120,20 @@ describe('a device that is named', () => {
     const error = refusal(wanted, NEVER)
     expect(error).toMatchObject({ code: 'UNKNOWN_DEVICE', exitCode: 2 })
     expect(error.message).toContain(`received "${wanted}" (did you mean "${meant}"?)`)
+  })
+})
+
+describe('what is known of a device before LibTorch is loaded', () => {
+  it('is whether it has CUDA at all', () => {
+    const cuda = { version: '2.11.0', root: '/opt/torch', hasCuda: true }
+    expect(foretellDevice('auto', CPU_BUILD)).toEqual({ text: 'auto: cpu (LibTorch 1.13.1 has no CUDA)' })
+    expect(foretellDevice('auto', cuda).text).toBe(
+      'auto: CUDA where it sees a device (LibTorch 2.11.0 has CUDA)',
+    )
+    expect(foretellDevice('cuda:3', cuda)).toEqual({ text: 'cuda:3' })
+    expect(foretellDevice('cuda', CPU_BUILD).problem).toContain('LIBTORCH_USE_PYTORCH=1')
+    expect(foretellDevice('mps', cuda, 'linux').problem).toContain('expected a Mac')
+    expect(foretellDevice('mps', cuda, 'darwin')).toEqual({ text: 'mps' })
   })
 })
 

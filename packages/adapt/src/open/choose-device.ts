@@ -1,7 +1,7 @@
-import { buildInfo, type Device, type DType } from '@adapt-ts/torch'
+import { buildInfo, type Device, type DType, plannedLibTorch } from '@adapt-ts/torch'
 import { ConfigError, ResourceError } from '../errors.js'
 import { DEVICE_NAME, describeBadDevice } from '../method/device-name.js'
-import { cudaIndex, type DeviceFacts, deviceFacts } from './device-facts.js'
+import { cudaIndex, type DeviceFacts, deviceFacts, machineHasNvidia } from './device-facts.js'
 
 /** A device and what is said of the choice. */
 export interface ChosenDevice {
@@ -51,6 +51,39 @@ export function chooseDevice(wanted = 'auto', options: ChooseDeviceOptions = {})
     facts,
     `${key}: auto; ${count === 1 ? 'the one' : `the first of ${count}`} that CUDA shows`,
   )
+}
+
+/**
+ * What `chooseDevice` will look for, as far as it is known without loading LibTorch.
+ * @returns `text` for a person, and `problem` where a run on this machine would be refused.
+ */
+export function foretellDevice(
+  wanted: string,
+  libtorch = plannedLibTorch(),
+  platform: string = process.platform,
+): { readonly text: string; readonly problem?: string } {
+  if (wanted === 'cpu' || libtorch === undefined) return { text: wanted }
+  const has = `LibTorch ${libtorch.version} ${libtorch.hasCuda ? 'has CUDA' : 'has no CUDA'}`
+  if (wanted === 'auto') {
+    return { text: libtorch.hasCuda ? `auto: CUDA where it sees a device (${has})` : `auto: cpu (${has})` }
+  }
+  const facts: DeviceFacts = { ...NOTHING_SEEN, libtorch, platform, hasNvidia: machineHasNvidia() }
+  const isPossible = wanted === 'mps' ? platform === 'darwin' : libtorch.hasCuda
+  if (isPossible) return { text: wanted }
+  try {
+    chooseDevice(wanted, { facts })
+    return { text: wanted }
+  } catch (error) {
+    return { text: wanted, problem: (error as Error).message }
+  }
+}
+
+const NOTHING_SEEN = {
+  deviceCount: () => 0,
+  cudaDevices: () => [],
+  cudaVersions: () => ({ libtorch: undefined, driver: undefined, driverFailure: undefined }),
+  deviceMemory: () => undefined,
+  visible: undefined,
 }
 
 function chooseCuda(wanted: string, key: string, facts: DeviceFacts): ChosenDevice {

@@ -4,6 +4,7 @@ export {
   type ChooseDeviceOptions,
   type ChosenDevice,
   chooseDevice,
+  foretellDevice,
   HOW_TO_SWITCH,
   hasBf16,
 } from './choose-device.js'

@@ -12,6 +12,19 @@ export function wholeNumberOption(min: number): (text: string) => number {
   }
 }
 
+/** The same, or the word `auto`. */
+export function wholeNumberOrAutoOption(min: number): (text: string) => number | 'auto' {
+  const whole = wholeNumberOption(min)
+  return (text) => {
+    if (text === 'auto') return text
+    try {
+      return whole(text)
+    } catch {
+      throw new InvalidArgumentError(`Expected a whole number >= ${min} or auto.`)
+    }
+  }
+}
+
 /** Parser of an option that takes a number within `min` .. `max`. */
 export function numberOption(min: number, max = Number.POSITIVE_INFINITY): (text: string) => number {
   return (text) => {

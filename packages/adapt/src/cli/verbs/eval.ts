@@ -1,9 +1,11 @@
-import { collectOption, deviceOption, wholeNumberOption } from '../terminal/option-parsers.js'
+import {
+  collectOption,
+  deviceOption,
+  wholeNumberOption,
+  wholeNumberOrAutoOption,
+} from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
 import type { EvalOptions } from './eval-command.js'
-
-const wholeRows = wholeNumberOption(1)
-const autoOrWhole = (text: string) => (text === 'auto' ? text : wholeRows(text))
 
 /** Declares `adapt eval`. */
 export function declareEval({ program, io }: CommandLine): void {
@@ -19,7 +21,11 @@ export function declareEval({ program, io }: CommandLine): void {
       "window in tokens; default: the run's max_length, else all positions of the model",
       wholeNumberOption(2),
     )
-    .option('--batch-size <n>', 'windows per pass, or auto: what the free memory holds', autoOrWhole)
+    .option(
+      '--batch-size <n>',
+      'windows per pass, or auto: what the free memory holds',
+      wholeNumberOrAutoOption(1),
+    )
     .addOption(deviceOption())
     .option('--limit <n>', 'documents read per --text', wholeNumberOption(1))
     .option('--json', 'print JSON instead of a table')

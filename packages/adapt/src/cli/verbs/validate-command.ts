@@ -67,6 +67,9 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     const ends = await check('data.chat_template', () => requireChatTemplate(config, baseDir))
     ends?.forEach(warn)
   }
+  const { foretellDevice } = await import('../../open/choose-device.js')
+  const device = foretellDevice(config.training.device)
+  if (device.problem !== undefined) warn(device.problem)
   const first = problems[0]
   if (first !== undefined) {
     const message = problems.map((problem) => problem.message).join('\n')
@@ -84,6 +87,7 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     ['evaluation', describeFiles(sets!)],
     ['method', printable(describeMethod(config.method))],
     ['training', describeTraining(config)],
+    ['device', device.text],
     ['output_dir', printable(config.output_dir)],
   ]
   io.stdout.write(

@@ -3,8 +3,17 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { createModel, loadTokenizer, type ModelConfig, saveModelFolder } from '@adapt-ts/adapt'
-import { type DType, scope, type Tensor, tensor, writeSafetensors } from '@adapt-ts/torch'
+import {
+  type Device,
+  type DType,
+  emptyCache,
+  scope,
+  type Tensor,
+  tensor,
+  writeSafetensors,
+} from '@adapt-ts/torch'
 import { benchFolder } from './peer-process.js'
+import { createRandomModel } from './step-runner.js'
 
 /** One conversation turn as both sides get it; the mask is 1 on the tokens that are trained. */
 export interface SftRow {
@@ -21,27 +30,62 @@ export interface SftOptions {
   readonly rows: number
   readonly gradient_checkpointing: boolean
   readonly threads: number
+  readonly device: Device
   readonly learning_rate: number
   readonly max_grad_norm: number
   readonly pad_id: number
   readonly gradients: string | null
 }
 
-/** 31.6M parameters: 8 layers of width 512, grouped key/value heads, a head of its own. */
-export const SFT_MODEL = {
-  vocabSize: 8192,
-  hiddenSize: 512,
-  intermediateSize: 1376,
-  numHiddenLayers: 8,
-  numAttentionHeads: 8,
-  numKeyValueHeads: 4,
-  headDim: 64,
-  maxPositionEmbeddings: 2048,
-  tieWordEmbeddings: false,
-} as const satisfies Partial<ModelConfig>
+const COMMON = {
+  rmsNormEps: 1e-5,
+  ropeTheta: 10_000,
+  initializerRange: 0.02,
+  maxPositionEmbeddings: 4096,
+} as const
+
+/** Bases: a small one for the CPU, and the shapes of Llama 3.2 1B and Llama 2 7B. Heads are their own, but that of 1b. */
+export const SFT_MODELS = {
+  /** 31.6M parameters: 8 layers of width 512, grouped key/value heads. */
+  '32m': {
+    ...COMMON,
+    vocabSize: 8192,
+    hiddenSize: 512,
+    intermediateSize: 1376,
+    numHiddenLayers: 8,
+    numAttentionHeads: 8,
+    numKeyValueHeads: 4,
+    headDim: 64,
+    tieWordEmbeddings: false,
+  },
+  '1b': {
+    ...COMMON,
+    vocabSize: 128_256,
+    hiddenSize: 2048,
+    intermediateSize: 8192,
+    numHiddenLayers: 16,
+    numAttentionHeads: 32,
+    numKeyValueHeads: 8,
+    headDim: 64,
+    tieWordEmbeddings: true,
+  },
+  '7b': {
+    ...COMMON,
+    vocabSize: 32_000,
+    hiddenSize: 4096,
+    intermediateSize: 11_008,
+    numHiddenLayers: 32,
+    numAttentionHeads: 32,
+    numKeyValueHeads: 32,
+    headDim: 128,
+    tieWordEmbeddings: false,
+  },
+} as const satisfies Record<string, ModelConfig>
+
+export type SftModel = keyof typeof SFT_MODELS
 
 const LORA = { r: 16, lora_alpha: 32, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj'] } as const
-const LENGTHS = { least: 64, most: 448, equal: 256 } as const
+const LEAST_LENGTH = 64
 
 /** Numbers in [0, 1) from a linear congruential generator. */
 export function uniforms(seed: number): () => number {
@@ -52,11 +96,21 @@ export function uniforms(seed: number): () => number {
   }
 }
 
-/** Passages of the examples' corpus, 64 to 448 tokens (log-uniform), the first 20 to 50 % of each a prompt. */
+/** How the rows of a case are made. */
+export interface SftShape {
+  readonly rows: number
+  readonly batches: number
+  /** Tokens of the longest row, or of every row. */
+  readonly length: number
+  readonly equalLengths: boolean
+  readonly model: SftModel
+  readonly device: Device
+}
+
+/** Passages of the examples' corpus, 64 to `length` tokens (log-uniform), the first 20 to 50 % of each a prompt. */
 async function writeRows(
   path: string,
-  count: number,
-  equalLengths: boolean,
+  { rows: numRows, batches, length: most, equalLengths }: SftShape,
 ): Promise<{ rows: SftRow[]; padId: number }> {
   const examples = join(benchFolder, '..', 'examples')
   const tokenizer = loadTokenizer(join(examples, 'tokenizer'))
@@ -68,9 +122,9 @@ async function writeRows(
   const ids = (await tokenizer.encodeBatch(texts)).flatMap((list) => [...list])
   const uniform = uniforms(7)
   let at = 0
-  const rows = Array.from({ length: count }, (): SftRow => {
-    const drawn = Math.round(LENGTHS.least * (LENGTHS.most / LENGTHS.least) ** uniform())
-    const length = equalLengths ? LENGTHS.equal : drawn
+  const rows = Array.from({ length: numRows * batches }, (): SftRow => {
+    const drawn = Math.round(LEAST_LENGTH * (most / LEAST_LENGTH) ** uniform())
+    const length = equalLengths ? most : drawn
     const numPrompt = Math.round(length * (0.2 + 0.3 * uniform()))
     if (at + length > ids.length) at = 0
     const passage = ids.slice(at, at + length - 1)
@@ -88,9 +142,9 @@ async function writeRows(
  * An adapter as PEFT writes it, A as PEFT draws it. B is small and random where PEFT starts with zeros: with zeros
  * A has no gradient in the first step, and half of what is compared would be zero.
  */
-function writeAdapter(folder: string, modelFolder: string): void {
+function writeAdapter(folder: string, modelFolder: string, config: ModelConfig): void {
   mkdirSync(folder)
-  const { hiddenSize: D, numHiddenLayers, numKeyValueHeads: K, headDim: E } = SFT_MODEL
+  const { hiddenSize: D, numHiddenLayers, numAttentionHeads: H, numKeyValueHeads: K, headDim: E } = config
   const uniform = uniforms(11)
   const random = (shape: [number, number], bound: number) =>
     tensor(
@@ -102,14 +156,15 @@ function writeAdapter(folder: string, modelFolder: string): void {
     for (let layer = 0; layer < numHiddenLayers; layer++) {
       for (const target of LORA.targets) {
         const outSize = target === 'k_proj' || target === 'v_proj' ? K * E : D
+        const inSize = target === 'o_proj' ? H * E : D
         const name = `base_model.model.model.layers.${layer}.self_attn.${target}`
-        tensors.set(`${name}.lora_A.weight`, random([LORA.r, D], 1 / Math.sqrt(D)))
+        tensors.set(`${name}.lora_A.weight`, random([LORA.r, inSize], 1 / Math.sqrt(inSize)))
         tensors.set(`${name}.lora_B.weight`, random([outSize, LORA.r], 0.02))
       }
     }
     writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors)
   })
-  const config = {
+  const peftConfig = {
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
     base_model_name_or_path: modelFolder,
@@ -121,18 +176,14 @@ function writeAdapter(folder: string, modelFolder: string): void {
     target_modules: LORA.targets,
     inference_mode: true,
   }
-  writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify(config, null, 2))
+  writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify(peftConfig, null, 2))
 }
 
 /** Writes everything below `folder`; the base has random weights in `dtype`. */
 export async function writeSftCase(
   folder: string,
   dtype: 'float32' | 'bfloat16',
-  {
-    rows,
-    batches,
-    equalLengths = false,
-  }: { readonly rows: number; readonly batches: number; readonly equalLengths?: boolean },
+  shape: SftShape,
 ): Promise<{ readonly rows: readonly SftRow[]; readonly options: Omit<SftOptions, 'threads'> }> {
   const paths = {
     model: join(folder, 'model'),
@@ -140,16 +191,22 @@ export async function writeSftCase(
     data: join(folder, 'data.json'),
   }
   mkdirSync(folder)
-  const model = createModel('llama-10m', { ...SFT_MODEL, seed: 3 })
-  const data = await writeRows(paths.data, rows * batches, equalLengths)
+  const config = SFT_MODELS[shape.model]
+  const model =
+    shape.device === 'cpu'
+      ? createModel(config, { seed: 3 })
+      : createRandomModel(config, { dtype, device: shape.device, requiresGrad: false })
+  const data = await writeRows(paths.data, shape)
   const tokenizerFolder = join(benchFolder, '..', 'examples', 'tokenizer')
   saveModelFolder(model, paths.model, { dtype, tokenizerFolder, padId: data.padId })
   model.dispose()
-  writeAdapter(paths.adapter, paths.model)
+  emptyCache(shape.device)
+  writeAdapter(paths.adapter, paths.model, config)
   const options = {
     ...paths,
     dtype,
-    rows,
+    device: shape.device,
+    rows: shape.rows,
     gradient_checkpointing: false,
     learning_rate: 2e-4,
     max_grad_norm: 1,

@@ -10,7 +10,7 @@ import {
   type TokenizedSample,
   Trainer,
 } from '@adapt-ts/adapt'
-import { setNumThreads, type Tensor, writeSafetensors } from '@adapt-ts/torch'
+import { memoryStats, setNumThreads, synchronize, type Tensor, writeSafetensors } from '@adapt-ts/torch'
 import type { SftOptions, SftRow } from './sft-case.js'
 import { UNIFORM } from './step-runner.js'
 
@@ -23,6 +23,8 @@ export interface SftBlock {
   readonly cpu_seconds: number
   /** Highest resident memory of the process since its start. */
   readonly peak_resident_bytes: number
+  /** Highest memory of the device's tensors since the start; 0 on the CPU. */
+  readonly peak_device_bytes: number
 }
 
 const options = JSON.parse(process.argv[2]!) as SftOptions
@@ -36,7 +38,9 @@ function peakResidentBytes(): number {
 }
 
 function createTrainer(): Trainer {
-  const model = loadModelFolder(options.model, { dtype: options.dtype as ModelDType, requiresGrad: false })
+  const { device } = options
+  const dtype = options.dtype as ModelDType
+  const model = loadModelFolder(options.model, { dtype, device, requiresGrad: false })
   loadAdapterFolder(model, options.adapter)
   const totalSteps = 1_000_000
   const method = createMethod(UNIFORM, { totalSteps, stepsPerEpoch: totalSteps, isPlainText: false })
@@ -82,6 +86,7 @@ function run(steps: number): SftBlock {
     if (gradients) writeGradients(gradients)
     gradients = null
   }
+  synchronize(options.device)
   const seconds = (performance.now() - start) / 1000
   const { user, system } = process.cpuUsage(startCpu)
   return {
@@ -90,6 +95,7 @@ function run(steps: number): SftBlock {
     seconds,
     cpu_seconds: (user + system) / 1e6,
     peak_resident_bytes: peakResidentBytes(),
+    peak_device_bytes: options.device === 'cpu' ? 0 : memoryStats(options.device).peakBytes,
   }
 }
 

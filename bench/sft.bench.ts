@@ -4,7 +4,7 @@
  * memory. First the losses and the adapter's gradients of both sides are compared.
  *
  *   npm run bench:sft -- [--blocks 8] [--steps 2] [--dtypes bfloat16,float32] [--threads 2] [--quick]
- *     [--equal-lengths]
+ *     [--equal-lengths] [--length N] [--rows 8] [--device cuda] [--model 32m|1b|7b] [--peer trl|peft]
  *
  * The first dtype gives the figures at the top of the JSON object, which is the last line of the output.
  */
@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util'
 import type { ModelDType } from '@adapt-ts/adapt'
 import { buildInfo, mul, SafetensorsFile, scope, sub, sum } from '@adapt-ts/torch'
 import { benchFolder, findPeerPython, peerEnvironment, StepProcess } from './peer-process.js'
-import { type SftRow, writeSftCase } from './sft-case.js'
+import { type SftModel, type SftRow, type SftShape, writeSftCase } from './sft-case.js'
 import type { SftBlock } from './sft-process.js'
 import { medianInterval, rounded } from './statistics.js'
 
@@ -28,6 +28,11 @@ const { values: args } = parseArgs({
     threads: { type: 'string', default: '2' },
     quick: { type: 'boolean', default: false },
     'equal-lengths': { type: 'boolean', default: false },
+    length: { type: 'string' },
+    rows: { type: 'string', default: '8' },
+    device: { type: 'string', default: 'cpu' },
+    model: { type: 'string', default: '32m' },
+    peer: { type: 'string', default: 'trl' },
   },
 })
 delete process.env.OPENBLAS_CORETYPE
@@ -38,7 +43,21 @@ const dtypes = (args.dtypes ?? (info.hasBf16 ? 'bfloat16,float32' : 'float32,bfl
 const numBlocks = args.quick ? 2 : Number(args.blocks)
 const stepsPerBlock = args.quick ? 1 : Number(args.steps)
 const numCheckSteps = 3
-const shape = { rows: 8, batches: 16, equalLengths: args['equal-lengths'] } as const
+const equalLengths = args['equal-lengths']
+const shape: SftShape = {
+  rows: Number(args.rows),
+  batches: 16,
+  length: Number(args.length ?? (equalLengths ? 256 : 448)),
+  equalLengths,
+  model: args.model as SftModel,
+  device: args.device,
+}
+const onDevice = shape.device !== 'cpu'
+/** What they need, and their program. */
+const PEERS = {
+  trl: ['trl, peft and transformers', 'sft_peer.py'],
+  peft: ['peft and transformers', 'peft_peer.py'],
+} as const
 /** Largest relative difference of losses, gradient norms and of all the adapter's gradients as one vector. */
 const LIMITS = {
   float32: { loss: 1e-4, norm: 1e-3, gradient: 1e-3 },
@@ -52,9 +71,10 @@ interface Figures {
   readonly cpu_seconds_ratio: number
   readonly tokens_per_second: number
   readonly peer_tokens_per_second: number
-  readonly peak_resident_ratio: number
-  readonly peak_resident_mib: number
-  readonly peer_peak_resident_mib: number
+  /** Of memory that is resident, or of the device's tensors. */
+  readonly peak_ratio: number
+  readonly peak_mib: number
+  readonly peer_peak_mib: number
 }
 
 function difference(ours: readonly number[], theirs: readonly number[]): number {
@@ -108,9 +128,10 @@ async function measure(
     })
   const script = fileURLToPath(new URL('./sft-process.js', import.meta.url))
   const ours = new StepProcess<SftBlock>('our side', process.execPath, [script, argument(paths.ours)])
-  const peerScript = join(benchFolder, 'python', 'sft_peer.py')
+  const [needs, peerFile] = PEERS[args.peer as keyof typeof PEERS]
+  const peerScript = join(benchFolder, 'python', peerFile)
   const peer = new StepProcess<SftBlock>(
-    'the peer (it needs trl, peft and transformers beside torch; ADAPT_PEER_PYTHON names a Python)',
+    `the peer (it needs ${needs} beside torch; ADAPT_PEER_PYTHON names a Python)`,
     findPeerPython(),
     [peerScript, argument(paths.peer)],
     peerEnvironment(),
@@ -118,7 +139,7 @@ async function measure(
   try {
     const [mine, theirs] = [await ours.read(), await peer.read()]
     console.log(
-      `${name}: ${mine.trained_parameters} of ${mine.parameters} parameters trained, ${String(mine.dtypes)}; peer PyTorch ${theirs.torch}, TRL ${theirs.trl}, PEFT ${theirs.peft}, transformers ${theirs.transformers}: ${String(theirs.dtypes)}, ${theirs.loss}, ${theirs.attention}, ${theirs.optimizer}`,
+      `${name}: ${mine.trained_parameters} of ${mine.parameters} parameters trained, ${String(mine.dtypes)}; peer PyTorch ${theirs.torch}, ${theirs.trl ? `TRL ${theirs.trl}` : 'its own loop'}, PEFT ${theirs.peft}, transformers ${theirs.transformers}: ${String(theirs.dtypes)}, ${theirs.loss}, ${theirs.attention}, ${theirs.optimizer}`,
     )
     if (mine.trained_parameters !== theirs.trained_parameters || mine.parameters !== theirs.parameters)
       throw new Error(`the peer trains ${theirs.trained_parameters} of ${theirs.parameters} parameters`)
@@ -144,8 +165,9 @@ async function measure(
       peerSpeeds.push(tokens / their.seconds)
       ratios.push(their.seconds / our.seconds)
       cpuRatios.push(their.cpu_seconds / our.cpu_seconds)
-      peak = our.peak_resident_bytes
-      peerPeak = their.peak_resident_bytes
+      const key = onDevice ? 'peak_device_bytes' : 'peak_resident_bytes'
+      peak = our[key]
+      peerPeak = their[key]
       console.log(
         `  block ${block + 1}/${numBlocks}: ${tokens} tokens, ${speeds.at(-1)!.toFixed(0)} tok/s, peer ${peerSpeeds.at(-1)!.toFixed(0)} tok/s, ratio ${ratios.at(-1)!.toFixed(3)}`,
       )
@@ -157,12 +179,12 @@ async function measure(
       cpu_seconds_ratio: rounded(medianInterval(cpuRatios).median),
       tokens_per_second: Math.round(medianInterval(speeds).median),
       peer_tokens_per_second: Math.round(medianInterval(peerSpeeds).median),
-      peak_resident_ratio: rounded(peak / peerPeak),
-      peak_resident_mib: Math.round(peak / 2 ** 20),
-      peer_peak_resident_mib: Math.round(peerPeak / 2 ** 20),
+      peak_ratio: rounded(peak / peerPeak),
+      peak_mib: Math.round(peak / 2 ** 20),
+      peer_peak_mib: Math.round(peerPeak / 2 ** 20),
     }
     console.log(
-      `${name}: ratio ${figures.tokens_per_second_ratio} [${figures.tokens_per_second_ratio_interval.join(', ')}], peak resident ${figures.peak_resident_mib} of ${figures.peer_peak_resident_mib} MiB`,
+      `${name}: ratio ${figures.tokens_per_second_ratio} [${figures.tokens_per_second_ratio_interval.join(', ')}], peak ${onDevice ? 'of the device' : 'resident'} ${figures.peak_mib} of ${figures.peer_peak_mib} MiB`,
     )
     return figures
   } finally {
@@ -171,9 +193,16 @@ async function measure(
   }
 }
 
+const where = onDevice
+  ? shape.device
+  : `${args.threads} threads, ${info.cpuCapability}${info.hasBf16 ? ' with bf16' : ''}`
+const lengths = equalLengths
+  ? `of ${shape.length} tokens a step`
+  : `of 64 to ${shape.length} tokens a step, padded to the longest of the batch`
 console.log(
-  `LibTorch ${info.libtorchVersion} (${info.libtorchKind}), ${args.threads} threads, ${info.cpuCapability}${info.hasBf16 ? ' with bf16' : ''}; LoRA r 16 on q, k, v, o; ${shape.rows} rows ${shape.equalLengths ? 'of 256 tokens a step' : 'of 64 to 448 tokens a step, padded to the longest of the batch'}`,
+  `LibTorch ${info.libtorchVersion} (${info.libtorchKind}), ${where}; ${shape.model}, LoRA r 16 on q, k, v, o; ${shape.rows} rows ${lengths}`,
 )
+if (!Object.hasOwn(PEERS, args.peer)) throw new Error(`--peer: expected trl or peft, received ${args.peer}`)
 try {
   const byDtype: Record<string, { plain: Figures; checkpointed: Figures }> = {}
   for (const dtype of (args.quick ? dtypes.slice(0, 1) : dtypes) as ModelDType[]) {
@@ -188,7 +217,7 @@ try {
     JSON.stringify({
       tokens_per_second_ratio: plain.tokens_per_second_ratio,
       tokens_per_second_ratio_checkpointed: checkpointed.tokens_per_second_ratio,
-      peak_resident_ratio: Math.max(plain.peak_resident_ratio, checkpointed.peak_resident_ratio),
+      peak_ratio: Math.max(plain.peak_ratio, checkpointed.peak_ratio),
       dtype: dtypes[0],
       ...byDtype,
     }),

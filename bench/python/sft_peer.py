@@ -9,11 +9,13 @@ The one argument is a JSON object:
     data       JSON: a list of {"input_ids": [...], "completion_mask": [...]}, rows in the order of training
     dtype      "bfloat16": bf16 base, float32 adapters, bf16 autocast (SFTConfig's default); "float32": all float32
     rows       rows of a batch, padded on the right to the longest of the batch
+    device     "cpu", "cuda" or "cuda:N"
     gradient_checkpointing, threads, learning_rate, max_grad_norm, pad_id
     gradients  path or null: the adapter's gradients of the first step, clipped, as safetensors
 
 It prints one JSON object per line: first {"ready": true, versions, ...}. For each line {"steps": n} on stdin it runs n
-optimizer steps of `trainer.train()` and prints {"losses", "grad_norms", "seconds", "cpu_seconds", "peak_resident_bytes"}; {"quit": true} or the end
+optimizer steps of `trainer.train()` and prints {"losses", "grad_norms", "seconds", "cpu_seconds",
+"peak_resident_bytes", "peak_device_bytes"}; {"quit": true} or the end
 of the input ends it. On an error it prints {"error": ...} and exits with 1.
 """
 import json
@@ -27,6 +29,7 @@ import torch
 
 OPTIONS = json.loads(sys.argv[1])
 torch.set_num_threads(OPTIONS["threads"])
+ON_DEVICE = OPTIONS["device"] != "cpu"
 
 import datasets  # noqa: E402
 import peft  # noqa: E402
@@ -101,11 +104,14 @@ class Blocks(transformers.TrainerCallback):
         self.left -= 1
         if self.left > 0:
             return
+        if ON_DEVICE:
+            torch.cuda.synchronize()
         seconds, cpu_seconds = time.perf_counter() - self.start, time.process_time() - self.start_cpu
         emit({
             "losses": [float(loss) for loss in self.trainer.step_losses],
             "grad_norms": [float(norm) for norm in self.trainer.step_norms],
             "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_resident_bytes": peak_resident_bytes(),
+            "peak_device_bytes": torch.cuda.max_memory_allocated() if ON_DEVICE else 0,
         })
         self.wait()
 
@@ -116,7 +122,7 @@ def create_trainer(folder):
     bf16 = OPTIONS["dtype"] == "bfloat16"
     config = trl.SFTConfig(
         output_dir=folder, per_device_train_batch_size=OPTIONS["rows"], max_steps=10**9,
-        bf16=bf16, gradient_checkpointing=OPTIONS["gradient_checkpointing"], use_cpu=True,
+        bf16=bf16, gradient_checkpointing=OPTIONS["gradient_checkpointing"], use_cpu=not ON_DEVICE,
         learning_rate=OPTIONS["learning_rate"], lr_scheduler_type="constant", weight_decay=0.0,
         max_grad_norm=OPTIONS["max_grad_norm"], completion_only_loss=True, packing=False, max_length=None,
         train_sampling_strategy="sequential", dataloader_pin_memory=False,

@@ -25,7 +25,7 @@ import {
   planSteps,
   type Trainer,
 } from '@adapt-ts/adapt'
-import { buildInfo, setNumThreads } from '@adapt-ts/torch'
+import { buildInfo, setNumThreads, synchronize } from '@adapt-ts/torch'
 import { benchFolder } from './peer-process.js'
 import { medianInterval, rounded } from './statistics.js'
 
@@ -67,7 +67,7 @@ const uniform = buildTrainer(uniformConfig.config, uniformConfig.baseDir, data, 
 const adapt = buildTrainer(adaptConfig.config, adaptConfig.baseDir, data, plan)
 const info = buildInfo()
 console.log(
-  `LibTorch ${info.libtorchVersion}, ${(uniform.trainer.model.numParameters / 1e6).toFixed(2)}M parameters, ${uniform.dtype ?? 'float32'}, ${args.threads} threads; ${data.anchorDocuments.length} anchors`,
+  `LibTorch ${info.libtorchVersion}, ${(uniform.trainer.model.numParameters / 1e6).toFixed(2)}M parameters, ${uniform.dtype ?? 'float32'} on ${uniform.trainer.model.device}, ${args.threads} threads; ${data.anchorDocuments.length} anchors`,
 )
 
 function nextBatch(): Batch {
@@ -82,6 +82,7 @@ function nextBatch(): Batch {
 function timeStep(trainer: Trainer, batch: Batch) {
   const start = performance.now()
   const { record, events } = trainer.runStep([batch], 0)
+  synchronize(trainer.model.device)
   const ms = performance.now() - start
   const refreshMs = events.method
     .filter(({ kind }) => kind === 'refresh')

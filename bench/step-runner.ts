@@ -4,6 +4,7 @@ import {
   createMethod,
   initialiseModel,
   type MethodConfig,
+  type MethodId,
   type ModelConfig,
   Trainer,
 } from '@adapt-ts/adapt'
@@ -76,7 +77,8 @@ export interface RunnerOptions {
   readonly device?: Device
   /** Positions whose logits exist at once; default: the product's. */
   readonly lossChunkSize?: number | undefined
-  readonly method?: MethodConfig
+  /** Default uniform. */
+  readonly method?: MethodConfig | MethodId
   readonly anchors?: readonly Batch[]
   readonly gradientCheckpointing?: boolean
   readonly seed?: number

@@ -22,7 +22,7 @@ TEXT
 }
 
 # Name and limit in seconds, the most important first.
-parts=(doctor:30 goldens:120 quickstart:150 peer:170)
+parts=(doctor:30 goldens:120 quickstart:150 transfers:60 peer:170 overhead:60 lora:120 large:90 suite:150)
 
 device=cuda tiny='' out=device-check only='' python=python3 pack='' work=/tmp/adapt-device-check seconds=570
 fail() { echo "device-check: $1" >&2; exit "${2:-2}"; }
@@ -124,13 +124,28 @@ choose() {
     doctor) command=(node packages/adapt/bin/adapt.mjs doctor --json) ;;
     goldens) command=(node scripts/device/goldens.mjs "${on[@]}") ;;
     quickstart) command=(node scripts/device/quickstart.mjs "${on[@]}" --folder "$work/$id/quickstart" ${tiny:+--steps 4}) ;;
+    transfers) command=(node bench/dist/transfers.bench.js "${on[@]}" --threads "$threads" "${transfer_shape[@]}") ;;
     peer) command=(node bench/dist/peer.bench.js "${on[@]}" --compile --threads "$threads" --dtypes bfloat16 "${peer_shape[@]}") ;;
+    overhead) command=(node bench/dist/overhead.bench.js --set "training.device=$device" --threads "$threads" "${overhead_shape[@]}") ;;
+    lora) command=(node bench/dist/sft.bench.js "${on[@]}" --peer peft --threads "$threads" --dtypes bfloat16 --equal-lengths "${lora_shape[@]}") ;;
+    large) command=(node bench/dist/large.bench.js "${on[@]}" --threads "$threads" "${large_shape[@]}") ;;
+    suite) command=(node scripts/device/goldens.mjs "${on[@]}" --all) ;;
   esac
 }
 
 threads=$(nproc) threads=$((threads > 8 ? 8 : threads))
 peer_shape=(--preset llama-120m --rows 32 --length 1024 --blocks 6 --steps 4)
-[ -z "$tiny" ] || peer_shape=(--preset llama-1m --rows 2 --length 64 --blocks 2 --steps 1)
+transfer_shape=(--preset llama-120m --rows 32 --length 1024 --steps 8)
+overhead_shape=(--config bench/llama-120m.yaml --pairs 50)
+lora_shape=(--model 1b --rows 8 --length 1024 --blocks 4 --steps 4)
+large_shape=(--model 7b --rows 4 --length 2048 --steps 5 --full)
+if [ -n "$tiny" ]; then
+  peer_shape=(--preset llama-1m --rows 2 --length 64 --blocks 2 --steps 1)
+  transfer_shape=(--preset llama-1m --rows 2 --length 64 --steps 2)
+  overhead_shape=(--pairs 4)
+  lora_shape=(--model 32m --rows 2 --length 64 --quick)
+  large_shape=(--model 32m --rows 1 --length 64 --steps 1 --full)
+fi
 
 node scripts/device/describe-machine.mjs >"$results/machine.log" 2>&1
 record machine $? 0 0 "$results/machine.log"

@@ -20,7 +20,10 @@ const folders = [
 export default defineConfig(async () => ({
   test: {
     ...base.test,
+    setupFiles: ['packages/torch/testing-device/second-run.mjs'],
     include: folders.map((folder) => `packages/adapt/dist/${folder}/**/*.test.js`),
+    // These have a device in either run.
+    exclude: [...(base.test?.exclude ?? []), '**/device-*.test.js'],
     env: {
       ...base.test?.env,
       ADAPT_TORCH_TESTING_DEVICE: await buildTestingDevice(),

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Usage: summary.mjs REPORT [FAILED_STEP...]. Prints the test counts of vitest's JSON report as the last line.
+// Usage: summary.mjs REPORT[,REPORT...] [FAILED_STEP...]. Prints the test counts of vitest's JSON reports as the last line.
 import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 
@@ -22,8 +22,11 @@ export function countTests(reportText) {
   return counts
 }
 
-function main([reportFile, ...failedSteps]) {
-  const { passed, failed, skipped } = countTests(readFileSync(reportFile, 'utf8'))
+function main([reportFiles, ...failedSteps]) {
+  const reports = reportFiles.split(',').map((file) => countTests(readFileSync(file, 'utf8')))
+  const [passed, failed, skipped] = ['passed', 'failed', 'skipped'].map((name) =>
+    reports.reduce((sum, counts) => sum + counts[name], 0),
+  )
   if (failedSteps.length > 0) console.log(`\nFAILED: ${failedSteps.join(', ')}`)
   console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`)
   if (failed > 0 || passed === 0 || failedSteps.length > 0) process.exitCode = 1

@@ -35,6 +35,10 @@ describe('the summary script', () => {
     const file = folder.write('report.json', report(['passed', 'passed', 'skipped']))
     const text = execFileSync(process.execPath, [script, file], { encoding: 'utf8' })
     expect(text).toBe('1 passed, 0 failed, 1 skipped\n')
+    const both = `${file},${folder.write('more.json', report(['passed', 'passed', 'passed']))}`
+    expect(execFileSync(process.execPath, [script, both], { encoding: 'utf8' })).toBe(
+      '3 passed, 0 failed, 1 skipped\n',
+    )
     const failed = spawnSync(process.execPath, [script, file, 'lint'], { encoding: 'utf8' })
     expect(failed.status).toBe(1)
     expect(failed.stdout).toBe('\nFAILED: lint\n1 passed, 0 failed, 1 skipped\n')

@@ -11,6 +11,8 @@ export interface LabelledPositions {
   readonly labels_N: Tensor
   /** int64 [N], index of the sample. */
   readonly sample_N: Tensor
+  /** int64 [N], among the B * T. */
+  readonly position_N: Tensor
   /** [B, T, D] -> [N, D] */
   select(hidden_BTD: Tensor): Tensor
   /** [N, D] -> [B, T, D], zero elsewhere. */
@@ -32,6 +34,7 @@ export function labelledPositions(batch: Batch, device: Device): LabelledPositio
     sampleOf,
     labels_N: ids(Int32Array.from(positions, (i) => labels_BT[i]!)),
     sample_N: ids(sampleOf),
+    position_N,
     select: (hidden_BTD) => {
       const flat = reshape(hidden_BTD, [total, hidden_BTD.shape[2]!])
       return count === total ? flat : indexSelect(flat, 0, position_N)

@@ -10,6 +10,7 @@ import type { RunFolder, StartPoint } from '../run-folder/index.js'
 import type { StepEvents } from '../train/index.js'
 import type { BestEvaluation } from './best-model.js'
 import type { BuiltTrainer } from './build-trainer.js'
+import type { StepQueue } from './step-queue.js'
 import type { StopRequest } from './stop-request.js'
 import type { World } from './world.js'
 
@@ -61,6 +62,8 @@ export interface RunParts {
   readonly data: OrderedData
   /** The order of the data from the start point on. */
   readonly rows: RowStream
+  /** Its steps. */
+  readonly queue: StepQueue
   readonly plan: StepPlan
   readonly built: BuiltTrainer
   readonly stop: StopRequest

@@ -43,6 +43,7 @@ import { prepareRun } from './prepare-run.js'
 import { describeMove } from './provenance.js'
 import { requireMetric } from './require-metric.js'
 import { type RunParts, stopsEarly, type TrainingOutcome, type TrainingRequest } from './run-parts.js'
+import { StepQueue } from './step-queue.js'
 import { StopRequest } from './stop-request.js'
 import { trainLoop } from './train-loop.js'
 import { joinWorld, type World } from './world.js'
@@ -137,7 +138,7 @@ function startTrainer(
 }
 
 /** What a run has before its folder is open. */
-type Unplaced = Omit<RunParts, 'rows' | 'folder' | 'startStep'>
+type Unplaced = Omit<RunParts, 'rows' | 'queue' | 'folder' | 'startStep'>
 
 async function trainInFolder(unplaced: Unplaced, kind: 'new' | 'continue'): Promise<TrainingOutcome> {
   const { request, start, plan, data, built } = unplaced
@@ -157,7 +158,8 @@ async function trainInFolder(unplaced: Unplaced, kind: 'new' | 'continue'): Prom
   const startStep = start?.state.step ?? 0
   await RunLog.prepare(folder, startStep, data.train)
   const rows = start ? data.rowsFrom(start.state.cursor) : data.rows
-  return await trainAndEnd({ ...unplaced, rows, folder, startStep })
+  const queue = new StepQueue({ ...unplaced, rows })
+  return await trainAndEnd({ ...unplaced, rows, queue, folder, startStep })
 }
 
 async function trainAndEnd(parts: RunParts): Promise<TrainingOutcome> {

@@ -2,6 +2,7 @@ import { distributed } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { type Batch, createRowStream } from '../batch/index.js'
 import type { RunObserver, RunParts, StepResult } from './run-parts.js'
+import { StepQueue } from './step-queue.js'
 import { trainLoop } from './train-loop.js'
 
 const NUM_SAMPLES = 10
@@ -32,13 +33,21 @@ function loopOf(
     stopAfterStep,
     unreadable,
     shares,
-  }: { readonly stopAfterStep?: number; readonly unreadable?: string; readonly shares?: number[] } = {},
+    looksAhead = false,
+  }: {
+    readonly stopAfterStep?: number
+    readonly unreadable?: string
+    readonly shares?: number[]
+    readonly looksAhead?: boolean
+  } = {},
 ) {
   const trained: string[][][] = []
+  const announced: string[][][] = []
   const trainer = {
     step: 0,
-    runStep(batches: readonly Batch[]) {
+    runStep(batches: readonly Batch[], _: number, nextBatches: () => readonly Batch[]) {
       trained.push(batches.map(({ samples }) => samples.map(({ id }) => id)))
+      if (looksAhead) announced.push(nextBatches().map(({ samples }) => samples.map(({ id }) => id)))
       trainer.step += 1
       return { record: { step: trainer.step } }
     },
@@ -62,8 +71,8 @@ function loopOf(
     plan: { totalSteps: 2, drawnRows: 8, batchRows: 1 },
     built: { trainer, method: { shares: () => shares } },
     stop: { requested: false },
-  } as unknown as RunParts
-  return { parts, trained }
+  } as unknown as Omit<RunParts, 'queue'>
+  return { parts: { ...parts, queue: new StepQueue(parts) }, trained, announced }
 }
 
 describe('trainLoop', () => {
@@ -103,16 +112,40 @@ describe('trainLoop', () => {
     expect(parts.rows.cursor).toEqual({ kind: 'sources', drawn: [16] })
   })
 
+  it('draws a step ahead when the device is at work, and saves the place before it', async () => {
+    const plain = loopOf()
+    await trainLoop(plain.parts, [])
+    const { parts, trained, announced } = loopOf({}, { looksAhead: true })
+    const places: unknown[] = []
+    await trainLoop(parts, [{ betweenSteps: () => void places.push(parts.queue.cursor) }])
+    expect(trained).toEqual(plain.trained)
+    expect(announced).toEqual([plain.trained[1], []])
+    const { rows } = loopOf().parts
+    rows.next(8)
+    const afterFirst = rows.cursor
+    rows.next(8)
+    expect(places).toEqual([afterFirst, rows.cursor])
+  })
+
+  it('draws nothing ahead where the method decides what is drawn', async () => {
+    const { parts, announced } = loopOf({}, { looksAhead: true, shares: [1] })
+    await trainLoop(parts, [])
+    expect(announced).toEqual([[], []])
+  })
+
   it('ends when an observer says so', async () => {
     const { parts, trained } = loopOf()
     await trainLoop(parts, [{ isOver: true }])
     expect(trained).toEqual([])
   })
 
-  it('tells the place before the rows that cannot be read', async () => {
+  it.each([
+    false,
+    true,
+  ])('tells the place before the rows that cannot be read (drawn ahead: %s)', async (looksAhead) => {
     const first = loopOf()
     await trainLoop(first.parts, [])
-    const { parts, trained } = loopOf({}, { unreadable: first.trained[1]![0]![0]! })
+    const { parts, trained } = loopOf({}, { looksAhead, unreadable: first.trained[1]![0]![0]! })
     const places: unknown[] = []
     const observer: RunObserver = { beforeFailure: (cursor) => void places.push(cursor) }
     await expect(trainLoop(parts, [observer])).rejects.toThrow('gone')

@@ -10,10 +10,11 @@ import {
   zerosLike,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
-import { chunkedCrossEntropy, type LabelledPositions, labelledPositions } from '../loss/index.js'
+import { chunkedCrossEntropy, type LabelledPositions } from '../loss/index.js'
 import { createEvidence, type Method, type StepTools } from '../method/index.js'
-import { type CausalLM, runForward, toModelInputs } from '../model/index.js'
+import { type CausalLM, runForward } from '../model/index.js'
 import { GradientScale } from './gradient-scale.js'
+import type { StepInputs } from './step-inputs.js'
 import { type MicroBatchTally, type StepTotals, synchronise } from './step-totals.js'
 
 /** What a training step works with; none of it changes from step to step. */
@@ -22,6 +23,7 @@ export interface TrainParts {
   readonly method: Method
   readonly optimizer: optim.AdamW
   readonly options: TrainStepOptions
+  readonly inputs: StepInputs
 }
 
 /** Precision, memory and clipping of a step. */
@@ -43,12 +45,14 @@ export interface TrainStepOptions {
  * Parameters and moments stay as they are when the loss or the gradient norm is not finite, or all weights are 0.
  *
  * @param dropoutSeed  Of this step; the same on all ranks.
+ * @param nextBatches  Micro-batches that probably come next; asked for while the device works.
  */
 export function trainStep(
   parts: TrainParts,
   batches: readonly Batch[],
   tools: StepTools,
   dropoutSeed = 0,
+  nextBatches: () => readonly Batch[] = () => [],
 ): StepTotals {
   const { model, method, optimizer, options } = parts
   const { collective } = tools
@@ -62,8 +66,7 @@ export function trainStep(
 
     const tallies = plan.batches.map((batch, i) =>
       scope((): MicroBatchTally => {
-        const inputs = toModelInputs(batch, model.device)
-        const labelled = labelledPositions(batch, model.device)
+        const { inputs, labelled } = parts.inputs.of(batch)
         const pass = runForward(model, inputs, { ...options, dropoutSeed })
         const evidence = createEvidence({
           ...{ model, inputs, labelled, hidden_BTD: pass.hidden_BTD },
@@ -82,6 +85,7 @@ export function trainStep(
     optim.scaleGradients(optimizer.parameters, toLoss)
     sumGradients(optimizer.parameters, collective)
     const gradNorm = optim.gradNorm(optimizer.parameters)
+    parts.inputs.makeAhead(nextBatches)
     const totals = synchronise(tallies, gradNorm, { plan, normalizer: method.normalizer, collective })
     if (totals.canUpdate) {
       const clip = (options.maxGradNorm ?? Infinity) / (totals.gradNorm + 1e-6)

@@ -6,6 +6,7 @@ import { type CausalLM, mixSeeds } from '../model/index.js'
 import type { StepRecord } from '../record/index.js'
 import { summarizeSamples } from '../record/index.js'
 import { forwardFlops, trainingFlops } from './flops.js'
+import { StepInputs } from './step-inputs.js'
 import type { StepTotals } from './step-totals.js'
 import { type TrainParts, trainStep } from './train-step.js'
 
@@ -109,6 +110,7 @@ export class Trainer {
       model,
       method,
       optimizer: this.optimizer,
+      inputs: new StepInputs(model.device),
       options: {
         autocastDtype: options.autocastDtype,
         checkpoint: options.gradientCheckpointing ?? false,
@@ -157,16 +159,24 @@ export class Trainer {
 
   /**
    * Runs one optimiser step on this rank's micro-batches.
+   *
+   * @param nextBatches  Those of the next step, as far as they are known: asked for while a device that is not the CPU works, and copied
+   *   to it. Their absence changes no result.
    * @throws {NumericError} NOT_FINITE after several steps in a row without a finite loss; the model is unchanged.
    */
-  runStep(batches: readonly Batch[], epoch = 0): { record: StepRecord; events: StepEvents } {
+  runStep(
+    batches: readonly Batch[],
+    epoch = 0,
+    nextBatches?: () => readonly Batch[],
+  ): { record: StepRecord; events: StepEvents } {
     const start = performance.now()
     const learningRate = this.learningRate
     this.optimizer.learningRate = learningRate
     const tools: StepTools = { ...this.lent, step: this.step, learningRate }
     const { method } = this
     const upkeepMs = timed(() => method.beforeStep(tools))
-    const totals = trainStep(this.parts, batches, tools, mixSeeds(this.options.seed ?? 0, this.step))
+    const dropoutSeed = mixSeeds(this.options.seed ?? 0, this.step)
+    const totals = trainStep(this.parts, batches, tools, dropoutSeed, nextBatches)
     this.step += 1
     const outcome = { step: this.step, wasFinite: totals.isFinite, samples: totals.outcome }
     const observeMs = timed(() => method.observe(outcome, tools))
@@ -255,6 +265,7 @@ export class Trainer {
   /** Frees the optimiser and the method's tensors; the model stays with its owner. */
   dispose(): void {
     this.model.zeroGrad()
+    this.parts.inputs.dispose()
     this.optimizer.dispose()
     this.method[Symbol.dispose]()
   }

@@ -57,7 +57,7 @@ export class Saver implements RunObserver {
    * Publishes a checkpoint of this step, after everything that was recorded up to it.
    * @throws {NumericError} for weights that are not finite. @throws {ResourceError} when it cannot be written.
    */
-  save(cursor = this.parts.rows.cursor): void {
+  save(cursor = this.parts.queue.cursor): void {
     const { request, built, data, plan } = this.parts
     const { trainer } = built
     // Before anything is written or pruned, and before a model is published.

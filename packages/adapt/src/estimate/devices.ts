@@ -1,14 +1,18 @@
 import { readFileSync } from 'node:fs'
 import os from 'node:os'
 
-/** A device by its published figures. */
+/** A device by its published figures, or the one of this machine by what its driver says. */
 export interface Device {
   readonly name: string
-  /** Peak of dense matrix products, TFLOP/s: bfloat16 with float32 sums on accelerators, float32 on a CPU. */
+  /** Peak of dense matrix products, TFLOP/s: bfloat16 with float32 sums on accelerators, float32 on a CPU. NaN where unknown. */
   readonly tflops: number
   /** Bytes. */
   readonly memory: number
   readonly kind: 'accelerator' | 'cpu'
+  /** Bytes that nobody uses now; only of a device that is there. */
+  readonly free?: number
+  /** Whether it multiplies bfloat16 itself. Default: accelerators do, a CPU by its flags. */
+  readonly hasBfloat16?: boolean
 }
 
 const GB = 1e9
@@ -30,6 +34,15 @@ export const ACCELERATORS: readonly Device[] = [
   accelerator('H200 SXM', 989, 141),
   accelerator('B200', 2250, 180),
 ]
+
+/** The device of the table that a driver calls by this name, for instance `NVIDIA A100-SXM4-80GB`; slower boards of the same chip are not in it. */
+export function acceleratorNamed(driverName: string): Device | undefined {
+  if (/\b(?:H100|H200)\b.*\bPCIe\b|Laptop|\bMIG\b/i.test(driverName)) return undefined
+  return ACCELERATORS.find(({ name }) => {
+    const chip = name.replace(/ (?:SXM|\d+GB)$/, '')
+    return new RegExp(`\\b${chip}\\b`, 'i').test(driverName)
+  })
+}
 
 /** float32 operations a cycle and core: two fused multiply-adds of the widest vectors that the processor names. */
 const OPERATIONS_PER_CYCLE: readonly (readonly [flag: RegExp, operations: number])[] = [

@@ -4,7 +4,7 @@ import { dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/i
 import { printable, readDocuments } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { CONFIG_FILE, findModelPlace, resolveDataFiles } from '../hub/index.js'
-import { CPU_CHUNK_SIZE } from '../loss/default-chunk-size.js'
+import { defaultChunkSize } from '../loss/default-chunk-size.js'
 import { toCamelCase } from '../method/option-names.js'
 import type { ModelConfig } from '../model/dimensions/model-config.js'
 import { parseModelConfig } from '../model/dimensions/parse-model-config.js'
@@ -80,8 +80,11 @@ export async function estimateRun(
   const dimensions = readDimensions(config, baseDir)
   const lora = readAdapter(config, baseDir)
   const parameters = estimateParameters(dimensions.config, lora)
-  const settingOf = (hasBfloat16: boolean) => memorySetting(config, lora, dimensions.storedBytes, hasBfloat16)
-  const setting = settingOf(true)
+  const settingOf = (hasBfloat16: boolean, kind: Device['kind']) => {
+    const chunkSize = defaultChunkSize(kind === 'cpu' ? 'cpu' : 'cuda', dimensions.config.vocabSize)
+    return memorySetting(config, lora, dimensions.storedBytes, { hasBfloat16, chunkSize })
+  }
+  const setting = settingOf(true, 'accelerator')
   const otherwise = { ...setting, checkpointing: !setting.checkpointing }
   const length =
     samples === undefined
@@ -108,18 +111,23 @@ export async function estimateRun(
     anchors,
     flops,
     devices: devices.map((device) => {
-      const hasBfloat16 = device.kind === 'accelerator' || cpuHasBfloat16()
-      const memory = estimateMemory(dimensions.config, settingOf(hasBfloat16))
+      const hasBfloat16 = device.hasBfloat16 ?? (device.kind === 'accelerator' || cpuHasBfloat16())
+      const memory = estimateMemory(dimensions.config, settingOf(hasBfloat16, device.kind))
       const perSecond = device.tflops * 1e12 * mfu
       return {
         device,
         memory,
-        fits: memory.total <= USABLE * device.memory,
+        fits: memory.total <= usableBytes(device),
         tokensPerSecond: perSecond / flops.perToken,
         ...(length === undefined ? {} : { seconds: flops.total / perSecond }),
       }
     }),
   }
+}
+
+/** Bytes of a device that a step may take. */
+export function usableBytes({ memory, free = Number.POSITIVE_INFINITY }: Device): number {
+  return Math.min(USABLE * memory, free)
 }
 
 interface Dimensions {
@@ -188,7 +196,7 @@ function memorySetting(
   { model, training, data }: RunConfig,
   lora: Adapter | undefined,
   storedBytes: 2 | 4,
-  hasBfloat16: boolean,
+  { hasBfloat16, chunkSize }: { readonly hasBfloat16: boolean; readonly chunkSize: number },
 ): MemorySetting {
   const isBfloat16 = training.bf16 === true || (training.bf16 === 'auto' && hasBfloat16)
   const dtype = 'path' in model ? model.dtype : undefined
@@ -200,7 +208,7 @@ function memorySetting(
     baseBytes: halves ? 2 : 4,
     computeBytes: isBfloat16 ? 2 : 4,
     checkpointing: training.gradient_checkpointing,
-    lossChunkSize: training.loss_chunk_size === 'auto' ? CPU_CHUNK_SIZE : training.loss_chunk_size,
+    lossChunkSize: training.loss_chunk_size === 'auto' ? chunkSize : training.loss_chunk_size,
     ...(lora === undefined ? {} : { lora }),
   }
 }

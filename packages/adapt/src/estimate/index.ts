@@ -1,4 +1,4 @@
-export { ACCELERATORS, type Device, thisCpu } from './devices.js'
+export { ACCELERATORS, acceleratorNamed, type Device, thisCpu } from './devices.js'
 export type { AnchorCount, FlopsEstimate, RunLength } from './estimate-flops.js'
 export { estimateMemory, type MemoryEstimate, type MemorySetting } from './estimate-memory.js'
 export {
@@ -7,4 +7,10 @@ export {
   estimateParameters,
   type ParameterEstimate,
 } from './estimate-parameters.js'
-export { type DeviceEstimate, type EstimateOptions, estimateRun, type RunEstimate } from './estimate-run.js'
+export {
+  type DeviceEstimate,
+  type EstimateOptions,
+  estimateRun,
+  type RunEstimate,
+  usableBytes,
+} from './estimate-run.js'

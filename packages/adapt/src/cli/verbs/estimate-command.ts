@@ -4,14 +4,17 @@ import { ConfigError } from '../../errors.js'
 import {
   ACCELERATORS,
   type Device,
+  type DeviceEstimate,
   estimateRun,
   type MemoryEstimate,
   type RunEstimate,
   thisCpu,
+  usableBytes,
 } from '../../estimate/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { renderJson } from '../terminal/render-json.js'
 import { formatCount, renderTable, wrapLines } from '../terminal/render-table.js'
+import { deviceHere } from './estimate-here.js'
 
 export interface EstimateCommandOptions {
   readonly set?: readonly string[]
@@ -30,11 +33,12 @@ export async function estimateCommand(
   io: CliIo,
 ): Promise<void> {
   const { mfu, samples } = options
-  const devices = chooseDevices(options)
   const { config, baseDir } = await loadConfig(path, {
     env: io.env,
     ...(options.set === undefined ? {} : { set: options.set }),
   })
+  const here = await deviceHere(config, (message) => io.stderr.line(`warning: ${message}`))
+  const devices = chooseDevices(options, here)
   const estimate = await estimateRun(config, baseDir, {
     devices,
     mfu,
@@ -45,10 +49,25 @@ export async function estimateCommand(
       ? `${renderJson(toJson(estimate, mfu))}\n`
       : wrapLines(render(config, estimate, mfu)),
   )
+  const expected = estimate.devices.find(({ device }) => device === here)
+  if (expected?.fits === false) {
+    const { trainingRemedies } = await import('../../open/index.js')
+    io.stderr.line(`warning: ${foretellMemory(expected, trainingRemedies(config))}`)
+  }
+}
+
+/** What is said of a run that will not fit into the device that it would take. */
+export function foretellMemory({ device, memory }: DeviceEstimate, remedies: readonly string[]): string {
+  const held =
+    device.free !== undefined && device.free < 0.9 * device.memory ? '; other processes hold the rest' : ''
+  return (
+    `${device.name}: the run is expected to run out of memory: it needs ${formatBytes(memory.total)}, ` +
+    `${formatBytes(usableBytes(device))} of ${formatBytes(device.memory)} can be used${held}; try ${remedies.join(', ')}`
+  )
 }
 
 /** @throws {ConfigError} UNKNOWN_DEVICE */
-function chooseDevices({ device, tflops, memory }: EstimateCommandOptions): readonly Device[] {
+function chooseDevices({ device, tflops, memory }: EstimateCommandOptions, here?: Device): readonly Device[] {
   if (memory !== undefined && tflops === undefined) {
     throw new ConfigError('UNKNOWN_DEVICE', '--memory: expected --tflops beside it, received none')
   }
@@ -63,7 +82,7 @@ function chooseDevices({ device, tflops, memory }: EstimateCommandOptions): read
             kind: 'accelerator',
           },
         ]
-  const known = [thisCpu(), ...ACCELERATORS]
+  const known = [...(here ? [here] : []), thisCpu(), ...ACCELERATORS]
   if (device === undefined) return own.length > 0 ? own : known
   const plain = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, '')
   const chosen = device.flatMap((name) => {
@@ -167,12 +186,12 @@ function renderFlops(config: RunConfig, { length, flops, anchors }: RunEstimate)
 function renderDevices({ devices }: RunEstimate, mfu: number): string {
   const rows = devices.map(({ device, memory, fits, tokensPerSecond, seconds }) => [
     device.name,
-    formatTflops(device.tflops),
+    Number.isNaN(device.tflops) ? 'unknown' : formatTflops(device.tflops),
     Number.isFinite(device.memory) ? formatBytes(device.memory) : 'not said',
     formatBytes(memory.total),
     fits ? 'fits' : 'does not fit',
-    formatCount(tokensPerSecond),
-    seconds === undefined ? 'unknown' : formatDuration(seconds),
+    Number.isNaN(tokensPerSecond) ? 'unknown' : formatCount(tokensPerSecond),
+    seconds === undefined || Number.isNaN(seconds) ? 'unknown' : formatDuration(seconds),
   ])
   const columns = [
     { heading: 'device' },
@@ -224,12 +243,15 @@ function toJson(estimate: RunEstimate, mfu: number): unknown {
     mfu,
     devices: devices.map(({ device, memory: needed, fits, tokensPerSecond, seconds }) => ({
       name: device.name,
-      tflops: device.tflops,
+      tflops: figure(device.tflops),
       memory_bytes: Number.isFinite(device.memory) ? device.memory : null,
       needed_bytes: needed.total,
       fits,
-      tokens_per_second: tokensPerSecond,
-      seconds: seconds ?? null,
+      tokens_per_second: figure(tokensPerSecond),
+      seconds: seconds === undefined ? null : figure(seconds),
+      ...(device.free === undefined ? {} : { free_bytes: device.free }),
     })),
   }
 }
+
+const figure = (value: number) => (Number.isNaN(value) ? null : value)

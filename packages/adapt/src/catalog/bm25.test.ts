@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { OptionsOf } from '../method/option-table.js'
+import { stepFacts, weigh } from '../method/step-facts.test.fixture.js'
 import { openGolden } from '../model/golden.test.fixture.js'
 import { bm25Signal } from './bm25.js'
+import { partsOf } from './method-parts.js'
 import { anchorsOf, textTools, toolsOf } from './preparation-tools.test.fixture.js'
+import { resolveMethod } from './resolve-method.js'
 
 type Options = OptionsOf<typeof bm25Signal.options>
 type Texts = Parameters<typeof textTools>[0]
@@ -67,6 +70,26 @@ describe('bm25', () => {
           : { idf: variant as Options['idf'] }
       expectClose(await scoresOf(texts, documents, { terms, queries, ...options }), expected)
     }
+  })
+
+  it('agrees with the reference as adapt-bm25, scores and weights', async () => {
+    const { texts, anchors, z, weights } = openGolden<{
+      readonly texts: readonly string[]
+      readonly anchors: readonly { readonly source: string; readonly text: string }[]
+      readonly z: readonly number[]
+      readonly weights: readonly number[]
+    }>('adapt-bm25').values
+    const method = resolveMethod({ preset: 'adapt-bm25' }, (_, message) => {
+      throw new Error(message)
+    })
+    const { gate, gateOptions, signalOptions } = partsOf(method)
+    const documents = anchorsOf(
+      anchors.map(({ text }) => text),
+      anchors.map(({ source }) => source),
+    )
+    const scores = await scoresOf(texts, documents, signalOptions as unknown as Options)
+    expectClose(scores, z)
+    expectClose(weigh(gate.create(gateOptions, stepFacts()), scores), weights)
   })
 
   it('reads the prompt, the whole text where there is none, or everything when told so', async () => {

@@ -1,3 +1,4 @@
+import { type Mixing, planMixing } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { CollapsedGate, ShuffledGate } from '../gate/index.js'
 import {
@@ -31,6 +32,8 @@ export interface MethodContext {
   readonly seed?: number
   /** The training data, for methods that look at sources or lengths. */
   readonly dataset?: Pick<TokenDataset, 'numSamples' | 'sources' | 'sourceIndex' | 'length'>
+  /** How the order of the data mixes its sources. Default: natural. */
+  readonly mixing?: Mixing
   /** What the method's preparation left. Default: nothing. */
   readonly artefact?: Artefact
   /** Signals and gates of kind `custom`, by name. */
@@ -84,22 +87,22 @@ export function runFactsOf({
   isPlainText,
   seed = 0,
   dataset,
+  mixing = 'natural',
 }: MethodContext): RunFacts {
-  return { totalSteps, stepsPerEpoch, isPlainText, seed, ...(dataset ? { data: dataFacts(dataset) } : {}) }
+  const known = { totalSteps, stepsPerEpoch, isPlainText, seed }
+  return { ...known, ...(dataset ? { data: dataFacts(dataset, mixing) } : {}) }
 }
 
-function dataFacts(dataset: NonNullable<MethodContext['dataset']>): NonNullable<RunFacts['data']> {
-  const { sources, numSamples } = dataset
+function dataFacts(
+  dataset: NonNullable<MethodContext['dataset']>,
+  mixing: Mixing,
+): NonNullable<RunFacts['data']> {
+  const { sources } = dataset
   return {
     sources,
     sourceIndex: (index) => dataset.sourceIndex(index),
     length: (index) => dataset.length(index),
-    naturalShares() {
-      const tokens = new Float64Array(sources.length)
-      for (let i = 0; i < numSamples; i++) tokens[dataset.sourceIndex(i)]! += dataset.length(i)
-      const total = tokens.reduce((sum, count) => sum + count, 0)
-      return tokens.map((count) => count / total)
-    },
+    drawShares: () => Float64Array.from(planMixing(dataset, mixing), ({ share }) => share),
   }
 }
 

@@ -74,7 +74,6 @@ describe('the preparation of doremi', () => {
         eta: 1,
         smoothing: 1e-3,
         norm: 'repo',
-        draw: 'uniform',
         first_excess: Math.log(4000),
       },
     })

@@ -162,7 +162,7 @@ async function learnShares(options: ProxyOptions, tools: PreparationTools): Prom
 function proxyMethod({ eta, smoothing, norm }: ProxyOptions, vocabulary: number): ProxyMethod {
   return {
     preset: 'doremi-proxy',
-    gate: { eta, smoothing, norm, draw: 'uniform', first_excess: Math.log(vocabulary) },
+    gate: { eta, smoothing, norm, first_excess: Math.log(vocabulary) },
   }
 }
 

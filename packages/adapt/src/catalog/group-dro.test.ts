@@ -97,12 +97,12 @@ const FACTS = {
     sources: ['a', 'none', 'b', 'c'],
     sourceIndex: () => 0,
     length: () => 1,
-    naturalShares: () => Float64Array.from([config.alpha[0]!, 0, config.alpha[1]!, config.alpha[2]!]),
+    drawShares: () => Float64Array.from([config.alpha[0]!, 0, config.alpha[1]!, config.alpha[2]!]),
   },
 }
-const gateOf = (norm: 'repo' | 'paper', draw: 'natural' | 'uniform' = 'natural') =>
+const gateOf = (norm: 'repo' | 'paper') =>
   groupDro.create(
-    { eta: config.eta, smoothing: config.smoothing, norm, draw, firstExcess: config.first_excess },
+    { eta: config.eta, smoothing: config.smoothing, norm, firstExcess: config.first_excess },
     FACTS,
   )
 const NOT_USED = {} as StepFacts
@@ -175,10 +175,5 @@ describe('the group-dro gate', () => {
       half.observe!(outcome(i + 1), NOT_USED)
     }
     expect(half.state!()).toEqual(whole.state!())
-  })
-
-  it('begins with equal weights where all sources are drawn alike', () => {
-    const { alpha } = gateOf('repo', 'uniform').state!().json as { alpha: number[] }
-    close(alpha, [1 / 3, 1 / 3, 1 / 3])
   })
 })

@@ -107,11 +107,6 @@ export const groupDro = defineGate({
       'repo',
       'repo: a mean over all tokens of the step, as the released code has it; paper: the mean of every source counts by its weight',
     ),
-    draw: oneOf(
-      ['natural', 'uniform'],
-      'natural',
-      'Shares of the sources in the order of the data, which the weights begin with and are divided by',
-    ),
     firstExcess: real(
       { min: 0, max: 100 },
       10,
@@ -119,12 +114,12 @@ export const groupDro = defineGate({
     ),
   },
   needs: () => ({ sources: 2 }),
-  create: ({ eta, smoothing, norm, draw, firstExcess }, facts) => {
+  create: ({ eta, smoothing, norm, firstExcess }, facts) => {
     const data = requireData(facts, 'method.gate group-dro')
-    const natural = data.naturalShares()
-    const active = [...natural.keys()].filter((g) => natural[g]! > 0)
+    const drawn = data.drawShares()
+    const active = [...drawn.keys()].filter((g) => drawn[g]! > 0)
     const placeOf = new Map(active.map((g, i) => [g, i]))
-    const drawShares = active.map((g) => (draw === 'uniform' ? 1 / active.length : natural[g]!))
+    const drawShares = active.map((g) => drawn[g]!)
     let state = initialGroupWeights(drawShares, firstExcess)
     // What the step under way leads to; taken over when it is known to have been finite.
     let pending: GroupWeights | undefined

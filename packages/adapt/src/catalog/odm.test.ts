@@ -86,7 +86,7 @@ const FACTS = {
     // The golden samples have the number of their source for an index.
     sourceIndex: (index: number) => index,
     length: () => 1,
-    naturalShares: () => Float64Array.from(GOLDEN.config.natural),
+    drawShares: () => Float64Array.from(GOLDEN.config.natural),
   },
 }
 const gateOf = (variant: PolicyVariant) =>

@@ -111,7 +111,7 @@ export const bandit = defineGate({
   needs: () => ({ sources: 2 }),
   create: ({ variant, meanDecay: decay, warmupSteps }, facts) => {
     const data = requireData(facts, 'bandit')
-    const natural = data.naturalShares()
+    const natural = data.drawShares()
     const active = [...natural.keys()].filter((g) => natural[g]! > 0)
     const warmup = warmupSteps === 'auto' ? scaledWarmup(facts.totalSteps) : warmupSteps
     let policy = initialPolicy(active.map((g) => natural[g]!))

@@ -472,11 +472,6 @@ export type RunOptions = {
        */
       readonly norm?: 'repo' | 'paper' | undefined
       /**
-       * group-dro: Shares of the sources in the order of the data, which the weights begin with and are
-       * divided by. Default natural.
-       */
-      readonly draw?: 'natural' | 'uniform' | undefined
-      /**
        * group-dro: Excess loss, in nats, of a source that no step has had yet; doremi sets it to ln of the
        * vocabulary. Default 10.
        */

@@ -63,8 +63,8 @@ export interface DataFacts {
   sourceIndex(index: number): number
   /** Tokens of a sample. */
   length(index: number): number
-  /** Share of each source in the tokens, [G], sums to 1. */
-  naturalShares(): Float64Array
+  /** Share of each source in the tokens that the order of the data draws, before a method steers the draw: [G], sums to 1. */
+  drawShares(): Float64Array
 }
 
 /** What a method's parts are made with: the same for a whole run, on every rank. */

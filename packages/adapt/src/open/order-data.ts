@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createRowStream, type Mixing, type RowCursor, type RowStream } from '../batch/index.js'
 import type { RunConfig } from '../config/index.js'
+import { printable } from '../dataset/index.js'
 import { DataError } from '../errors.js'
 import type { Artefact } from '../method/index.js'
 import { keepSamples, type TokenDataset } from '../tokenize/index.js'
@@ -10,6 +11,8 @@ import type { RunInputs } from './open-inputs.js'
 export interface OrderedData extends RunInputs {
   /** All training data; `train` is what the method's preparation kept of it. */
   readonly pool: TokenDataset
+  /** Shares that a method learnt before training go before those of the config. */
+  readonly mixing: Mixing
   readonly rows: RowStream
   /** The same order from another place on. */
   rowsFrom(cursor: RowCursor): RowStream
@@ -20,7 +23,7 @@ export interface OrderedData extends RunInputs {
 /**
  * Draws up the order of the training data: a function of the data, the config and what the method's preparation left.
  * @param key  Of the artefact; a place in the order means nothing under another.
- * @throws {DataError} NOTHING_KEPT when the preparation kept no sample.
+ * @throws {DataError} NOTHING_KEPT when the preparation kept no sample, or none of a source that `data.mixing` names.
  */
 export function orderData(config: RunConfig, inputs: RunInputs, whole: Artefact, key = ''): OrderedData {
   const { data, training } = config
@@ -45,6 +48,7 @@ export function orderData(config: RunConfig, inputs: RunInputs, whole: Artefact,
       order: describeOrder(config, whole),
       ...(key === '' ? {} : { artefact: key }),
     },
+    mixing,
     rows: rowsFrom(),
     rowsFrom,
     artefact,
@@ -78,14 +82,25 @@ function keepOf(
   }
 }
 
-/** Learnt shares go before those of the config; sources of which nothing is left have none. */
+/**
+ * Learnt shares go before those of the config; sources of which nothing is left have none.
+ * @throws {DataError} NOTHING_KEPT when the config gives a share to a source of which nothing is left.
+ */
 function mixingOf(
   mixing: Mixing,
   share_G: Float64Array | undefined,
   sources: readonly string[],
   left: readonly string[],
 ): Mixing {
-  if (share_G === undefined) return mixing
+  if (share_G === undefined) {
+    const gone =
+      typeof mixing === 'string' ? [] : sources.filter((name) => mixing[name] && !left.includes(name))
+    if (gone.length === 0) return mixing
+    throw new DataError(
+      'NOTHING_KEPT',
+      `data.mixing: the method kept no sample of "${printable(gone[0]!, 60)}", which has a share; keep more, or take the source out`,
+    )
+  }
   const shares = left.map((name) => [name, share_G[sources.indexOf(name)]!] as const)
   const total = shares.reduce((sum, [, share]) => sum + share, 0)
   return Object.fromEntries(shares.map(([name, share]) => [name, share / total]))

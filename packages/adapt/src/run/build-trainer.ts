@@ -43,6 +43,7 @@ export function buildTrainer(
     isPlainText: data.isPlainText,
     seed: training.seed,
     dataset: data.train,
+    mixing: data.mixing,
     artefact: data.artefact,
     ...parts,
   })

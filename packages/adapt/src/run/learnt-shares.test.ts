@@ -81,3 +81,29 @@ describe('doremi-proxy', () => {
     expect(weightQuantiles[0]).toBeLessThan(weightQuantiles.at(-1)!)
   })
 })
+
+describe('doremi-proxy', () => {
+  it.each([
+    ['its own mixing', { web: 1, code: 3 }, 0.25],
+    ['the natural one', 'natural', undefined],
+  ] as const)('divides by the shares that the data is drawn with: %s', async (name, mixing, share) => {
+    // Weights that hardly move stay where they begin.
+    const still = '{ preset: doremi-proxy, gate: { eta: 1.0e-9, smoothing: 0 } }'
+    const set = [...settings(still, 'cache-proxy'), `data.mixing=${JSON.stringify(mixing)}`]
+    await workshop.train(name, set)
+    const [policy] = ofType(name, 'policy')
+    const web = share ?? (await webShare(name))
+    expect(policy!.shares.web!).toBeCloseTo(web, share === undefined ? 1 : 6)
+  })
+})
+
+describe('a share of data.mixing', () => {
+  it('of a source of which the method kept nothing is refused by its name', async () => {
+    const one = settings('{ preset: random, gate: { keep: 1.0e-9 } }', 'cache-one')
+    const error = await workshop.failure('gone', [...one, 'data.mixing={ web: 1, code: 1 }'])
+    expect(error).toMatchObject({ code: 'NOTHING_KEPT', exitCode: 3 })
+    expect(error.message).toMatch(
+      /^data\.mixing: the method kept no sample of "(web|code)", which has a share; /,
+    )
+  })
+})

@@ -14,3 +14,4 @@ export {
   tokenFactor,
   type WeightedSample,
 } from './normalizer.js'
+export { sampleMeans } from './sample-means.js'

@@ -1,6 +1,7 @@
 /** U units, S samples, N labelled positions of a micro-batch. */
-import { indexAdd, mul, noGrad, scope, type Tensor, tensor, zeros } from '@adapt-ts/torch'
+import { scope, type Tensor, zeros } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
+import { sampleMeans } from '../loss/index.js'
 import type { Composition } from './composition.js'
 import type { Evidence, StepFacts } from './contract.js'
 import type { WeightPlan, Weights } from './plan-step.js'
@@ -138,29 +139,11 @@ function weighTogether(
 }
 
 /** Weights of tokens also as the means of their samples, which the records show. */
-function perSample(units: BatchUnits, { unit }: Composition, score_U: Tensor, weight_U: Tensor): Weights {
+function perSample({ batch }: BatchUnits, { unit }: Composition, score_U: Tensor, weight_U: Tensor): Weights {
   if (unit !== 'token') return { score_S: score_U, weight_S: weight_U }
   return {
-    score_S: meanBySample(score_U, units),
-    weight_S: meanBySample(weight_U, units),
+    score_S: sampleMeans(score_U, batch.samples),
+    weight_S: sampleMeans(weight_U, batch.samples),
     weight_N: weight_U,
   }
-}
-
-/** [N] -> [S]; 0 for a sample without labels. */
-function meanBySample(values_N: Tensor, { batch, sampleOf }: BatchUnits): Tensor {
-  return noGrad(() =>
-    scope(() => {
-      const { device } = values_N
-      const counts = new Float32Array(batch.samples.length)
-      for (let n = 0; n < sampleOf.length; n++) counts[sampleOf[n]!]! += 1
-      const inverse_S = tensor(
-        counts.map((count) => (count > 0 ? 1 / count : 0)),
-        [counts.length],
-        { device },
-      )
-      const sample_N = tensor(Int32Array.from(sampleOf), [sampleOf.length], { dtype: 'int64', device })
-      return mul(indexAdd(zeros([counts.length], { device }), 0, sample_N, values_N), inverse_S)
-    }),
-  )
 }

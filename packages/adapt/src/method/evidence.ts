@@ -2,7 +2,7 @@
 import { type DType, type Tensor, tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { AdaptError, EXIT } from '../errors.js'
-import { chunkedTokenLosses, type LabelledPositions, labelledPositions, meanBySample } from '../loss/index.js'
+import { chunkedTokenLosses, type LabelledPositions, labelledPositions, sampleMeans } from '../loss/index.js'
 import { type CausalLM, embedTokens, type ModelInputs, toModelInputs } from '../model/index.js'
 import type { Evidence, LinearFactors } from './contract.js'
 import { factoredForward } from './linear-factors.js'
@@ -27,7 +27,6 @@ export interface EvidenceParts {
 export function createEvidence(parts: EvidenceParts): Evidence {
   const { model, inputs, hidden_BTD, labelled, autocastDtype, reference } = parts
   const { batch } = inputs
-  const numSamples = batch.samples.length
   let { loss_N } = parts
   const tokenLoss_N = (): Tensor => {
     if (loss_N === undefined || loss_N.isDisposed) {
@@ -47,8 +46,7 @@ export function createEvidence(parts: EvidenceParts): Evidence {
     sampleOf_N: labelled.sampleOf,
     tokenLoss_N,
     sampleLoss_S() {
-      const means = meanBySample(tokenLoss_N().toFloat32Array(), labelled.sampleOf, numSamples)
-      return tensor(Float32Array.from(means), [numSamples], { device: model.device })
+      return sampleMeans(tokenLoss_N(), batch.samples)
     },
     referenceLoss_N() {
       if (reference === undefined) throw notNamed('reference')

@@ -31,6 +31,7 @@ export {
   type RunShape,
   type SignalDefinition,
 } from './define-method.js'
+export { DeviceNumbers } from './device-numbers.js'
 export { createEvidence, type EvidenceParts, lookAt } from './evidence.js'
 export { type GatheredRows, gatherInOrder } from './gather-in-order.js'
 export { linearFactors } from './linear-factors.js'

@@ -12,7 +12,7 @@ import {
   select,
   sub,
   type Tensor,
-  tensor,
+  toDType,
   transpose,
 } from '@adapt-ts/torch'
 import type { TaskMoments } from './task-moments.js'
@@ -59,8 +59,8 @@ export function aggregateScores(task_NK: Tensor, { aggregate, lseBeta, moments }
         case 'zmax': {
           if (moments.isEmpty) return mul(reshape(mean(task_NK, 1), [N]), 0)
           const { device } = task_NK
-          const row = (values: readonly number[]) => tensor(Float32Array.from(values), [1, K], { device })
-          const z_NK = div(sub(task_NK, row(moments.means)), row(moments.deviations))
+          const row = (values_K: Tensor) => reshape(toDType(values_K, 'float32'), [1, K])
+          const z_NK = div(sub(task_NK, row(moments.means(device))), row(moments.deviations(device)))
           return div(clamp(amax(z_NK, [1]) as Tensor, -Z_RANGE, Z_RANGE), Z_RANGE)
         }
       }

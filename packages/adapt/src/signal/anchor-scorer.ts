@@ -117,7 +117,7 @@ export class AnchorScorer {
   addMoments(pooled_ND: Tensor): void {
     if (this.options.aggregate !== 'zmax') return
     const scorer_GD = this.scorer_GD!
-    this.moments.add(taskScores(this.unit(pooled_ND), scorer_GD).toFloat64Array(), scorer_GD.shape[0]!)
+    this.moments.add(taskScores(this.unit(pooled_ND), scorer_GD))
   }
 
   /** The scores of the tasks that `zmax` compares with are from now on those of these pooled samples [N, D] alone; gives their scores. */
@@ -126,8 +126,7 @@ export class AnchorScorer {
       scope(() => {
         const unit_ND = this.unit(pooled_ND)
         const scorer_GD = this.scorer_GD!
-        if (this.options.aggregate === 'zmax')
-          this.moments.replace(taskScores(unit_ND, scorer_GD).toFloat64Array(), scorer_GD.shape[0]!)
+        if (this.options.aggregate === 'zmax') this.moments.replace(taskScores(unit_ND, scorer_GD))
         return scoreUnits(unit_ND, scorer_GD, this.aggregation).toFloat64Array()
       }),
     )
@@ -179,6 +178,7 @@ export class AnchorScorer {
   }
 
   dispose(): void {
+    this.moments[Symbol.dispose]()
     for (const field of Object.keys(FIELDS) as Field[]) {
       this[field]?.dispose()
       this[field] = undefined

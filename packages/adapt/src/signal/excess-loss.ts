@@ -1,6 +1,6 @@
 /** N labelled positions, S samples of a micro-batch. */
-import { noGrad, scope, sub, type Tensor, tensor } from '@adapt-ts/torch'
-import { meanBySample } from '../loss/index.js'
+import { noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
+import { sampleMeans } from '../loss/index.js'
 import { defineSignal, type MethodCost, type RunShape } from '../method/define-method.js'
 import { OVER_REFERENCE, prepareReference, referenceOptions } from './reference-losses.js'
 
@@ -43,11 +43,8 @@ export const reducibleLoss = defineSignal({
     score: (evidence): Tensor =>
       noGrad(() =>
         scope(() => {
-          const { batch, sampleOf_N } = evidence
-          const numSamples = batch.samples.length
           const excess_N = sub(evidence.tokenLoss_N(), evidence.referenceLoss_N())
-          const means = meanBySample(excess_N.toFloat32Array(), sampleOf_N, numSamples)
-          return tensor(Float32Array.from(means), [numSamples], { device: excess_N.device })
+          return sampleMeans(excess_N, evidence.batch.samples)
         }),
       ),
   }),

@@ -1,3 +1,21 @@
+/** N samples, K tasks. */
+import {
+  add,
+  clamp,
+  type Device,
+  div,
+  mul,
+  noGrad,
+  pow,
+  scope,
+  sqrt,
+  sub,
+  sum,
+  type Tensor,
+  toDType,
+} from '@adapt-ts/torch'
+import { DeviceNumbers } from '../method/index.js'
+
 /** A step's old counts weigh this much, as in the histogram of a calibrated gate. */
 const DECAY = 0.99
 /** Least standard deviation: scores are float32, and their rounding must not look like a signal. */
@@ -5,65 +23,70 @@ const MIN_DEVIATION = 1e-4
 
 /**
  * Running mean and standard deviation of the scores of each task. Sums of float64 in the global order of samples,
- * so the same for every layout; they change between optimiser steps only.
+ * so the same for every layout; they change between optimiser steps only, on the device.
  */
-export class TaskMoments {
+export class TaskMoments implements Disposable {
   private count = 0
-  private sums: number[] = []
-  private squares: number[] = []
+  private sums = new DeviceNumbers([])
+  private squares = new DeviceNumbers([])
 
   /** Whether there is nothing to compare with yet. */
   get isEmpty(): boolean {
     return this.count === 0
   }
 
-  /** Mean of each task, [K]. */
-  get means(): number[] {
-    return this.sums.map((sum) => sum / this.count)
+  /** Mean of each task, float64 [K]; belongs to the current scope. */
+  means(device: Device): Tensor {
+    return div(this.sums.on(device), this.count)
   }
 
-  /** Standard deviation of each task, [K], >= 1e-4. */
-  get deviations(): number[] {
-    return this.means.map((mean, k) =>
-      Math.max(MIN_DEVIATION, Math.sqrt(Math.max(0, this.squares[k]! / this.count - mean * mean))),
+  /** Standard deviation of each task, >= 1e-4, float64 [K]; belongs to the current scope. */
+  deviations(device: Device): Tensor {
+    return noGrad(() =>
+      scope(() => {
+        const variance_K = sub(div(this.squares.on(device), this.count), pow(this.means(device), 2))
+        return clamp(sqrt(clamp(variance_K, 0, null)), MIN_DEVIATION, null)
+      }),
     )
   }
 
-  /** Adds a step's scores [N, K], row by row; older ones fade. */
-  add(scores: Float64Array, numTasks: number): void {
-    if (scores.length === 0) return
-    if (this.isEmpty) {
-      this.sums = new Array<number>(numTasks).fill(0)
-      this.squares = new Array<number>(numTasks).fill(0)
-    }
-    this.count = DECAY * this.count + scores.length / numTasks
-    for (let k = 0; k < numTasks; k++) {
-      let sum = DECAY * this.sums[k]!
-      let square = DECAY * this.squares[k]!
-      for (let i = k; i < scores.length; i += numTasks) {
-        sum += scores[i]!
-        square += scores[i]! ** 2
-      }
-      this.sums[k] = sum
-      this.squares[k] = square
-    }
+  /** Adds a step's scores, float32 [N, K]; older ones fade. */
+  add(score_NK: Tensor): void {
+    const { device } = score_NK
+    const [N] = score_NK.shape as [number]
+    if (N === 0) return
+    const { isEmpty } = this
+    this.count = DECAY * this.count + N
+    const addTo = (numbers: DeviceNumbers, of: (score: Tensor) => Tensor) =>
+      numbers.replace(() => {
+        const fresh_K = sum(of(toDType(score_NK, 'float64')), 0)
+        return isEmpty ? fresh_K : add(mul(numbers.on(device), DECAY), fresh_K)
+      })
+    addTo(this.sums, (score) => score)
+    addTo(this.squares, (score) => pow(score, 2))
   }
 
   /** Starts over from these scores [N, K]: the old ones were taken with other centroids. */
-  replace(scores: Float64Array, numTasks: number): void {
+  replace(score_NK: Tensor): void {
     this.count = 0
-    this.add(scores, numTasks)
+    this.add(score_NK)
   }
 
-  /** Plain JSON. */
+  /** Plain JSON. Waits for the device. */
   state(): Readonly<Record<string, unknown>> {
-    return { count: this.count, sums: [...this.sums], squares: [...this.squares] }
+    return { count: this.count, sums: this.sums.toArray(), squares: this.squares.toArray() }
   }
 
   /** Goes on where `state` was taken; undefined is a fresh start. */
   load(state: Readonly<Record<string, unknown>> | undefined): void {
+    this[Symbol.dispose]()
     this.count = Number(state?.count ?? 0)
-    this.sums = [...((state?.sums as number[] | undefined) ?? [])]
-    this.squares = [...((state?.squares as number[] | undefined) ?? [])]
+    this.sums = new DeviceNumbers((state?.sums as number[] | undefined) ?? [])
+    this.squares = new DeviceNumbers((state?.squares as number[] | undefined) ?? [])
+  }
+
+  [Symbol.dispose](): void {
+    this.sums[Symbol.dispose]()
+    this.squares[Symbol.dispose]()
   }
 }

@@ -3,6 +3,7 @@ import { tensor } from '@adapt-ts/torch'
 import { AdaptError, EXIT } from '../errors.js'
 import { defineGate } from '../method/define-method.js'
 import { real } from '../method/option-table.js'
+import { readTogether } from '../method/read-together.js'
 import { countKept } from './pick-top.js'
 
 /**
@@ -55,12 +56,12 @@ export const greedy = defineGate({
         )
       }
       const numSamples = score.shape[0]!
-      const products = interactions.toFloat32Array()
+      const [scores, products] = readTogether([score, interactions]) as [Float32Array, Float32Array]
       // A step of which this is not known is no step: the mask keeps nothing of it.
       const isKnown = products.every(Number.isFinite)
       const count = countKept(keep, numSamples)
       const weight_S = new Float32Array(numSamples)
-      const picked = isKnown ? pickGreedily(score.toFloat32Array(), products, count) : []
+      const picked = isKnown ? pickGreedily(scores, products, count) : []
       for (const place of picked) weight_S[place] = 1
       return tensor(weight_S, [numSamples], { device: score.device })
     },

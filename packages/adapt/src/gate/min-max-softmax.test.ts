@@ -3,7 +3,19 @@ import { describe, expect, it } from 'vitest'
 import type { RunFacts, StepFacts } from '../method/contract.js'
 import type { OptionsOf } from '../method/option-table.js'
 import { openGolden } from '../model/golden.test.fixture.js'
-import { minMaxSoftmax, minMaxWeights, SHAPES, type Shape, weighLengths } from './min-max-softmax.js'
+import {
+  type MinMaxOptions,
+  minMaxSoftmax,
+  minMaxWeights,
+  SHAPES,
+  type Shape,
+  weighLengths,
+} from './min-max-softmax.js'
+
+const weightsOf = (losses: readonly number[], options: MinMaxOptions) =>
+  scope(() => minMaxWeights(tensor(Float64Array.from(losses), [losses.length]), options).toFloat64Array())
+const withLengths = (weights: Float64Array, counts: readonly number[]) =>
+  scope(() => weighLengths(tensor(weights, [weights.length]), counts).toFloat64Array())
 
 const LOSSES = [2, 3, 4, 6]
 const close = (actual: ArrayLike<number>, expected: readonly number[], tolerance = 1e-4) => {
@@ -23,28 +35,27 @@ describe('minMaxWeights', () => {
     ['quadratic', 0.4, [0.048301, 0.314965, 0.588432, 0.048301], 3.685035],
     ['extremes', 0.4, [0.422192, 0.12096, 0.034656, 0.422192], 3.87904],
   ])('gives the worked weights and loss of %s at r %d', (shape, r, weights, loss) => {
-    const found = shares(minMaxWeights(LOSSES, { shape, delta: 1, r }))
+    const found = shares(weightsOf(LOSSES, { shape, delta: 1, r }))
     close(found, weights)
     close([lossOf(found, LOSSES)], [loss])
   })
 
   it('weighs equal losses alike, also where they are equal but for rounding', () => {
     for (const shape of SHAPES) {
-      close(minMaxWeights([3, 3, 3], { shape, delta: 1, r: 0.1 }), [1, 1, 1], 1e-12)
+      close(weightsOf([3, 3, 3], { shape, delta: 1, r: 0.1 }), [1, 1, 1], 1e-12)
       const nearly = [10, 10 + 1e-9, 10 - 1e-9]
-      close(minMaxWeights(nearly, { shape, delta: 1, r: 0.3 }), [1, 1, 1], 0.01)
-      close(minMaxWeights([0.3], { shape, delta: 1, r: 0.1 }), [1], 1e-12)
+      close(weightsOf(nearly, { shape, delta: 1, r: 0.3 }), [1, 1, 1], 0.01)
+      close(weightsOf([0.3], { shape, delta: 1, r: 0.1 }), [1], 1e-12)
     }
-    expect([...minMaxWeights([], { shape: 'linupper', delta: 1, r: 1 })]).toEqual([])
   })
 
   it('stands the smallest temperatures', () => {
-    close(minMaxWeights(LOSSES, { shape: 'linupper', delta: 1, r: 1e-6 }), [0, 0, 2, 2], 1e-12)
+    close(weightsOf(LOSSES, { shape: 'linupper', delta: 1, r: 1e-6 }), [0, 0, 2, 2], 1e-12)
   })
 
   it('gives no weight where a loss is not finite', () => {
     for (const loss of [Number.NaN, Infinity])
-      expect([...minMaxWeights([1, loss, 2], { shape: 'linupper', delta: 1, r: 1 })]).toEqual([NaN, NaN, NaN])
+      expect([...weightsOf([1, loss, 2], { shape: 'linupper', delta: 1, r: 1 })]).toEqual([NaN, NaN, NaN])
   })
 
   interface Golden {
@@ -60,10 +71,10 @@ describe('minMaxWeights', () => {
     for (const shape of SHAPES) {
       for (const r of [1, 0.4]) {
         const expected = family[`${shape}.${r}`]!
-        const weights = minMaxWeights(losses, { shape, delta: 1, r })
+        const weights = weightsOf(losses, { shape, delta: 1, r })
         close(shares(weights), expected.weights, 1e-12)
-        close(shares(weighLengths(weights, counts)), expected.lengthWeights, 1e-12)
-        close([lossOf(shares(weighLengths(weights, counts)), losses)], [expected.lengthLoss], 1e-12)
+        close(shares(withLengths(weights, counts)), expected.lengthWeights, 1e-12)
+        close([lossOf(shares(withLengths(weights, counts)), losses)], [expected.lengthLoss], 1e-12)
       }
     }
   })
@@ -95,7 +106,7 @@ function weigh(step: number, options: Partial<Options> = {}, labels = [1, 1, 1, 
 
 describe('minMaxSoftmax', () => {
   it('weighs all alike during its share of the run, or for the 1000 steps of the paper', () => {
-    const weighed = minMaxWeights(LOSSES, DEFAULTS)
+    const weighed = weightsOf(LOSSES, DEFAULTS)
     expect(weigh(4)).toEqual([1, 1, 1, 1])
     close(weigh(5), [...weighed], 1e-6)
     close(weigh(0, { burnIn: 0 }), [...weighed], 1e-6)
@@ -105,7 +116,7 @@ describe('minMaxSoftmax', () => {
 
   it('multiplies by lengths when asked, during burn-in too', () => {
     expect(weigh(0, { lengthNorm: true }, [1, 2, 3, 2])).toEqual([0.5, 1, 1.5, 1])
-    const weighed = minMaxWeights(LOSSES, DEFAULTS)
+    const weighed = weightsOf(LOSSES, DEFAULTS)
     const expected = [weighed[0]! * 0.5, weighed[1]!, weighed[2]! * 1.5, weighed[3]!]
     close(weigh(50, { lengthNorm: true }, [1, 2, 3, 2]), expected, 1e-6)
   })

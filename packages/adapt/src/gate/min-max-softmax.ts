@@ -1,7 +1,26 @@
 /** S samples of a whole optimiser step. */
-import { tensor } from '@adapt-ts/torch'
+import {
+  add,
+  bind,
+  clamp,
+  div,
+  full,
+  mul,
+  noGrad,
+  pow,
+  scope,
+  softmax,
+  sub,
+  type Tensor,
+  tensor,
+  toDType,
+} from '@adapt-ts/torch'
 import { defineGate } from '../method/define-method.js'
 import { flag, oneOf, real, usedWith } from '../method/option-table.js'
+
+const abs = bind('aten::abs')
+const amax = bind('aten::amax')
+const amin = bind('aten::amin')
 
 /** What becomes of a score between the smallest and the largest of its step. */
 export const SHAPES = ['linupper', 'quadratic', 'extremes', 'upper'] as const
@@ -14,11 +33,11 @@ const MIN_WIDTH = 1e-6
 const BURN_IN_STEPS = 1000
 const BURN_IN_SHARE = 0.05
 
-const SHAPE_OF: Readonly<Record<Shape, (h: number, delta: number) => number>> = {
-  linupper: (h, delta) => Math.min(h + delta, delta),
-  quadratic: (h, delta) => 1 - (h * h) / (delta * delta),
-  extremes: (h) => Math.abs(h),
-  upper: (h, delta) => 0.5 * h + 0.5 * delta,
+const SHAPE_OF: Readonly<Record<Shape, (h_S: Tensor, delta: number) => Tensor>> = {
+  linupper: (h_S, delta) => clamp(add(h_S, delta), null, delta),
+  quadratic: (h_S, delta) => add(mul(pow(div(h_S, delta), 2), -1), 1),
+  extremes: (h_S) => abs(h_S) as Tensor,
+  upper: (h_S, delta) => mul(add(h_S, delta), 0.5),
 }
 
 /** Constants of {@link minMaxWeights}. */
@@ -36,39 +55,36 @@ export interface MinMaxOptions {
  *   h_i = delta (2 s_i - max - min) / (max - min)
  *   w_i = S softmax_i(f(h_i) / r),   f(h) = min(h + delta, delta) | 1 - h^2 / delta^2 | |h| | (h + delta) / 2
  *
- * @param score_S  Nats; where one is not finite, no weight is.
- * @returns Weights with a mean of 1.
+ * On the device: a step need not wait for it.
+ *
+ * @param score_S  Nats, one or more; where one is not finite, no weight is.
+ * @returns float64 [S] with a mean of 1, in the current scope.
  * @see arXiv 2502.06733: LinUpper, Quadratic, Extremes; `upper` is in its code only.
  */
-export function minMaxWeights(score_S: ArrayLike<number>, { shape, delta, r }: MinMaxOptions): Float64Array {
-  const scores = Float64Array.from(score_S)
-  const [smallest, largest] = extremes(scores)
-  const width = Math.max(largest - smallest, MIN_WIDTH)
-  const logits = scores.map(
-    (s) => SHAPE_OF[shape]((delta * (2 * s - (largest + smallest))) / width, delta) / r,
+export function minMaxWeights(score_S: Tensor, { shape, delta, r }: MinMaxOptions): Tensor {
+  return noGrad(() =>
+    scope(() => {
+      const scores = toDType(score_S, 'float64')
+      const largest = amax(scores, [0]) as Tensor
+      const smallest = amin(scores, [0]) as Tensor
+      const width = clamp(sub(largest, smallest), MIN_WIDTH, null)
+      const h_S = div(mul(sub(mul(scores, 2), add(largest, smallest)), delta), width)
+      const share_S = softmax(div(SHAPE_OF[shape](h_S, delta), r), 0)
+      return mul(share_S, scores.shape[0]!)
+    }),
   )
-  const [, top] = extremes(logits)
-  const raised = logits.map((logit) => Math.exp(logit - top))
-  const mean = raised.reduce((sum, value) => sum + value, 0) / raised.length
-  return raised.map((value) => value / mean)
 }
 
-/** Smallest and largest; NaN where there is one. */
-function extremes(values: Float64Array): [number, number] {
-  let [smallest, largest] = [Infinity, -Infinity]
-  for (const value of values) {
-    if (Number.isNaN(value)) return [Number.NaN, Number.NaN]
-    smallest = Math.min(smallest, value)
-    largest = Math.max(largest, value)
-  }
-  return [smallest, largest]
-}
-
-/** Each weight times its sample's labels over their mean number. */
-export function weighLengths(weights: Float64Array, labels: ArrayLike<number>): Float64Array {
-  let total = 0
-  for (let i = 0; i < labels.length; i++) total += labels[i]!
-  return weights.map((weight, i) => (weight * labels[i]! * labels.length) / total)
+/** Each weight [S] times its sample's labels over their mean number. */
+export function weighLengths(weight_S: Tensor, labels: ArrayLike<number>): Tensor {
+  return noGrad(() =>
+    scope(() => {
+      const counts = Array.from(labels)
+      const total = counts.reduce((sum, count) => sum + count, 0)
+      const factors = Float64Array.from(counts, (count) => (count * counts.length) / total)
+      return mul(weight_S, tensor(factors, [factors.length], { device: weight_S.device }))
+    }),
+  )
 }
 
 /** Optimiser steps before the first that is weighed. */
@@ -110,12 +126,13 @@ export const minMaxSoftmax = defineGate({
     const firstWeighed = burnInSteps({ burnIn, constants }, totalSteps)
     return {
       weights({ score, labels }, { step }) {
-        const { device } = score
-        const [numSamples] = score.shape as [number]
-        const even = () => new Float64Array(numSamples).fill(1)
-        const weights = step < firstWeighed ? even() : minMaxWeights(score.toFloat32Array(), options)
-        const weight_S = lengthNorm ? weighLengths(weights, labels) : weights
-        return tensor(Float32Array.from(weight_S), [numSamples], { device })
+        return scope(() => {
+          const weight_S =
+            step < firstWeighed
+              ? full(score.shape, 1, { dtype: 'float64', device: score.device })
+              : minMaxWeights(score, options)
+          return toDType(lengthNorm ? weighLengths(weight_S, labels) : weight_S, 'float32')
+        })
       },
     }
   },

@@ -1,11 +1,12 @@
 /** S samples. */
-import { full, scope, type Tensor, tensor } from '@adapt-ts/torch'
+import { full, scope, type Tensor, tensor, zeros } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { numTokensOf } from './apply-loss.js'
 import type { Composition } from './composition.js'
 import type { Evidence, StepFacts } from './contract.js'
 import type { DroppedSample, WeightPlan } from './plan-step.js'
+import { readTogether } from './read-together.js'
 import { requireUnits } from './require-units.js'
 import { gatherScores, sampleUnits, scoresOf } from './step-scores.js'
 
@@ -24,15 +25,11 @@ export function applyMask(composition: Composition, batches: readonly Batch[], f
     )
   }
   return scope((): WeightPlan => {
-    const candidates = scoreCandidates(composition, batches, facts)
-    const { index } = candidates.scores
-    const score = candidates.scores.score.toFloat32Array()
-    const kept = index.filter((_, i) => candidates.weight[i]! > 0)
-    const scoreOf = new Map(index.map((sample, i) => [sample, score[i]!]))
+    const { kept, scoreOf, dropped, wasFinite } = scoreCandidates(composition, batches, facts)
     return {
       // Cut as a global batch is: the last ones may be empty.
       batches: layOut(kept).filter(({ rows }) => rows > 0),
-      dropped: candidates.dropped,
+      dropped,
       scoredTokens: numTokensOf(batches),
       weigh(_, { batch, hidden_BTD }) {
         const { device } = hidden_BTD
@@ -40,7 +37,7 @@ export function applyMask(composition: Composition, batches: readonly Batch[], f
         const scores = Float32Array.from(samples, (sample) => scoreOf.get(sample.index) ?? 0)
         return {
           score_S: tensor(scores, [samples.length], { device }),
-          weight_S: full([samples.length], candidates.wasFinite ? 1 : Number.NaN, { device }),
+          weight_S: full([samples.length], wasFinite ? 1 : Number.NaN, { device }),
         }
       },
     }
@@ -52,48 +49,49 @@ function scoreCandidates(composition: Composition, batches: readonly Batch[], fa
   // Kept until the gate has spoken where samples are compared with each other.
   const inTurn = interactions ? <T>(fn: () => T): T => fn() : scope
   const looks: Evidence[] = []
-  const losses: Float32Array[] = []
   const units = batches.map(sampleUnits)
-  const scores = batches.map((batch) =>
-    inTurn((): Tensor => {
+  const seen = batches.map((batch) =>
+    inTurn(() => {
       const evidence = facts.look(batch)
       // Made here, where they outlive the signal's own scope: the ledger shows them too.
       evidence.tokenLoss_N()
       if (interactions) looks.push(evidence)
-      const score_S = requireUnits(
-        'signal',
-        signal.score(evidence, facts),
-        batch.samples.length,
-        facts.device,
-      )
-      losses.push(scope(() => evidence.sampleLoss_S().toFloat32Array()))
-      return score_S
+      const { length } = batch.samples
+      const score_S = requireUnits('signal', signal.score(evidence, facts), length, facts.device)
+      return { score_S, loss_S: evidence.sampleLoss_S() }
     }),
   )
-  const gathered = gatherScores(scores, units, facts)
+  const gathered = gatherScores(
+    seen.map(({ score_S }) => score_S),
+    units,
+    facts,
+  )
   const products = interactions ? signal.interactions?.(looks, facts) : undefined
-  const numUnits = gathered.scores.index.length
-  const wasFinite = !gathered.scores.score.toFloat32Array().some(Number.isNaN)
   const weights = weigh()
-  const own = gathered.ownParts(weights).map((part) => part.toFloat32Array())
+  const own = gathered.ownParts(weights)
+  const [score, weight, ...parts] = readTogether([
+    gathered.scores.score,
+    weights,
+    ...seen.flatMap(({ score_S, loss_S }, a) => [score_S, loss_S, own[a]!]),
+  ]) as [Float32Array, Float32Array, ...Float32Array[]]
+  // A step whose scores are not numbers is no step: all of it is laid out, and its loss says so.
+  const wasFinite = !score.some(Number.isNaN)
   const dropped = batches.flatMap((batch, a): DroppedSample[] => {
-    const score = scores[a]!.toFloat32Array()
-    return batch.samples.flatMap((_, place) =>
-      own[a]![place]! > 0 ? [] : [{ batch, place, score: score[place]!, loss: losses[a]![place]! }],
+    const [scores, losses, kept] = parts.slice(3 * a, 3 * a + 3) as [Float32Array, Float32Array, Float32Array]
+    return batch.samples.flatMap(({ numLabels }, place) =>
+      (wasFinite ? kept[place]! : numLabels) > 0
+        ? []
+        : [{ batch, place, score: scores[place]!, loss: losses[place]! }],
     )
   })
-  return { scores: gathered.scores, weight: weights.toFloat32Array(), dropped, wasFinite }
+  const { index } = gathered.scores
+  const kept = index.filter((_, i) => !wasFinite || weight[i]! > 0)
+  return { scoreOf: new Map(index.map((sample, i) => [sample, score[i]!])), kept, dropped, wasFinite }
 
   function weigh(): Tensor {
-    if (numUnits === 0) return full([0], 1, { device: facts.device })
-    // A step whose scores are not numbers is no step: all of it is laid out, and its loss says so.
-    if (!wasFinite) return full([numUnits], 1, { device: facts.device })
     const { score, index, labels } = gathered.scores
-    return requireUnits(
-      'gate',
-      gate.weights(scoresOf(score, index, labels, facts, products), facts),
-      numUnits,
-      facts.device,
-    )
+    if (index.length === 0) return zeros([0], { device: facts.device })
+    const scores = scoresOf(score, index, labels, facts, products)
+    return requireUnits('gate', gate.weights(scores, facts), index.length, facts.device)
   }
 }

@@ -19,7 +19,8 @@ const golden = [
     .map((file) => `${adapt}/train/${file}`),
   `${adapt}/model/decoder/reference-checkpoint.test.js`,
   `${adapt}/generate/generate-tokens.test.js`,
-  `${adapt}/train/autocast.test.js`,
+  ...['attend-sequences', 'forward-pass'].map((name) => `${adapt}/model/decoder/${name}.test.js`),
+  ...['packing', 'step-inputs'].map((name) => `${adapt}/train/${name}.test.js`),
   'packages/torch/dist/optim',
 ]
 const folders = ['train', 'model', 'method', 'signal', 'generate', 'loss', 'gate', 'eval', 'checkpoint']

@@ -9,6 +9,7 @@ import {
   gradientValues,
   relativeDistance,
 } from '../tiny-llama.test.fixture.js'
+import { hasSequenceAttention } from './attend-sequences.js'
 import { hasFusedAttention } from './attention.js'
 import { embedTokens, runForward } from './forward-pass.js'
 import { toModelInputs } from './model-inputs.js'
@@ -174,8 +175,9 @@ describe('toModelInputs', () => {
   })
 })
 
-it('leaves rows that are packed full as they are, for one masked product', () => {
+it('leaves rows that are packed full as they are, for one masked product, where no kernel takes samples of all lengths', () => {
   scope(() => {
+    if (hasSequenceAttention(model.device)) return
     const full = toModelInputs(batchOf([[A, B], [C]], { packing: true, maxLength: 9 }), model.device)
     expect(full.tokens_BT.shape).toEqual([2, 9])
     expect([full.isPacked, full.dense]).toEqual([true, undefined])

@@ -1,10 +1,12 @@
 // goldens.mjs --device D [--all]: the tests against reference files on a device, through run-tests.mjs.
-// --all: every test of the folders whose code runs on a device.
+// --all: every test of the folders whose code touches tensors, but those that bring a device of their own.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import os from 'node:os'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { TESTED_FOLDERS } from './tested-folders.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -23,8 +25,12 @@ const golden = [
   ...['packing', 'step-inputs'].map((name) => `${adapt}/train/${name}.test.js`),
   'packages/torch/dist/optim',
 ]
-const folders = ['train', 'model', 'method', 'signal', 'generate', 'loss', 'gate', 'eval', 'checkpoint']
-const all = [...folders.map((folder) => `${adapt}/${folder}`), 'packages/torch/dist']
+const all = TESTED_FOLDERS.flatMap((folder) =>
+  readdirSync(`${adapt}/${folder}`, { recursive: true })
+    .filter((file) => file.endsWith('.test.js') && !path.basename(file).startsWith('device-'))
+    .sort()
+    .map((file) => `${adapt}/${folder}/${file}`),
+)
 const names = (values.all ? all : golden).filter((name) => existsSync(name))
 const jobs = Math.max(1, Math.min(12, os.availableParallelism() - 2))
 const { nn } = await import('../../packages/torch/dist/index.js')

@@ -59,6 +59,15 @@ async function work() {
       console.log(`  ${test}\n    ${message.replaceAll('\n', '\n    ')}`)
   }
 }
+function conclude(unfinished) {
+  const rest = unfinished ? { unfinished: true } : {}
+  console.log(JSON.stringify({ files: files.length, ...counts, ...rest, failures: failures.slice(0, 60) }))
+  if (unfinished || counts.failed > 0 || files.length === 0) process.exitCode = 1
+}
+// A limit of time ends it: what was found so far counts.
+process.once('SIGTERM', () => {
+  conclude(true)
+  process.exit()
+})
 await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs)) }, work))
-console.log(JSON.stringify({ files: files.length, ...counts, failures: failures.slice(0, 60) }))
-if (counts.failed > 0 || files.length === 0) process.exitCode = 1
+conclude(false)

@@ -129,6 +129,20 @@ describe('compareCells', () => {
     expect(cautions.join('\n')).toContain('different versions')
   })
 
+  it('says when cells were computed on different devices; records that do not say count as any', () => {
+    const on = (...devices: (string | undefined)[]) => {
+      const cells = devices.map((device, seed) =>
+        cell('uniform', seed, [4, 5, 7, 9], {
+          versions: { adapt: '1', ...(device === undefined ? {} : { device }) },
+        }),
+      )
+      return compareCells(study(['uniform', 'better']), cells, SOURCES).cautions.join('\n')
+    }
+    expect(on('cpu', 'NVIDIA H200')).toContain('on different devices (cpu, NVIDIA H200)')
+    expect(on('cpu', 'NVIDIA H200')).not.toContain('different versions')
+    expect(on('cpu', undefined, 'cpu')).not.toContain('different')
+  })
+
   it('can be asked before anything is finished', () => {
     const empty = compareCells(study(['uniform', 'better']), [], SOURCES)
     expect(empty.arms).toEqual([])

@@ -64,6 +64,11 @@ describe('a study file', () => {
     ],
     [
       'training.learning_rate: 0.001',
+      'training.device: cuda',
+      'arms.slow.set.training.device: expected a key that an arm may set, received training.device: all arms run on one device',
+    ],
+    [
+      'training.learning_rate: 0.001',
       'model.preset: llama-3m',
       'study.yaml:7:18: arms.slow.set.model.preset: expected a key that may change after the trunk',
     ],

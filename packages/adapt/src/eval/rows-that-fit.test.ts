@@ -55,8 +55,8 @@ describe('the memory of an evaluation pass', () => {
     const used = measure()
     const foretold = passBytes(model, { rows, length, autocastDtype })
     expect(used).toBeLessThan(foretold)
-    // Nor so much less that most of the memory would lie idle.
-    expect(used).toBeGreaterThan(foretold / 12)
+    // Nor wildly less; a fused kernel holds no scores.
+    expect(used).toBeGreaterThan(foretold / 25)
   })
 
   it('counts what adapters add', () => {

@@ -70,13 +70,15 @@ async function open(method: string) {
     onLine: (line: string) => console.log(`${method}: ${line}`),
     onStep: () => {},
   }
-  const prepared = await prepareRun(request, inputs, { stop: stop as never, goesOn: '' }, (proxy) =>
+  const world = joinWorld()
+  const stopping = { ...world, stop: stop as never, goesOn: '' }
+  const prepared = await prepareRun(request, inputs, stopping, (proxy) =>
     runTraining({ ...proxy, stop: undefined as never }),
   )
   const data = orderData(config, inputs, prepared?.artefact ?? NO_ARTEFACT, prepared?.key)
   const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch), candidates)
   const built = buildTrainer(config, baseDir, data, plan)
-  const parts = { rows: data.rows, data, plan, world: joinWorld(), built, request: { config } }
+  const parts = { rows: data.rows, data, plan, world, built, request: { config } }
   return { method, prepared, built, parts, ratios: [] as number[], ms: 0, refreshMs: 0, start: { flops: 0 } }
 }
 

@@ -81,7 +81,7 @@ export interface PreparationTools {
   readonly autocastDtype: DType | undefined
   /** Optimiser steps of the main run. */
   readonly totalSteps: number
-  /** How often the main run reads the pool. */
+  /** How often the main run reads the pool; where it draws more than it trains, how often it trains as much. */
   readonly passes: number
   /** Trains a proxy, or finds what it left. */
   train(run: ProxyRun): Promise<ProxyResult>

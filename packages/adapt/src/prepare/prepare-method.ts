@@ -50,7 +50,7 @@ export async function prepareSignal(
   const { prepare } = definition
   if (prepare === undefined) return undefined
   const { config, baseDir, inputs, onLine, checkStop } = context
-  const key = keyOf(definition, options, config, inputs, baseDir)
+  const key = keyOf(definition, options, context)
   const path = join(
     resolveCacheDir(config, baseDir),
     'prepared',
@@ -91,10 +91,9 @@ function keyOf(
   // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
   { kind, preparedAs = kind, trainsProxies, readsModels }: SignalDefinition<string, any>,
   options: Readonly<Record<string, unknown>>,
-  config: RunConfig,
-  { fingerprints, trainFiles, anchorDocuments }: RunInputs,
-  baseDir: string,
+  { config, inputs, baseDir, totalSteps, passes }: PrepareContext,
 ): string {
+  const { fingerprints, trainFiles, anchorDocuments } = inputs
   const { max_length, packing, packing_window, mixing, val_set_size } = config.data
   const { seed, bf16 } = config.training
   return artefactKey({
@@ -115,6 +114,8 @@ function keyOf(
       ? {
           training: withoutFree(config.training),
           order: { packing, packing_window, mixing },
+          // Of a run of epochs it depends on the method how many steps those are.
+          length: [totalSteps, passes],
           // The fingerprint of the data knows the weights of records alone.
           weights: trainFiles.map(({ name, weight = 1 }) => [name, weight]),
         }

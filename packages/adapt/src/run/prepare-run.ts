@@ -6,6 +6,7 @@ import { orderData, type RunInputs } from '../open/index.js'
 import { type Prepared, prepareSignal, selectPool, type TrainTo, trainProxy } from '../prepare/index.js'
 import type { TrainingRequest } from './run-parts.js'
 import type { StopRequest } from './stop-request.js'
+import type { World } from './world.js'
 
 /** Between two lines on how far a proxy is. */
 const LINE_MS = 2000
@@ -25,18 +26,19 @@ interface Stopping {
 export async function prepareRun(
   request: TrainingRequest,
   inputs: RunInputs,
-  { stop, goesOn }: Stopping,
+  { worldSize, stop, goesOn }: Stopping & Pick<World, 'worldSize'>,
   train: (request: TrainingRequest) => Promise<unknown>,
 ): Promise<Prepared | undefined> {
   const { config, baseDir, onLine } = request
   if (request.artefact !== undefined) {
     return { artefact: request.artefact, key: '', flops: 0, seconds: 0, isCached: true }
   }
-  const { signal, signalOptions, apply, isStored } = partsOf(config.method)
+  const { signal, signalOptions, apply, isStored, candidates } = partsOf(config.method)
   if (signal.prepare === undefined) return undefined
-  const { totalSteps, stepsPerEpoch, passes } = planSteps(config, (epoch) =>
-    orderData(config, inputs, NO_ARTEFACT).rows.numRowsPerEpoch(epoch),
-  )
+  const { rows } = orderData(config, inputs, NO_ARTEFACT)
+  const rowsOf = (epoch: number) => rows.numRowsPerEpoch(epoch)
+  const { totalSteps, stepsPerEpoch } = planSteps(config, rowsOf, candidates, worldSize)
+  const { passes } = planSteps(config, rowsOf, 1, worldSize)
   const { numSamples } = inputs.train
   const prepared = await prepareSignal(signal, signalOptions, {
     config,

@@ -85,10 +85,11 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   try {
     requireNeeds(config.method, { sources: inputs.train.sources.length, isPlainText: inputs.isPlainText })
     await requireMetric(new BestModel(config), inputs)
-    const prepared = await prepareRun(request, inputs, { stop, goesOn }, runTraining)
-    const data = orderData(config, inputs, prepared?.artefact ?? NO_ARTEFACT, prepared?.key)
     const world = joinWorld()
-    const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch), candidates, world.worldSize)
+    const { worldSize } = world
+    const prepared = await prepareRun(request, inputs, { worldSize, stop, goesOn }, runTraining)
+    const data = orderData(config, inputs, prepared?.artefact ?? NO_ARTEFACT, prepared?.key)
+    const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch), candidates, worldSize)
     if (start) {
       requireSameData(start, data.fingerprints, plan)
       requireSameSteps(start, data.rowsFrom(FIRST_ROW), plan, config)

@@ -56,6 +56,19 @@ describe('the steps of a run over epochs', () => {
     expect([...counts.values()]).toEqual(new Array(SAMPLES).fill(4))
   })
 
+  it('are what the share of a reference is taken of, where a step draws more than it trains', async () => {
+    const method = (keep: number) =>
+      `method={ preset: rho-loss, signal: { reference_steps: 0.5, holdout: 0 }, gate: { keep: ${keep} } }`
+    const lengths = async (name: string, keep: number) => {
+      const { lines } = await workshop.train(name, [...settings('num_train_epochs: 2'), method(keep)])
+      return lines.flatMap((line) => / (\d+) steps$/.exec(line)?.slice(1).map(Number) ?? [])
+    }
+    // 32 rows are drawn for a step of 8: 3 steps an epoch.
+    expect(await lengths('quarter', 0.25)).toEqual([3, 6])
+    // Another length of the run is another reference.
+    expect(await lengths('half', 0.5)).toEqual([6, 12])
+  })
+
   it('drop the last short batch, not the last short step, in both', async () => {
     const drop = ', dataloader_drop_last: true'
     const lengths = async (name: string, length: string) => {

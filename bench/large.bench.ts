@@ -75,10 +75,12 @@ function measure(what: string, make: () => CausalLM) {
 function timeSteps(trainer: Trainer) {
   const times: number[] = []
   let firstLoss = Number.NaN
+  const batches = Array.from({ length: numWarmUp + numSteps }, (_, step) =>
+    toBatch(randomTokens(shape.rows * (shape.length + 1), config.vocabSize, step), shape),
+  )
   for (let step = 0; ; step++) {
-    const batch = toBatch(randomTokens(shape.rows * (shape.length + 1), config.vocabSize, step), shape)
     const start = performance.now()
-    const { record } = trainer.runStep([batch], 0)
+    const { record } = trainer.runStep([batches[step]!], 0, () => batches.slice(step + 1, step + 2))
     synchronize(device)
     if (step === 0) firstLoss = record.lossWeighted
     if (step >= numWarmUp) times.push((performance.now() - start) / 1000)

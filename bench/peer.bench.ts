@@ -114,10 +114,10 @@ function stepper(dtype: DType, gradientCheckpointing = false) {
       resetPeakMemoryStats(device)
       synchronize(device)
       const start = performance.now()
-      const losses = Array.from(
-        { length: steps },
-        () => trainer.runStep([batches[next++ % numBatches]!], 0).record.lossWeighted,
-      )
+      const losses = Array.from({ length: steps }, () => {
+        const batch = batches[next++ % numBatches]!
+        return trainer.runStep([batch], 0, () => [batches[next % numBatches]!]).record.lossWeighted
+      })
       synchronize(device)
       const seconds = (performance.now() - start) / 1000
       return { seconds, losses, peakBytes: memoryStats(device).peakBytes }

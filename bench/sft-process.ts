@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import {
+  type Batch,
   buildBatch,
   createMethod,
   loadAdapterFolder,
@@ -71,16 +72,27 @@ function sample(index: number): TokenizedSample {
   return { index, id: `row-${index}`, source: 'bench', weight: 1, path: '', line: 0, tokens, labelMask }
 }
 
+/** Made while a device works on the step before, where there is one. */
+let ahead: Batch | undefined
+
+function nextBatch(): Batch {
+  const batchRows = Array.from({ length: options.rows }, (_, row) => [next + row])
+  next += options.rows
+  return buildBatch(batchRows, { sample }, { packing: false, padId: options.pad_id })
+}
+
 function run(steps: number): SftBlock {
   const start = performance.now()
   const startCpu = process.cpuUsage()
   const losses: number[] = []
   const norms: number[] = []
   for (let i = 0; i < steps; i++) {
-    const batchRows = Array.from({ length: options.rows }, (_, row) => [next + row])
-    next += options.rows
-    const batch = buildBatch(batchRows, { sample }, { packing: false, padId: options.pad_id })
-    const { record } = trainer.runStep([batch])
+    const batch = ahead ?? nextBatch()
+    ahead = undefined
+    const { record } = trainer.runStep([batch], 0, () => {
+      ahead = nextBatch()
+      return [ahead]
+    })
     losses.push(record.lossWeighted)
     norms.push(record.gradNorm)
     if (gradients) writeGradients(gradients)

@@ -71,6 +71,15 @@ describe('a tensor on another device', () => {
     })
   })
 
+  it('is read to where it is wanted', () => {
+    scope(() => {
+      write('wanted', tensor([1, 2], [2]))
+      using file = new SafetensorsFile(pathOf('wanted'))
+      expect([file.read('x').device, file.read('x', DEVICE).device]).toEqual(['cpu', DEVICE])
+      expect([...file.read('x', DEVICE).toFloat32Array()]).toEqual([1, 2])
+    })
+  })
+
   it('takes values of another dtype, which its own device rounds', () => {
     scope(() => {
       const x = toDType(arange(5), 'bfloat16')

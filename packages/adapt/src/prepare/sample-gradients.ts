@@ -6,7 +6,6 @@ import {
   type DType,
   div,
   mul,
-  mul_,
   narrow,
   type nn,
   noGrad,
@@ -17,6 +16,7 @@ import {
   sqrt,
   type Tensor,
   tensor,
+  zero_,
   zeros,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
@@ -96,7 +96,7 @@ export class SampleGradients {
       const { numel } = parameter
       const part = narrow(buffer_P, 0, start, numel)
       if (parameter.grad) copy_(part, reshape(parameter.grad, [numel]))
-      else mul_(part, 0)
+      else zero_(part)
       start += numel
     }
     if (this.kept === undefined) return

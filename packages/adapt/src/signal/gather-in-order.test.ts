@@ -1,8 +1,11 @@
 import { type Collective, distributed, scope, type Tensor, tensor } from '@adapt-ts/torch'
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { DEVICE, loadTestingDevice } from '../../../torch/testing-device/testing-device.mjs'
 import { gatherInOrder } from '../method/index.js'
 import { GivenStates } from './hidden-states.test.fixture.js'
 import { ModelEmbeddingSignal } from './model-embedding-signal.js'
+
+beforeAll(loadTestingDevice)
 
 /** Runs what every rank does in turn, until each has all that the others sent. */
 function onRanks<T>(worldSize: number, run: (collective: Collective) => T): T[] {
@@ -72,6 +75,19 @@ describe('gatherInOrder', () => {
         [0, 2, 2],
       ])
     }
+  })
+
+  it('asks for what it receives where it is told, also without rows of its own', () => {
+    const asked: string[] = []
+    const collective: Collective = {
+      ...distributed.singleProcess,
+      allGather(mine) {
+        asked.push(mine.device)
+        return distributed.singleProcess.allGather(mine)
+      },
+    }
+    scope(() => gatherInOrder([], collective, { device: DEVICE }))
+    expect(asked).toEqual(['cpu', DEVICE])
   })
 
   it('is empty when nobody has anything', () => {

@@ -9,6 +9,9 @@ const generators = new Map<string, Generator>()
 /**
  * Dropout whose choices depend on (seed of the step, sample, module) alone: not on the row a sample stands in, its
  * neighbours, micro-batches or ranks. A recomputed forward drops the same inputs.
+ *
+ * Draws are made where the activations are. A seed drops the same inputs again on the same kind of device; the CPU and a GPU, and two models of
+ * GPU, draw others from it. A run that goes on elsewhere drops other inputs from there on, with the same chances.
  */
 export class AdapterDropout {
   private stretches: readonly Stretch[] | undefined

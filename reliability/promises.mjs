@@ -163,8 +163,8 @@ export const GROUPS = [
       {
         id: '30',
         title: 'Out of memory is named and, where asked, survived',
-        tests: adapt('cli/terminal/report-error'),
-        open: 'named when the engine reports it; a kill by the kernel is not, and the batch is not halved',
+        tests: adapt('cli/terminal/report-error', 'run/memory-of-run', 'open/explain-memory'),
+        open: 'named when the engine reports it, and the run goes on with smaller passes when it is told to; a kill by the kernel is not named, and no batch is halved by itself',
       },
       {
         id: '31',

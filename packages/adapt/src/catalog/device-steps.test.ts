@@ -54,11 +54,10 @@ const COPIES: Readonly<Record<string, readonly number[]>> = {
   'adapt-calibrated {signal:{refresh_every:3},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}': [
     3, 1, 1, 8, 1, 1,
   ],
-  // Which tokens count, or which samples are trained at all, is found on the host; what a mask drops is read for the records.
+  // Shares of sources are learnt, and samples are picked one after another, on the host; what a mask drops must be known before training.
   'doremi-proxy': [2, 2, 2, 2, 2, 2],
   greats: [3, 3, 3, 3, 3, 3],
-  'rho-1': [2, 2, 2, 2, 2, 2],
-  'rho-loss': [3, 3, 3, 3, 3, 3],
+  'rho-loss': [2, 2, 2, 2, 2, 2],
 }
 
 /** Of diagnostics of the anchors; the other methods have none. */

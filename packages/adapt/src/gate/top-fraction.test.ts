@@ -1,8 +1,10 @@
 import { scope, tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
+import { createStream } from '../batch/index.js'
 import type { RunFacts, StepFacts } from '../method/contract.js'
 import type { OptionsOf } from '../method/option-table.js'
-import { topFraction } from './top-fraction.js'
+import { type PickOptions, pickTop } from './pick-top.js'
+import { markTop, topFraction } from './top-fraction.js'
 
 type Options = OptionsOf<typeof topFraction.options>
 const DEFAULTS: Options = { keep: 0.1, end: 'highest', ties: 'place', balanced: false }
@@ -53,5 +55,27 @@ describe('topFraction', () => {
     expect(topFraction.candidates!({ ...DEFAULTS, keep: 0.25 })).toBe(4)
     expect(topFraction.needs!({ ...DEFAULTS, balanced: true })).toEqual({ sources: 2 })
     expect(topFraction.needs!(DEFAULTS)).toEqual({})
+  })
+})
+
+describe('markTop', () => {
+  const found = (scores: Float32Array, count: number, options: PickOptions) =>
+    scope(() => [...markTop(tensor(scores, [scores.length]), count, options).toFloat32Array()])
+
+  it.each(
+    (['highest', 'lowest'] as const).flatMap((end) =>
+      (['place', 'all'] as const).map((ties) => ({ end, ties })),
+    ),
+  )('picks what the host picks, with ties, infinities and NaN: %o', (options) => {
+    const next = createStream([3])
+    const special = [Infinity, -Infinity, Number.NaN, 0, -0]
+    for (let round = 0; round < 200; round++) {
+      const length = 1 + (next() % 40)
+      const scores = Float32Array.from({ length }, () =>
+        next() % 5 === 0 ? special[next() % special.length]! : ((next() % 9) - 4) / 2,
+      )
+      const count = 1 + (next() % length)
+      expect(found(scores, count, options), String(scores)).toEqual([...pickTop(scores, count, options)])
+    }
   })
 })

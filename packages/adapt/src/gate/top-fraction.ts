@@ -1,6 +1,55 @@
-import { tensor } from '@adapt-ts/torch'
-import { defineGate, flag, oneOf, real } from '../method/index.js'
-import { countKept, pickTop, pickTopBySource } from './pick-top.js'
+import {
+  bind,
+  eq,
+  full,
+  indexCopy_,
+  maskedFill,
+  mul,
+  narrow,
+  noGrad,
+  scope,
+  type Tensor,
+  tensor,
+  where,
+  zerosLike,
+} from '@adapt-ts/torch'
+import { defineGate, flag, oneOf, real, type Scores } from '../method/index.js'
+import { countKept, type PickOptions, pickTopBySource } from './pick-top.js'
+
+const stableSort = bind('aten::sort', 'stable')
+const atLeast = bind('aten::ge', 'Tensor')
+
+/**
+ * `pickTop` on the device, so that a step need not wait for it.
+ * @param score_U  float32 [U]. @returns float32 [U], 1 for a unit that is kept, else 0; belongs to the current scope.
+ */
+export function markTop(score_U: Tensor, count: number, { end, ties }: PickOptions): Tensor {
+  return noGrad(() =>
+    scope(() => {
+      const none_U = zerosLike(score_U)
+      if (count === 0) return none_U
+      const oriented = end === 'lowest' ? mul(score_U, -1) : score_U
+      const lowest = full([], Number.NEGATIVE_INFINITY, { device: score_U.device })
+      const value_U = where(eq(oriented, oriented), oriented, lowest)
+      const [sorted_U, place_U] = stableSort(value_U, { stable: true, dim: 0, descending: true }) as [
+        Tensor,
+        Tensor,
+      ]
+      const one_U = full(score_U.shape, 1, { device: score_U.device })
+      const kept_U =
+        ties === 'all'
+          ? where(atLeast(value_U, narrow(sorted_U, 0, count - 1, 1)) as Tensor, one_U, none_U)
+          : indexCopy_(none_U, 0, narrow(place_U, 0, 0, count), narrow(one_U, 0, 0, count))
+      // No candidate, however few there are.
+      return maskedFill(kept_U, eq(value_U, Number.NEGATIVE_INFINITY), 0)
+    }),
+  )
+}
+
+function pickOnHost({ score, source }: Scores, count: number, options: PickOptions): Tensor {
+  const kept_U = pickTopBySource(score.toFloat32Array(), source, count, options)
+  return tensor(Float32Array.from(kept_U), [kept_U.length], { device: score.device })
+}
 
 /**
  * w = 1 for the best share of the units, else 0: max(1, int(keep U)) of U units. These are the samples of the pool where scores were made before
@@ -30,14 +79,12 @@ export const topFraction = defineGate({
   needs: ({ balanced }) => (balanced ? { sources: 2 } : {}),
   create: ({ keep, balanced, ...options }) => ({
     weights(scores) {
-      const { device } = scores.score
-      const score_U = scores.score.toFloat32Array()
-      const count = countKept(keep, score_U.length)
-      const kept_U = balanced
-        ? pickTopBySource(score_U, scores.source, count, options)
-        : pickTop(score_U, count, options)
-      const weight_U = Float32Array.from(kept_U, (kept, i) => (Number.isNaN(score_U[i]!) ? Number.NaN : kept))
-      return tensor(weight_U, [weight_U.length], { device })
+      return scope(() => {
+        const { score } = scores
+        const count = countKept(keep, score.numel)
+        const kept_U = balanced ? pickOnHost(scores, count, options) : markTop(score, count, options)
+        return where(eq(score, score), kept_U, full([], Number.NaN, { device: score.device }))
+      })
     },
   }),
 })

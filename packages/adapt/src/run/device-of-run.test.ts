@@ -99,7 +99,11 @@ describe.skipIf(buildInfo().libtorchHasCuda)('a GPU that is not really there', (
     await expect(workshop.train('tuned', [...SHORT, `model={ path: "${folder}" }`])).rejects.toThrow(CUDA)
     await expect(workshop.train('stopped', SHORT)).rejects.toThrow(CUDA)
     const method = `method={ preset: rho-1, signal: { reference: "${folder}" } }`
-    await expect(workshop.train('referred', [...SHORT, method])).rejects.toThrow(CUDA)
+    const lines: string[] = []
+    const onLine = (line: string) => lines.push(line)
+    await expect(workshop.train('referred', [...SHORT, method], { onLine })).rejects.toThrow(CUDA)
+    // It ended there, not at the model of the run.
+    expect(lines.filter((line) => line.startsWith('preparation of'))).toEqual([])
   })
 
   it('is where a model is measured and anchors are embedded', async () => {

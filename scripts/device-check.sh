@@ -138,7 +138,7 @@ choose() {
 threads=$(nproc) threads=$((threads > 8 ? 8 : threads))
 peer_shape=(--preset llama-120m --rows 32 --length 1024 --blocks 6 --steps 4)
 transfer_shape=(--preset llama-120m --rows 32 --length 1024 --steps 8)
-overhead_shape=(--config bench/llama-120m.yaml --pairs 50 --ess 0.5,0.9999)
+overhead_shape=(--config bench/llama-120m.yaml --pairs 50 --ess "0.5,0.9999")
 lora_shape=(--model 1b --rows 8 --length 1024 --blocks 4 --steps 4)
 large_shape=(--model 7b --rows 4 --length 2048 --steps 5 --full)
 if [ -n "$tiny" ]; then

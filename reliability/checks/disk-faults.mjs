@@ -161,7 +161,10 @@ async function besidesTheModel(workshop, control, tally) {
   workshop.put('gone.jsonl', readFileSync(workshop.file('held-out.jsonl')))
   const gone = ['evaluation={ sets: [gone.jsonl], every_steps: 5 }', 'training.logging_steps=1']
   const child = workshop.start('eval-gone', [...SHORT, ...gone])
-  child.onStdout(() => rmSync(workshop.file('gone.jsonl'), { force: true }))
+  // Once the run has read its inputs.
+  child.onStdout(() => {
+    if (child.stdout.includes('\nstep ')) rmSync(workshop.file('gone.jsonl'), { force: true })
+  })
   const ended = await child.ended
   const folder = workshop.runFolder('eval-gone')
   const isTold = ended.code === 2 && /^error: .*gone\.jsonl/.test(ended.stderr)

@@ -170,17 +170,22 @@ function physicalCores(): number {
   }
 }
 
-/** The library of a device without hardware, where a test named one: packages/torch/testing-device. */
-export function testingDeviceLibrary(): string | undefined {
-  return process.env.ADAPT_TORCH_TESTING_DEVICE || undefined
+/** What every call to LibTorch goes through. */
+interface Engine {
+  readonly native: Native
+  readonly build: Build
+  /** Arguments and results of calls. */
+  readonly buffer: Float64Array
+  /** LibTorch's numbers of the device types that have a name here. */
+  readonly deviceTypes: ReadonlyMap<string, number>
 }
 
-let loaded: { native: Native; build: Build; buffer: Float64Array } | undefined
+let loaded: Engine | undefined
 
 /** Doubles in the argument buffer: room for tensor lists of models with thousands of parameters. */
 const BUFFER_LENGTH = 1 << 16
 
-function load(): { native: Native; build: Build; buffer: Float64Array } {
+function load(): Engine {
   const build = readBuild()
   let native: Native
   try {
@@ -195,15 +200,24 @@ function load(): { native: Native; build: Build; buffer: Float64Array } {
   }
   const library = join(build.libtorch.libDir, 'libtorch_cuda.so')
   if (build.libtorch.cuda && existsSync(library)) native.loadLibrary(library)
-  const testing = testingDeviceLibrary()
-  if (testing !== undefined) native.loadLibrary(testing)
+  const deviceTypes = new Map([
+    ['cpu', 0],
+    ['cuda', 1],
+    ['mps', 13],
+  ])
+  // A device without hardware, where a test named its library: packages/torch/testing-device.
+  const testing = process.env.ADAPT_TORCH_TESTING_DEVICE
+  if (testing) {
+    native.loadLibrary(testing)
+    deviceTypes.set('privateuseone', native.info().privateUse1)
+  }
   const wanted = Number(process.env.ADAPT_NUM_THREADS ?? '')
   native.setNumThreads(Number.isInteger(wanted) && wanted > 0 ? wanted : physicalCores())
-  return { native, build, buffer: native.buffer(BUFFER_LENGTH) }
+  return { native, build, buffer: native.buffer(BUFFER_LENGTH), deviceTypes }
 }
 
 /** The add-on, loaded on first use (Debian's LibTorch takes about two seconds). */
-export function engine(): { native: Native; build: Build; buffer: Float64Array } {
+export function engine(): Engine {
   loaded ??= load()
   return loaded
 }

@@ -38,6 +38,12 @@ export function cudaDevices(): readonly DeviceProperties[] {
   }))
 }
 
+/** Number N of `cuda:N`; 0 of `cuda`; undefined for another device. */
+export function cudaIndex(device: Device): number | undefined {
+  const match = /^cuda(?::(\d+))?$/.exec(device)
+  return match ? Number(match[1] ?? 0) : undefined
+}
+
 /** What LibTorch and the driver say of themselves. */
 export function cudaVersions(): CudaVersions {
   const { libtorch, driver, failure } = cudaInfo()

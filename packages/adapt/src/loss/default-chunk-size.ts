@@ -1,7 +1,7 @@
 import type { Device } from '@adapt-ts/torch'
 
 /** Positions whose logits a CPU's caches hold for a vocabulary of usual size. */
-export const CPU_CHUNK_SIZE = 512
+const CPU_CHUNK_SIZE = 512
 
 /** Logits of a chunk on any other device: 512 MiB in float32, enough work to fill it. */
 const DEVICE_LOGITS = 2 ** 27

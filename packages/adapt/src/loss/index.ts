@@ -4,7 +4,7 @@ export {
   chunkedCrossEntropy,
   chunkedTokenLosses,
 } from './chunked-cross-entropy.js'
-export { CPU_CHUNK_SIZE, defaultChunkSize } from './default-chunk-size.js'
+export { defaultChunkSize } from './default-chunk-size.js'
 export { type LabelledPositions, labelledPositions } from './labelled-positions.js'
 export { meanBySample } from './mean-by-sample.js'
 export {

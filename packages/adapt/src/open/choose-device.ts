@@ -1,7 +1,14 @@
-import { buildInfo, type Device, type DType, plannedLibTorch } from '@adapt-ts/torch'
+import {
+  buildInfo,
+  cudaIndex,
+  type Device,
+  type DeviceProperties,
+  type DType,
+  plannedLibTorch,
+} from '@adapt-ts/torch'
 import { ConfigError, ResourceError } from '../errors.js'
 import { DEVICE_NAME, describeBadDevice } from '../method/device-name.js'
-import { cudaIndex, type DeviceFacts, deviceFacts, machineHasNvidia } from './device-facts.js'
+import { type DeviceFacts, deviceFacts, machineHasNvidia } from './device-facts.js'
 
 /** A device and what is said of the choice. */
 export interface ChosenDevice {
@@ -20,9 +27,6 @@ export interface ChooseDeviceOptions {
   /** Default: those of this process, which loads LibTorch. */
   readonly facts?: DeviceFacts
 }
-
-/** The first computing capability whose tensor cores multiply bfloat16 (Ampere). */
-const BFLOAT16_CAPABILITY = 8
 
 /**
  * The device that a config or an option asks for. `auto` is the first CUDA device where the LibTorch in use has CUDA
@@ -159,7 +163,12 @@ export function hasBf16(device: Device, facts?: DeviceFacts): boolean {
   const index = cudaIndex(device)
   if (index === undefined) return false
   const found = (facts ?? deviceFacts()).cudaDevices()[index]
-  return found !== undefined && found.computeCapability[0] >= BFLOAT16_CAPABILITY
+  return found !== undefined && multipliesBf16(found)
+}
+
+/** From compute capability 8.0 on (Ampere). */
+export function multipliesBf16({ computeCapability }: Pick<DeviceProperties, 'computeCapability'>): boolean {
+  return computeCapability[0] >= 8
 }
 
 /** bfloat16 where asked for, or by default where the device multiplies it natively. */

@@ -5,7 +5,6 @@ import {
   type CudaVersions,
   cudaDevices,
   cudaVersions,
-  type Device,
   type DeviceProperties,
   deviceCount,
   deviceMemory,
@@ -75,10 +74,4 @@ function withBuiltVersion(versions: CudaVersions, root: string): CudaVersions {
     }
   }
   return versions
-}
-
-/** Number N of `cuda:N`; 0 of `cuda`; undefined for another device. */
-export function cudaIndex(device: Device): number | undefined {
-  const match = /^cuda(?::(\d+))?$/.exec(device)
-  return match ? Number(match[1] ?? 0) : undefined
 }

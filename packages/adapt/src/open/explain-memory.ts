@@ -1,6 +1,7 @@
 import { type Device, TorchError } from '@adapt-ts/torch'
 import type { RunConfig } from '../config/index.js'
 import { ResourceError } from '../errors.js'
+import { trainsAdapter } from './open-model.js'
 
 /**
  * What is said where memory ran out: which operator asked for how much, what was free, and what to change. Any other error
@@ -66,7 +67,7 @@ function readAmounts(message: string) {
 /** What makes a training step of a config smaller, by what it costs: first what leaves the result as it is. */
 export function trainingRemedies({ model, training, data }: RunConfig): readonly string[] {
   const { per_device_train_batch_size: rows, gradient_checkpointing, loss_chunk_size } = training
-  const isAdapter = 'path' in model && (model.lora !== undefined || model.adapter !== undefined)
+  const isAdapter = trainsAdapter(model)
   return [
     ...(rows > 1
       ? [
@@ -84,7 +85,7 @@ export function trainingRemedies({ model, training, data }: RunConfig): readonly
 
 /** What makes loading a model smaller. */
 export function loadingRemedies({ model, training }: RunConfig): readonly string[] {
-  const isAdapter = 'path' in model && (model.lora !== undefined || model.adapter !== undefined)
+  const isAdapter = trainsAdapter(model)
   return [
     ...(isAdapter && model.dtype !== 'bfloat16' && training.bf16 !== true ? ['model.dtype: bfloat16'] : []),
     ...('path' in model && !isAdapter ? ['model.lora'] : []),

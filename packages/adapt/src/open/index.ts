@@ -7,10 +7,10 @@ export {
   foretellDevice,
   HOW_TO_SWITCH,
   hasBf16,
+  multipliesBf16,
 } from './choose-device.js'
 export { type ConfigInput, configInputs, requireInputsOutside, requireNoInput } from './config-inputs.js'
 export {
-  cudaIndex,
   type DeviceFacts,
   deviceFacts,
   machineHasNvidia,

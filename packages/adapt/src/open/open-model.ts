@@ -31,7 +31,7 @@ export function openModel(
   checkpoint?: string,
 ): CausalLM {
   const spec = config.model
-  const wantsAdapter = 'path' in spec && (spec.lora !== undefined || spec.adapter !== undefined)
+  const wantsAdapter = trainsAdapter(spec)
   const hasAdapter = checkpoint !== undefined && isAdapterFolder(checkpoint)
   if (checkpoint !== undefined && hasAdapter !== wantsAdapter) {
     const [holds, trains] = hasAdapter ? ['an adapter', 'a whole model'] : ['a whole model', 'an adapter']
@@ -86,10 +86,15 @@ function buildBase(config: RunConfig, baseDir: string, tokenizer: Tokenizer, dev
 
 type FolderModel = Extract<RunConfig['model'], { path: string }>
 
+/** Whether an adapter on a frozen base is trained, and not the model itself. */
+export function trainsAdapter(model: RunConfig['model']): model is FolderModel {
+  return 'path' in model && (model.lora !== undefined || model.adapter !== undefined)
+}
+
 /** Weights that are trained are float32; frozen ones take half of that where products run in bfloat16 anyway. */
-function baseDtype({ dtype, lora, adapter }: FolderModel, bf16: boolean | 'auto', device: Device) {
-  const isFrozen = lora !== undefined || adapter !== undefined
-  return dtype ?? (isFrozen && autocastDtype(bf16, device) === 'bfloat16' ? 'bfloat16' : 'float32')
+function baseDtype(model: FolderModel, bf16: boolean | 'auto', device: Device) {
+  const isHalf = trainsAdapter(model) && autocastDtype(bf16, device) === 'bfloat16'
+  return model.dtype ?? (isHalf ? 'bfloat16' : 'float32')
 }
 
 function loraConfig(lora: NonNullable<FolderModel['lora']>): LoraConfig {

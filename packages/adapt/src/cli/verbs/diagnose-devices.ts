@@ -1,4 +1,4 @@
-import { type DeviceFacts, HOW_TO_SWITCH } from '../../open/index.js'
+import { type DeviceFacts, HOW_TO_SWITCH, multipliesBf16 } from '../../open/index.js'
 
 /** What `adapt doctor` says of devices that are not the CPU. Bytes are bytes. */
 export interface DeviceDiagnosis {
@@ -69,9 +69,6 @@ export function renderDevices(found: DeviceDiagnosis): readonly [string, string]
   ]
 }
 
-/** From this compute capability on the hardware multiplies bfloat16. */
-const BFLOAT16_MAJOR = 8
-
 /** What does not fit together, each with the way out. */
 export function deviceWarnings(found: DeviceDiagnosis): readonly string[] {
   if (!found.libtorchHasCuda) {
@@ -86,7 +83,7 @@ export function deviceWarnings(found: DeviceDiagnosis): readonly string[] {
   found.cuda
     .slice(0, found.numUsable)
     .forEach(({ name, totalBytes, freeBytes, computeCapability }, index) => {
-      if (computeCapability[0] < BFLOAT16_MAJOR) {
+      if (!multipliesBf16({ computeCapability })) {
         warnings.push(
           `cuda:${index} (${name}) has no bfloat16 (compute capability ${computeCapability.join('.')}, from 8.0 on); training.bf16: auto uses float32 there`,
         )

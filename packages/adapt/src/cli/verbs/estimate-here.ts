@@ -1,4 +1,4 @@
-import { plannedLibTorch } from '@adapt-ts/torch'
+import { cudaIndex, plannedLibTorch } from '@adapt-ts/torch'
 import type { RunConfig } from '../../config/index.js'
 import { acceleratorNamed, type Device } from '../../estimate/index.js'
 import type { DeviceFacts } from '../../open/index.js'
@@ -31,7 +31,7 @@ export async function describeHere(
   facts: DeviceFacts,
   warn: (message: string) => void,
 ): Promise<DeviceHere | undefined> {
-  const { chooseDevice, cudaIndex, hasBf16 } = await import('../../open/index.js')
+  const { chooseDevice, hasBf16 } = await import('../../open/index.js')
   let place: string
   try {
     place = chooseDevice(wanted, { facts }).device

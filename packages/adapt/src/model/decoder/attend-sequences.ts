@@ -2,6 +2,7 @@
 import {
   bind,
   cudaDevices,
+  cudaIndex,
   type Device,
   type DType,
   hasKernel,
@@ -26,10 +27,10 @@ const known = new Map<Device, boolean>()
  * whose kernel knows windows (2.4 and later).
  */
 export function hasSequenceAttention(device: Device): boolean {
-  if (!device.startsWith('cuda')) return false
+  const index = cudaIndex(device)
+  if (index === undefined) return false
   let has = known.get(device)
   if (has === undefined) {
-    const index = Number(device.split(':')[1] ?? 0)
     has =
       (cudaDevices()[index]?.computeCapability[0] ?? 0) >= 8 &&
       hasKernel('aten::_flash_attention_forward', '', device) &&

@@ -15,6 +15,8 @@ const CASES = {
   twin: 'train-12-steps',
   'doremi-proxy': 'doremi',
   linupper: 'loss-gates',
+  quadratic: 'loss-gates',
+  extremes: 'loss-gates',
   'ir-dro': 'loss-gates',
   'rho-1': 'rho',
   'rho-loss': 'rho',

@@ -76,6 +76,7 @@ describe('checkFit', () => {
     ['doremi', { signal: { shares: { a: 1 }, eta: 2 } }, 'signal.eta', 'shares: {}'],
     ['odm', { gate: { variant: 'exp3', mean_decay: 0.5 } }, 'gate.mean_decay', 'variant: smoothed or paper'],
     ['linupper', { gate: { constants: 'paper', burn_in: 0.5 } }, 'gate.burn_in', 'constants: scaled'],
+    ['quadratic', { gate: { delta: 2 } }, 'gate.delta', 'another shape than quadratic'],
     ['less', { signal: { gradient: 'sgd', eps_mode: 'outside' } }, 'signal.eps_mode', 'gradient: adam'],
     ['rds-plus', { signal: { aggregate: 'max', turns: 'task' } }, 'signal.turns', 'aggregate: round_robin'],
   ] as const)('refuses an option of %s that another leaves without effect: %o', (preset, set, key, condition) => {

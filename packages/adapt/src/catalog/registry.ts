@@ -7,11 +7,13 @@ import { adaptCalibrated } from './adapt-calibrated.js'
 import { adaptPaper } from './adapt-paper.js'
 import { bm25 } from './bm25.js'
 import { doremi, doremiProxy } from './doremi.js'
+import { extremes } from './extremes.js'
 import { greats } from './greats.js'
 import { irDro } from './ir-dro.js'
 import { less } from './less.js'
 import { linupper } from './linupper.js'
 import { odm } from './odm.js'
+import { quadratic } from './quadratic.js'
 import { random } from './random.js'
 import { rdsPlus } from './rds-plus.js'
 import { rho1 } from './rho-1.js'
@@ -35,6 +37,8 @@ export const METHODS = [
   greats,
   less,
   linupper,
+  quadratic,
+  extremes,
   irDro,
   rho1,
   rhoLoss,

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**

@@ -109,7 +109,12 @@ export const minMaxSoftmax = defineGate({
       'linupper: rises to the middle of the step and stays there; quadratic: most for the middle; extremes: most for both ends; upper: rises throughout',
     ),
     r: real({ above: 0, max: 1e6 }, 1, 'Temperature of the softmax: smaller is more selective'),
-    delta: real({ above: 0, max: 1e6 }, 1, 'Scores are scaled to [-delta, delta]'),
+    // Its square is divided out again.
+    delta: usedWith(
+      'another shape than quadratic',
+      ({ shape }) => shape !== 'quadratic',
+      real({ above: 0, max: 1e6 }, 1, 'Scores are scaled to [-delta, delta]'),
+    ),
     burnIn: usedWith(
       'constants: scaled',
       ({ constants }) => constants === 'scaled',

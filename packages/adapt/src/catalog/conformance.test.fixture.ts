@@ -103,6 +103,7 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
     { gate: { temperature: 0.2 }, shuffle: true },
     { gate: { temperature: 0.2 }, collapse: 'source' },
   ],
+  static: [{ apply: 'loss', gate: { shares: { a: 3, b: 1 } } }],
   'adapt-calibrated': [
     { signal: { refresh_every: 3 }, gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 } },
   ],

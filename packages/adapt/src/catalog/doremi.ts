@@ -1,15 +1,12 @@
 /** DoReMi, arXiv 2305.10429. G sources of the data. Page: docs/methods/doremi.md. */
-import { z } from 'zod'
 import { createPermutation } from '../batch/index.js'
-import { printable } from '../dataset/index.js'
-import { ConfigError } from '../errors.js'
 import { defineGate, defineMethod, defineSignal } from '../method/define-method.js'
-import { realNumber } from '../method/number-ranges.js'
 import { type Option, oneOf, option, real, usedWith } from '../method/option-table.js'
 import type { Artefact, PreparationTools, ProxyMethod, ProxyRun } from '../method/preparation.js'
 import { LLAMA_PRESETS } from '../model/dimensions/model-config.js'
 import { excessLoss } from '../signal/excess-loss.js'
 import { type GROUP_NORMS, groupDro } from './group-dro.js'
+import { hasShare, SHARES_BY_SOURCE, sharesBySource } from './static.js'
 
 /** Steps of each of the two proxies: with the reference's losses 24 % of the FLOPs of a run that reads the data once. */
 const SCALED_STEPS = 0.09
@@ -36,7 +33,7 @@ export const learntShares = defineSignal({
   unit: 'source',
   options: {
     shares: option(
-      z.record(z.string(), realNumber({ min: 0 })),
+      SHARES_BY_SOURCE,
       {},
       'Share of each source in the tokens, in any unit, where it is known: a source left out is never read; none: learnt by proxies',
     ),
@@ -67,14 +64,16 @@ export const learntShares = defineSignal({
   },
   needs: () => ({ sources: 2 }),
   check({ shares }) {
-    if (!isGiven(shares) || Object.values(shares).some((share) => share > 0)) return []
+    if (!isGiven(shares) || hasShare(shares)) return []
     return [{ key: 'shares', message: 'expected a share above 0 for a source, or none to learn them' }]
   },
   trainsProxies: true,
   decidesData: () => true,
   async prepare({ shares, ...options }, tools): Promise<Artefact> {
     const { sources } = tools.data
-    const share_G = isGiven(shares) ? fixedShares(shares, sources) : await learnShares(options, tools)
+    const share_G = isGiven(shares)
+      ? sharesBySource(shares, sources, 'method.signal.shares')
+      : await learnShares(options, tools)
     const figures = Object.fromEntries(sources.map((name, g) => [`share.${name}`, share_G[g]!]))
     return { share_G, score_P: scoresOf(tools.data, share_G), figures }
   },
@@ -196,19 +195,4 @@ function uniformShares(data: PreparationTools['data']): Float64Array {
   for (let i = 0; i < data.numSamples; i++) counts[data.sourceIndex(i)] = 1
   const total = counts.reduce((a, b) => a + b, 0)
   return counts.map((there) => there / total)
-}
-
-/** @throws {ConfigError} UNKNOWN_SOURCE */
-function fixedShares(shares: Readonly<Record<string, number>>, sources: readonly string[]): Float64Array {
-  for (const name of Object.keys(shares)) {
-    if (sources.includes(name)) continue
-    const known = sources.map((source) => `"${printable(source, 60)}"`).join(', ')
-    throw new ConfigError(
-      'UNKNOWN_SOURCE',
-      `method.signal.shares: the data has no source "${printable(name, 60)}"; its sources are ${known}`,
-      { source: name },
-    )
-  }
-  const total = Object.values(shares).reduce((a, b) => a + b, 0)
-  return Float64Array.from(sources, (name) => (Object.hasOwn(shares, name) ? shares[name]! / total : 0))
 }

@@ -18,6 +18,7 @@ import { random } from './random.js'
 import { rdsPlus } from './rds-plus.js'
 import { rho1 } from './rho-1.js'
 import { rhoLoss } from './rho-loss.js'
+import { staticShares } from './static.js'
 import { twin } from './twin.js'
 import { uniform } from './uniform.js'
 
@@ -31,6 +32,7 @@ export const METHODS = [
   random,
   bm25,
   rdsPlus,
+  staticShares,
   odm,
   doremi,
   doremiProxy,

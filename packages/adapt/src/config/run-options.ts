@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -407,15 +407,16 @@ export type RunOptions = {
       /**
        * identity: max(s, 0); sigmoid: clip(sigmoid(s / temperature), wMin, wMax); calibrated-sigmoid:
        * sigmoid((s - mu) / tau), mu and tau solved for targets of ESS and mean weight; top-fraction: keeps
-       * the units with the best scores and leaves the others out; bandit: share of each source in what is
-       * read next, learnt from its training loss; as-given: what the signal says: the shares of the sources
-       * as preparation left them; group-dro: weight of each source by an exponentiated gradient on its excess
+       * the units with the best scores and leaves the others out; fixed-shares: the same share of each source
+       * in every step: in what is read, or as p / q in the loss; bandit: share of each source in what is read
+       * next, learnt from its training loss; as-given: what the signal says: the shares of the sources as
+       * preparation left them; group-dro: weight of each source by an exponentiated gradient on its excess
        * loss (group DRO); greedy: takes sample after sample, each time the best in view of those already
        * taken; min-max-softmax: softmax over the step of where the score lies between its extremes; softmax:
        * n exp(s / temperature) / sum exp(s / temperature) over the step; linear: max(offset + slope s, 0);
        * custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'top-fraction' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'min-max-softmax' | 'softmax' | 'linear' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'min-max-softmax' | 'softmax' | 'linear' | 'custom' | undefined
       /** sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
@@ -447,6 +448,11 @@ export type RunOptions = {
        * Default false.
        */
       readonly balanced?: boolean | undefined
+      /**
+       * fixed-shares: Share of each source in the tokens, in any unit; a source left out has none. equal:
+       * every source alike (stratified sampling). Default equal.
+       */
+      readonly shares?: 'equal' | { readonly [name: string]: number } | undefined
       /**
        * bandit: How the worth of a source follows from its loss: smoothed is the released code, paper and
        * exp3 divide by the share. Default smoothed.

@@ -103,8 +103,11 @@ describe('composeMethod', () => {
     const artefact = { share_G: Float64Array.of(0.5, 0.5) }
     const bandit: Gate = { weights: noScore, shares: () => shares }
     const silent: Gate = { weights: noScore }
-    const sharesOf = (gate: Gate) => composeMethod(compositionOf({ signal, gate, artefact })).shares()
-    expect(sharesOf(bandit)).toBe(shares)
-    expect(sharesOf(silent)).toBe(artefact.share_G)
+    const sharesOf = (gate: Gate, apply: 'sample' | 'loss') =>
+      composeMethod({ ...compositionOf({ signal, gate, artefact }), apply }).shares()
+    expect(sharesOf(bandit, 'sample')).toBe(shares)
+    expect(sharesOf(silent, 'sample')).toBe(artefact.share_G)
+    // Weights of the loss say nothing about the draw.
+    expect(sharesOf(bandit, 'loss')).toBe(artefact.share_G)
   })
 })

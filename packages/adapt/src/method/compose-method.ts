@@ -35,7 +35,9 @@ export function composeMethod(composition: Composition): Method {
     needs: composition.needs,
     reference: composition.artefact.tokenLoss,
     candidates: composition.candidates,
-    shares: () => gate.shares?.() ?? composition.artefact.share_G,
+    // A gate whose weights scale the loss leaves the draw alone; what preparation shared out is another's say.
+    shares: () =>
+      (composition.apply === 'sample' ? gate.shares?.() : undefined) ?? composition.artefact.share_G,
     beforeStep(tools) {
       const facts = factsOf(tools)
       signal.beforeStep?.(facts)

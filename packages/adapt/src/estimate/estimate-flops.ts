@@ -21,8 +21,8 @@ export interface AnchorCount {
   readonly tokensEach: number
 }
 
-/** Floating-point operations; matrix products only, 2 for a multiply-add. */
-export interface FlopsEstimate {
+/** Floating-point operations of a run; matrix products only, 2 for a multiply-add. */
+export interface FlopsCount {
   /** Forward and backward of one token. */
   readonly perToken: number
   readonly train: number
@@ -37,41 +37,51 @@ export interface FlopsEstimate {
   readonly paper8N?: number
 }
 
-/** @param length  Absent: only `perToken` and what follows from it for one token. */
+/** A run under both conventions of N: all parameters, and those beside embedding and head. */
+export interface FlopsEstimate extends FlopsCount {
+  readonly withoutEmbedding: FlopsCount
+}
+
+/** @param length  One token where it is not known: `perToken` and what follows from it hold. */
 export function estimateFlops(
   config: Pick<RunConfig, 'method' | 'training'>,
   params: ParameterEstimate,
   length: RunLength,
   anchors: AnchorCount,
 ): FlopsEstimate {
-  const options = {
-    recompute: config.training.gradient_checkpointing,
-    // As a run counts itself.
-    frozenBase: params.trainable < params.total / 2,
+  const { embedding, nonEmbedding, total } = params
+  const countOf = (N: number, base: number): FlopsCount => {
+    const options = {
+      recompute: config.training.gradient_checkpointing,
+      // As a run counts itself.
+      frozenBase: params.trainable < total / 2,
+    }
+    const train = trainingFlops(N, length.tokens, options)
+    const { preparation, signal: ofSignal } = costOf(config.method, {
+      ...length,
+      params: N,
+      anchors: anchors.count,
+      tokensPerAnchor: anchors.tokensEach,
+    })
+    const scoring = scoringFlops(partsOf(config.method), {
+      params: N,
+      tokens: length.tokens,
+      microBatches: config.training.gradient_accumulation_steps,
+    })
+    const signal = ofSignal + scoring
+    const plain6N = trainingFlops(base, length.tokens)
+    return {
+      perToken: trainingFlops(N, 1, options),
+      train,
+      signal,
+      preparation,
+      total: train + signal + preparation,
+      plain6N,
+      ...(anchors.count > 0 ? { paper8N: plain6N + forwardFlops(base, length.tokens) } : {}),
+    }
   }
-  const train = trainingFlops(params.total, length.tokens, options)
-  const parts = partsOf(config.method)
-  const { preparation, signal: ofSignal } = costOf(config.method, {
-    ...length,
-    params: params.total,
-    anchors: anchors.count,
-    tokensPerAnchor: anchors.tokensEach,
-  })
-  const scoring = scoringFlops(parts, {
-    params: params.total,
-    tokens: length.tokens,
-    microBatches: config.training.gradient_accumulation_steps,
-  })
-  const signal = ofSignal + scoring
-  const base = params.embedding + params.nonEmbedding
-  const plain6N = trainingFlops(base, length.tokens)
   return {
-    perToken: trainingFlops(params.total, 1, options),
-    train,
-    signal,
-    preparation,
-    total: train + signal + preparation,
-    plain6N,
-    ...(anchors.count > 0 ? { paper8N: plain6N + forwardFlops(base, length.tokens) } : {}),
+    ...countOf(total, embedding + nonEmbedding),
+    withoutEmbedding: countOf(total - embedding, nonEmbedding),
   }
 }

@@ -42,6 +42,16 @@ describe('adapt estimate', () => {
     expect(found.length).toMatchObject({ steps: 4230, tokens: 2 * 270_679 * 2048 })
     expect(found.flops.plain6N / 4.4823e19).toBeCloseTo(1, 3)
     expect(found.flops.paper8N / 5.9763e19).toBeCloseTo(1, 3)
+    const { withoutEmbedding } = found.flops
+    // 32,000 tokens of width 4,096, in the embedding and in the head.
+    expect(withoutEmbedding.plain6N / found.flops.plain6N).toBeCloseTo(
+      1 - (2 * 32_000 * 4096) / 6_738_415_616,
+      9,
+    )
+    expect(withoutEmbedding.signal / found.flops.signal).toBeCloseTo(
+      withoutEmbedding.train / found.flops.train,
+      9,
+    )
     // 6 N of the whole with recomputation over a frozen base, and less than a thousandth for the signal.
     expect(found.flops.train).toBe(6 * found.parameters.total * found.length.tokens)
     expect(found.flops.signal / found.flops.train).toBeLessThan(1e-3)

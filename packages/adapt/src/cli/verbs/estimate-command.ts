@@ -165,21 +165,28 @@ function renderFlops(config: RunConfig, { length, flops, anchors }: RunEstimate)
   if (length === undefined) {
     return `${perToken}length of the run: unknown; give --samples, or run adapt data once\n`
   }
-  const rows = [
-    ['training', flops.train],
-    ['signal', flops.signal],
-    ...(flops.preparation > 0 ? [['preparation', flops.preparation] as const] : []),
-    ['together', flops.total],
-    ['protocol 6N', flops.plain6N],
-    ...(flops.paper8N === undefined ? [] : [['protocol paper-8N', flops.paper8N] as const]),
-  ].map(([name, value]) => [String(name), Number(value).toExponential(4)])
+  const { withoutEmbedding: less } = flops
+  const lines: readonly (readonly [string, number, number])[] = [
+    ['training', flops.train, less.train],
+    ['signal', flops.signal, less.signal],
+    ['preparation', flops.preparation, less.preparation],
+    ['together', flops.total, less.total],
+    ['protocol 6N', flops.plain6N, less.plain6N],
+    ['protocol paper-8N', flops.paper8N ?? 0, less.paper8N ?? 0],
+  ]
+  const rows = lines
+    .filter(([name, count]) => count > 0 || name === 'signal')
+    .map(([name, ...counts]) => [name, ...counts.map((count) => count.toExponential(4))])
   const basis = length.basis === 'token cache' ? 'as tokenised' : 'at most: full rows'
   const note = anchors.count > 0 ? `, ${formatCount(anchors.count)} anchors` : ''
   const steps = `${formatCount(length.steps)} steps of ${formatCount(rowsPerStep(config))} rows`
   return (
     perToken +
     `length of the run: ${steps}, ${formatCount(length.tokens)} tokens (${basis})${note}\n\n` +
-    renderTable([{ heading: 'FLOPs of the run' }, number('count')], rows)
+    renderTable(
+      [{ heading: 'FLOPs of the run' }, number('all parameters'), number('without embedding and head')],
+      rows,
+    )
   )
 }
 

@@ -1,4 +1,4 @@
-import { customGate } from '../gate/index.js'
+import { customGate, fixedPoint, nnls, stochasticGreedy } from '../gate/index.js'
 import type { AnyGateDefinition, AnySignalDefinition, MethodDefinition } from '../method/define-method.js'
 import { customSignal, sourceSignal } from '../signal/index.js'
 import { adapt } from './adapt.js'
@@ -49,7 +49,7 @@ export const METHODS = [
 
 /** Kinds that no method of the list uses: for compositions that a config writes. */
 const MORE_SIGNALS = [sourceSignal, customSignal] as const
-const MORE_GATES = [customGate] as const
+const MORE_GATES = [stochasticGreedy, fixedPoint, nnls, customGate] as const
 
 /** The method of a config that names none. */
 export const DEFAULT_METHOD = 'adapt' satisfies MethodId

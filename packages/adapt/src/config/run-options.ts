@@ -414,10 +414,17 @@ export type RunOptions = {
        * loss (group DRO); greedy: takes sample after sample, each time the best in view of those already
        * taken; min-max-softmax: softmax over the step of where the score lies between its extremes; softmax:
        * n exp(s / temperature) / sum exp(s / temperature) over the step; linear: max(offset + slope s, 0);
+       * stochastic-greedy: draws sample after sample, each in proportion to its worth in view of those
+       * already drawn; fixed-point: softmax over the step of the score less what the sample shares with those
+       * of weight; nnls: the weights >= 0 whose sum of updates comes nearest to the update that is wanted;
        * custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'min-max-softmax' | 'softmax' | 'linear' | 'custom' | undefined
-      /** sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. */
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'min-max-softmax' | 'softmax' | 'linear' | 'stochastic-greedy' | 'fixed-point' | 'nnls' | 'custom' | undefined
+      /**
+       * sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. stochastic-greedy:
+       * Divides the score; larger is closer to uniform. Default 0.9. fixed-point: Divides the score; larger
+       * is closer to uniform. Default 0.05.
+       */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
       readonly wMin?: number | undefined
@@ -433,7 +440,8 @@ export type RunOptions = {
       readonly warmupRatio?: number | undefined
       /**
        * top-fraction: Share of the units that is kept, at least one. Default 0.1. greedy: Share of the
-       * candidates that is trained. Default 0.5.
+       * candidates that is trained. Default 0.5. stochastic-greedy: Share of the candidates that is trained.
+       * Default 0.25. nnls: Share of the samples that a greedy pass lets have a weight. Default 1.
        */
       readonly keep?: number | undefined
       /** top-fraction: Which scores are the best. Default highest. */
@@ -499,6 +507,17 @@ export type RunOptions = {
       readonly offset?: number | undefined
       /** linear: Weight per unit of the score. Default 1. */
       readonly slope?: number | undefined
+      /**
+       * stochastic-greedy: zscore: temperatures count standard deviations of the scores of a step; raw:
+       * scores as they are. Default zscore.
+       */
+      readonly scale?: 'zscore' | 'raw' | undefined
+      /** fixed-point: How much samples that are alike share their weight; 0: the score alone. Default 0.1. */
+      readonly beta?: number | undefined
+      /** fixed-point: Iterations towards the fixed point, from equal weights. Default 5. */
+      readonly iterations?: number | undefined
+      /** fixed-point: Share of the new weights in an iteration; 1: no damping. Default 1. */
+      readonly damping?: number | undefined
       /** custom: Name under which the code of the run brings it. */
       readonly name?: string | undefined
       /** custom: What its factory is told. Default {}. */

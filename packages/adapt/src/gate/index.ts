@@ -10,6 +10,13 @@ export { CollapsedGate, type CollapsedGateOptions } from './collapsed-gate.js'
 export { ControlGate } from './control-gate.js'
 export { customGate } from './custom-gate.js'
 export {
+  contractionBound,
+  type FixedPoint,
+  type FixedPointOptions,
+  fixedPoint,
+  fixedPointWeights,
+} from './fixed-point.js'
+export {
   type CalibratedGateOptions,
   CalibratedSigmoidGate,
   createIdentityGate,
@@ -20,7 +27,9 @@ export {
 export { identityGate } from './identity-gate.js'
 export { linearGate } from './linear-gate.js'
 export { minMaxSoftmax } from './min-max-softmax.js'
+export { nnls, nonNegativeWeights } from './nnls.js'
 export { ShuffledGate, type ShuffledGateOptions } from './shuffled-gate.js'
 export { sigmoidGate } from './sigmoid-gate.js'
 export { softmaxGate } from './softmax-gate.js'
+export { type DrawOptions, keyedGumbel, pickAtRandom, stochasticGreedy } from './stochastic-greedy.js'
 export { topFraction } from './top-fraction.js'

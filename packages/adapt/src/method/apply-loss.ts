@@ -6,7 +6,14 @@ import type { Composition } from './composition.js'
 import type { Evidence, StepFacts } from './contract.js'
 import type { WeightPlan, Weights } from './plan-step.js'
 import { requireUnits } from './require-units.js'
-import { type BatchUnits, batchScores, gatherScores, sampleUnits, tokenUnits } from './step-scores.js'
+import {
+  type BatchUnits,
+  batchScores,
+  gatherScores,
+  sampleUnits,
+  scoresOf,
+  tokenUnits,
+} from './step-scores.js'
 
 /**
  * The weight scales the loss. One pass where the method allows it: the training forward gives scores and weights at once, also for a gate that
@@ -27,7 +34,7 @@ export function applyLoss(composition: Composition, batches: readonly Batch[], f
         const weight_U = weighAlone(composition, score_U, units, facts)
         return perSample(units, composition, score_U, weight_U)
       }
-      const [weight_U] = weighTogether(composition, [score_U], [units], facts)
+      const [weight_U] = weighTogether(composition, [score_U], [units], [evidence], facts)
       return perSample(units, composition, score_U, weight_U!)
     },
   }
@@ -54,8 +61,14 @@ function numMicroBatches(batches: readonly Batch[], { collective }: StepFacts): 
 }
 
 function scoringPhase(composition: Composition, batches: readonly Batch[], facts: StepFacts): WeightPlan {
-  const { units, scores, scoredTokens } = scoreStep(composition, batches, facts)
-  const weights = composition.view === 'step' ? weighTogether(composition, scores, units, facts) : undefined
+  const { units, scores, weights } = scope(() => {
+    const seen = scoreStep(composition, batches, facts)
+    const { units, scores, looks } = seen
+    const weights =
+      composition.view === 'step' ? weighTogether(composition, scores, units, looks, facts) : undefined
+    return { units, scores, weights }
+  })
+  const scoredTokens = numTokensOf(batches)
   return {
     batches,
     dropped: [],
@@ -68,22 +81,25 @@ function scoringPhase(composition: Composition, batches: readonly Batch[], facts
   }
 }
 
-/** Scores of all micro-batches of this rank by forwards of their own. */
-export function scoreStep(
+/** Scores of all micro-batches of this rank by forwards of their own, which are kept where samples are compared with each other. */
+function scoreStep(
   composition: Composition,
   batches: readonly Batch[],
   facts: StepFacts,
-): { readonly units: BatchUnits[]; readonly scores: Tensor[]; readonly scoredTokens: number } {
+): { readonly units: BatchUnits[]; readonly scores: Tensor[]; readonly looks: Evidence[] } {
+  const inTurn = composition.interactions ? <T>(fn: () => T): T => fn() : scope
   const units: BatchUnits[] = []
+  const looks: Evidence[] = []
   const scores = batches.map((batch) =>
-    scope(() => {
+    inTurn(() => {
       const evidence = facts.look(batch)
+      if (composition.interactions) looks.push(evidence)
       const own = unitsOf(composition, evidence)
       units.push(own)
       return scoreUnits(composition, evidence, own, facts)
     }),
   )
-  return { units, scores, scoredTokens: numTokensOf(batches) }
+  return { units, scores, looks }
 }
 
 /** Tokens of the samples, padding not counted. */
@@ -123,16 +139,19 @@ function weighAlone(
 
 /** Weights of each micro-batch from the scores of the whole step; units without labels get 0. */
 function weighTogether(
-  { gate, unit }: Composition,
+  { signal, gate, unit, interactions }: Composition,
   scores: readonly Tensor[],
   units: readonly BatchUnits[],
+  looks: readonly Evidence[],
   facts: StepFacts,
 ): Tensor[] {
   return scope(() => {
     const gathered = gatherScores(scores, units, facts)
-    const numUnits = gathered.scores.index.length
-    const weights =
-      numUnits === 0 ? zeros([0], { device: facts.device }) : gate.weights(gathered.scores, facts)
+    const products = interactions ? signal.interactions?.(looks, facts) : undefined
+    const { score, index, labels } = gathered.scores
+    const numUnits = index.length
+    const all = products ? scoresOf(score, index, labels, facts, products) : gathered.scores
+    const weights = numUnits === 0 ? zeros([0], { device: facts.device }) : gate.weights(all, facts)
     const of = unit === 'token' ? 'token' : 'sample'
     return gathered.ownParts(requireUnits('gate', weights, numUnits, facts.device, of))
   })

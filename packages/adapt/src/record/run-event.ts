@@ -143,6 +143,8 @@ export const NUMERIC_PATHS: Readonly<Record<string, readonly string[]>> = {
   evaluation: ['step', 'time', 'sources.*.*', 'validation.eval_loss', 'validation.sources.*.*'],
   calibration: ['step', 'time', 'mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores'],
   policy: ['step', 'time', 'shares.*', 'mean.*', 'rewards.*', 'excess.*', 'exploration'],
+  draw: ['step', 'time', 'spread', 'ess', 'scoreDeviation'],
+  'fixed-point': ['step', 'time', 'change', 'contraction'],
   prepared: ['step', 'time', 'seconds', 'flops', 'figures.*'],
   alert: ['step', 'time', 'values.*'],
   'run-end': ['step', 'time', 'exitCode', 'summary.*'],

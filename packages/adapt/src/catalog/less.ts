@@ -149,13 +149,13 @@ export const gradientInfluence = defineSignal({
       figures: { checkpoints: checkpoints.length, scored: share, tasks: tasks.names.length },
     }
   },
-  cost(options, { params, tokens, tokensPerPass, samples, anchors, tokensPerAnchor }) {
+  cost(options, { params, trainable, tokens, tokensPerPass, samples, anchors, tokensPerAnchor }) {
     const { warmupShare, warmupEpochs, checkpoints, projection } = options
     const scored = scoredShare(options, tokens / tokensPerPass)
     const gradients = checkpoints * (scored * tokensPerPass + anchors * tokensPerAnchor)
     const vectors = checkpoints * (scored * samples + anchors)
     const warmup = warmupShare * warmupEpochs * tokensPerPass
-    const projected = params > projection ? 2 * params * projection * vectors : 0
+    const projected = trainable > projection ? 2 * trainable * projection * vectors : 0
     return { preparation: 6 * params * (warmup + gradients) + projected, signal: 0 }
   },
 })

@@ -60,6 +60,7 @@ export interface MethodCard {
 /** The run whose costs a card has: a thousand steps over a hundred thousand samples, read once, with 400 anchors. */
 export const EXAMPLE_RUN: RunShape = {
   params: 1e8,
+  trainable: 1e8,
   tokens: 5.12e7,
   steps: 1000,
   stepsPerEpoch: 1000,

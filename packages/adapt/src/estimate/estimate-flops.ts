@@ -60,6 +60,7 @@ export function estimateFlops(
     const { preparation, signal: ofSignal } = costOf(config.method, {
       ...length,
       params: N,
+      trainable: Math.min(params.trainable, N),
       anchors: anchors.count,
       tokensPerAnchor: anchors.tokensEach,
     })

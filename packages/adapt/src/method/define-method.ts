@@ -7,6 +7,8 @@ import type { Artefact, PreparationTools } from './preparation.js'
 export interface RunShape {
   /** N: all parameters. */
   readonly params: number
+  /** Those that are trained. */
+  readonly trainable: number
   /** Trained by the whole run. */
   readonly tokens: number
   readonly steps: number

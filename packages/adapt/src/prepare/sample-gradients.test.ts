@@ -192,34 +192,4 @@ describe('what is scored', () => {
     expect(scoredShare(paper, 1)).toBe(1)
     expect(scoredShare({ ...scaled, scored: 0.7 }, 1)).toBe(0.7)
   })
-
-  it('costs what the literature says of the source: warm-up, gradients and projection', () => {
-    const shape = {
-      params: 6.738e9,
-      samples: 270_679,
-      tokensPerPass: 270_679 * 2048,
-      tokens: 2 * 270_679 * 2048,
-      anchors: 0,
-      tokensPerAnchor: 2048,
-      steps: 1,
-      stepsPerEpoch: 1,
-    }
-    const options = {
-      constants: 'paper',
-      warmupShare: 0.05,
-      warmupEpochs: 4,
-      checkpoints: 4,
-      scored: 'auto',
-      gradient: 'adam',
-      epsMode: 'inside',
-    } as const
-    const cost = (projection: number, others = {}) =>
-      gradientInfluence.cost!({ ...options, projection, ...others }, shape).preparation
-    const none = 1e12
-    expect(cost(none) / (4.4819e18 + 8.9645e19)).toBeCloseTo(1, 4)
-    expect(cost(none, { checkpoints: 1 }) / (4.4819e18 + 8.9645e19 / 4)).toBeCloseTo(1, 4)
-    // All parameters are projected here; with the adapters' 134,217,728 it would be 2.3834e18.
-    const projection = cost(8192) - cost(none)
-    expect((projection * 134_217_728) / 6.738e9 / 2.3834e18).toBeCloseTo(1, 2)
-  })
 })

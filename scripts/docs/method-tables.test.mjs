@@ -18,6 +18,7 @@ const CASES = {
   quadratic: 'loss-gates',
   extremes: 'loss-gates',
   'ir-dro': 'loss-gates',
+  'prift-mass': 'dft',
   'rho-1': 'rho',
   'rho-loss': 'rho',
 }

@@ -11,6 +11,7 @@ import sys
 import torch
 
 import case_adapt_step
+import case_dft
 import case_doremi
 import case_greats
 import case_less
@@ -29,6 +30,8 @@ from golden import REPOSITORY
 MODULES = (
     case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi,
     case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_less,
+    case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_dft,
+    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less,
 )
 
 

@@ -104,6 +104,9 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
     { gate: { temperature: 0.2 }, collapse: 'source' },
   ],
   static: [{ apply: 'loss', gate: { shares: { a: 3, b: 1 } } }],
+  dft: [{ signal: { reference: 'base' } }],
+  // Inside of what the fixture's reference says.
+  'prift-mass': [{ gate: { threshold: 3.5 } }],
   'adapt-calibrated': [
     { signal: { refresh_every: 3 }, gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 } },
   ],

@@ -6,6 +6,7 @@ import { adaptBm25 } from './adapt-bm25.js'
 import { adaptCalibrated } from './adapt-calibrated.js'
 import { adaptPaper } from './adapt-paper.js'
 import { bm25 } from './bm25.js'
+import { dft } from './dft.js'
 import { doremi, doremiProxy } from './doremi.js'
 import { extremes } from './extremes.js'
 import { greats } from './greats.js'
@@ -13,6 +14,7 @@ import { irDro } from './ir-dro.js'
 import { less } from './less.js'
 import { linupper } from './linupper.js'
 import { odm } from './odm.js'
+import { priftMass } from './prift-mass.js'
 import { quadratic } from './quadratic.js'
 import { random } from './random.js'
 import { rdsPlus } from './rds-plus.js'
@@ -44,6 +46,8 @@ export const METHODS = [
   irDro,
   rho1,
   rhoLoss,
+  dft,
+  priftMass,
   twin,
 ] as const
 

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -238,10 +238,12 @@ export type RunOptions = {
        * far a gradient step on the sample would lower the loss of a few anchors; less: influence on the
        * anchors: cosine of projected gradients along a short warm-up run (LESS); loss: the mean loss of the
        * sample over its labels, in nats; reducible-loss: the mean loss of the sample less that of a reference
-       * which has not seen it, in nats; random: a standard normal number of seed and sample: a control;
-       * source: a number per source, from a table; custom: what the code of the run brings.
+       * which has not seen it, in nats; token-likelihood: the logarithm of the probability of each token,
+       * under the model as it is now or a frozen one; token-mass: the probability of each token together with
+       * all less likely ones, under a frozen model; random: a standard normal number of seed and sample: a
+       * control; source: a number per source, from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'less' | 'loss' | 'reducible-loss' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding: How the hidden states of a sample become one vector. Default position_weighted.
        * representation: How the positions of a sample become one vector. Default position_weighted.
@@ -356,7 +358,11 @@ export type RunOptions = {
       readonly norm?: 'repo' | 'paper' | undefined
       /**
        * excess-loss, reducible-loss: Folder of a model with the same tokenizer, whose losses are the
-       * reference; train: it is trained here, from the model of the config. Default train.
+       * reference; train: it is trained here, from the model of the config. Default train. token-likelihood:
+       * Whose probabilities: current, the model as it is now; base, the model at its start, whose adapter
+       * changes nothing yet; or the folder of a model with the same tokenizer. Default current. token-mass:
+       * Whose probabilities: base, the model at its start, whose adapter changes nothing yet; or the folder
+       * of a model with the same tokenizer. Default base.
        */
       readonly reference?: string | undefined
       /** excess-loss, reducible-loss: With reference: train: the sources it is trained on; none: all of them. */
@@ -413,15 +419,16 @@ export type RunOptions = {
        * preparation left them; group-dro: weight of each source by an exponentiated gradient on its excess
        * loss (group DRO); greedy: takes sample after sample, each time the best in view of those already
        * taken; min-max-softmax: softmax over the step of where the score lies between its extremes; softmax:
-       * n exp(s / temperature) / sum exp(s / temperature) over the step; linear: max(offset + slope s, 0);
-       * stochastic-greedy: draws sample after sample, each in proportion to its worth in view of those
-       * already drawn; fixed-point: softmax over the step of the score less what the sample shares with those
-       * of weight; nnls: the weights >= 0 whose sum of updates comes nearest to the update that is wanted;
-       * custom: what the code of the run brings.
+       * n exp(s / temperature) / sum exp(s / temperature) over the step; exp: exp(s / temperature);
+       * threshold: 1 from a threshold on, else 0; linear: max(offset + slope s, 0); stochastic-greedy: draws
+       * sample after sample, each in proportion to its worth in view of those already drawn; fixed-point:
+       * softmax over the step of the score less what the sample shares with those of weight; nnls: the
+       * weights >= 0 whose sum of updates comes nearest to the update that is wanted; custom: what the code
+       * of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'min-max-softmax' | 'softmax' | 'linear' | 'stochastic-greedy' | 'fixed-point' | 'nnls' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'min-max-softmax' | 'softmax' | 'exp' | 'threshold' | 'linear' | 'stochastic-greedy' | 'fixed-point' | 'nnls' | 'custom' | undefined
       /**
-       * sigmoid, softmax: Divides the score; larger is closer to uniform. Default 1. stochastic-greedy:
+       * sigmoid, softmax, exp: Divides the score; larger is closer to uniform. Default 1. stochastic-greedy:
        * Divides the score; larger is closer to uniform. Default 0.9. fixed-point: Divides the score; larger
        * is closer to uniform. Default 0.05.
        */
@@ -503,6 +510,8 @@ export type RunOptions = {
       readonly burnIn?: number | undefined
       /** min-max-softmax: Multiply each weight by the sample's labels over their mean number. Default false. */
       readonly lengthNorm?: boolean | undefined
+      /** threshold: The lowest score with weight 1. Default 0.5. */
+      readonly threshold?: number | undefined
       /** linear: Weight of a score of 0. Default 1. */
       readonly offset?: number | undefined
       /** linear: Weight per unit of the score. Default 1. */

@@ -9,6 +9,7 @@ export {
 export { CollapsedGate, type CollapsedGateOptions } from './collapsed-gate.js'
 export { ControlGate } from './control-gate.js'
 export { customGate } from './custom-gate.js'
+export { expGate } from './exp-gate.js'
 export {
   contractionBound,
   type FixedPoint,
@@ -32,4 +33,5 @@ export { ShuffledGate, type ShuffledGateOptions } from './shuffled-gate.js'
 export { sigmoidGate } from './sigmoid-gate.js'
 export { softmaxGate } from './softmax-gate.js'
 export { type DrawOptions, keyedGumbel, pickAtRandom, stochasticGreedy } from './stochastic-greedy.js'
+export { thresholdGate } from './threshold-gate.js'
 export { topFraction } from './top-fraction.js'

@@ -2,6 +2,7 @@
 import {
   add_,
   addmm_,
+  bind,
   cat,
   type DType,
   exp_,
@@ -17,10 +18,12 @@ import {
   scatterAdd_,
   scope,
   squeeze,
+  sum,
   type Tensor,
   toDType,
   transpose,
   unsqueeze,
+  where,
   zerosLike,
 } from '@adapt-ts/torch'
 import { defaultChunkSize } from './default-chunk-size.js'
@@ -42,6 +45,7 @@ export interface ChunkedLoss {
   readonly gradient_ND: Tensor
 }
 
+const isBelow = bind('aten::lt', 'Tensor')
 const chunkSizeFor = (head: Tensor) => defaultChunkSize(head.device, head.shape[0]!)
 
 const asDType = (x: Tensor, dtype: DType) => (x.dtype === dtype ? x : toDType(x, dtype))
@@ -122,18 +126,49 @@ export function chunkedTokenLosses(
   hidden_ND: Tensor,
   head: Tensor,
   labels_N: Tensor,
-  { chunkSize = chunkSizeFor(head), computeDtype = 'float32' }: ChunkedLossOptions = {},
+  options: ChunkedLossOptions = {},
+): Tensor {
+  return readChunks(hidden_ND, head, labels_N, options, ({ loss_C }) => loss_C)
+}
+
+/**
+ * u_n = p[y_n] + the sum of p[v] over the tokens v that are strictly less likely: float32 [N], in (0, 1]. Near 1 for the likeliest token of all.
+ *
+ * @see arXiv 2606.09396
+ */
+export function chunkedTokenMasses(
+  hidden_ND: Tensor,
+  head: Tensor,
+  labels_N: Tensor,
+  options: ChunkedLossOptions = {},
+): Tensor {
+  return readChunks(hidden_ND, head, labels_N, options, ({ logProb_CV }, label_C1) => {
+    const prob_CV = exp_(logProb_CV)
+    const own_C1 = gather(prob_CV, 1, label_C1)
+    const below_CV = where(isBelow(prob_CV, own_C1) as Tensor, prob_CV, zerosLike(prob_CV))
+    return squeeze(add_(sum(below_CV, [1], true), own_C1), 1)
+  })
+}
+
+/** A number of each position, from its loss or its log-probabilities; no graph. */
+function readChunks(
+  hidden_ND: Tensor,
+  head: Tensor,
+  labels_N: Tensor,
+  { chunkSize = chunkSizeFor(head), computeDtype = 'float32' }: ChunkedLossOptions,
+  read: (chunk: ReturnType<typeof chunkLosses>, label_C1: Tensor) => Tensor,
 ): Tensor {
   return noGrad(() =>
     scope(() => {
       const products = headProducts(asDType(head, computeDtype), { forHidden: false })
-      const losses = Array.from(chunks(labels_N.shape[0]!, chunkSize), ([start, length]) =>
+      const values = Array.from(chunks(labels_N.shape[0]!, chunkSize), ([start, length]) =>
         scope(() => {
           const hidden_CD = asDType(narrow(hidden_ND, 0, start, length), computeDtype)
-          return chunkLosses(hidden_CD, products, unsqueeze(narrow(labels_N, 0, start, length), 1)).loss_C
+          const label_C1 = unsqueeze(narrow(labels_N, 0, start, length), 1)
+          return read(chunkLosses(hidden_CD, products, label_C1), label_C1)
         }),
       )
-      return cat(losses)
+      return cat(values)
     }),
   )
 }

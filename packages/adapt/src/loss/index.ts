@@ -3,6 +3,7 @@ export {
   type ChunkedLossOptions,
   chunkedCrossEntropy,
   chunkedTokenLosses,
+  chunkedTokenMasses,
 } from './chunked-cross-entropy.js'
 export { defaultChunkSize } from './default-chunk-size.js'
 export { type LabelledPositions, labelledPositions } from './labelled-positions.js'

@@ -51,6 +51,8 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   readonly readsModels?: (options: OptionsOf<T>) => Readonly<Record<string, string>>
   /** Whether what `prepare` leaves decides which samples are read, or how often: it leaves some out or shares them out among the sources. */
   readonly decidesData?: (options: OptionsOf<T>) => boolean
+  /** Whether the options ask for `prepare` at all. Default: they do. */
+  readonly prepares?: (options: OptionsOf<T>) => boolean
   /** Once before training. A signal with `prepare` alone scores by what it left and has no `create`. */
   readonly prepare?: (options: OptionsOf<T>, tools: PreparationTools) => Promise<Artefact>
   readonly create?: (options: OptionsOf<T>, facts: RunFacts, artefact: Artefact) => Signal

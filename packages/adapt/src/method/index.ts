@@ -60,5 +60,6 @@ export {
   type PreparationTools,
   type ProxyResult,
   type ProxyRun,
+  type TokenStatistic,
 } from './preparation.js'
 export { scoresOf } from './step-scores.js'

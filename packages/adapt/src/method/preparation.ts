@@ -14,7 +14,7 @@ export interface Artefact {
   readonly kept_P?: Uint8Array
   /** Share by source, sums to 1. */
   readonly share_G?: Float64Array
-  /** Token losses of a reference: float32, nats, of the labelled positions of a sample in their order. */
+  /** Token losses of a reference, or another statistic of its tokens: float32 of the labelled positions of a sample in their order. */
   readonly tokenLoss?: { at(index: number): Float32Array }
   /** Figures worth a line in the event log. */
   readonly figures?: Readonly<Record<string, number>>
@@ -65,6 +65,9 @@ export interface AdamMoments {
   readonly epsMode: 'inside' | 'outside'
 }
 
+/** Of a token under a model. loss: nats. mass: its probability and that of all less likely tokens, in (0, 1]. */
+export type TokenStatistic = 'loss' | 'mass'
+
 /** What a signal's `prepare` works with. All of it is resumable: what is done is not done again after a kill. */
 export interface PreparationTools {
   /** The pool: the training data before anything is left out. */
@@ -114,11 +117,13 @@ export interface PreparationTools {
   /**
    * Token losses of the pool under a frozen model, stored as they are done; 2N FLOPs per token.
    * @param keep  Samples that they are computed of; asking for those of another is an error. Default all.
+   * @param statistic  Default loss.
    */
   tokenLosses(
     name: string,
     folder: string | undefined,
     keep?: (index: number) => boolean,
+    statistic?: TokenStatistic,
   ): Promise<NonNullable<Artefact['tokenLoss']>>
   /** Charges FLOPs to preparation; forwards of `withModel` are the caller's to charge. */
   charge(flops: number): void

@@ -63,6 +63,18 @@ export function openGolden<Values>(name: string): GoldenCase<Values> {
   }
 }
 
+type FlatArrays = 'tokens_BT' | 'labels_BT' | 'segment_BT' | 'position_BT'
+/** A batch as the values of a case hold it. */
+export type BatchJson = Omit<Batch, FlatArrays> & Readonly<Record<FlatArrays, number[]>>
+
+export const batchOfJson = (json: BatchJson): Batch => ({
+  ...json,
+  tokens_BT: Int32Array.from(json.tokens_BT),
+  labels_BT: Int32Array.from(json.labels_BT),
+  segment_BT: Int32Array.from(json.segment_BT),
+  position_BT: Int32Array.from(json.position_BT),
+})
+
 /** Rows of one sample each, with labels as the reference wrote them. */
 export function batchOfArrays(tokens_BT: Int32Array, labels_BT: Int32Array, rows: number) {
   const length = tokens_BT.length / rows

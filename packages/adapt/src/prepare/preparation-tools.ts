@@ -7,8 +7,15 @@ import type { RunConfig } from '../config/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
 import { syncPath } from '../dataset/sync-path.js'
 import { writeFully } from '../dataset/write-fully.js'
-import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
-import type { AdamMoments, Artefact, PreparationTools, ProxyResult, ProxyRun } from '../method/index.js'
+import { chunkedTokenLosses, chunkedTokenMasses, labelledPositions } from '../loss/index.js'
+import type {
+  AdamMoments,
+  Artefact,
+  PreparationTools,
+  ProxyResult,
+  ProxyRun,
+  TokenStatistic,
+} from '../method/index.js'
 import {
   type CausalLM,
   embedTokens,
@@ -221,6 +228,7 @@ export class Preparation implements PreparationTools {
     name: string,
     folder: string | undefined,
     keep: (index: number) => boolean = () => true,
+    statistic: TokenStatistic = 'loss',
   ): Promise<NonNullable<Artefact['tokenLoss']>> {
     const { data } = this
     const hasLosses = Uint8Array.from({ length: data.numSamples }, (_, i) => (keep(i) ? 1 : 0))
@@ -231,7 +239,7 @@ export class Preparation implements PreparationTools {
         name,
         async (indexes) => {
           const wanted = indexes.filter((i) => hasLosses[i] === 1)
-          return await this.lossesOf(model, wanted)
+          return await this.tokensOf(model, wanted, statistic)
         },
         (indexes) => indexes.reduce((sum, i) => sum + (hasLosses[i] === 1 ? data.labelCount(i) : 0), 0),
       )
@@ -248,13 +256,17 @@ export class Preparation implements PreparationTools {
     return new StoredTokenLosses(path, hasLosses, data)
   }
 
-  /** Token losses of some samples under a frozen model, in the order given. */
-  private async lossesOf(model: CausalLM, indexes: readonly number[]): Promise<Float32Array> {
+  /** A number of each labelled position of some samples under a frozen model, in the order given. */
+  private async tokensOf(
+    model: CausalLM,
+    indexes: readonly number[],
+    statistic: TokenStatistic,
+  ): Promise<Float32Array> {
     const found = new Map<number, Float32Array>()
     for await (const batch of this.batchesOf(indexes, LOSS_BATCH)) {
-      const losses = batchLosses(model, batch, this.autocastDtype)
+      const values = bySample(model, batch, statistic, this.autocastDtype)
       batch.samples.forEach(({ index }, i) => {
-        found.set(index, losses[i]!)
+        found.set(index, values[i]!)
       })
       this.charge(
         forwardFlops(
@@ -277,22 +289,29 @@ export class Preparation implements PreparationTools {
   }
 }
 
-/** Token losses of each sample of a batch, in the order of its labelled positions. */
-function batchLosses(model: CausalLM, batch: Batch, autocastDtype: DType | undefined): Float32Array[] {
+const STATISTICS = { loss: chunkedTokenLosses, mass: chunkedTokenMasses } as const
+
+/** A number of each labelled position of a batch, by sample and in their order. */
+function bySample(
+  model: CausalLM,
+  batch: Batch,
+  statistic: TokenStatistic,
+  autocastDtype: DType | undefined,
+): Float32Array[] {
   return scope(() => {
     const labelled = labelledPositions(batch, model.device)
-    const losses: number[][] = batch.samples.map(() => [])
+    const values: number[][] = batch.samples.map(() => [])
     if (labelled.count > 0) {
       const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device), { autocastDtype })
-      chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, {
+      STATISTICS[statistic](labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, {
         computeDtype: autocastDtype,
       })
         .toFloat32Array()
-        .forEach((loss, n) => {
-          losses[labelled.sampleOf[n]!]!.push(loss)
+        .forEach((value, n) => {
+          values[labelled.sampleOf[n]!]!.push(value)
         })
     }
-    return losses.map((list) => Float32Array.from(list))
+    return values.map((list) => Float32Array.from(list))
   })
 }
 

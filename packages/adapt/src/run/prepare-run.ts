@@ -34,7 +34,7 @@ export async function prepareRun(
     return { artefact: request.artefact, key: '', flops: 0, seconds: 0, isCached: true }
   }
   const { signal, signalOptions, apply, isStored, candidates } = partsOf(config.method)
-  if (signal.prepare === undefined) return undefined
+  if (signal.prepare === undefined || signal.prepares?.(signalOptions) === false) return undefined
   const { rows } = orderData(config, inputs, NO_ARTEFACT)
   const rowsOf = (epoch: number) => rows.numRowsPerEpoch(epoch)
   const { totalSteps, stepsPerEpoch } = planSteps(config, rowsOf, candidates, worldSize)

@@ -4,22 +4,11 @@ import { createSoftmaxGate } from '../gate/index.js'
 import { minMaxSoftmax } from '../gate/min-max-softmax.js'
 import { composeMethod, type Gate, type Method } from '../method/index.js'
 import { compositionOf, stepFacts } from '../method/step-facts.test.fixture.js'
-import { openGolden } from '../model/golden.test.fixture.js'
+import { type BatchJson, batchOfJson, openGolden } from '../model/golden.test.fixture.js'
 import { loadModelFolder } from '../model/index.js'
 import { gradientValues, relativeDistance, worstDistance } from '../model/tiny-llama.test.fixture.js'
 import { lossSignal } from '../signal/loss-signal.js'
 import { createCase } from './training-case.test.fixture.js'
-
-type FlatArrays = 'tokens_BT' | 'labels_BT' | 'segment_BT' | 'position_BT'
-type BatchJson = Omit<Batch, FlatArrays> & Readonly<Record<FlatArrays, number[]>>
-
-const batchOfJson = (json: BatchJson): Batch => ({
-  ...json,
-  tokens_BT: Int32Array.from(json.tokens_BT),
-  labels_BT: Int32Array.from(json.labels_BT),
-  segment_BT: Int32Array.from(json.segment_BT),
-  position_BT: Int32Array.from(json.position_BT),
-})
 
 /** One whole step at a learning rate of 0: gradients stay those of the loss. */
 function stepOf(method: Method, modelFolder: string, batches: readonly Batch[]) {

@@ -97,6 +97,7 @@ describe('checkFit', () => {
   it('stands before a method is made, too', () => {
     for (const wrong of [
       { preset: 'adapt', apply: 'mask' },
+      { preset: 'adapt', signal: { scoreEval: true }, gate: { kind: 'fixed-shares' }, apply: 'sample' },
       { preset: 'adapt', gate: { wMin: 0.5, wMax: 0.5 } },
       { preset: 'adapt-calibrated', gate: { ess: 0.3, edr: 0.4 } },
       { preset: 'adapt', gate: { temperature: -1 } },

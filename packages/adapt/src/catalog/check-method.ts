@@ -18,12 +18,20 @@ export function checkMethod(config: MethodConfig): readonly MethodProblem[] {
   const { signal, gate, signalOptions, gateOptions } = parts
   return [
     ...checkFit(parts, config),
+    ...checkForward(parts),
     ...named('signal', [
       ...idleOptions(signal.options, signalOptions),
       ...(signal.check?.(signalOptions) ?? []),
     ]),
     ...named('gate', [...idleOptions(gate.options, gateOptions), ...(gate.check?.(gateOptions) ?? [])]),
   ]
+}
+
+/** Where the weight only shares out what is read, a sample is scored in the training forward, and in no other. */
+function checkForward({ signal, apply, needs }: MethodParts): MethodProblem[] {
+  if (apply !== 'sample' || !(needs.factors || needs.ownForward)) return []
+  const message = `expected "loss" or "mask" with signal kind "${signal.kind}", which scores in a forward of its own, received "sample"`
+  return [{ path: ['apply'], message }]
 }
 
 function named(part: string, problems: readonly OptionProblem[]): MethodProblem[] {

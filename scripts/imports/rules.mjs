@@ -28,6 +28,7 @@ export const adaptFolders = [
   'anchors',
   'prepare',
   'run',
+  'score',
   'compare',
   'cli',
 ]

@@ -4,7 +4,7 @@ import { configJsonSchema } from '../config/index.js'
 
 /** Verbs that read a config; what is set there has no option of its own. */
 const PREFIXES: Readonly<Record<string, string>> = {
-  ...{ train: '', validate: '', data: '', anchors: '', estimate: '' },
+  ...{ train: '', validate: '', data: '', anchors: '', estimate: '', score: '', audit: '' },
   compare: 'base.',
 }
 

@@ -12,6 +12,7 @@ import { declareMerge } from './verbs/merge.js'
 import { declareMethods } from './verbs/methods.js'
 import { declareReport } from './verbs/report.js'
 import { declareSchema } from './verbs/schema.js'
+import { declareScore } from './verbs/score.js'
 import { declareSetup } from './verbs/setup.js'
 import { declareTrain } from './verbs/train.js'
 import { declareValidate } from './verbs/validate.js'
@@ -31,6 +32,7 @@ const VERBS = [
   declareReport,
   declareData,
   declareAnchors,
+  declareScore,
   declareValidate,
   declareEstimate,
   declareMethods,

@@ -12,7 +12,13 @@ export { compareText, expandGlob, matchSegment } from './glob.js'
 export { type JsonValue, jsonFloat, jsonInteger } from './json-value.js'
 export { MAPPED_KEYS } from './map-columns.js'
 export { printable, printableText } from './printable.js'
-export { type ReadCounts, type ReadOptions, readDocuments } from './read-documents.js'
+export {
+  type DataRecord,
+  type ReadCounts,
+  type ReadOptions,
+  readDocuments,
+  readRecords,
+} from './read-documents.js'
 export { readJsonField } from './read-json.js'
 export { isObject } from './record-fields.js'
 export { type FindElsewhere, type FoundFile, isDataFile, resolveSources } from './resolve-sources.js'

@@ -81,6 +81,13 @@ function withAbsent(
   return { ...Object.fromEntries(absent.map((name) => [name, null])), ...Object.fromEntries(values) }
 }
 
+/** JSON of a field as {@link parseCsvRecord} understands the column of this key. */
+export function jsonFieldOf(key: string, text: string): string {
+  if (key === 'weight' && DECIMAL.test(text)) return String(Number(text))
+  if (JSON_COLUMNS[key]?.test(text) === true) return text.trim().replace(/\s*[\r\n]\s*/g, ' ')
+  return JSON.stringify(text)
+}
+
 function fieldValue(key: string, text: unknown, fail: Fail): unknown {
   if (typeof text !== 'string') return text
   if (key === 'weight') return DECIMAL.test(text) ? Number(text) : text

@@ -7,6 +7,7 @@ import { printable } from './printable.js'
 import { readBytes } from './read-bytes.js'
 import { splitCsv } from './read-csv.js'
 import { parseRow, readParquet } from './read-parquet.js'
+import { jsonOfFields, jsonOfRow, jsonOfText } from './record-json.js'
 import { splitJson } from './split-json.js'
 import { type Line, MAX_LINE_BYTES, splitLines } from './split-lines.js'
 
@@ -34,6 +35,13 @@ export interface ReadOptions {
   readonly onUnverified?: (file: string) => void
 }
 
+/** A record as a document, and as it stands in its file. */
+export interface DataRecord {
+  readonly document: Document
+  /** The record on one line of JSON, with all its keys and every value to the last digit; a text file is `{"text"}`. */
+  json(): string
+}
+
 /**
  * Streams the documents of the files in constant memory: files in order, lines in order.
  * `.jsonl`, `.json-lines`, `.jsonlines` and `.ndjson` hold one record per line, lines end at 0x0A only, blank
@@ -49,6 +57,29 @@ export async function* readDocuments(
   files: readonly ResolvedFile[],
   options: ReadOptions = {},
 ): AsyncGenerator<Document, void, undefined> {
+  for await (const { document } of readAll(files, options)) yield document
+}
+
+/**
+ * Streams the records that {@link readDocuments} makes documents of, in the same order, to be written again.
+ * @throws what `readDocuments` throws, also for columns of a table that no document needs.
+ */
+export function readRecords(
+  files: readonly ResolvedFile[],
+  options: ReadOptions = {},
+): AsyncGenerator<DataRecord, void, undefined> {
+  return readAll(files, { ...options, allColumns: true })
+}
+
+interface AllOptions extends ReadOptions {
+  /** Of tables, also those that no document needs. */
+  readonly allColumns?: boolean
+}
+
+async function* readAll(
+  files: readonly ResolvedFile[],
+  options: AllOptions,
+): AsyncGenerator<DataRecord, void, undefined> {
   const counts = options.counts ?? { numDocuments: 0, numBlankLines: 0, numBadRecords: 0 }
   const numRead = new Map<number, number>()
   let total = 0
@@ -58,11 +89,11 @@ export async function* readDocuments(
     if (read >= limit) {
       continue
     }
-    for await (const document of readFile(file, counts, options)) {
+    for await (const record of readFile(file, counts, options)) {
       read += 1
       total += 1
       counts.numDocuments += 1
-      yield document
+      yield record
       if (read >= limit) {
         break
       }
@@ -82,17 +113,15 @@ export async function* readDocuments(
 async function* readFile(
   file: ResolvedFile,
   counts: ReadCounts,
-  options: ReadOptions,
-): AsyncGenerator<Document, void, undefined> {
+  options: AllOptions,
+): AsyncGenerator<DataRecord, void, undefined> {
   const known = fileKind(file.name)
   const kind = { ...known, stem: file.defaultSource ?? known.stem }
   if (kind.format === 'table') {
-    for await (const row of readParquet(file)) {
+    for await (const row of readParquet(file, { allColumns: options.allColumns === true })) {
       const read = () => parseRow(row, file, kind.stem)
       const document = readOrCount(read, file, counts, options)
-      if (document !== undefined) {
-        yield document
-      }
+      if (document !== undefined) yield { document, json: () => jsonOfRow(row, file) }
     }
     return
   }
@@ -103,11 +132,11 @@ async function* readFile(
     onSeveralMembers: () => options.onUnverified?.(file.name),
   })
   if (kind.format === 'text') {
-    const document = await readTextFile(bytes, file, kind)
-    if (document === undefined) {
+    const record = await readTextFile(bytes, file, kind)
+    if (record === undefined) {
       counts.numBlankLines += 1
     } else {
-      yield document
+      yield record
     }
     return
   }
@@ -136,7 +165,7 @@ async function* readFile(
       }
       const document = readOrCount(() => parseRecord(line, file, kind.stem), file, counts, options)
       if (document !== undefined) {
-        yield document
+        yield { document, json: () => jsonOfText(line.bytes) }
       }
     }
   }
@@ -148,13 +177,13 @@ async function* readJsonFile(
   kind: FileKind,
   counts: ReadCounts,
   options: ReadOptions,
-): AsyncGenerator<Document, void, undefined> {
+): AsyncGenerator<DataRecord, void, undefined> {
   const refuse = (place: Omit<Line, 'bytes'>, problem: string): never =>
     failAt(file, place)('BAD_JSON', problem)
   for await (const items of splitJson(withoutMark(bytes, file), refuse)) {
     for (const item of items) {
       const document = readOrCount(() => parseItem(item, file, kind), file, counts, options)
-      if (document !== undefined) yield document
+      if (document !== undefined) yield { document, json: () => jsonOfText(item.bytes) }
     }
   }
 }
@@ -179,7 +208,7 @@ async function* readCsvFile(
   kind: FileKind,
   counts: ReadCounts,
   options: ReadOptions,
-): AsyncGenerator<Document, void, undefined> {
+): AsyncGenerator<DataRecord, void, undefined> {
   const separator = kind.format === 'csv' ? ',' : '\t'
   const refuse = (place: Omit<Line, 'bytes'>, problem: string): never =>
     failAt(file, place)('BAD_CSV', problem)
@@ -193,7 +222,7 @@ async function* readCsvFile(
       const columns = names
       const read = () => parseCsvRecord(record, columns, file, kind.stem)
       const document = readOrCount(read, file, counts, options)
-      if (document !== undefined) yield document
+      if (document !== undefined) yield { document, json: () => jsonOfFields(record, columns, file) }
     }
   }
 }
@@ -228,7 +257,7 @@ async function readTextFile(
   bytes: AsyncIterable<Buffer>,
   file: ResolvedFile,
   kind: FileKind,
-): Promise<Document | undefined> {
+): Promise<DataRecord | undefined> {
   const start = { number: 1, byteOffset: 0 }
   const chunks: Buffer[] = []
   let numBytes = 0
@@ -246,7 +275,7 @@ async function readTextFile(
   if (text.trim() === '') {
     return undefined
   }
-  return {
+  const document: Document = {
     id: `${file.name}:1`,
     source: file.source ?? kind.stem,
     path: file.name,
@@ -255,6 +284,7 @@ async function readTextFile(
     weight: 1,
     content: { kind: 'text', text },
   }
+  return { document, json: () => JSON.stringify({ text }) }
 }
 
 function readOrCount(

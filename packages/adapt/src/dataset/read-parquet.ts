@@ -31,17 +31,23 @@ const MAX_COLUMN_DEPTH = 100
 const MAX_ROWS = 1024
 
 /**
- * Streams the rows of a Parquet file, holding a page of each column. Only columns that a record can use are read.
+ * Streams the rows of a Parquet file, holding a page of each column. Only columns that a record can use are read, unless all are asked for.
  *
  * @throws {DataError} PARQUET_DAMAGED; PARQUET_UNSUPPORTED for what is not read, by its name; UNKNOWN_RECORD when no
  *   column is known. @throws {HostileFileError} PARQUET_BOMB. @throws {ConfigError} FILE_NOT_FOUND.
  * @throws {ResourceError} READ_FAILED.
  */
-export async function* readParquet(file: ResolvedFile): AsyncGenerator<TableRow, void, undefined> {
+export async function* readParquet(
+  file: ResolvedFile,
+  { allColumns = false }: { readonly allColumns?: boolean } = {},
+): AsyncGenerator<TableRow, void, undefined> {
   const source = await guard(file, () => openFile(file.path))
   try {
     const metadata = await guard(file, () => readMetadata(source))
-    const columns = await guard(file, async () => readColumns(metadata, wantedColumns(metadata, file)))
+    const columns = await guard(file, async () => {
+      const wanted = wantedColumns(metadata, file)
+      return readColumns(metadata, allColumns ? columnNames(metadata) : wanted)
+    })
     const budget = new ParquetBudget(file.name, source.size)
     let number = 1
     for (const group of metadata.row_groups) {
@@ -77,7 +83,7 @@ export function parseRow(row: TableRow, file: ResolvedFile, defaultSource: strin
 }
 
 /** A value of a row as one of a record: keys that are null are absent, bigints are integers, other numbers floats. */
-function recordValue(value: unknown, fail: Fail): JsonValue {
+export function recordValue(value: unknown, fail: Fail): JsonValue {
   if (value instanceof BadValue) return fail(value.code, value.problem)
   if (value instanceof JsonCell) return value.value
   if (value === null || value === undefined) return null

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { RunConfig } from '../config/index.js'
 import { openRegular } from '../dataset/regular-file.js'
 import { resolveModelPath } from '../hub/index.js'
-import { hasWeights } from '../model/index.js'
+import { hasWeights, isAdapterFolder } from '../model/index.js'
 
 const BLOCK_BYTES = 64 * 1024
 const NUM_BLOCKS = 64
@@ -19,11 +19,11 @@ export function fingerprintBase({ model }: RunConfig, baseDir: string): string {
   return fingerprintModel(model.path, baseDir)
 }
 
-/** The same of any model folder; empty where it has no weights. */
+/** The same of any folder of a model or an adapter; empty where it has no weights. */
 export function fingerprintModel(path: string, baseDir: string): string {
   const folder = resolveModelPath(baseDir, path)
   // What is missing is said, and better, by whoever loads the model.
-  if (!hasWeights(folder)) return ''
+  if (!hasWeights(folder) && !isAdapterFolder(folder)) return ''
   const hash = createHash('sha256')
   for (const name of readdirSync(folder).sort()) {
     if (name.endsWith('.safetensors')) hashSample(join(folder, name), name, hash)

@@ -18,6 +18,7 @@ export type {
   ValidationFigures,
 } from './run-event.js'
 export { readSamples, type SampleEntry, writeSamples } from './samples-file.js'
+export { type PoolScores, readScores, type ScoredSample, writeScores } from './scores-file.js'
 export type { SampleRecord, StepRecord } from './step-record.js'
 export { type TensorBoardOptions, TensorBoardWriter } from './tensorboard-writer.js'
 export { truncateLedger } from './truncate-ledger.js'

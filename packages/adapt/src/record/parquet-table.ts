@@ -1,6 +1,6 @@
 /** A column of a table and how it is stored. The choice of encodings is in docs/ledger.md. */
 export interface ColumnFormat {
-  readonly kind: 'int32' | 'float32' | 'string'
+  readonly kind: 'int32' | 'float32' | 'string' | 'boolean'
   /** Few distinct texts: each is stored once. */
   readonly dictionary?: boolean
   /** Snappy; only where it pays, because it is most of the cost of writing. */
@@ -15,6 +15,7 @@ interface ColumnData {
   readonly int32: Int32Array
   readonly float32: Float32Array
   readonly string: readonly string[]
+  readonly boolean: readonly boolean[]
 }
 
 /** Columns of equal length by name. */
@@ -23,7 +24,7 @@ export type TableRows<C extends ColumnFormats> = { readonly [Name in keyof C]: C
 /** What is stored in one kind of Parquet file. */
 export interface TableFormat<C extends ColumnFormats = ColumnFormats> {
   /** Begins the messages and, in capitals, the codes of errors: `LEDGER_DAMAGED`. */
-  readonly name: 'ledger' | 'samples'
+  readonly name: 'ledger' | 'samples' | 'scores'
   /** In the order of the file. None can be null. */
   readonly columns: C
 }
@@ -38,4 +39,9 @@ export const CHECKSUM_MARK = Buffer.from(`${CHECKSUM_KEY}\x18\x08`, 'latin1')
 export const FORMAT_KEY = 'adapt.format'
 
 /** Physical types of Parquet. */
-export const PARQUET_TYPES = { int32: 'INT32', float32: 'FLOAT', string: 'BYTE_ARRAY' } as const
+export const PARQUET_TYPES = {
+  int32: 'INT32',
+  float32: 'FLOAT',
+  string: 'BYTE_ARRAY',
+  boolean: 'BOOLEAN',
+} as const

@@ -206,13 +206,11 @@ async function readRows<C extends ColumnFormats>(
 function joinChunks(chunks: readonly DecodedArray[], { kind }: ColumnFormat, numRows: number) {
   const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
   if (length !== numRows) throw new Error(`${length} values where ${numRows} were announced`)
-  if (kind === 'string') {
-    const texts =
+  if (kind === 'string' || kind === 'boolean') {
+    const values =
       chunks.length === 1 && Array.isArray(chunks[0]) ? chunks[0] : chunks.flatMap((chunk) => [...chunk])
-    if (!texts.every((text): text is string => typeof text === 'string')) {
-      throw new Error('a value of another type')
-    }
-    return texts
+    if (!values.every((value) => typeof value === kind)) throw new Error('a value of another type')
+    return values as string[] | boolean[]
   }
   const joined = kind === 'int32' ? new Int32Array(numRows) : new Float32Array(numRows)
   let at = 0

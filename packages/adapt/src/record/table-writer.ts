@@ -54,7 +54,7 @@ export class TableWriter<C extends ColumnFormats> {
   write(rows: TableRows<C>): void {
     const columnData = Object.entries(this.#format.columns).map(([name, column]) => ({
       name,
-      data: rows[name]! as Int32Array | Float32Array | string[],
+      data: rows[name]! as Int32Array | Float32Array | string[] | boolean[],
       encoding: encodingOf(column),
       codec: column.compressed === true ? ('SNAPPY' as const) : ('UNCOMPRESSED' as const),
       statistics: column.range === true,

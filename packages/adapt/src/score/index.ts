@@ -1,0 +1,9 @@
+export {
+  formatOf,
+  SCORE_FORMATS,
+  type ScoreFormat,
+  type ScoreOutcome,
+  type ScoreRequest,
+  type SourceSelection,
+  scoreData,
+} from './score-data.js'

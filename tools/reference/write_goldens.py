@@ -12,6 +12,7 @@ import torch
 
 import case_adapt_step
 import case_dft
+import case_dataflex
 import case_doremi
 import case_greats
 import case_less
@@ -32,6 +33,7 @@ MODULES = (
     case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_less,
     case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_dft,
     case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less,
+    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dataflex,
 )
 
 

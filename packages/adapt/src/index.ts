@@ -232,6 +232,7 @@ export {
   type Scores,
   type Signal,
   type SignalDefinition,
+  type StepDivisor,
   type StepFacts,
   type StepOutcome,
   type StepTools,

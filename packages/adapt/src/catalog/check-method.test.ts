@@ -94,6 +94,18 @@ describe('checkFit', () => {
     expect(problems({ [part]: others })).toEqual([])
   })
 
+  it('refuses a normaliser beside a gate that says itself what the loss is divided by', () => {
+    const problems = (input: MethodInput) => checkMethod(resolveMethod(input, () => {}))
+    expect(problems({ preset: 'dataflex' })).toEqual([])
+    expect(problems({ preset: 'dataflex', normalizer: 'token.mean' })).toEqual([
+      {
+        path: ['normalizer'],
+        message:
+          'expected none with gate kind "dataflex", which says itself what the loss is divided by, received "token.mean"',
+      },
+    ])
+  })
+
   it('stands before a method is made, too', () => {
     for (const wrong of [
       { preset: 'adapt', apply: 'mask' },
@@ -121,6 +133,17 @@ describe('missingNeeds', () => {
     ])
     expect(missingNeeds(adapt, { anchors: 1, sources: 1, isPlainText: true })).toEqual([])
     expect(missingNeeds(adapt, {})).toEqual([])
+  })
+
+  it('refuses rows of several samples where a weight is one of a row', () => {
+    const dataflex = resolveMethod({ preset: 'dataflex' }, () => {})
+    const [packed] = missingNeeds(dataflex, { anchors: 1, isPacked: true })
+    expect(packed).toEqual({
+      path: ['data', 'packing'],
+      message: 'expected false for method "dataflex", which weighs rows of one sample each, received true',
+    })
+    expect(missingNeeds(dataflex, { anchors: 1, isPacked: false })).toEqual([])
+    expect(missingNeeds(adapt, { anchors: 1, isPacked: true })).toEqual([])
   })
 
   it('is an error of the config when a run begins', () => {

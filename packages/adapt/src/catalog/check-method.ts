@@ -41,7 +41,7 @@ function named(part: string, problems: readonly OptionProblem[]): MethodProblem[
 /** Whether the parts and controls of a method can work together. */
 export function checkFit(
   { signal, gate, apply }: Pick<MethodParts, 'signal' | 'gate' | 'apply'>,
-  config: Pick<MethodConfig, 'shuffle' | 'collapse'>,
+  config: Pick<MethodConfig, 'shuffle' | 'collapse' | 'normalizer'>,
 ): MethodProblem[] {
   const problems: MethodProblem[] = []
   const report = (path: string[], message: string) => problems.push({ path, message })
@@ -68,6 +68,10 @@ export function checkFit(
       ['gate', 'kind'],
       `expected a gate for scores alone, received "${gate.kind}", which weighs what samples do to each other; signal kind "${signal.kind}" does not measure that`,
     )
+  }
+  if (gate.divides && config.normalizer !== undefined) {
+    const expected = `expected none with gate kind "${gate.kind}", which says itself what the loss is divided by`
+    report(['normalizer'], `${expected}, received "${config.normalizer}"`)
   }
   const control = config.shuffle ? 'shuffle' : config.collapse ? 'collapse' : undefined
   if (control !== undefined && (signal.unit !== 'sample' || apply !== 'loss')) {

@@ -107,6 +107,12 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
   dft: [{ signal: { reference: 'base' } }],
   // Inside of what the fixture's reference says.
   'prift-mass': [{ gate: { threshold: 3.5 } }],
+  dataflex: [
+    {
+      signal: { refresh_every: 3 },
+      gate: { temperature: 0.2, warmup_steps: 2, accumulation: 2, world: 2 },
+    },
+  ],
   'adapt-calibrated': [
     { signal: { refresh_every: 3 }, gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 } },
   ],

@@ -32,6 +32,8 @@ export interface MethodContext {
   readonly seed?: number
   /** The training data, for methods that look at sources or lengths. */
   readonly dataset?: Pick<TokenDataset, 'numSamples' | 'sources' | 'sourceIndex' | 'length'>
+  /** How a step is cut. */
+  readonly layout?: RunFacts['layout']
   /** How the order of the data mixes its sources. Default: natural. */
   readonly mixing?: Mixing
   /** What the method's preparation left. Default: nothing. */
@@ -88,8 +90,9 @@ export function runFactsOf({
   seed = 0,
   dataset,
   mixing = 'natural',
+  layout,
 }: MethodContext): RunFacts {
-  const known = { totalSteps, stepsPerEpoch, isPlainText, seed }
+  const known = { totalSteps, stepsPerEpoch, isPlainText, seed, ...(layout ? { layout } : {}) }
   return { ...known, ...(dataset ? { data: dataFacts(dataset, mixing) } : {}) }
 }
 
@@ -139,6 +142,7 @@ export function createMethod(
     needs: parts.signal.byCode ? mergeNeeds(parts.needs, signal.needs ?? {}) : parts.needs,
     apply: parts.apply,
     normalizer: resolveNormalizer(config, known.isPlainText),
+    firstScored: parts.firstScored,
     candidates: parts.candidates,
     isStored: parts.isStored,
     artefact: known.artefact ?? NO_ARTEFACT,

@@ -54,6 +54,10 @@ const COPIES: Readonly<Record<string, readonly number[]>> = {
   'adapt-calibrated {signal:{refresh_every:3},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}': [
     3, 1, 1, 8, 1, 1,
   ],
+  dataflex: [2, 1, 1, 1, 1, 1],
+  'dataflex {signal:{refresh_every:3},gate:{temperature:0.2,warmup_steps:2,accumulation:2,world:2}}': [
+    1, 1, 2, 8, 1, 1,
+  ],
   // Shares of sources are learnt, and samples are picked one after another, on the host; what a mask drops must be known before training.
   'doremi-proxy': [2, 2, 2, 2, 2, 2],
   greats: [3, 3, 3, 3, 3, 3],
@@ -78,6 +82,10 @@ const SCALAR_READS: Readonly<Record<string, readonly number[]>> = {
   'adapt-calibrated': [3, 0, 0, 0, 0, 0],
   'adapt-calibrated {signal:{refresh_every:3},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}': [
     3, 0, 0, 9, 0, 0,
+  ],
+  dataflex: [3, 0, 0, 0, 0, 0],
+  'dataflex {signal:{refresh_every:3},gate:{temperature:0.2,warmup_steps:2,accumulation:2,world:2}}': [
+    0, 0, 3, 9, 0, 0,
   ],
 }
 

@@ -171,10 +171,11 @@ function describeRange({ minimum, exclusiveMinimum, maximum, exclusiveMaximum }:
 }
 
 /** What a method needs of the user's inputs, in words; empty for none. */
-export function describeNeeds({ anchors, prompts, sources }: Needs): string[] {
+export function describeNeeds({ anchors, prompts, sources, unpacked }: Needs): string[] {
   return [
     ...(anchors ? ['anchors'] : []),
     ...(sources === undefined ? [] : [`${sources} sources`]),
     ...(prompts ? ['prompts'] : []),
+    ...(unpacked ? ['one sample a row'] : []),
   ]
 }

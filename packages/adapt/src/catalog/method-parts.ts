@@ -29,6 +29,8 @@ export interface MethodParts {
   readonly view: 'batch' | 'step'
   /** Of the signal and the gate together. */
   readonly needs: Needs
+  /** Steps at the start in which nothing is scored. */
+  readonly firstScored: number
   /** Rows drawn for each row that is trained, >= 1. */
   readonly candidates: number
   /** About the share of the pool that may be trained on, where a selection before training leaves the rest out; else 1. */
@@ -63,6 +65,7 @@ export function partsOf(config: MethodConfig): MethodParts {
     apply: config.apply,
     view: isControl ? 'step' : gate.view,
     needs: mergeNeeds(signal.needs(signalOptions), gate.needs?.(gateOptions) ?? {}),
+    firstScored: gate.firstScored?.(gateOptions) ?? 0,
     candidates: config.apply === 'mask' && !isStored ? drawn : 1,
     keptShare: config.apply === 'mask' && isStored ? 1 / drawn : 1,
     isStored,
@@ -98,8 +101,13 @@ export function modelsRead(config: MethodConfig): readonly { readonly key: strin
 
 /** FLOPs beside those of training, without a scoring forward. */
 export function costOf(config: MethodConfig, shape: RunShape): MethodCost {
-  const { signal, signalOptions } = partsOf(config)
-  return signal.cost?.(signalOptions, shape) ?? { preparation: 0, signal: 0 }
+  const { signal, signalOptions, firstScored } = partsOf(config)
+  return (
+    signal.cost?.(signalOptions, { ...shape, firstScored: Math.min(firstScored, shape.steps) }) ?? {
+      preparation: 0,
+      signal: 0,
+    }
+  )
 }
 
 /**
@@ -132,6 +140,7 @@ export function mergeNeeds(a: Needs, b: Needs): Needs {
     ...either('reference'),
     ...either('factors'),
     ...either('prompts'),
+    ...either('unpacked'),
     ...(sources > 0 ? { sources } : {}),
   }
 }

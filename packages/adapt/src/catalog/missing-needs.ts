@@ -10,6 +10,8 @@ export interface KnownInputs {
   readonly sources?: number
   /** Whether every training record is plain text. */
   readonly isPlainText?: boolean
+  /** Whether a row may hold several samples. */
+  readonly isPacked?: boolean
 }
 
 /** An input that a method needs and does not have, by the key to set. */
@@ -39,6 +41,12 @@ export function missingNeeds(config: MethodConfig, inputs: KnownInputs): readonl
     missing.push({
       path: ['data', 'train'],
       message: `expected records with prompts for method "${config.preset}", received plain text ${other}`,
+    })
+  }
+  if (needs.unpacked && inputs.isPacked === true) {
+    missing.push({
+      path: ['data', 'packing'],
+      message: `expected false for method "${config.preset}", which weighs rows of one sample each, received true`,
     })
   }
   return missing

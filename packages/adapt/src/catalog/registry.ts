@@ -6,6 +6,7 @@ import { adaptBm25 } from './adapt-bm25.js'
 import { adaptCalibrated } from './adapt-calibrated.js'
 import { adaptPaper } from './adapt-paper.js'
 import { bm25 } from './bm25.js'
+import { dataflex } from './dataflex.js'
 import { dft } from './dft.js'
 import { doremi, doremiProxy } from './doremi.js'
 import { extremes } from './extremes.js'
@@ -31,6 +32,7 @@ export const METHODS = [
   adaptPaper,
   adaptCalibrated,
   adaptBm25,
+  dataflex,
   random,
   bm25,
   rdsPlus,

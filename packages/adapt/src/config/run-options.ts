@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -264,6 +264,11 @@ export type RunOptions = {
        * rolling the steps of a round through all of them. Default 50.
        */
       readonly refreshEvery?: number | 'epoch' | undefined
+      /**
+       * model-embedding: What refreshEvery counts from: the last refresh, or the start of the run, which
+       * refreshes in the steps that it divides. Default last.
+       */
+      readonly refreshFrom?: 'last' | 'start' | undefined
       /** model-embedding: refresh: adaptive: optimiser steps between two probes of 16 anchors. Default 25. */
       readonly probeEvery?: number | undefined
       /**
@@ -412,30 +417,31 @@ export type RunOptions = {
     readonly gate?: {
       /**
        * identity: max(s, 0); sigmoid: clip(sigmoid(s / temperature), wMin, wMax); calibrated-sigmoid:
-       * sigmoid((s - mu) / tau), mu and tau solved for targets of ESS and mean weight; top-fraction: keeps
-       * the units with the best scores and leaves the others out; fixed-shares: the same share of each source
-       * in every step: in what is read, or as p / q in the loss; bandit: share of each source in what is read
-       * next, learnt from its training loss; as-given: what the signal says: the shares of the sources as
-       * preparation left them; group-dro: weight of each source by an exponentiated gradient on its excess
-       * loss (group DRO); greedy: takes sample after sample, each time the best in view of those already
-       * taken; min-max-softmax: softmax over the step of where the score lies between its extremes; softmax:
-       * n exp(s / temperature) / sum exp(s / temperature) over the step; exp: exp(s / temperature);
-       * threshold: 1 from a threshold on, else 0; linear: max(offset + slope s, 0); stochastic-greedy: draws
-       * sample after sample, each in proportion to its worth in view of those already drawn; fixed-point:
-       * softmax over the step of the score less what the sample shares with those of weight; nnls: the
-       * weights >= 0 whose sum of updates comes nearest to the update that is wanted; custom: what the code
-       * of the run brings.
+       * sigmoid((s - mu) / tau), mu and tau solved for targets of ESS and mean weight; dataflex:
+       * min(sigmoid(s / temperature), wMax), the loss a sum over each micro-batch of the run that is matched;
+       * top-fraction: keeps the units with the best scores and leaves the others out; fixed-shares: the same
+       * share of each source in every step: in what is read, or as p / q in the loss; bandit: share of each
+       * source in what is read next, learnt from its training loss; as-given: what the signal says: the
+       * shares of the sources as preparation left them; group-dro: weight of each source by an exponentiated
+       * gradient on its excess loss (group DRO); greedy: takes sample after sample, each time the best in
+       * view of those already taken; min-max-softmax: softmax over the step of where the score lies between
+       * its extremes; softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; exp: exp(s /
+       * temperature); threshold: 1 from a threshold on, else 0; linear: max(offset + slope s, 0);
+       * stochastic-greedy: draws sample after sample, each in proportion to its worth in view of those
+       * already drawn; fixed-point: softmax over the step of the score less what the sample shares with those
+       * of weight; nnls: the weights >= 0 whose sum of updates comes nearest to the update that is wanted;
+       * custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'min-max-softmax' | 'softmax' | 'exp' | 'threshold' | 'linear' | 'stochastic-greedy' | 'fixed-point' | 'nnls' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'min-max-softmax' | 'softmax' | 'exp' | 'threshold' | 'linear' | 'stochastic-greedy' | 'fixed-point' | 'nnls' | 'custom' | undefined
       /**
-       * sigmoid, softmax, exp: Divides the score; larger is closer to uniform. Default 1. stochastic-greedy:
-       * Divides the score; larger is closer to uniform. Default 0.9. fixed-point: Divides the score; larger
-       * is closer to uniform. Default 0.05.
+       * sigmoid, dataflex, softmax, exp: Divides the score; larger is closer to uniform. Default 1.
+       * stochastic-greedy: Divides the score; larger is closer to uniform. Default 0.9. fixed-point: Divides
+       * the score; larger is closer to uniform. Default 0.05.
        */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
       readonly wMin?: number | undefined
-      /** sigmoid: Largest weight. Default 1. */
+      /** sigmoid: Largest weight. Default 1. dataflex: Largest weight; 1 clips nothing. Default 1. */
       readonly wMax?: number | undefined
       /** calibrated-sigmoid: Target effective sample size, as a share. Default 0.95. */
       readonly ess?: number | undefined
@@ -445,6 +451,18 @@ export type RunOptions = {
       readonly updateEvery?: number | undefined
       /** calibrated-sigmoid: Share of the run before the first use, at most 200 steps. Default 0.1. */
       readonly warmupRatio?: number | undefined
+      /**
+       * dataflex: Optimiser steps at the start with the plain loss; nothing is scored in them. Default 0.
+       * bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run.
+       */
+      readonly warmupSteps?: number | number | 'auto' | undefined
+      /**
+       * dataflex: Micro-batches of a step on each rank in the run that is matched; run:
+       * training.gradientAccumulationSteps. Default run.
+       */
+      readonly accumulation?: number | 'run' | undefined
+      /** dataflex: Ranks of the run that is matched; run: those of this run. Default run. */
+      readonly world?: number | 'run' | undefined
       /**
        * top-fraction: Share of the units that is kept, at least one. Default 0.1. greedy: Share of the
        * candidates that is trained. Default 0.5. stochastic-greedy: Share of the candidates that is trained.
@@ -481,8 +499,6 @@ export type RunOptions = {
        * the length of the run. Default scaled.
        */
       readonly constants?: 'scaled' | 'paper' | undefined
-      /** bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run. */
-      readonly warmupSteps?: number | 'auto' | undefined
       /** group-dro: Step of the exponentiated gradient. Default 1. */
       readonly eta?: number | undefined
       /** group-dro: c: share of the uniform distribution in the weights. Default 0.001. */

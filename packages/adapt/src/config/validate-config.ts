@@ -115,6 +115,7 @@ function validateMethod({ method, anchors, data }: RunConfig): CrossFieldIssue[]
   const sources = namedSources(data.train)
   const missing = missingNeeds(method, {
     anchors: anchors.length,
+    isPacked: data.packing,
     ...(sources === undefined ? {} : { sources: sources.length }),
     ...(data.train.every((entry) => 'text_field' in entry) ? { isPlainText: true } : {}),
   })

@@ -64,9 +64,10 @@ export function estimateFlops(
       anchors: anchors.count,
       tokensPerAnchor: anchors.tokensEach,
     })
-    const scoring = scoringFlops(partsOf(config.method), {
+    const parts = partsOf(config.method)
+    const scoring = scoringFlops(parts, {
       params: N,
-      tokens: length.tokens,
+      tokens: length.tokens * (1 - Math.min(parts.firstScored / Math.max(1, length.steps), 1)),
       microBatches: config.training.gradient_accumulation_steps,
     })
     const signal = ofSignal + scoring

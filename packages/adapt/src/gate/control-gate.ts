@@ -5,6 +5,7 @@ import {
   NO_STATE,
   type PluginState,
   type Scores,
+  type StepDivisor,
   type StepFacts,
   type StepOutcome,
 } from '../method/index.js'
@@ -19,6 +20,10 @@ export abstract class ControlGate implements Gate {
 
   beforeStep(facts: StepFacts): void {
     this.inner.beforeStep?.(facts)
+  }
+
+  divisor(labels: number, facts: StepFacts): StepDivisor | undefined {
+    return this.inner.divisor?.(labels, facts)
   }
 
   observe(outcome: StepOutcome, facts: StepFacts): void {

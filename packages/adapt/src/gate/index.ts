@@ -9,6 +9,7 @@ export {
 export { CollapsedGate, type CollapsedGateOptions } from './collapsed-gate.js'
 export { ControlGate } from './control-gate.js'
 export { customGate } from './custom-gate.js'
+export { dataflexGate } from './dataflex-gate.js'
 export { expGate } from './exp-gate.js'
 export {
   contractionBound,

@@ -1,8 +1,16 @@
+import { full, zeros } from '@adapt-ts/torch'
 import { applyLoss } from './apply-loss.js'
 import { applyMask } from './apply-mask.js'
 import { applySample } from './apply-sample.js'
 import type { Composition } from './composition.js'
-import { type Life, NO_STATE, type PluginState, type StepFacts, type StepTools } from './contract.js'
+import {
+  type Life,
+  NO_STATE,
+  type PluginState,
+  type StepDivisor,
+  type StepFacts,
+  type StepTools,
+} from './contract.js'
 import type { Method, WeightPlan } from './plan-step.js'
 
 type Planner = (composition: Composition, batches: WeightPlan['batches'], facts: StepFacts) => WeightPlan
@@ -11,6 +19,30 @@ type Planner = (composition: Composition, batches: WeightPlan['batches'], facts:
 function plannerOf({ apply, isStored }: Composition): Planner {
   if (apply === 'loss') return applyLoss
   return apply === 'mask' && !isStored ? applyMask : applySample
+}
+
+/** A step of weights of 1, for which nothing is measured. */
+function planUnscored(batches: WeightPlan['batches'], { device }: StepTools): WeightPlan {
+  return {
+    batches,
+    dropped: [],
+    scoredTokens: 0,
+    weigh(index) {
+      const shape = [batches[index]!.samples.length]
+      return { score_S: zeros(shape, { device }), weight_S: full(shape, 1, { device }) }
+    },
+  }
+}
+
+/** What the gate divides a step by; every rank must ask. */
+function divisorOf(
+  { gate }: Composition,
+  { batches }: WeightPlan,
+  facts: StepFacts,
+): StepDivisor | undefined {
+  if (gate.divisor === undefined) return undefined
+  const own = batches.flatMap(({ samples }) => samples).reduce((sum, { numLabels }) => sum + numLabels, 0)
+  return gate.divisor(facts.collective.allReduceNumbers([own])[0]!, facts)
 }
 
 /** Tensors of the gate in a state, beside those of the signal. */
@@ -25,6 +57,7 @@ export function composeMethod(composition: Composition): Method {
   const parts: readonly Life[] = [signal, gate]
   const plan = plannerOf(composition)
   const factsOf = (tools: StepTools): StepFacts => ({ ...runFacts, ...tools })
+  const isScored = ({ step }: StepTools) => step >= composition.firstScored
   const passOnRescored = (step: number) => {
     const rescored = signal.takeRescored?.()
     if (rescored) gate.rescore?.(rescored, step)
@@ -40,12 +73,17 @@ export function composeMethod(composition: Composition): Method {
       (composition.apply === 'sample' ? gate.shares?.() : undefined) ?? composition.artefact.share_G,
     beforeStep(tools) {
       const facts = factsOf(tools)
-      signal.beforeStep?.(facts)
+      if (isScored(tools)) signal.beforeStep?.(facts)
       // The first step that is weighed with them.
       passOnRescored(tools.step + 1)
       gate.beforeStep?.(facts)
     },
-    plan: (batches, tools) => plan(composition, batches, factsOf(tools)),
+    plan(batches, tools) {
+      const facts = factsOf(tools)
+      const made = isScored(tools) ? plan(composition, batches, facts) : planUnscored(batches, tools)
+      const divisor = divisorOf(composition, made, facts)
+      return divisor === undefined ? made : { ...made, divisor }
+    },
     observe(outcome, tools) {
       const facts = factsOf(tools)
       for (const part of parts) part.observe?.(outcome, facts)

@@ -16,6 +16,8 @@ export interface Composition {
   readonly needs: Needs
   readonly apply: Apply
   readonly normalizer: Normalizer
+  /** Steps at the start in which nothing is scored. */
+  readonly firstScored: number
   /** Rows drawn for each row that is trained. */
   readonly candidates: number
   /** The signal's scores were made before training. */

@@ -22,6 +22,8 @@ export interface Needs {
   readonly factors?: boolean
   /** Records with prompts: not plain text alone. */
   readonly prompts?: boolean
+  /** One sample a row. */
+  readonly unpacked?: boolean
   /** The training data must name at least this many sources. */
   readonly sources?: number
 }
@@ -77,6 +79,8 @@ export interface RunFacts {
   readonly isPlainText: boolean
   /** Absent where a `Trainer` is fed batches without it. */
   readonly data?: DataFacts
+  /** How the config cuts a step: for a method whose source makes a constant of it, and for nothing else. Absent for a `Trainer` by itself. */
+  readonly layout?: { readonly accumulation: number; readonly worldSize: number }
 }
 
 /** What the trainer lends a method in one optimiser step. */
@@ -184,6 +188,14 @@ export interface Scores {
   readonly interactions?: Tensor
 }
 
+/** What the weighted sum of a step is divided by where neither a count nor the weights say it; the same on every rank. */
+export interface StepDivisor {
+  /** Whether a sample counts by its mean loss, or each of its labels. */
+  readonly unit: 'sample' | 'token'
+  /** Z, > 0. */
+  readonly z: number
+}
+
 /** Turns scores into weights >= 0. */
 export interface Gate extends Life {
   /** Overrides what the definition says: for parts made by code. */
@@ -192,6 +204,11 @@ export interface Gate extends Life {
   weights(scores: Scores, facts: StepFacts): Tensor
   /** Scores of recent samples under a refreshed signal: what was observed before means something else now. */
   rescore?(scores: Float64Array, step: number): void
+  /**
+   * What the sum of this step is divided by in the place of the normaliser, for a gate whose definition says that it divides.
+   * @param labels  Of the step, over all ranks.
+   */
+  divisor?(labels: number, facts: StepFacts): StepDivisor | undefined
   /** apply `sample`: share of each source in what is read next, [G], sums to 1. */
   shares?(): Float64Array
 }

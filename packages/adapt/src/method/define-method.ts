@@ -13,6 +13,8 @@ export interface RunShape {
   readonly tokens: number
   readonly steps: number
   readonly stepsPerEpoch: number
+  /** Steps at the start that have no score. Default 0. */
+  readonly firstScored?: number
   /** Of the training data: P samples of `tokensPerPass` tokens. */
   readonly samples: number
   readonly tokensPerPass: number
@@ -84,6 +86,10 @@ export interface GateDefinition<K extends string = string, T extends OptionTable
   readonly options: T
   /** What in the options is wrong beyond their ranges, by key in camelCase. */
   readonly check?: (options: OptionsOf<T>) => readonly OptionProblem[]
+  /** Whether it says itself what the loss is divided by; a normaliser beside it is refused. */
+  readonly divides?: true
+  /** Optimiser steps at the start in which every weight is 1 and the signal has no work. Default 0. */
+  readonly firstScored?: (options: OptionsOf<T>) => number
   /** apply `mask` within a step: rows drawn for each row that is trained, >= 1. */
   readonly candidates?: (options: OptionsOf<T>) => number
   readonly needs?: (options: OptionsOf<T>) => Needs

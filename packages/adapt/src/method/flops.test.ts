@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { forwardFlops, numRefreshes, trainingFlops } from './flops.js'
+import { forwardFlops, numRefreshes, numRefreshesFromStart, trainingFlops } from './flops.js'
 
 describe('refinements of the base counts', () => {
   it('adds the attention term in the published proportions', () => {
@@ -24,4 +24,9 @@ describe('refinements of the base counts', () => {
 it('anchors are embedded before the first step and then at every interval', () => {
   expect(numRefreshes(4220, 50)).toBe(85)
   expect(numRefreshes(50, 50)).toBe(1)
+})
+
+it('anchors are embedded at once in a run that begins between two multiples of the interval, then at those', () => {
+  // From step 70: 70, 100, 150; from 100: 100, 150; nothing after the end.
+  expect([70, 100, 200].map((first) => numRefreshesFromStart(first, 200, 50))).toEqual([3, 2, 0])
 })

@@ -40,3 +40,10 @@ function attentionFlops({ attention }: FlopsOptions): number {
 export function numRefreshes(steps: number, every: number): number {
   return Math.ceil(steps / every)
 }
+
+/** Anchors embedded before step `first` and then before those of the steps up to `steps` that R divides. */
+export function numRefreshesFromStart(first: number, steps: number, every: number): number {
+  if (first >= steps) return 0
+  const isMultiple = first % every === 0
+  return Math.ceil(steps / every) - Math.ceil(first / every) + (isMultiple ? 0 : 1)
+}

@@ -15,6 +15,7 @@ export {
   type RunFacts,
   type Scores,
   type Signal,
+  type StepDivisor,
   type StepFacts,
   type StepOutcome,
   type StepTools,

@@ -2,7 +2,15 @@
 import type { Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import type { Normalizer } from '../loss/index.js'
-import type { Evidence, MethodEvent, Needs, PluginState, StepOutcome, StepTools } from './contract.js'
+import type {
+  Evidence,
+  MethodEvent,
+  Needs,
+  PluginState,
+  StepDivisor,
+  StepOutcome,
+  StepTools,
+} from './contract.js'
 import type { Artefact } from './preparation.js'
 
 /** Scores and weights of a micro-batch. They belong to the current scope. */
@@ -35,6 +43,8 @@ export interface WeightPlan {
   readonly dropped: readonly DroppedSample[]
   /** This rank's tokens that had a scoring forward of their own. */
   readonly scoredTokens: number
+  /** In the place of the method's normaliser. */
+  readonly divisor?: StepDivisor
 }
 
 /** All that the trainer and the loop know of a method. */

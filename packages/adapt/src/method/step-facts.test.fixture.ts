@@ -79,6 +79,7 @@ export function compositionOf(
     needs: parts.signal.needs ?? {},
     apply: 'loss',
     normalizer: 'token.wmean',
+    firstScored: 0,
     candidates: 1,
     isStored: false,
     artefact: NO_ARTEFACT,

@@ -44,6 +44,10 @@ export function buildTrainer(
     seed: training.seed,
     dataset: data.train,
     mixing: data.mixing,
+    layout: {
+      accumulation: training.gradient_accumulation_steps,
+      worldSize: collective.worldSize,
+    },
     artefact: data.artefact,
     ...parts,
   })

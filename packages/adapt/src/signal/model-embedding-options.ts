@@ -8,10 +8,11 @@ import {
   real,
   STEPS,
   steps,
+  usedWith,
 } from '../method/index.js'
 import { wholeNumber } from '../method/number-ranges.js'
 import { AGGREGATES } from './aggregate-scores.js'
-import { REFRESH_KINDS } from './refresh-schedule.js'
+import { REFRESH_KINDS, REFRESH_ORIGINS } from './refresh-schedule.js'
 
 /** Options of the signal: pooling, refresh, centring and how several tasks become one score. */
 export const MODEL_EMBEDDING_OPTIONS = {
@@ -32,6 +33,15 @@ export const MODEL_EMBEDDING_OPTIONS = {
     }),
     50,
     'Optimiser steps between two embeddings of the anchors, or "epoch"; with refresh: rolling the steps of a round through all of them.',
+  ),
+  refreshFrom: usedWith(
+    'refresh: interval',
+    ({ refresh }) => refresh === 'interval',
+    oneOf(
+      REFRESH_ORIGINS,
+      'last',
+      'What refresh_every counts from: the last refresh, or the start of the run, which refreshes in the steps that it divides.',
+    ),
   ),
   probeEvery: steps(25, 'refresh: adaptive: optimiser steps between two probes of 16 anchors.'),
   drift: real(

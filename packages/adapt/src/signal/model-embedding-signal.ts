@@ -83,7 +83,7 @@ export class ModelEmbeddingSignal implements Signal {
       throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
     const upkeep = upkeepDue(
       this.options,
-      this.lastRefresh < 0 ? undefined : step - this.lastRefresh,
+      { sinceLast: this.lastRefresh < 0 ? undefined : step - this.lastRefresh, step },
       numAnchors,
     )
     const start = performance.now()

@@ -1,5 +1,5 @@
 import { defineSignal } from '../method/define-method.js'
-import { forwardFlops, numRefreshes } from '../method/flops.js'
+import { forwardFlops, numRefreshes, numRefreshesFromStart } from '../method/flops.js'
 import {
   checkModelEmbedding,
   MODEL_EMBEDDING_OPTIONS,
@@ -15,8 +15,12 @@ export const modelEmbedding = defineSignal({
   options: MODEL_EMBEDDING_OPTIONS,
   needs: ({ scoreEval }) => ({ anchors: true, ...(scoreEval ? { ownForward: true } : {}) }),
   check: checkModelEmbedding,
-  cost(options, { params, steps, stepsPerEpoch, anchors, tokensPerAnchor }) {
-    const refreshes = numRefreshes(steps, stepsBetweenRefreshes(options, stepsPerEpoch))
+  cost(options, { params, steps, stepsPerEpoch, anchors, tokensPerAnchor, firstScored = 0 }) {
+    const every = stepsBetweenRefreshes(options, stepsPerEpoch)
+    const refreshes =
+      options.refreshFrom === 'start'
+        ? numRefreshesFromStart(firstScored, steps, every)
+        : numRefreshes(steps - firstScored, every)
     return { preparation: 0, signal: forwardFlops(params, anchors * tokensPerAnchor * refreshes) }
   },
   create: ({ refreshEvery, ...options }, { stepsPerEpoch }) =>

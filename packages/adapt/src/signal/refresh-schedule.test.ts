@@ -3,6 +3,7 @@ import { probePlaces, type RefreshKind, upkeepDue } from './refresh-schedule.js'
 
 const optionsOf = (refresh: RefreshKind, refreshEvery = 50) => ({
   refresh,
+  refreshFrom: 'last' as const,
   refreshEvery,
   probeEvery: 25,
   drift: 0.01,
@@ -12,20 +13,40 @@ const optionsOf = (refresh: RefreshKind, refreshEvery = 50) => ({
 
 describe('upkeepDue', () => {
   it.each(['interval', 'adaptive', 'rolling'] as const)('embeds all anchors at first (%s)', (refresh) => {
-    expect(upkeepDue(optionsOf(refresh), undefined, 7)).toEqual({ kind: 'all', reason: 'start' })
+    expect(upkeepDue(optionsOf(refresh), { sinceLast: undefined, step: 3 }, 7)).toEqual({
+      kind: 'all',
+      reason: 'start',
+    })
   })
 
   it('interval: nothing before the interval is over', () => {
-    expect(upkeepDue(optionsOf('interval'), 49, 7)).toEqual({ kind: 'none' })
-    expect(upkeepDue(optionsOf('interval'), 50, 7)).toEqual({ kind: 'all', reason: 'interval' })
+    expect(upkeepDue(optionsOf('interval'), { sinceLast: 49, step: 100 }, 7)).toEqual({ kind: 'none' })
+    expect(upkeepDue(optionsOf('interval'), { sinceLast: 50, step: 57 }, 7)).toEqual({
+      kind: 'all',
+      reason: 'interval',
+    })
+  })
+
+  it('interval from the start: at once, then in the steps of the run that it divides', () => {
+    const options = { ...optionsOf('interval'), refreshFrom: 'start' as const }
+    const refreshed: number[] = []
+    for (let step = 70; step < 210; step++) {
+      const last = refreshed.at(-1)
+      const sinceLast = last === undefined ? undefined : step - last
+      if (upkeepDue(options, { sinceLast, step }, 7).kind === 'all') refreshed.push(step)
+    }
+    expect(refreshed).toEqual([70, 100, 150, 200])
   })
 
   it('adaptive: probes every 25 steps, not before the least interval, and refreshes after the longest', () => {
     const probed = Array.from({ length: 110 }, (_, i) => i + 1).filter(
-      (since) => upkeepDue(optionsOf('adaptive'), since, 7).kind === 'probe',
+      (since) => upkeepDue(optionsOf('adaptive'), { sinceLast: since, step: since }, 7).kind === 'probe',
     )
     expect(probed).toEqual([50, 75, 100])
-    expect(upkeepDue(optionsOf('adaptive'), 110, 7)).toEqual({ kind: 'all', reason: 'interval' })
+    expect(upkeepDue(optionsOf('adaptive'), { sinceLast: 110, step: 110 }, 7)).toEqual({
+      kind: 'all',
+      reason: 'interval',
+    })
   })
 
   it.each([
@@ -35,7 +56,7 @@ describe('upkeepDue', () => {
     [1, 1],
   ])('rolling: %d anchors in %d steps, each once a round and evenly spread', (numAnchors, steps) => {
     const parts = Array.from({ length: steps }, (_, i) =>
-      upkeepDue(optionsOf('rolling', steps), i + 1, numAnchors),
+      upkeepDue(optionsOf('rolling', steps), { sinceLast: i + 1, step: i + 1 }, numAnchors),
     )
     let next = 0
     for (const [i, part] of parts.entries()) {

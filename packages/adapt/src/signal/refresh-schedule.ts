@@ -6,9 +6,16 @@ export type RefreshKind = (typeof REFRESH_KINDS)[number]
 /** Why the anchors were embedded again. */
 export type RefreshReason = 'start' | 'interval' | 'drift' | 'rolling'
 
+/** What an interval counts from: the last refresh, or the start of the run. */
+export const REFRESH_ORIGINS = ['last', 'start'] as const
+/** One of {@link REFRESH_ORIGINS}. */
+export type RefreshOrigin = (typeof REFRESH_ORIGINS)[number]
+
 /** When the anchors are embedded again, in optimiser steps. */
 export interface RefreshOptions {
   readonly refresh: RefreshKind
+  /** interval: `start` refreshes in the steps that `refreshEvery` divides. */
+  readonly refreshFrom: RefreshOrigin
   /** interval: steps between two refreshes; rolling: steps of one round through all anchors. */
   readonly refreshEvery: number
   /** adaptive: steps between two probes. */
@@ -30,19 +37,22 @@ export type Upkeep =
   | { readonly kind: 'part'; readonly start: number; readonly end: number; readonly endsRound: boolean }
 
 /**
- * What is due `sinceLast` optimiser steps after the last refresh (or the last round of a rolling one); undefined
- * before the first. A function of its arguments alone, so that a resumed run does what the first would have done.
+ * What is due `sinceLast` optimiser steps after the last refresh (or the last round of a rolling one), undefined
+ * before the first, in step `step` of the run (from 0). A function of its arguments alone, so that a resumed run does what the first would have done.
  */
 export function upkeepDue(
   options: RefreshOptions,
-  sinceLast: number | undefined,
+  { sinceLast, step }: { readonly sinceLast: number | undefined; readonly step: number },
   numAnchors: number,
 ): Upkeep {
   const none = { kind: 'none' } as const
   if (sinceLast === undefined) return { kind: 'all', reason: 'start' }
   switch (options.refresh) {
-    case 'interval':
-      return sinceLast >= options.refreshEvery ? { kind: 'all', reason: 'interval' } : none
+    case 'interval': {
+      const { refreshEvery, refreshFrom } = options
+      const isDue = refreshFrom === 'start' ? step % refreshEvery === 0 : sinceLast >= refreshEvery
+      return isDue ? { kind: 'all', reason: 'interval' } : none
+    }
     case 'adaptive':
       if (sinceLast >= options.refreshMax) return { kind: 'all', reason: 'interval' }
       return sinceLast >= options.refreshMin && sinceLast % options.probeEvery === 0

@@ -39,19 +39,23 @@ export class GradientScale {
   private readonly scale: Tensor
   private readonly z: Tensor
 
+  private readonly isFixed: boolean
+
   /**
    * Its tensors belong to the current scope.
    * @param batches  All micro-batches of this rank's step.
+   * @param fixed  Z of all ranks, in the place of the normaliser's; the normaliser is then one by a count.
    */
-  constructor(normalizer: Normalizer, batches: readonly Batch[], device: Tensor['device']) {
+  constructor(normalizer: Normalizer, batches: readonly Batch[], device: Tensor['device'], fixed?: number) {
     this.normalizer = normalizer
+    this.isFixed = fixed !== undefined
     const samples = batches.flatMap((batch) => batch.samples)
     const mass = samples.reduce(
       (total, { weight, numLabels }) => total + weight * tokenFactor(normalizer, numLabels) * numLabels,
       0,
     )
     this.ceiling = MAX_LIFT / mass
-    const count = normalizer.endsWith('wmean') ? 0 : denominator(normalizer, samples)
+    const count = fixed ?? (normalizer.endsWith('wmean') ? 0 : denominator(normalizer, samples))
     this.scale = zeros([], { dtype: 'float64', device })
     this.z = tensor(Float64Array.of(count), [], { dtype: 'float64', device })
   }
@@ -94,7 +98,7 @@ export class GradientScale {
   toLoss(sumOverRanks: (z: Tensor) => void): Tensor {
     return noGrad(() =>
       scope(() => {
-        sumOverRanks(this.z)
+        if (!this.isFixed) sumOverRanks(this.z)
         const divisor = mul(this.z, this.scale)
         return toDType(where(eq(divisor, 0), divisor, pow(divisor, -1)), 'float32')
       }),

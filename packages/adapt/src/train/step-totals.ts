@@ -119,27 +119,37 @@ function total(
     weight: weight * sampleWeight,
     numLabels: tokens,
   })
-  const [weightedSum, z, plainSum, plainZ, weightSum, numTokens, numTokensProcessed, scoredTokens] =
-    collective.allReduceNumbers([
-      sumOf(labelled, ({ record, weightedLoss }) =>
-        weightedLoss === undefined
-          ? term(record, record.sampleWeight * record.weight, record.loss)
-          : term(record, record.sampleWeight, weightedLoss),
-      ),
-      denominator(
-        normalizer,
-        labelled.map(({ record }) => mass(record)),
-      ),
-      sumOf(all, (record) => term(record, record.sampleWeight, record.loss)),
-      denominator(
-        normalizer,
-        all.map((record) => mass({ ...record, weight: 1 })),
-      ),
-      sumOf(labelled, ({ record }) => record.weight * record.sampleWeight),
-      sumOf(labelled, ({ record }) => record.tokens),
-      sumOf(plan.batches, ({ samples }) => sumOf(samples, (sample) => sample.numTokens)),
-      plan.scoredTokens,
-    ]) as [number, number, number, number, number, number, number, number]
+  const [
+    weightedSum,
+    countedZ,
+    plainSum,
+    countedPlainZ,
+    weightSum,
+    numTokens,
+    numTokensProcessed,
+    scoredTokens,
+  ] = collective.allReduceNumbers([
+    sumOf(labelled, ({ record, weightedLoss }) =>
+      weightedLoss === undefined
+        ? term(record, record.sampleWeight * record.weight, record.loss)
+        : term(record, record.sampleWeight, weightedLoss),
+    ),
+    denominator(
+      normalizer,
+      labelled.map(({ record }) => mass(record)),
+    ),
+    sumOf(all, (record) => term(record, record.sampleWeight, record.loss)),
+    denominator(
+      normalizer,
+      all.map((record) => mass({ ...record, weight: 1 })),
+    ),
+    sumOf(labelled, ({ record }) => record.weight * record.sampleWeight),
+    sumOf(labelled, ({ record }) => record.tokens),
+    sumOf(plan.batches, ({ samples }) => sumOf(samples, (sample) => sample.numTokens)),
+    plan.scoredTokens,
+  ]) as [number, number, number, number, number, number, number, number]
+  const z = plan.divisor?.z ?? countedZ
+  const plainZ = plan.divisor?.z ?? countedPlainZ
   // Nothing to learn from is a loss of 0, not 0 / 0.
   const ratio = (numerator: number, divisor: number) => (divisor === 0 ? 0 : numerator / divisor)
   const finite = Number.isFinite(gradNorm) && Number.isFinite(weightedSum)

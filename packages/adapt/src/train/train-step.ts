@@ -62,7 +62,9 @@ export function trainStep(
     const used = batches.filter((batch) => batch.rows > 0)
     const clock = startClock()
     const plan = clock.time(() => method.plan(used, tools))
-    const scale = new GradientScale(method.normalizer, plan.batches, model.device)
+    const { divisor } = plan
+    const normalizer = divisor ? (`${divisor.unit}.mean` as const) : method.normalizer
+    const scale = new GradientScale(normalizer, plan.batches, model.device, divisor?.z)
 
     const tallies = plan.batches.map((batch, i) =>
       scope((): MicroBatchTally => {
@@ -86,7 +88,7 @@ export function trainStep(
     sumGradients(optimizer.parameters, collective)
     const gradNorm = optim.gradNorm(optimizer.parameters)
     parts.inputs.makeAhead(nextBatches)
-    const totals = synchronise(tallies, gradNorm, { plan, normalizer: method.normalizer, collective })
+    const totals = synchronise(tallies, gradNorm, { plan, normalizer, collective })
     if (totals.canUpdate) {
       const clip = (options.maxGradNorm ?? Infinity) / (totals.gradNorm + 1e-6)
       if (clip < 1) optim.scaleGradients(optimizer.parameters, clip)

@@ -8,6 +8,7 @@
  * time, the peak of resident memory in MB, scored samples a second. Exit code 1 above 60 s of processor time a million samples or 1000 MB.
  */
 import { parseArgs } from 'node:util'
+import { zipfTexts } from './zipf-texts.js'
 
 type ScoreTexts = typeof import('../packages/adapt/dist/signal/bm25/score-texts.js')
 
@@ -32,31 +33,11 @@ if (!(numSamples >= 1 && numWords >= 20 && numAnchors >= 1) || (idf !== 'okapi' 
 }
 const MAX_SECONDS_PER_MILLION = 60
 const MAX_MB = 1000
-const VOCABULARY = 200_000
-const PIECE_WORDS = 20
 
-const random = createRandom(20_261_128)
-const vocabulary = Array.from({ length: VOCABULARY }, () =>
-  Array.from({ length: 2 + Math.floor(random() * 9) }, () =>
-    String.fromCharCode(97 + Math.floor(random() * 26)),
-  ).join(''),
-)
-const words = (count: number): string =>
-  Array.from(
-    { length: count },
-    () => vocabulary[Math.floor(Math.exp(random() * Math.log(VOCABULARY)) - 1)]!,
-  ).join(' ')
-const pieces = Array.from({ length: 20_000 }, () => words(PIECE_WORDS))
+const { texts: made, words } = zipfTexts({ numWords })
 const anchors = Array.from({ length: numAnchors }, () => words(numWords))
-
 async function* texts() {
-  const next = createRandom(7)
-  for (let index = 0; index < numSamples; index++) {
-    let text = `w${index}`
-    for (let i = PIECE_WORDS; i <= numWords; i += PIECE_WORDS)
-      text += ` ${pieces[Math.floor(next() * pieces.length)]}`
-    yield { index, text }
-  }
+  yield* made(numSamples)
 }
 
 const { scoreTexts } = (await import(
@@ -94,13 +75,4 @@ async function measured<T>(fn: () => Promise<T>) {
   const result = await fn()
   const { user, system } = process.cpuUsage(cpu)
   return { result, seconds: (performance.now() - start) / 1e3, cpuSeconds: (user + system) / 1e6 }
-}
-
-/** Uniform in [0, 1). */
-function createRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return state / 2 ** 32
-  }
 }

@@ -14,6 +14,7 @@ import case_adapt_step
 import case_dft
 import case_dataflex
 import case_doremi
+import case_dsir
 import case_greats
 import case_less
 import case_llama
@@ -34,6 +35,7 @@ MODULES = (
     case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_dft,
     case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less,
     case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dataflex,
+    case_dsir,
 )
 
 

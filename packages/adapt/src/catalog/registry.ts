@@ -9,6 +9,7 @@ import { bm25 } from './bm25.js'
 import { dataflex } from './dataflex.js'
 import { dft } from './dft.js'
 import { doremi, doremiProxy } from './doremi.js'
+import { dsir } from './dsir.js'
 import { extremes } from './extremes.js'
 import { greats } from './greats.js'
 import { irDro } from './ir-dro.js'
@@ -35,6 +36,7 @@ export const METHODS = [
   dataflex,
   random,
   bm25,
+  dsir,
   rdsPlus,
   staticShares,
   odm,

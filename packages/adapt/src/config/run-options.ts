@@ -223,27 +223,29 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
        * constant: the constant 1: nothing is measured; model-embedding: mean cosine to the anchors, in the
        * last hidden states of the model as it is now; bm25: BM25 between the words of a sample and those of
        * the anchors, once before training; random-key: a uniform random number, drawn once for each sample of
-       * the pool; representation: similarity to the anchors in the states of the model before training;
-       * doremi: share of each source, learnt before training by a proxy against a reference (DoReMi), or
-       * given; excess-loss: the loss of each token less that of a reference, in nats; ghost-alignment: how
-       * far a gradient step on the sample would lower the loss of a few anchors; less: influence on the
-       * anchors: cosine of projected gradients along a short warm-up run (LESS); loss: the mean loss of the
-       * sample over its labels, in nats; reducible-loss: the mean loss of the sample less that of a reference
-       * which has not seen it, in nats; token-likelihood: the logarithm of the probability of each token,
-       * under the model as it is now or a frozen one; token-mass: the probability of each token together with
-       * all less likely ones, under a frozen model; random: a standard normal number of seed and sample: a
-       * control; source: a number per source, from a table; custom: what the code of the run brings.
+       * the pool; ngram-importance: log ratio of the hashed n-grams of the anchors to those of the pool, once
+       * before training; representation: similarity to the anchors in the states of the model before
+       * training; doremi: share of each source, learnt before training by a proxy against a reference
+       * (DoReMi), or given; excess-loss: the loss of each token less that of a reference, in nats;
+       * ghost-alignment: how far a gradient step on the sample would lower the loss of a few anchors; less:
+       * influence on the anchors: cosine of projected gradients along a short warm-up run (LESS); loss: the
+       * mean loss of the sample over its labels, in nats; reducible-loss: the mean loss of the sample less
+       * that of a reference which has not seen it, in nats; token-likelihood: the logarithm of the
+       * probability of each token, under the model as it is now or a frozen one; token-mass: the probability
+       * of each token together with all less likely ones, under a frozen model; random: a standard normal
+       * number of seed and sample: a control; source: a number per source, from a table; custom: what the
+       * code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding: How the hidden states of a sample become one vector. Default position_weighted.
        * representation: How the positions of a sample become one vector. Default position_weighted.
@@ -325,10 +327,38 @@ export type RunOptions = {
        */
       readonly terms?: 'ccds' | 'whitespace' | undefined
       /**
-       * bm25: The score itself, or how many standard deviations it lies above the mean of the pool. Default
-       * raw.
+       * bm25, ngram-importance: The score itself, or how many standard deviations it lies above the mean of
+       * the pool. Default raw.
        */
       readonly scale?: 'raw' | 'z' | undefined
+      /** ngram-importance: Longest n-grams, in words and marks; all shorter ones count too. Default 2. */
+      readonly ngrams?: number | undefined
+      /** ngram-importance: Numbers that n-grams are hashed to. Default 10000. */
+      readonly buckets?: number | undefined
+      /**
+       * ngram-importance: Added to the count of every bucket in the anchors. Few anchors need some: at 0 each
+       * n-gram that they lack costs about 9. Default 0.
+       */
+      readonly laplace?: number | undefined
+      /** ngram-importance: Samples with fewer words and marks are never kept. Default 100. */
+      readonly minLength?: number | undefined
+      /**
+       * ngram-importance: All anchors are one target, or each task (source of anchors) is one and takes its
+       * quota of the samples. Default all.
+       */
+      readonly targets?: 'all' | 'task' | undefined
+      /**
+       * ngram-importance: Share of what is kept by task, in any unit; by default that of its words in all
+       * anchors.
+       */
+      readonly quotas?: { readonly [name: string]: number } | undefined
+      /** ngram-importance: The log weight of a sample, or its mean over words and marks. Default sample. */
+      readonly per?: 'sample' | 'token' | undefined
+      /**
+       * ngram-importance: gumbel: noise of the seed and the sample, so that the best samples are drawn
+       * without replacement by their weights. Default with scale: z none.
+       */
+      readonly noise?: 'gumbel' | 'none' | undefined
       /**
        * representation: round_robin: who takes turns, every anchor or every task by its nearest anchor; auto:
        * tasks where there are several. Default auto.

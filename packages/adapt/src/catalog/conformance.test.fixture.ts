@@ -113,6 +113,17 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
       gate: { temperature: 0.2, warmup_steps: 2, accumulation: 2, world: 2 },
     },
   ],
+  'joint-update-aware': [
+    {
+      signal: {
+        target: 'rotating',
+        target_batch: 3,
+        refresh_every: 2,
+        pooling: 'mean',
+        tokens: 'response_only',
+      },
+    },
+  ],
   'adapt-calibrated': [
     { signal: { refresh_every: 3 }, gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 } },
   ],

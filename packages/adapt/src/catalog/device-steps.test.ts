@@ -61,6 +61,9 @@ const COPIES: Readonly<Record<string, readonly number[]>> = {
   // Shares of sources are learnt, and samples are picked one after another, on the host; what a mask drops must be known before training.
   'doremi-proxy': [2, 2, 2, 2, 2, 2],
   greats: [3, 3, 3, 3, 3, 3],
+  'joint-update-aware': [2, 2, 2, 2, 2, 2],
+  'joint-update-aware {signal:{target:rotating,target_batch:3,refresh_every:2,pooling:mean,tokens:response_only}}':
+    [2, 2, 2, 2, 2, 2],
   'rho-loss': [2, 2, 2, 2, 2, 2],
 }
 
@@ -87,6 +90,9 @@ const SCALAR_READS: Readonly<Record<string, readonly number[]>> = {
   'dataflex {signal:{refresh_every:3},gate:{temperature:0.2,warmup_steps:2,accumulation:2,world:2}}': [
     0, 0, 3, 9, 0, 0,
   ],
+  // How far the target moved.
+  'joint-update-aware {signal:{target:rotating,target_batch:3,refresh_every:2,pooling:mean,tokens:response_only}}':
+    [0, 0, 3, 0, 3, 0],
 }
 
 describe.each(CASES.map((of) => [of.name, of] as const))('%s on a device', (name, of) => {

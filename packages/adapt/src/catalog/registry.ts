@@ -1,4 +1,4 @@
-import { customGate, fixedPoint, nnls, stochasticGreedy } from '../gate/index.js'
+import { customGate, nnls, stochasticGreedy } from '../gate/index.js'
 import type { AnyGateDefinition, AnySignalDefinition, MethodDefinition } from '../method/define-method.js'
 import { customSignal, sourceSignal } from '../signal/index.js'
 import { adapt } from './adapt.js'
@@ -13,6 +13,7 @@ import { dsir } from './dsir.js'
 import { extremes } from './extremes.js'
 import { greats } from './greats.js'
 import { irDro } from './ir-dro.js'
+import { jointUpdateAware } from './joint-update-aware.js'
 import { less } from './less.js'
 import { linupper } from './linupper.js'
 import { odm } from './odm.js'
@@ -43,6 +44,7 @@ export const METHODS = [
   doremi,
   doremiProxy,
   greats,
+  jointUpdateAware,
   less,
   linupper,
   quadratic,
@@ -57,7 +59,7 @@ export const METHODS = [
 
 /** Kinds that no method of the list uses: for compositions that a config writes. */
 const MORE_SIGNALS = [sourceSignal, customSignal] as const
-const MORE_GATES = [stochasticGreedy, fixedPoint, nnls, customGate] as const
+const MORE_GATES = [stochasticGreedy, nnls, customGate] as const
 
 /** The method of a config that names none. */
 export const DEFAULT_METHOD = 'adapt' satisfies MethodId

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -236,24 +236,27 @@ export type RunOptions = {
        * before training; representation: similarity to the anchors in the states of the model before
        * training; doremi: share of each source, learnt before training by a proxy against a reference
        * (DoReMi), or given; excess-loss: the loss of each token less that of a reference, in nats;
-       * ghost-alignment: how far a gradient step on the sample would lower the loss of a few anchors; less:
-       * influence on the anchors: cosine of projected gradients along a short warm-up run (LESS); loss: the
-       * mean loss of the sample over its labels, in nats; reducible-loss: the mean loss of the sample less
-       * that of a reference which has not seen it, in nats; token-likelihood: the logarithm of the
-       * probability of each token, under the model as it is now or a frozen one; token-mass: the probability
-       * of each token together with all less likely ones, under a frozen model; random: a standard normal
-       * number of seed and sample: a control; source: a number per source, from a table; custom: what the
-       * code of the run brings.
+       * ghost-alignment: how far a gradient step on the sample would lower the loss of a few anchors;
+       * anchor-direction: cosine to the direction of the mean anchor, in the last hidden states of the model
+       * as it is now; less: influence on the anchors: cosine of projected gradients along a short warm-up run
+       * (LESS); loss: the mean loss of the sample over its labels, in nats; reducible-loss: the mean loss of
+       * the sample less that of a reference which has not seen it, in nats; token-likelihood: the logarithm
+       * of the probability of each token, under the model as it is now or a frozen one; token-mass: the
+       * probability of each token together with all less likely ones, under a frozen model; random: a
+       * standard normal number of seed and sample: a control; source: a number per source, from a table;
+       * custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding: How the hidden states of a sample become one vector. Default position_weighted.
        * representation: How the positions of a sample become one vector. Default position_weighted.
+       * anchor-direction: How the hidden states of a sample become one vector. Default last.
        */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
       /**
        * model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. representation:
-       * Which positions are pooled. Default all.
+       * Which positions are pooled. Default all. anchor-direction: Tokens that are pooled; response_only:
+       * those that predict a label. Default all.
        */
       readonly tokens?: 'all' | 'response_only' | undefined
       /**
@@ -263,7 +266,8 @@ export type RunOptions = {
       readonly refresh?: 'interval' | 'adaptive' | 'rolling' | undefined
       /**
        * model-embedding: Optimiser steps between two embeddings of the anchors, or "epoch"; with refresh:
-       * rolling the steps of a round through all of them. Default 50.
+       * rolling the steps of a round through all of them. Default 50. anchor-direction: Optimiser steps
+       * between two embeddings of the target, or "epoch". Default 50.
        */
       readonly refreshEvery?: number | 'epoch' | undefined
       /**
@@ -414,6 +418,13 @@ export type RunOptions = {
       readonly referenceSteps?: number | undefined
       /** ghost-alignment: Anchors that are drawn anew in every step. Default 2. */
       readonly validation?: number | undefined
+      /**
+       * anchor-direction: centroid: the mean of all anchors; rotating: a few, the next ones at each refresh;
+       * none: no target, every score is 0. Default centroid.
+       */
+      readonly target?: 'centroid' | 'rotating' | 'none' | undefined
+      /** anchor-direction: Anchors of a rotating target. Default 1. */
+      readonly targetBatch?: number | undefined
       /** less: Width of the random projection of a gradient. Default 8192. */
       readonly projection?: number | undefined
       /** less: Share of the samples that the warm-up trains on. Default 0.05. */
@@ -454,19 +465,19 @@ export type RunOptions = {
        * source in what is read next, learnt from its training loss; as-given: what the signal says: the
        * shares of the sources as preparation left them; group-dro: weight of each source by an exponentiated
        * gradient on its excess loss (group DRO); greedy: takes sample after sample, each time the best in
-       * view of those already taken; min-max-softmax: softmax over the step of where the score lies between
+       * view of those already taken; fixed-point: softmax over the step of the score less what the sample
+       * shares with those of weight; min-max-softmax: softmax over the step of where the score lies between
        * its extremes; softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; exp: exp(s /
        * temperature); threshold: 1 from a threshold on, else 0; linear: max(offset + slope s, 0);
        * stochastic-greedy: draws sample after sample, each in proportion to its worth in view of those
-       * already drawn; fixed-point: softmax over the step of the score less what the sample shares with those
-       * of weight; nnls: the weights >= 0 whose sum of updates comes nearest to the update that is wanted;
-       * custom: what the code of the run brings.
+       * already drawn; nnls: the weights >= 0 whose sum of updates comes nearest to the update that is
+       * wanted; custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'min-max-softmax' | 'softmax' | 'exp' | 'threshold' | 'linear' | 'stochastic-greedy' | 'fixed-point' | 'nnls' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'exp' | 'threshold' | 'linear' | 'stochastic-greedy' | 'nnls' | 'custom' | undefined
       /**
        * sigmoid, dataflex, softmax, exp: Divides the score; larger is closer to uniform. Default 1.
-       * stochastic-greedy: Divides the score; larger is closer to uniform. Default 0.9. fixed-point: Divides
-       * the score; larger is closer to uniform. Default 0.05.
+       * fixed-point: Divides the score; larger is closer to uniform. Default 0.05. stochastic-greedy: Divides
+       * the score; larger is closer to uniform. Default 0.9.
        */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
@@ -543,6 +554,12 @@ export type RunOptions = {
        * vocabulary. Default 10.
        */
       readonly firstExcess?: number | undefined
+      /** fixed-point: How much samples that are alike share their weight; 0: the score alone. Default 0.1. */
+      readonly beta?: number | undefined
+      /** fixed-point: Iterations towards the fixed point, from equal weights. Default 5. */
+      readonly iterations?: number | undefined
+      /** fixed-point: Share of the new weights in an iteration; 1: no damping. Default 1. */
+      readonly damping?: number | undefined
       /**
        * min-max-softmax: linupper: rises to the middle of the step and stays there; quadratic: most for the
        * middle; extremes: most for both ends; upper: rises throughout. Default linupper.
@@ -567,12 +584,6 @@ export type RunOptions = {
        * scores as they are. Default zscore.
        */
       readonly scale?: 'zscore' | 'raw' | undefined
-      /** fixed-point: How much samples that are alike share their weight; 0: the score alone. Default 0.1. */
-      readonly beta?: number | undefined
-      /** fixed-point: Iterations towards the fixed point, from equal weights. Default 5. */
-      readonly iterations?: number | undefined
-      /** fixed-point: Share of the new weights in an iteration; 1: no damping. Default 1. */
-      readonly damping?: number | undefined
       /** custom: Name under which the code of the run brings it. */
       readonly name?: string | undefined
       /** custom: What its factory is told. Default {}. */

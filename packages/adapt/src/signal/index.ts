@@ -9,10 +9,12 @@ export {
   Z_RANGE,
 } from './aggregate-scores.js'
 export { anchorDiagnostics, type DiagnosticsInput } from './anchor-diagnostics.js'
+export { AnchorDirection, anchorDirection } from './anchor-direction.js'
 export { AnchorScorer, type AnchorScorerOptions } from './anchor-scorer.js'
 export { type AnchorTasks, anchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
 export { type ScoreTextsOptions, scoreTexts, type TextSource } from './bm25/score-texts.js'
 export { constantSignal, createConstantSignal } from './constant-signal.js'
+export { cosineProducts } from './cosine-products.js'
 export { customSignal } from './custom-signal.js'
 export { type NgramOptions, weighByNgrams } from './dsir/ngram-importance.js'
 export { MAX_MODULUS } from './dsir/sha256-remainder.js'

@@ -9,11 +9,13 @@ import {
   type Needs,
   type PluginState,
   type Signal,
+  type StepFacts,
   type StepOutcome,
   type StepTools,
   toSnakeCase,
 } from '../method/index.js'
 import { AnchorScorer } from './anchor-scorer.js'
+import { cosineProducts } from './cosine-products.js'
 import { embedAnchors, pickAnchors } from './embed-anchors.js'
 import {
   checkModelEmbedding,
@@ -70,6 +72,13 @@ export class ModelEmbeddingSignal implements Signal {
       this.pending.push(clone(pooled_SD).persist())
       return this.scorer.scores(pooled_SD)
     })
+  }
+
+  /** Cosines of the step's samples, centred as their scores are. */
+  interactions(step: readonly Evidence[], facts: StepFacts): Tensor {
+    return cosineProducts(step, facts, ({ hidden_BTD, batch }) =>
+      scope(() => this.scorer.unit(poolHidden(hidden_BTD, batch, this.options))),
+    )
   }
 
   /**

@@ -19,6 +19,8 @@ const CASES = {
   extremes: 'loss-gates',
   'ir-dro': 'loss-gates',
   'prift-mass': 'dft',
+  'loss-selection': 'draws',
+  'delta-loss': 'draws',
   'rho-1': 'rho',
   'rho-loss': 'rho',
 }

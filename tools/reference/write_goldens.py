@@ -15,6 +15,7 @@ import case_dft
 import case_dataflex
 import case_doremi
 import case_dsir
+import case_draws
 import case_greats
 import case_joint_update_aware
 import case_less
@@ -38,6 +39,7 @@ MODULES = (
     case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dataflex,
     case_dsir,
     case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_joint_update_aware, case_less,
+    case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_less, case_draws,
 )
 
 

@@ -2,7 +2,8 @@ export { type Batch, type BatchSample, IGNORED_LABEL } from './batch.js'
 export { batchTokens, type TokenSequence } from './batch-tokens.js'
 export { type BuildBatchOptions, buildBatch } from './build-batch.js'
 export { type HeldOut, holdOut } from './hold-out.js'
-export { type Layout, layOutRows, layOutSamples } from './lay-out.js'
+export { type Layout, layOutPool, layOutRows, layOutSamples } from './lay-out.js'
+export { groupLikeLengths } from './like-lengths.js'
 export { packSamples, type Row } from './pack-samples.js'
 export { createPermutation, createStream, type PermutationKey, permuteIndex } from './permute-index.js'
 export {
@@ -17,6 +18,7 @@ export {
   type OrderCursor,
   type RowCursor,
   readRowCursor,
+  type SampleCursor,
   type SourceCursor,
 } from './row-cursor.js'
 export {
@@ -26,6 +28,12 @@ export {
   type RowStream,
   type RowStreamOptions,
 } from './row-stream.js'
+export {
+  createSampleStream,
+  type SampleDraw,
+  type SampleStream,
+  type SampleStreamOptions,
+} from './sample-stream.js'
 export { selectSamples } from './select-samples.js'
 export { createSourceStream, type SourceStream, type SourceStreamOptions } from './source-stream.js'
 export { type GlobalBatchShape, splitGlobalBatch } from './split-global-batch.js'

@@ -17,8 +17,19 @@ export interface SourceCursor {
   readonly drawn: readonly number[]
 }
 
+/** A place in a draw of single samples. */
+export interface SampleCursor {
+  readonly kind: 'samples'
+  /** Of the draw: another one begins at its first sample. */
+  readonly draw: number
+  /** Samples of it that were read. */
+  readonly taken: number
+  /** Samples that were read before it. */
+  readonly before: number
+}
+
 /** Position of the next row; JSON. */
-export type RowCursor = OrderCursor | SourceCursor
+export type RowCursor = OrderCursor | SourceCursor | SampleCursor
 
 /** The first row of an order. */
 export const FIRST_ROW: OrderCursor = { kind: 'order', epoch: 0, window: 0, row: 0 }
@@ -35,7 +46,13 @@ export function readRowCursor(value: unknown): RowCursor {
     }
     return cursor
   }
-  if (cursor.kind !== 'sources') throw cursorError(cursor, 'expected the kind order or sources')
+  if (cursor.kind === 'samples') {
+    for (const key of ['draw', 'taken', 'before'] as const) {
+      if (!isCount(cursor[key])) throw cursorError(cursor, `${key} is no integer >= 0`)
+    }
+    return cursor
+  }
+  if (cursor.kind !== 'sources') throw cursorError(cursor, 'expected the kind order, sources or samples')
   if (!Array.isArray(cursor.drawn) || !cursor.drawn.every(isCount)) {
     throw cursorError(cursor, 'drawn is no list of integers >= 0')
   }

@@ -4,6 +4,7 @@ import { createPermutation } from './permute-index.js'
 import type { MixedDataset, Mixing } from './plan-mixing.js'
 import { cursorError, FIRST_ROW, type OrderCursor, type RowCursor, readRowCursor } from './row-cursor.js'
 import { createSampleOrder, type SampleOrder } from './sample-order.js'
+import { createSampleStream, type SampleDraw, type SampleStream } from './sample-stream.js'
 import { createSourceStream, type SourceStream } from './source-stream.js'
 
 /** Data, seed and packing of an order of training, and where to begin in it. */
@@ -40,6 +41,8 @@ export interface NextRows {
    * After rows of the order it goes on with as many samples of each source as were read.
    */
   readonly shares?: ArrayLike<number> | undefined
+  /** The rows hold the next samples of this draw (`createSampleStream`), which has no end of an epoch. */
+  readonly draw?: SampleDraw | undefined
 }
 
 /** An endless stream of rows that can be resumed anywhere. */
@@ -47,9 +50,11 @@ export interface RowStream {
   /** Where the next row is; a stream made from it continues exactly. */
   readonly cursor: RowCursor
   /**
-   * The next rows. Without `shares` all are of one epoch: at its end fewer than `numRows` come.
-   * @throws {DataError} TOO_LITTLE_DATA when a whole epoch has no such multiple; EMPTY_SHARES when no source with a share has samples.
-   * @throws {ConfigError} DRAW_STEERED without `shares` after a steered draw, which is no place in the order.
+   * The next rows. Without `shares` or `draw` all are of one epoch: at its end fewer than `numRows` come.
+   * @throws {DataError} TOO_LITTLE_DATA when a whole epoch has no such multiple; EMPTY_SHARES when no source with a share has samples;
+   *   EMPTY_DRAW when no sample has a weight.
+   * @throws {ConfigError} DRAW_STEERED without `shares` or `draw` after a steered draw, which is no place in the order, and with `shares` after
+   *   a draw of samples, which is no place in the passes of the sources.
    */
   next(numRows: number, options?: NextRows): RowStep
   /** Rows of an epoch of the order. With packing it depends on the epoch, and packs the whole epoch when first asked. */
@@ -83,8 +88,10 @@ export function createRowStream(options: RowStreamOptions): RowStream {
   const rowsOfEpochs = new Map<number, number>()
   const start = readRowCursor(options.cursor ?? FIRST_ROW)
   let steered: SourceStream | undefined
+  let drawing: SampleStream | undefined
   let cursor = FIRST_ROW
   if (start.kind === 'sources') steered = createSourceStream({ ...options, drawn: start.drawn })
+  else if (start.kind === 'samples') drawing = createSampleStream({ ...options, cursor: start })
   else cursor = start
   if (cursor.window >= numWindows) throw cursorError(cursor, `an epoch has ${numWindows} windows`)
   let current = { epoch: cursor.epoch, window: cursor.window, rows: windowOf(cursor) }
@@ -97,18 +104,36 @@ export function createRowStream(options: RowStreamOptions): RowStream {
     }
     return current.rows
   }
+  /** Samples of the window at the cursor that were read. */
+  const readOfWindow = () => (cursor.row === 0 ? [] : rowsAt(cursor).slice(0, cursor.row).flat())
+  const numRead = (): number => {
+    if (drawing !== undefined) return drawing.cursor.before + drawing.cursor.taken
+    if (steered !== undefined) return steered.drawn.reduce((a, b) => a + b, 0)
+    return cursor.epoch * dataset.numSamples + cursor.window * windowSize + readOfWindow().length
+  }
+  const steeredStep = (takeRows: () => readonly Row[]): RowStep => {
+    const epochNow = () => Math.floor(numRead() / dataset.numSamples)
+    const epoch = epochNow()
+    const rows = takeRows()
+    return { rows, epoch, epochEnd: epochNow() > epoch }
+  }
   const steer = (numRows: number, shares: ArrayLike<number>): RowStep => {
+    if (drawing !== undefined) throw drawSteered('samples are')
     if (steered === undefined) {
       const drawn = [...order.drawnBefore(cursor.epoch, cursor.window * windowSize)]
-      const before = cursor.row === 0 ? [] : rowsAt(cursor).slice(0, cursor.row)
-      for (const sample of before.flat()) drawn[dataset.sourceIndex(sample)]! += 1
+      for (const sample of readOfWindow()) drawn[dataset.sourceIndex(sample)]! += 1
       steered = createSourceStream({ ...options, drawn })
     }
-    const epochAt = (drawn: readonly number[]) =>
-      Math.floor(drawn.reduce((a, b) => a + b, 0) / dataset.numSamples)
-    const epoch = epochAt(steered.drawn)
-    const rows = steered.next(numRows, shares)
-    return { rows, epoch, epochEnd: epochAt(steered.drawn) > epoch }
+    const stream = steered
+    return steeredStep(() => stream.next(numRows, shares))
+  }
+  const drawSamples = (numRows: number, draw: SampleDraw): RowStep => {
+    drawing ??= createSampleStream({
+      ...options,
+      cursor: { kind: 'samples', draw: draw.number, taken: 0, before: numRead() },
+    })
+    const stream = drawing
+    return steeredStep(() => stream.next(numRows, draw))
   }
   const take = (numRows: number): RowStep & { readonly rows: Row[] } => {
     const { epoch } = cursor
@@ -125,16 +150,14 @@ export function createRowStream(options: RowStreamOptions): RowStream {
   }
   return {
     get cursor(): RowCursor {
+      if (drawing !== undefined) return drawing.cursor
       return steered === undefined ? cursor : { kind: 'sources', drawn: steered.drawn }
     },
-    next(numRows, { multipleOf = 1, shares } = {}) {
+    next(numRows, { multipleOf = 1, shares, draw } = {}) {
+      if (draw !== undefined) return drawSamples(numRows, draw)
       if (shares !== undefined) return steer(numRows, shares)
-      if (steered !== undefined) {
-        throw new ConfigError(
-          'DRAW_STEERED',
-          'method: the checkpoint was made while a method decided how the sources are drawn, which is no place in the order of data.mixing; go on with such a method or start a new run',
-        )
-      }
+      if (drawing !== undefined) throw drawSteered('samples are')
+      if (steered !== undefined) throw drawSteered('the sources are')
       for (;;) {
         const start = cursor
         const step = take(numRows)
@@ -163,6 +186,13 @@ export function createRowStream(options: RowStreamOptions): RowStream {
       return numRows
     },
   }
+}
+
+function drawSteered(what: string): ConfigError {
+  return new ConfigError(
+    'DRAW_STEERED',
+    `method: the checkpoint was made while a method decided how ${what} drawn, which is no place in another order; go on with such a method or start a new run`,
+  )
 }
 
 function buildWindow(

@@ -147,7 +147,7 @@ function sourcePicker(
 }
 
 /** Packs as many of the first samples as `numRows` rows hold; at least one. */
-function packPrefix(
+export function packPrefix(
   samples: readonly number[],
   lengths: readonly number[],
   { numRows, maxLength }: { readonly numRows: number; readonly maxLength: number },

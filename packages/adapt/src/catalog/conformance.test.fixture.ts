@@ -1,6 +1,13 @@
 /** S samples, N labelled positions of a micro-batch. */
 import { type Collective, copy_, distributed, noGrad, scope, type Tensor, tensor } from '@adapt-ts/torch'
-import { type Batch, layOutRows, layOutSamples } from '../batch/index.js'
+import {
+  type Batch,
+  createSampleStream,
+  layOutPool,
+  layOutRows,
+  layOutSamples,
+  type SampleCursor,
+} from '../batch/index.js'
 import type { Artefact, Method, MethodEvent, Weights } from '../method/index.js'
 import type { CausalLM } from '../model/index.js'
 import {
@@ -124,6 +131,12 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
       },
     },
   ],
+  'loss-selection': [
+    {
+      gate: { focus: 'high', temperature: 0.5, scored_share: 0.3, warmup_steps: 0, draw_every: 3 },
+    },
+  ],
+  'delta-loss': [{ gate: { scored_share: 0.5, warmup_steps: 0, draw_every: 2 } }],
   'adapt-calibrated': [
     { signal: { refresh_every: 3 }, gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 } },
   ],
@@ -264,6 +277,7 @@ export class ConformanceRun implements Disposable {
     this.trainer = new Trainer(this.model, this.method, ANCHORS, {
       ...{ totalSteps: 10, learningRate: 0.01, weightDecay: 0.1, adamBeta2: 0.95, collective },
       layOut: (samples) => layOutSamples(samples, this.layout),
+      layOutPool: (samples) => layOutPool(samples, this.layout),
       ...more.trainer,
     })
   }
@@ -274,8 +288,10 @@ export class ConformanceRun implements Disposable {
     fillRow(embedding, BAD_TOKEN, new Float32Array(TINY_CONFIG.hiddenSize).fill(Number.NaN))
   }
 
-  /** One step on these samples, by default the next ones of the pool; as many as the method wants to choose from. */
-  step(samples = this.nextSamples()) {
+  /** One step on these samples, by default the next ones that the method draws or of the pool; as many as it wants to choose from. */
+  step(given?: readonly number[]) {
+    for (const _ of this.trainer.prepareDraw());
+    const samples = given ?? this.nextSamples()
     const rows = this.layout.packing ? undefined : samples.map((sample) => [sample])
     const batches = rows ? layOutRows(rows, this.layout) : layOutSamples(samples, this.layout)
     const { step } = this.trainer
@@ -293,6 +309,13 @@ export class ConformanceRun implements Disposable {
   /** Samples that the next step chooses from. */
   nextSamples(): number[] {
     const count = Math.round(TRAINED_ROWS * this.method.candidates)
+    const draw = this.method.draw()
+    if (draw !== undefined) {
+      const taken = this.trainer.step * count
+      const cursor: SampleCursor = { kind: 'samples', draw: draw.number, taken, before: 0 }
+      const stream = createSampleStream({ dataset: DATASET, seed: 5, maxLength: 24, packing: false, cursor })
+      return stream.next(count, draw).flat()
+    }
     return Array.from({ length: count }, (_, i) => (this.trainer.step * count + i) % NUM_SAMPLES)
   }
 

@@ -26,6 +26,8 @@ export interface MethodContext {
   readonly totalSteps: number
   /** Steps between two refreshes "once per epoch". */
   readonly stepsPerEpoch: number
+  /** How often the run reads the training data. Default: not known. */
+  readonly passes?: number
   /** Whether every training record is plain text (else prompts are masked). */
   readonly isPlainText: boolean
   /** Seed of what a method draws at random. Default 0. */
@@ -86,6 +88,7 @@ function createSignal({ signal, signalOptions }: MethodParts, context: MethodCon
 export function runFactsOf({
   totalSteps,
   stepsPerEpoch,
+  passes,
   isPlainText,
   seed = 0,
   dataset,
@@ -93,15 +96,20 @@ export function runFactsOf({
   layout,
 }: MethodContext): RunFacts {
   const known = { totalSteps, stepsPerEpoch, isPlainText, seed, ...(layout ? { layout } : {}) }
-  return { ...known, ...(dataset ? { data: dataFacts(dataset, mixing) } : {}) }
+  return {
+    ...known,
+    ...(passes === undefined ? {} : { passes }),
+    ...(dataset ? { data: dataFacts(dataset, mixing) } : {}),
+  }
 }
 
 function dataFacts(
   dataset: NonNullable<MethodContext['dataset']>,
   mixing: Mixing,
 ): NonNullable<RunFacts['data']> {
-  const { sources } = dataset
+  const { numSamples, sources } = dataset
   return {
+    numSamples,
     sources,
     sourceIndex: (index) => dataset.sourceIndex(index),
     length: (index) => dataset.length(index),

@@ -65,6 +65,13 @@ const COPIES: Readonly<Record<string, readonly number[]>> = {
   'joint-update-aware {signal:{target:rotating,target_batch:3,refresh_every:2,pooling:mean,tokens:response_only}}':
     [2, 2, 2, 2, 2, 2],
   'rho-loss': [2, 2, 2, 2, 2, 2],
+  // The pool is scored, a batch a copy, before the draws of a run of ten steps: after one step and then every two; and as their options say.
+  'loss-selection': [1, 2, 1, 2, 1, 2],
+  'loss-selection {gate:{focus:high,temperature:0.5,scored_share:0.3,warmup_steps:0,draw_every:3}}': [
+    2, 1, 1, 2, 1, 1,
+  ],
+  'delta-loss': [1, 2, 1, 2, 1, 2],
+  'delta-loss {gate:{scored_share:0.5,warmup_steps:0,draw_every:2}}': [2, 1, 2, 1, 2, 1],
 }
 
 /** Of diagnostics of the anchors; the other methods have none. */

@@ -94,6 +94,7 @@ const FACTS = {
   seed: 0,
   isPlainText: true,
   data: {
+    numSamples: 4,
     sources: ['a', 'none', 'b', 'c'],
     sourceIndex: () => 0,
     length: () => 1,

@@ -45,8 +45,8 @@ export interface MethodCard {
   readonly id: string
   readonly about: string
   readonly page: string
-  /** When its scores are made: once before training, or in every step. */
-  readonly cadence: 'once' | 'step'
+  /** When its scores are made: once before training, every U steps for what is drawn next, or in every step. */
+  readonly cadence: 'once' | 'every U' | 'step'
   readonly unit: Unit
   readonly apply: Apply
   readonly needs: Needs
@@ -82,7 +82,7 @@ export function methodCard(definition: MethodDefinition): MethodCard {
     id: definition.id,
     about: definition.about,
     page: definition.page,
-    cadence: parts.isStored ? 'once' : 'step',
+    cadence: parts.isStored ? 'once' : parts.gate.poolPasses ? 'every U' : 'step',
     unit: parts.unit,
     apply: parts.apply,
     needs: parts.needs,

@@ -99,15 +99,25 @@ export function modelsRead(config: MethodConfig): readonly { readonly key: strin
   }))
 }
 
-/** FLOPs beside those of training, without a scoring forward. */
+/** FLOPs beside those of training, without a scoring forward of a step. */
 export function costOf(config: MethodConfig, shape: RunShape): MethodCost {
-  const { signal, signalOptions, firstScored } = partsOf(config)
-  return (
-    signal.cost?.(signalOptions, { ...shape, firstScored: Math.min(firstScored, shape.steps) }) ?? {
-      preparation: 0,
-      signal: 0,
-    }
-  )
+  const parts = partsOf(config)
+  const { signal, signalOptions, firstScored } = parts
+  const cost = signal.cost?.(signalOptions, {
+    ...shape,
+    firstScored: Math.min(firstScored, shape.steps),
+  }) ?? {
+    preparation: 0,
+    signal: 0,
+  }
+  return { ...cost, signal: cost.signal + poolFlops(parts, shape) }
+}
+
+/** FLOPs of scoring the pool between steps. */
+function poolFlops({ gate, gateOptions, needs, isStored }: MethodParts, shape: RunShape): number {
+  if (isStored || gate.poolPasses === undefined) return 0
+  const tokens = gate.poolPasses(gateOptions, shape) * shape.tokensPerPass
+  return (needs.factors ? trainingFlops : forwardFlops)(shape.params, tokens)
 }
 
 /**

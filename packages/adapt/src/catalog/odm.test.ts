@@ -82,6 +82,7 @@ const FACTS = {
   seed: 0,
   isPlainText: true,
   data: {
+    numSamples: 5,
     sources: ['a', 'b', 'none', 'c', 'd'],
     // The golden samples have the number of their source for an index.
     sourceIndex: (index: number) => index,

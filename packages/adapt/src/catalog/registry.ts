@@ -7,6 +7,7 @@ import { adaptCalibrated } from './adapt-calibrated.js'
 import { adaptPaper } from './adapt-paper.js'
 import { bm25 } from './bm25.js'
 import { dataflex } from './dataflex.js'
+import { deltaLoss } from './delta-loss.js'
 import { dft } from './dft.js'
 import { doremi, doremiProxy } from './doremi.js'
 import { dsir } from './dsir.js'
@@ -16,6 +17,7 @@ import { irDro } from './ir-dro.js'
 import { jointUpdateAware } from './joint-update-aware.js'
 import { less } from './less.js'
 import { linupper } from './linupper.js'
+import { lossSelection } from './loss-selection.js'
 import { odm } from './odm.js'
 import { priftMass } from './prift-mass.js'
 import { quadratic } from './quadratic.js'
@@ -54,6 +56,8 @@ export const METHODS = [
   rhoLoss,
   dft,
   priftMass,
+  lossSelection,
+  deltaLoss,
   twin,
 ] as const
 

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -242,11 +242,12 @@ export type RunOptions = {
        * (LESS); loss: the mean loss of the sample over its labels, in nats; reducible-loss: the mean loss of
        * the sample less that of a reference which has not seen it, in nats; token-likelihood: the logarithm
        * of the probability of each token, under the model as it is now or a frozen one; token-mass: the
-       * probability of each token together with all less likely ones, under a frozen model; random: a
-       * standard normal number of seed and sample: a control; source: a number per source, from a table;
-       * custom: what the code of the run brings.
+       * probability of each token together with all less likely ones, under a frozen model; loss-fall: how
+       * far the mean loss of the sample fell since the pool was first scored, in nats; random: a standard
+       * normal number of seed and sample: a control; source: a number per source, from a table; custom: what
+       * the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding: How the hidden states of a sample become one vector. Default position_weighted.
        * representation: How the positions of a sample become one vector. Default position_weighted.
@@ -468,16 +469,18 @@ export type RunOptions = {
        * view of those already taken; fixed-point: softmax over the step of the score less what the sample
        * shares with those of weight; min-max-softmax: softmax over the step of where the score lies between
        * its extremes; softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; exp: exp(s /
-       * temperature); threshold: 1 from a threshold on, else 0; linear: max(offset + slope s, 0);
-       * stochastic-greedy: draws sample after sample, each in proportion to its worth in view of those
-       * already drawn; nnls: the weights >= 0 whose sum of updates comes nearest to the update that is
-       * wanted; custom: what the code of the run brings.
+       * temperature); threshold: 1 from a threshold on, else 0; band: draws one band of scores more often
+       * than the others, anew every U steps; window: draws from a window that moves down the sorted scores of
+       * the pool, anew every U steps; linear: max(offset + slope s, 0); stochastic-greedy: draws sample after
+       * sample, each in proportion to its worth in view of those already drawn; nnls: the weights >= 0 whose
+       * sum of updates comes nearest to the update that is wanted; custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'exp' | 'threshold' | 'linear' | 'stochastic-greedy' | 'nnls' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'exp' | 'threshold' | 'band' | 'window' | 'linear' | 'stochastic-greedy' | 'nnls' | 'custom' | undefined
       /**
        * sigmoid, dataflex, softmax, exp: Divides the score; larger is closer to uniform. Default 1.
-       * fixed-point: Divides the score; larger is closer to uniform. Default 0.05. stochastic-greedy: Divides
-       * the score; larger is closer to uniform. Default 0.9.
+       * fixed-point: Divides the score; larger is closer to uniform. Default 0.05. band: Weights are raised
+       * to 1 / temperature: below 1 is more selective. Default 1. stochastic-greedy: Divides the score;
+       * larger is closer to uniform. Default 0.9.
        */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
@@ -494,7 +497,8 @@ export type RunOptions = {
       readonly warmupRatio?: number | undefined
       /**
        * dataflex: Optimiser steps at the start with the plain loss; nothing is scored in them. Default 0.
-       * bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run.
+       * bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run. band, window:
+       * Steps in the order of the data before the first draw; auto: 10 % of the run.
        */
       readonly warmupSteps?: number | number | 'auto' | undefined
       /**
@@ -537,7 +541,8 @@ export type RunOptions = {
       /**
        * bandit: Whether the warm-up is the share of the run that it was in the source, or its 2000 steps.
        * Default scaled. min-max-softmax: scaled: burnIn is a share of the run; paper: 1000 steps, whatever
-       * the length of the run. Default scaled.
+       * the length of the run. Default scaled. band, window: Whether the warm-up and the steps between two
+       * draws are shares of the run or the 10 steps each of the source. Default scaled.
        */
       readonly constants?: 'scaled' | 'paper' | undefined
       /** group-dro: Step of the exponentiated gradient. Default 1. */
@@ -575,6 +580,30 @@ export type RunOptions = {
       readonly lengthNorm?: boolean | undefined
       /** threshold: The lowest score with weight 1. Default 0.5. */
       readonly threshold?: number | undefined
+      /** band: The band of scores that is drawn more often. Default medium. */
+      readonly focus?: 'low' | 'medium' | 'high' | undefined
+      /** band: Weight of a sample in the band of `focus`; one of another band has 1. Default 5. */
+      readonly bandWeight?: number | undefined
+      /** band: Quantile of the scores where the low band ends. Default 0.33. */
+      readonly lowerQuantile?: number | undefined
+      /** band: Quantile of the scores where the high band begins. Default 0.66. */
+      readonly upperQuantile?: number | undefined
+      /** band, window: U: optimiser steps that one draw is for; auto: 15 % of the run. */
+      readonly drawEvery?: number | 'auto' | undefined
+      /**
+       * band, window: Share of the pool that is scored for a draw; auto: all of it, or a random part with
+       * which scoring takes 25 % of the FLOPs of training. Default auto.
+       */
+      readonly scoredShare?: number | 'auto' | undefined
+      /** window: Share of the scored samples that lie in the window. Default 0.2. */
+      readonly windowShare?: number | undefined
+      /** window: Weight of a sample outside the window; one inside has 1. Default 0.025. */
+      readonly outsideWeight?: number | undefined
+      /**
+       * window: How fast the window moves from the largest scores down, about the middle of the draws.
+       * Default 10.
+       */
+      readonly steepness?: number | undefined
       /** linear: Weight of a score of 0. Default 1. */
       readonly offset?: number | undefined
       /** linear: Weight per unit of the score. Default 1. */

@@ -1,3 +1,4 @@
+export { type BandOptions, band, bandWeights, FOCUSES } from './band.js'
 export { calibratedSigmoidGate } from './calibrated-sigmoid-gate.js'
 export {
   type Calibration,
@@ -10,6 +11,16 @@ export { CollapsedGate, type CollapsedGateOptions } from './collapsed-gate.js'
 export { ControlGate } from './control-gate.js'
 export { customGate } from './custom-gate.js'
 export { dataflexGate } from './dataflex-gate.js'
+export {
+  type DrawSchedule,
+  drawnPool,
+  drawSchedule,
+  POOL_DRAW_OPTIONS,
+  type PoolDrawOptions,
+  poolPasses,
+  scoredPart,
+} from './draw-schedule.js'
+export { createDrawingGate, type PoolWeights, type ScoredPart } from './drawing-gate.js'
 export { expGate } from './exp-gate.js'
 export {
   contractionBound,
@@ -36,3 +47,4 @@ export { softmaxGate } from './softmax-gate.js'
 export { type DrawOptions, keyedGumbel, pickAtRandom, stochasticGreedy } from './stochastic-greedy.js'
 export { thresholdGate } from './threshold-gate.js'
 export { topFraction } from './top-fraction.js'
+export { type WindowPlace, window, windowPlace, windowWeights } from './window.js'

@@ -12,6 +12,7 @@ import {
   type StepTools,
 } from './contract.js'
 import type { Method, WeightPlan } from './plan-step.js'
+import { scorePool } from './score-pool.js'
 
 type Planner = (composition: Composition, batches: WeightPlan['batches'], facts: StepFacts) => WeightPlan
 
@@ -58,6 +59,8 @@ export function composeMethod(composition: Composition): Method {
   const plan = plannerOf(composition)
   const factsOf = (tools: StepTools): StepFacts => ({ ...runFacts, ...tools })
   const isScored = ({ step }: StepTools) => step >= composition.firstScored
+  /** Completed steps when the signal was last refreshed ahead of its step, for a pool that it scored. */
+  let refreshedAhead = -1
   const passOnRescored = (step: number) => {
     const rescored = signal.takeRescored?.()
     if (rescored) gate.rescore?.(rescored, step)
@@ -71,9 +74,21 @@ export function composeMethod(composition: Composition): Method {
     // A gate whose weights scale the loss leaves the draw alone; what preparation shared out is another's say.
     shares: () =>
       (composition.apply === 'sample' ? gate.shares?.() : undefined) ?? composition.artefact.share_G,
+    draw: () => gate.draw?.(),
+    decidesDraw: (step) =>
+      (composition.apply === 'sample' && gate.shares !== undefined) || gate.wants?.(step) !== undefined,
+    *beforeDraw(tools) {
+      const wanted = gate.wants?.(tools.step)
+      if (wanted === undefined) return
+      const facts = factsOf(tools)
+      if (refreshedAhead !== tools.step) signal.beforeStep?.(facts)
+      refreshedAhead = tools.step
+      const pool = yield* scorePool(composition, wanted, facts)
+      for (const part of parts) part.observePool?.(pool, facts)
+    },
     beforeStep(tools) {
       const facts = factsOf(tools)
-      if (isScored(tools)) signal.beforeStep?.(facts)
+      if (isScored(tools) && refreshedAhead !== tools.step) signal.beforeStep?.(facts)
       // The first step that is weighed with them.
       passOnRescored(tools.step + 1)
       gate.beforeStep?.(facts)
@@ -96,11 +111,15 @@ export function composeMethod(composition: Composition): Method {
         ([name, value]) => [`${GATE_TENSOR}${name}`, value] as const,
       )
       return {
-        json: { signal: ofSignal.json, gate: ofGate.json },
+        json: {
+          ...{ signal: ofSignal.json, gate: ofGate.json },
+          ...(refreshedAhead < 0 ? {} : { refreshedAhead }),
+        },
         tensors: new Map([...ofSignal.tensors, ...gateTensors]),
       }
     },
     load({ json, tensors }) {
+      refreshedAhead = (json.refreshedAhead as number | undefined) ?? -1
       const isGates = (name: string) => name.startsWith(GATE_TENSOR)
       const entries = [...tensors]
       signal.load?.({

@@ -1,6 +1,6 @@
 /** B rows, T positions, D width, S samples, N labelled positions of a micro-batch; G sources; U units of a score. */
 import type { Collective, Device, Tensor } from '@adapt-ts/torch'
-import type { Batch } from '../batch/index.js'
+import type { Batch, SampleDraw } from '../batch/index.js'
 import type { ModelInputs } from '../model/index.js'
 
 /** What one score belongs to. */
@@ -60,6 +60,8 @@ export interface LinearFactors extends Disposable {
 
 /** What a method may know of the training data. */
 export interface DataFacts {
+  /** P */
+  readonly numSamples: number
   readonly sources: readonly string[]
   /** Index into `sources` of the sample with this dense index. */
   sourceIndex(index: number): number
@@ -74,6 +76,8 @@ export interface RunFacts {
   readonly totalSteps: number
   /** Steps between two refreshes "once per epoch". */
   readonly stepsPerEpoch: number
+  /** How often the run reads the training data; absent where that is not known. */
+  readonly passes?: number
   readonly seed: number
   /** Whether every training record is plain text (else prompts are masked). */
   readonly isPlainText: boolean
@@ -103,6 +107,12 @@ export interface StepTools {
    * @param samples  Dense indexes, the same on every rank.
    */
   readonly layOut?: ((samples: readonly number[]) => readonly Batch[]) | undefined
+  /**
+   * This rank's part of some samples of the training data in batches to look at, which are the same whatever the ranks and the rows of a step.
+   * A method that scores the pool between two steps needs it.
+   * @param samples  Dense indexes, the same on every rank.
+   */
+  readonly layOutPool?: ((samples: ArrayLike<number>) => Iterable<Batch>) | undefined
 }
 
 /** What a part of a method may use in optimiser step `step`. */
@@ -124,6 +134,17 @@ export interface StepOutcome {
     /** Mean nats per label. */
     readonly loss: Float64Array
   }
+}
+
+/** Samples of the training data as the model found them between two steps, the same on every rank. */
+export interface PoolScores {
+  /** Dense indexes. */
+  readonly index: ArrayLike<number>
+  /** float32, of the signal. */
+  readonly score: Float32Array
+  readonly labels: Float64Array
+  /** Mean nats per label; where the signal or the gate needs token losses. */
+  readonly loss?: Float32Array
 }
 
 /** A line for the event log: `kind` is the method's own word. */
@@ -149,6 +170,8 @@ export interface Life {
   beforeStep?(facts: StepFacts): void
   /** After every step, on every rank; also after one that was not finite, of which nothing may be kept. */
   observe?(outcome: StepOutcome, facts: StepFacts): void
+  /** Before the rows of a step are drawn, when the gate wanted the pool scored: the signal first. */
+  observePool?(pool: PoolScores, facts: StepFacts): void
   /** What happened since it was last asked. */
   takeEvents?(): readonly MethodEvent[]
   /** Everything needed for an identical resume. */
@@ -211,4 +234,11 @@ export interface Gate extends Life {
   divisor?(labels: number, facts: StepFacts): StepDivisor | undefined
   /** apply `sample`: share of each source in what is read next, [G], sums to 1. */
   shares?(): Float64Array
+  /**
+   * apply `sample`, sample by sample: which samples are to be scored, by the model as it is then, before the rows of the step after `step`
+   * completed ones are drawn; `observePool` gets them. Undefined: none, the draw goes on. A function of `step` and of state.
+   */
+  wants?(step: number): ArrayLike<number> | undefined
+  /** apply `sample`, sample by sample: what is read next; undefined: the order of `data.mixing`. */
+  draw?(): SampleDraw | undefined
 }

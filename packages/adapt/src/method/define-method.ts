@@ -93,6 +93,8 @@ export interface GateDefinition<K extends string = string, T extends OptionTable
   /** apply `mask` within a step: rows drawn for each row that is trained, >= 1. */
   readonly candidates?: (options: OptionsOf<T>) => number
   readonly needs?: (options: OptionsOf<T>) => Needs
+  /** How often a run scores the whole pool between its steps, for a gate that wants that: all parts of it together. */
+  readonly poolPasses?: (options: OptionsOf<T>, shape: RunShape) => number
   readonly create: (options: OptionsOf<T>, facts: RunFacts) => Gate
 }
 

@@ -12,6 +12,7 @@ export {
   type Needs,
   NO_STATE,
   type PluginState,
+  type PoolScores,
   type RunFacts,
   type Scores,
   type Signal,
@@ -53,7 +54,7 @@ export {
   usedWith,
   whole,
 } from './option-table.js'
-export type { DroppedSample, Method, WeightPlan, Weights } from './plan-step.js'
+export type { DroppedSample, Method, PoolProgress, WeightPlan, Weights } from './plan-step.js'
 export {
   type AdamMoments,
   type Artefact,

@@ -1,6 +1,6 @@
 /** S samples, N labelled positions of a micro-batch; G sources. */
 import type { Tensor } from '@adapt-ts/torch'
-import type { Batch } from '../batch/index.js'
+import type { Batch, SampleDraw } from '../batch/index.js'
 import type { Normalizer } from '../loss/index.js'
 import type {
   Evidence,
@@ -47,6 +47,12 @@ export interface WeightPlan {
   readonly divisor?: StepDivisor
 }
 
+/** How far the pool is scored, in samples of this rank. */
+export interface PoolProgress {
+  readonly done: number
+  readonly total: number
+}
+
 /** All that the trainer and the loop know of a method. */
 export interface Method extends Disposable {
   readonly id: string
@@ -58,6 +64,15 @@ export interface Method extends Disposable {
   readonly candidates: number
   /** Share of each source in the rows of the next step, [G]; undefined: the order of `data.mixing`. */
   shares(): Float64Array | undefined
+  /** What the next step reads, sample by sample; undefined: by `shares`, or the order of `data.mixing`. */
+  draw(): SampleDraw | undefined
+  /** Whether what the step after `step` completed ones reads is decided only when those are done. */
+  decidesDraw(step: number): boolean
+  /**
+   * Before the rows of a step are drawn: scores the pool where that is due. Yields between two batches; what is not taken to its end changes
+   * nothing.
+   */
+  beforeDraw(tools: StepTools): Generator<PoolProgress, void>
   /** Refreshes what is due. */
   beforeStep(tools: StepTools): void
   /** How this rank's micro-batches are trained; every rank must call it. */

@@ -113,14 +113,24 @@ export function requireSameData(
 }
 
 /**
- * Refuses to read on in an order that the checkpoint left for a steered draw.
+ * Refuses to read on in an order that the checkpoint left for a steered draw, or by shares of the sources after a draw of samples.
  * @throws {ConfigError} DRAW_STEERED.
  */
-export function requireSameDraw({ state, folder }: StartPoint, method: Pick<Method, 'shares'>): void {
-  if (state.cursor.kind === 'order' || method.shares() !== undefined) return
+export function requireSameDraw(
+  { state, folder }: StartPoint,
+  method: Pick<Method, 'shares' | 'draw' | 'decidesDraw'>,
+): void {
+  const { kind } = state.cursor
+  const bySource = method.shares() !== undefined
+  const bySample = method.draw() !== undefined || (!bySource && method.decidesDraw(state.step))
+  if (kind === 'order' || bySample || (kind === 'sources' && bySource)) return
+  const [what, whose] =
+    kind === 'sources'
+      ? ['the sources are', 'a method that does (odm, doremi)']
+      : ['samples are', 'the same method']
   throw new ConfigError(
     'DRAW_STEERED',
-    `checkpoint ${folder}: its method decided how the sources are drawn, which is no place in the order of data.mixing; go on with a method that does (odm, doremi), or start a new run`,
+    `checkpoint ${folder}: its method decided how ${what} drawn, which is no place in the order of data.mixing; go on with ${whose}, or start a new run`,
     { folder },
   )
 }

@@ -1,5 +1,5 @@
 import { type Collective, type DType, distributed, setNumThreads } from '@adapt-ts/torch'
-import { layOutSamples } from '../batch/index.js'
+import { layOutPool, layOutSamples } from '../batch/index.js'
 import { createMethod, type MethodContext } from '../catalog/index.js'
 import type { RunConfig, StepPlan } from '../config/index.js'
 import { ConfigError } from '../errors.js'
@@ -84,6 +84,7 @@ export function buildTrainer(
     seed: training.seed,
     collective,
     layOut: (samples) => layOutSamples(samples, layout),
+    layOutPool: (samples) => layOutPool(samples, layout),
   })
   return { trainer, method, dtype }
 }

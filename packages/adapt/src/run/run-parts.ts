@@ -2,7 +2,7 @@ import type { RowCursor, RowStream } from '../batch/index.js'
 import type { CustomParts } from '../catalog/index.js'
 import type { RunConfig, StepPlan } from '../config/index.js'
 import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
-import type { Artefact, Gate, Signal } from '../method/index.js'
+import type { Artefact, Gate, PoolProgress, Signal } from '../method/index.js'
 import type { OrderedData } from '../open/index.js'
 import type { Prepared } from '../prepare/index.js'
 import type { StepRecord } from '../record/index.js'
@@ -94,6 +94,8 @@ export interface RunObserver {
   readonly isOver?: boolean
   /** Before the first step of this process. */
   begin?(): Promise<void>
+  /** Between two batches of a pool that is scored before a step is drawn. */
+  whileScoring?(progress: PoolProgress): void
   /** At once after a step. */
   afterStep?(step: StepResult): void
   /** Between two steps, after timers and signals had their turn. */

@@ -21,9 +21,11 @@ export interface DrawnStep {
   readonly epoch: number
 }
 
-/** The next step in the order of the data, or by the shares of the method. */
+/** The next step in the order of the data, by the shares of the method, or of the samples that it draws. */
 export function drawStep({ rows, data, plan, world, built, request }: DrawParts): DrawnStep {
-  const step = rows.next(plan.drawnRows, { multipleOf: plan.batchRows, shares: built.method.shares() })
+  const { method } = built
+  const how = { multipleOf: plan.batchRows, shares: method.shares(), draw: method.draw() }
+  const step = rows.next(plan.drawnRows, how)
   return { batches: layOutRows(step.rows, runLayout(request.config, data, world)), epoch: step.epoch }
 }
 
@@ -48,11 +50,12 @@ export class StepQueue {
 
   /**
    * Draws the next step, unless the method decides what is drawn: it has not seen the step under way.
+   * @param step  Completed steps when the next one begins.
    * @returns its micro-batches; none where it is not known or cannot be read, which `next` will say.
    */
-  drawAhead(): readonly Batch[] {
+  drawAhead(step: number): readonly Batch[] {
     const { rows, built } = this.parts
-    if (this.ahead !== undefined || built.method.shares() !== undefined) return []
+    if (this.ahead !== undefined || built.method.decidesDraw(step)) return []
     const place = rows.cursor
     try {
       const step = drawStep(this.parts)

@@ -1,6 +1,7 @@
 import { distributed } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
-import { type Batch, createRowStream } from '../batch/index.js'
+import { type Batch, createRowStream, type SampleDraw } from '../batch/index.js'
+import type { PoolProgress } from '../method/index.js'
 import type { RunObserver, RunParts, StepResult } from './run-parts.js'
 import { StepQueue } from './step-queue.js'
 import { trainLoop } from './train-loop.js'
@@ -26,6 +27,13 @@ const dataset = {
   }),
 }
 
+/** What the loop asks of a method. */
+interface Drawing {
+  readonly draw: () => SampleDraw | undefined
+  readonly decidesDraw: (step: number) => boolean
+  readonly beforeDraw: (step: number) => Iterable<PoolProgress>
+}
+
 /** What a run needs for its loop; `runStep` notes the ids of its micro-batches. */
 function loopOf(
   { rank = 0, worldSize = 1 } = {},
@@ -34,17 +42,29 @@ function loopOf(
     unreadable,
     shares,
     looksAhead = false,
+    drawing = {},
   }: {
     readonly stopAfterStep?: number
     readonly unreadable?: string
     readonly shares?: number[]
     readonly looksAhead?: boolean
+    readonly drawing?: Partial<Drawing>
   } = {},
 ) {
+  const method: Drawing & { readonly shares: () => readonly number[] | undefined } = {
+    shares: () => shares,
+    draw: () => undefined,
+    decidesDraw: () => shares !== undefined,
+    beforeDraw: () => [],
+    ...drawing,
+  }
   const trained: string[][][] = []
   const announced: string[][][] = []
   const trainer = {
     step: 0,
+    *prepareDraw() {
+      yield* method.beforeDraw(trainer.step)
+    },
     runStep(batches: readonly Batch[], _: number, nextBatches: () => readonly Batch[]) {
       trained.push(batches.map(({ samples }) => samples.map(({ id }) => id)))
       if (looksAhead) announced.push(nextBatches().map(({ samples }) => samples.map(({ id }) => id)))
@@ -69,7 +89,7 @@ function loopOf(
     data,
     rows: createRowStream({ dataset, seed: 3, maxLength: 8, packing: false, windowSize: 8 }),
     plan: { totalSteps: 2, drawnRows: 8, batchRows: 1 },
-    built: { trainer, method: { shares: () => shares } },
+    built: { trainer, method },
     stop: { requested: false },
   } as unknown as Omit<RunParts, 'queue'>
   return { parts: { ...parts, queue: new StepQueue(parts) }, trained, announced }
@@ -131,6 +151,53 @@ describe('trainLoop', () => {
     const { parts, announced } = loopOf({}, { looksAhead: true, shares: [1] })
     await trainLoop(parts, [])
     expect(announced).toEqual([[], []])
+  })
+
+  it('draws a step ahead from the samples of the method, but for the first of a new draw', async () => {
+    let made: SampleDraw | undefined
+    const weight_P = new Float32Array(NUM_SAMPLES).fill(1)
+    const { parts, trained, announced } = loopOf(
+      {},
+      {
+        looksAhead: true,
+        drawing: {
+          draw: () => made,
+          decidesDraw: (step) => step === 1,
+          beforeDraw(step) {
+            if (step === 1) made = { number: 0, weight_P: weight_P.with(3, 0), replacement: false }
+            return []
+          },
+        },
+      },
+    )
+    await trainLoop({ ...parts, plan: { ...parts.plan, totalSteps: 3 } }, [])
+    expect(announced).toEqual([[], trained[2], []])
+    expect(parts.rows.cursor).toEqual({ kind: 'samples', draw: 0, taken: 16, before: 8 })
+    expect(trained.slice(1).flat(2)).not.toContain('3')
+  })
+
+  it('tells how far the pool is scored, and leaves a pool where the run is asked to stop', async () => {
+    const stop = { requested: false }
+    const { parts, trained } = loopOf(
+      {},
+      {
+        drawing: {
+          *beforeDraw() {
+            yield { done: 1, total: 3 }
+            yield { done: 2, total: 3 }
+            throw new Error('went on')
+          },
+        },
+      },
+    )
+    const seen: PoolProgress[] = []
+    const whileScoring = (progress: PoolProgress) => {
+      seen.push(progress)
+      stop.requested = progress.done === 2
+    }
+    await trainLoop({ ...parts, stop: stop as RunParts['stop'] }, [{ whileScoring }])
+    expect(seen.map(({ done }) => done)).toEqual([1, 2])
+    expect(trained).toEqual([])
   })
 
   it('ends when an observer says so', async () => {

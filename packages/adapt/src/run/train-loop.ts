@@ -5,9 +5,15 @@ export async function trainLoop(parts: RunParts, observers: readonly RunObserver
   const { built, plan, queue } = parts
   const { trainer } = built
   const isOver = () => stopsEarly(parts) || observers.some((observer) => observer.isOver === true)
-  const nextBatches = () => (trainer.step + 1 < plan.totalSteps ? queue.drawAhead() : [])
+  const nextBatches = () => (trainer.step + 1 < plan.totalSteps ? queue.drawAhead(trainer.step + 1) : [])
   for (const observer of observers) await observer.begin?.()
   while (trainer.step < plan.totalSteps && !isOver()) {
+    for (const progress of trainer.prepareDraw()) {
+      for (const observer of observers) observer.whileScoring?.(progress)
+      await new Promise(setImmediate)
+      if (isOver()) break
+    }
+    if (isOver()) break
     const { batches, epoch } = drawOrTell(parts, observers)
     const step = trainer.runStep(batches, epoch, nextBatches)
     for (const observer of observers) observer.afterStep?.(step)

@@ -1,7 +1,14 @@
 import { type Collective, type DType, distributed, optim, type Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { NumericError } from '../errors.js'
-import { lookAt, type Method, type MethodEvent, type PluginState, type StepTools } from '../method/index.js'
+import {
+  lookAt,
+  type Method,
+  type MethodEvent,
+  type PluginState,
+  type PoolProgress,
+  type StepTools,
+} from '../method/index.js'
 import { type CausalLM, mixSeeds } from '../model/index.js'
 import type { StepRecord } from '../record/index.js'
 import { summarizeSamples } from '../record/index.js'
@@ -48,6 +55,8 @@ export interface TrainerOptions {
   readonly seed?: number
   /** Lays samples of the training data out again: for methods that drop some of a step. */
   readonly layOut?: StepTools['layOut']
+  /** Lays samples of the training data out to be looked at: for methods that score the pool between two steps. */
+  readonly layOutPool?: StepTools['layOutPool']
 }
 
 /** What one step was besides its record. */
@@ -88,6 +97,8 @@ export class Trainer {
   private flopsTrain = 0
   private flopsSignal = 0
   private nonFiniteSteps = 0
+  /** Milliseconds that the method worked before the next step was drawn. */
+  private drawMs = 0
   /** Completed optimiser steps. */
   step = 0
 
@@ -134,6 +145,7 @@ export class Trainer {
         return flops
       },
       layOut: options.layOut,
+      layOutPool: options.layOutPool,
     }
   }
 
@@ -158,6 +170,26 @@ export class Trainer {
   }
 
   /**
+   * Lets the method decide what the next step reads, before its rows are drawn: it may score the pool. Yields between two batches of that,
+   * where the caller may wait; a call that is left before its end changes nothing, and the next one begins anew.
+   */
+  *prepareDraw(): Generator<PoolProgress, void> {
+    this.drawMs = 0
+    const work = this.method.beforeDraw(this.tools())
+    for (;;) {
+      const start = performance.now()
+      const { done, value } = work.next()
+      this.drawMs += performance.now() - start
+      if (done) return
+      yield value
+    }
+  }
+
+  private tools(): StepTools {
+    return { ...this.lent, step: this.step, learningRate: this.learningRate }
+  }
+
+  /**
    * Runs one optimiser step on this rank's micro-batches.
    *
    * @param nextBatches  Those of the next step, as far as they are known: asked for while a device that is not the CPU works, and copied
@@ -170,9 +202,9 @@ export class Trainer {
     nextBatches?: () => readonly Batch[],
   ): { record: StepRecord; events: StepEvents } {
     const start = performance.now()
-    const learningRate = this.learningRate
+    const tools = this.tools()
+    const { learningRate } = tools
     this.optimizer.learningRate = learningRate
-    const tools: StepTools = { ...this.lent, step: this.step, learningRate }
     const { method } = this
     const upkeepMs = timed(() => method.beforeStep(tools))
     const dropoutSeed = mixSeeds(this.options.seed ?? 0, this.step)
@@ -182,7 +214,7 @@ export class Trainer {
     const observeMs = timed(() => method.observe(outcome, tools))
     this.assertFinite(totals)
     this.countFlops(totals)
-    const stepMs = performance.now() - start
+    const stepMs = performance.now() - start + this.drawMs
     const record: StepRecord = {
       type: 'step',
       step: this.step,
@@ -198,11 +230,12 @@ export class Trainer {
       numTokensProcessed: totals.numTokensProcessed,
       tokensPerSecond: (totals.numTokensProcessed / stepMs) * 1000,
       stepMs,
-      signalMs: totals.signalMs + upkeepMs + observeMs,
+      signalMs: totals.signalMs + upkeepMs + observeMs + this.drawMs,
       flopsTrain: this.flopsTrain,
       flopsSignal: this.flopsSignal,
       skipped: !totals.canUpdate,
     }
+    this.drawMs = 0
     return { record, events: { method: method.takeEvents(), totals } }
   }
 

@@ -81,7 +81,7 @@ function renderCard(card: MethodCard): string {
       : ` (${percent(cost.signal + cost.scoringOfOne)} with one micro-batch a step on each device)`
   const rows: [string, string][] = [
     ['page', card.page],
-    ['scored', card.cadence === 'once' ? 'once, before training' : 'in every step'],
+    ['scored', SCORED[card.cadence]],
     ['a score a', card.unit],
     ['applied to', APPLIED_TO[card.apply]],
     ['needs', describeNeeds(card.needs).join(', ') || 'nothing'],
@@ -95,9 +95,15 @@ function renderCard(card: MethodCard): string {
   return `${wrapLines(`${card.id}: ${card.about}\n\n${head}`)}\n${wrapLines(parts.join('\n'), 4)}\n${costNote()}`
 }
 
+const SCORED = {
+  once: 'once, before training',
+  'every U': 'every U steps, by the model as it is then',
+  step: 'in every step',
+} as const
+
 const APPLIED_TO = {
   loss: 'the loss, which it scales',
-  sample: 'what is read next, as shares of the sources',
+  sample: 'what is read next, as shares of the sources or sample by sample',
   mask: 'what is trained at all',
 } as const
 

@@ -14,9 +14,17 @@ export class Heartbeat implements RunObserver {
   ) {}
 
   afterStep({ record }: StepResult): void {
+    this.beat(record.step)
+  }
+
+  whileScoring(): void {
+    this.beat(this.parts.built.trainer.step)
+  }
+
+  private beat(step: number): void {
     if (performance.now() - this.lastBeat < HEARTBEAT_MS) return
     this.lastBeat = performance.now()
     const { folder, plan } = this.parts
-    this.side.attemptNow('state', () => folder.writeState('running', record.step, plan.totalSteps))
+    this.side.attemptNow('state', () => folder.writeState('running', step, plan.totalSteps))
   }
 }

@@ -1,3 +1,4 @@
+import type { PoolProgress } from '../../method/index.js'
 import { describeAnchorOverlap } from '../../open/index.js'
 import { type EvaluationEvent, methodEvent, type StepRecord } from '../../record/index.js'
 import { RunLog, TensorBoardLog } from '../../run-folder/index.js'
@@ -7,6 +8,9 @@ import { FlatRun } from '../flat-run.js'
 import { recordProvenance } from '../provenance.js'
 import type { RunNote, RunObserver, RunParts, StepResult } from '../run-parts.js'
 import { SideWork } from '../side-work.js'
+
+/** Between two lines on how far a pool is scored. */
+const LINE_MS = 2000
 
 /** Records what happens: events, the ledger, provenance; tells the steps and what a person should know. */
 export class Recorder implements RunObserver, Disposable {
@@ -21,6 +25,7 @@ export class Recorder implements RunObserver, Disposable {
   private readonly flat: FlatRun
   private readonly toldMissing = new Set<string>()
   private last: StepRecord | undefined
+  private lastLine = performance.now()
 
   constructor(private readonly parts: RunParts) {
     const { request, built, folder, start, startStep } = parts
@@ -66,8 +71,16 @@ export class Recorder implements RunObserver, Disposable {
     request.onLine(describeKept(train, pool))
   }
 
+  whileScoring({ done, total }: PoolProgress): void {
+    if (performance.now() - this.lastLine < LINE_MS) return
+    this.lastLine = performance.now()
+    const numbers = [done, total].map((n) => n.toLocaleString('en'))
+    this.parts.request.onLine(`scoring the training data for the next draw: ${numbers.join(' of ')} samples`)
+  }
+
   afterStep({ record, events }: StepResult): void {
     const { step } = record
+    this.lastLine = performance.now()
     this.last = record
     this.recordStep(record, events)
     const flat = this.flat.note(record)

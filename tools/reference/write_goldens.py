@@ -11,8 +11,8 @@ import sys
 import torch
 
 import case_adapt_step
-import case_dft
 import case_dataflex
+import case_dft
 import case_doremi
 import case_dsir
 import case_draws
@@ -23,6 +23,7 @@ import case_llama
 import case_loss_gates
 import case_odm
 import case_ops
+import case_ppl
 import case_random
 import case_rds_plus
 import case_rho
@@ -40,6 +41,9 @@ MODULES = (
     case_dsir,
     case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_joint_update_aware, case_less,
     case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_less, case_draws,
+    case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_loss_gates,
+    case_static, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dft,
+    case_dataflex, case_dsir, case_ppl,
 )
 
 

@@ -90,10 +90,18 @@ export function decidesData(config: MethodConfig): string | undefined {
   return JSON.stringify([...prepared, ...(isSelection ? [gate.kind, gateOptions] : [])])
 }
 
-/** Folders of models that a method reads beside the one that is trained, by the key that names each. */
-export function modelsRead(config: MethodConfig): readonly { readonly key: string; readonly path: string }[] {
+/** A folder of a model that a method reads beside the one that is trained: the option that names it, and its key in a config. */
+export interface ModelRead {
+  readonly option: string
+  readonly key: string
+  readonly path: string
+}
+
+/** Folders of models that a method reads beside the one that is trained. */
+export function modelsRead(config: MethodConfig): readonly ModelRead[] {
   const { signal, signalOptions } = partsOf(config)
   return Object.entries(signal.readsModels?.(signalOptions) ?? {}).map(([option, path]) => ({
+    option,
     key: `method.signal.${toSnakeCase(option)}`,
     path,
   }))

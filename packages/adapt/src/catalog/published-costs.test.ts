@@ -66,6 +66,17 @@ describe('instruction tuning of a 7B model', () => {
     expectFigure(less({ projection: 8192 }) - less({ projection: 8192 }, narrow), 2.3834e18)
   })
 
+  it('costs ppl a forward of the pool, of every window where samples have several', () => {
+    expectFigure(cost({ preset: 'ppl' }, TUNING).preparation, 7.4704e18)
+    const { preparation } = cost(
+      { preset: 'ppl', signal: { model: 'x' } },
+      { ...TUNING, paramsRead: { model: 1e9 } },
+    )
+    expect(preparation).toBe(forwardFlops(1e9, 2048 * 270_679))
+    const long = { ...TUNING, params: 1, samples: 1, tokensPerPass: 5000 }
+    expect(cost({ preset: 'ppl' }, long).preparation).toBe(2 * (6 * 2048 + 5000 - 3072))
+  })
+
   it('costs rds-plus a forward of pool and anchors', () => {
     const { preparation } = cost({ preset: 'rds-plus' }, TUNING)
     expect(preparation).toBe(forwardFlops(TUNING.params, 2048 * (270_679 + 285)))

@@ -9,14 +9,13 @@ import {
   type AnchorTasks,
   anchorTasks,
   countTokens,
+  likeLengths,
   type PoolingOptions,
   poolHidden,
   roundRobinPlaces,
   unitRows,
 } from '../signal/index.js'
 
-/** Tokens of a batch, padding included. */
-const BATCH_TOKENS = 8192
 /** A place in the order must be a float32. */
 const MAX_PLACES = 2 ** 24
 const MAX_SIMILARITIES = 2 ** 29
@@ -166,7 +165,7 @@ async function similarities(
 ): Promise<Float32Array> {
   const [V, D] = unit_VD.shape as [number, number]
   const result = new Float32Array(indexes.length * width)
-  for (const places of likeLengths(indexes, tools.data)) {
+  for (const places of likeLengths(indexes.map((index) => tools.data.length(index)))) {
     const rows = places.map((place) => [indexes[place]!])
     const batch = buildBatch(rows, tools.data, { padId: 0, packing: false })
     const similarity_SV = scope(() =>
@@ -179,19 +178,4 @@ async function similarities(
     await new Promise(setImmediate)
   }
   return result
-}
-
-/** Places in `indexes`, cut into batches of samples of about one length. */
-function likeLengths(indexes: readonly number[], data: PreparationTools['data']): number[][] {
-  const byLength = [...indexes.keys()].sort(
-    (a, b) => data.length(indexes[b]!) - data.length(indexes[a]!) || a - b,
-  )
-  const groups: number[][] = []
-  for (const place of byLength) {
-    const group = groups.at(-1)
-    const longest = group && data.length(indexes[group[0]!]!)
-    if (group && (group.length + 1) * longest! <= BATCH_TOKENS) group.push(place)
-    else groups.push([place])
-  }
-  return groups
 }

@@ -19,6 +19,7 @@ import { less } from './less.js'
 import { linupper } from './linupper.js'
 import { lossSelection } from './loss-selection.js'
 import { odm } from './odm.js'
+import { ppl } from './ppl.js'
 import { priftMass } from './prift-mass.js'
 import { quadratic } from './quadratic.js'
 import { random } from './random.js'
@@ -40,6 +41,7 @@ export const METHODS = [
   random,
   bm25,
   dsir,
+  ppl,
   rdsPlus,
   staticShares,
   odm,

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -233,21 +233,22 @@ export type RunOptions = {
        * last hidden states of the model as it is now; bm25: BM25 between the words of a sample and those of
        * the anchors, once before training; random-key: a uniform random number, drawn once for each sample of
        * the pool; ngram-importance: log ratio of the hashed n-grams of the anchors to those of the pool, once
-       * before training; representation: similarity to the anchors in the states of the model before
-       * training; doremi: share of each source, learnt before training by a proxy against a reference
-       * (DoReMi), or given; excess-loss: the loss of each token less that of a reference, in nats;
-       * ghost-alignment: how far a gradient step on the sample would lower the loss of a few anchors;
-       * anchor-direction: cosine to the direction of the mean anchor, in the last hidden states of the model
-       * as it is now; less: influence on the anchors: cosine of projected gradients along a short warm-up run
-       * (LESS); loss: the mean loss of the sample over its labels, in nats; reducible-loss: the mean loss of
-       * the sample less that of a reference which has not seen it, in nats; token-likelihood: the logarithm
-       * of the probability of each token, under the model as it is now or a frozen one; token-mass: the
-       * probability of each token together with all less likely ones, under a frozen model; loss-fall: how
-       * far the mean loss of the sample fell since the pool was first scored, in nats; random: a standard
-       * normal number of seed and sample: a control; source: a number per source, from a table; custom: what
-       * the code of the run brings.
+       * before training; perplexity: perplexity of the sample under a frozen model, once before training;
+       * representation: similarity to the anchors in the states of the model before training; doremi: share
+       * of each source, learnt before training by a proxy against a reference (DoReMi), or given;
+       * excess-loss: the loss of each token less that of a reference, in nats; ghost-alignment: how far a
+       * gradient step on the sample would lower the loss of a few anchors; anchor-direction: cosine to the
+       * direction of the mean anchor, in the last hidden states of the model as it is now; less: influence on
+       * the anchors: cosine of projected gradients along a short warm-up run (LESS); loss: the mean loss of
+       * the sample over its labels, in nats; reducible-loss: the mean loss of the sample less that of a
+       * reference which has not seen it, in nats; token-likelihood: the logarithm of the probability of each
+       * token, under the model as it is now or a frozen one; token-mass: the probability of each token
+       * together with all less likely ones, under a frozen model; loss-fall: how far the mean loss of the
+       * sample fell since the pool was first scored, in nats; random: a standard normal number of seed and
+       * sample: a control; source: a number per source, from a table; custom: what the code of the run
+       * brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding: How the hidden states of a sample become one vector. Default position_weighted.
        * representation: How the positions of a sample become one vector. Default position_weighted.
@@ -255,9 +256,10 @@ export type RunOptions = {
        */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
       /**
-       * model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. representation:
-       * Which positions are pooled. Default all. anchor-direction: Tokens that are pooled; response_only:
-       * those that predict a label. Default all.
+       * model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. perplexity:
+       * Whose loss counts: every token, or the trained ones alone. Default all. representation: Which
+       * positions are pooled. Default all. anchor-direction: Tokens that are pooled; response_only: those
+       * that predict a label. Default all.
        */
       readonly tokens?: 'all' | 'response_only' | undefined
       /**
@@ -364,6 +366,20 @@ export type RunOptions = {
        * without replacement by their weights. Default with scale: z none.
        */
       readonly noise?: 'gumbel' | 'none' | undefined
+      /**
+       * perplexity: Folder of a model with the same tokenizer; base: the model of the config before training.
+       * Default base.
+       */
+      readonly model?: string | undefined
+      /** perplexity: Tokens that the model sees at once; longer samples are read in windows. Default 2048. */
+      readonly window?: number | undefined
+      /** perplexity: Tokens from the start of a window to that of the next, below window. Default 512. */
+      readonly stride?: number | undefined
+      /**
+       * perplexity: Of a sample of several windows: the mean of their means, however short the last is, or
+       * the mean over tokens. Default window.
+       */
+      readonly average?: 'window' | 'token' | undefined
       /**
        * representation: round_robin: who takes turns, every anchor or every task by its nearest anchor; auto:
        * tasks where there are several. Default auto.
@@ -514,8 +530,8 @@ export type RunOptions = {
        * Default 0.25. nnls: Share of the samples that a greedy pass lets have a weight. Default 1.
        */
       readonly keep?: number | undefined
-      /** top-fraction: Which scores are the best. Default highest. */
-      readonly end?: 'highest' | 'lowest' | undefined
+      /** top-fraction: Which scores are the best; middle: those around the median. Default highest. */
+      readonly end?: 'highest' | 'lowest' | 'middle' | undefined
       /**
        * top-fraction: Units that tie with the last one kept: the first in order, or all of them. Default
        * place.

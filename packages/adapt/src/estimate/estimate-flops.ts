@@ -42,15 +42,23 @@ export interface FlopsEstimate extends FlopsCount {
   readonly withoutEmbedding: FlopsCount
 }
 
-/** @param length  One token where it is not known: `perToken` and what follows from it hold. */
+/**
+ * @param length  One token where it is not known: `perToken` and what follows from it hold.
+ * @param modelsRead  Of the method, by option; those that are not there are charged as if they were the run's.
+ */
 export function estimateFlops(
   config: Pick<RunConfig, 'method' | 'training'>,
   params: ParameterEstimate,
   length: RunLength,
   anchors: AnchorCount,
+  modelsRead: Readonly<Record<string, ParameterEstimate>> = {},
 ): FlopsEstimate {
   const { embedding, nonEmbedding, total } = params
   const countOf = (N: number, base: number): FlopsCount => {
+    const isWhole = N === total
+    const paramsRead = Object.fromEntries(
+      Object.entries(modelsRead).map(([option, read]) => [option, isWhole ? read.total : read.nonEmbedding]),
+    )
     const options = {
       recompute: config.training.gradient_checkpointing,
       // As a run counts itself.
@@ -63,6 +71,7 @@ export function estimateFlops(
       trainable: Math.min(params.trainable, N),
       anchors: anchors.count,
       tokensPerAnchor: anchors.tokensEach,
+      paramsRead,
     })
     const parts = partsOf(config.method)
     const scoring = scoringFlops(parts, {

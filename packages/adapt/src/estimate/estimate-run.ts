@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { needsOf, partsOf } from '../catalog/index.js'
+import { modelsRead, needsOf, partsOf } from '../catalog/index.js'
 import { dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
 import { printable, readDocuments } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
@@ -99,7 +99,7 @@ export async function estimateRun(
     tokensPerPass: 0,
     basis: 'upper bound',
   }
-  const flops = estimateFlops(config, parameters, length ?? unknown, anchors)
+  const flops = estimateFlops(config, parameters, length ?? unknown, anchors, readModels(config, baseDir))
   return {
     model: dimensions.model,
     config: dimensions.config,
@@ -160,6 +160,18 @@ function readDimensions({ model, tokenizer }: RunConfig, baseDir: string): Dimen
     config: parseModelConfig(json, printable(path)),
     storedBytes: dtype === 'bfloat16' || dtype === 'float16' ? 2 : 4,
   }
+}
+
+/** Parameters of the models that the method reads, by option; without those that are not here. */
+function readModels({ method }: RunConfig, baseDir: string): Record<string, ParameterEstimate> {
+  const found: Record<string, ParameterEstimate> = {}
+  for (const { option, path } of modelsRead(method)) {
+    const { folder } = findModelPlace(baseDir, path)
+    const file = folder === undefined ? undefined : join(folder, CONFIG_FILE)
+    const json = file === undefined ? undefined : readModelJson(file)
+    if (json !== undefined) found[option] = estimateParameters(parseModelConfig(json, printable(file!)))
+  }
+  return found
 }
 
 /** The folder of a path or of a cached hub id: nothing is fetched for an estimate. @throws {ConfigError} MODEL_NOT_FOUND */

@@ -35,6 +35,18 @@ describe('pickTop', () => {
     expect(sum / 3).toBeCloseTo(2, 12)
   })
 
+  it('keeps those around the median of the candidates', () => {
+    expect(placesOf(pickTop([5, 1, 4, 2, 3], 1, { end: 'middle' }))).toEqual([4])
+    expect(placesOf(pickTop([5, 1, 4, 2, 3], 3, { end: 'middle' }))).toEqual([2, 3, 4])
+    // Two lie as near: the first in order.
+    expect(placesOf(pickTop([5, 1, 4, 2, 3], 2, { end: 'middle' }))).toEqual([2, 4])
+    expect(placesOf(pickTop([1, Infinity, 2, -Infinity, 3, Number.NaN], 1, { end: 'middle' }))).toEqual([2])
+    expect(placesOf(pickTop([Infinity, Number.NaN], 1, { end: 'middle' }))).toEqual([])
+    expect(
+      placesOf(pickTopBySource([1, 2, 3, 10, 20, 30], [0, 0, 0, 1, 1, 1], 2, { end: 'middle' })),
+    ).toEqual([1, 4])
+  })
+
   it('keeps the first of equal scores, or all of them when told so', () => {
     expect(placesOf(pickTop([1, 2, 2, 2, 0], 2))).toEqual([1, 2])
     expect(placesOf(pickTop([1, 2, 2, 2, 0], 2, { ties: 'all' }))).toEqual([1, 2, 3])

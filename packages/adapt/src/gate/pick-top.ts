@@ -1,7 +1,7 @@
-/** Which end of the scores is kept, and what becomes of units that tie with the last one kept. */
+/** Which part of the scores is kept, and what becomes of units that tie with the last one kept. */
 export interface PickOptions {
-  /** Default highest. */
-  readonly end?: 'highest' | 'lowest'
+  /** `middle`: those whose ranks lie nearest to that of the median, the first in order of two that lie as near. Default highest. */
+  readonly end?: 'highest' | 'lowest' | 'middle'
   /** `place`: the first ones in order are kept, so exactly the number asked for. `all`: every unit that ties is kept. Default place. */
   readonly ties?: 'place' | 'all'
 }
@@ -12,15 +12,15 @@ export function countKept(keep: number, numUnits: number): number {
 }
 
 /**
- * Marks the units with the best scores. One at the far end of all numbers (-infinity, or +infinity where the lowest are kept) is no candidate,
- * and neither is NaN: of these none is picked, even if fewer than `count` remain.
+ * Marks the units with the best scores. One at the far end of all numbers (-infinity, +infinity where the lowest are kept, both around
+ * the middle) is no candidate, and neither is NaN: of these none is picked, even if fewer than `count` remain.
  *
  * @param scores  [U].
  * @returns 1 for a unit that is kept, else 0: [U].
  */
 export function pickTop(scores: ArrayLike<number>, count: number, options: PickOptions = {}): Uint8Array {
-  const values = oriented(scores, options)
-  const everyPlace = Uint32Array.from(values, (_, place) => place)
+  const everyPlace = Uint32Array.from(scores, (_, place) => place)
+  const values = oriented(scores, options, [everyPlace])
   return pickAmong(values, everyPlace, count, options, new Uint8Array(values.length))
 }
 
@@ -36,13 +36,14 @@ export function pickTopBySource(
   count: number,
   options: PickOptions = {},
 ): Uint8Array {
-  const values = oriented(scores, options)
-  const places: number[][] = []
-  for (let i = 0; i < values.length; i++) {
-    places[source[i]!] ??= []
-    if (values[i]! > -Infinity) places[source[i]!]!.push(i)
+  const members: number[][] = []
+  for (let i = 0; i < scores.length; i++) {
+    members[source[i]!] ??= []
+    members[source[i]!]!.push(i)
   }
-  const groups = Array.from(places, (group) => group ?? [])
+  const all = Array.from(members, (group) => group ?? [])
+  const values = oriented(scores, options, all)
+  const groups = all.map((group) => group.filter((i) => values[i]! > -Infinity))
   const budgets = equalBudgets(
     groups.map((group) => group.length),
     count,
@@ -72,9 +73,22 @@ export function equalBudgets(sizes: readonly number[], total: number): number[] 
   return budgets
 }
 
-function oriented(scores: ArrayLike<number>, { end = 'highest' }: PickOptions): Float64Array {
-  const sign = end === 'highest' ? 1 : -1
-  return Float64Array.from(scores, (score) => (Number.isNaN(score) ? -Infinity : sign * score))
+/** Numbers of which the highest are kept, -infinity for what is no candidate: [U]. Each group has a middle of its own. */
+function oriented(
+  scores: ArrayLike<number>,
+  { end = 'highest' }: PickOptions,
+  groups: readonly ArrayLike<number>[],
+): Float64Array {
+  const sign = end === 'lowest' ? -1 : 1
+  const values = Float64Array.from(scores, (score) => (Number.isNaN(score) ? -Infinity : sign * score))
+  if (end !== 'middle') return values
+  const nearness = new Float64Array(values.length).fill(-Infinity)
+  for (const group of groups) {
+    const finite = Array.from(group).filter((i) => Number.isFinite(values[i]))
+    finite.sort((a, b) => values[a]! - values[b]! || a - b)
+    for (const [rank, i] of finite.entries()) nearness[i] = -Math.abs(2 * rank - (finite.length - 1))
+  }
+  return nearness
 }
 
 function pickAmong(

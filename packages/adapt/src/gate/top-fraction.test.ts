@@ -62,11 +62,12 @@ describe('markTop', () => {
   const found = (scores: Float32Array, count: number, options: PickOptions) =>
     scope(() => [...markTop(tensor(scores, [scores.length]), count, options).toFloat32Array()])
 
-  it.each(
-    (['highest', 'lowest'] as const).flatMap((end) =>
+  it.each([
+    ...(['highest', 'lowest'] as const).flatMap((end) =>
       (['place', 'all'] as const).map((ties) => ({ end, ties })),
     ),
-  )('picks what the host picks, with ties, infinities and NaN: %o', (options) => {
+    { end: 'middle' } as const,
+  ])('picks what the host picks, with ties, infinities and NaN: %o', (options) => {
     const next = createStream([3])
     const special = [Infinity, -Infinity, Number.NaN, 0, -0]
     for (let round = 0; round < 200; round++) {

@@ -8,16 +8,20 @@ import {
   narrow,
   noGrad,
   scope,
+  sub,
+  sum,
   type Tensor,
   tensor,
+  toDType,
   where,
   zerosLike,
 } from '@adapt-ts/torch'
-import { defineGate, flag, oneOf, real, type Scores } from '../method/index.js'
+import { defineGate, flag, oneOf, real, type Scores, usedWith } from '../method/index.js'
 import { countKept, type PickOptions, pickTopBySource } from './pick-top.js'
 
 const stableSort = bind('aten::sort', 'stable')
 const atLeast = bind('aten::ge', 'Tensor')
+const absolute = bind('aten::abs')
 
 /**
  * `pickTop` on the device, so that a step need not wait for it.
@@ -28,13 +32,11 @@ export function markTop(score_U: Tensor, count: number, { end, ties }: PickOptio
     scope(() => {
       const none_U = zerosLike(score_U)
       if (count === 0) return none_U
-      const oriented = end === 'lowest' ? mul(score_U, -1) : score_U
+      const oriented =
+        end === 'lowest' ? mul(score_U, -1) : end === 'middle' ? nearnessToMiddle(score_U) : score_U
       const lowest = full([], Number.NEGATIVE_INFINITY, { device: score_U.device })
       const value_U = where(eq(oriented, oriented), oriented, lowest)
-      const [sorted_U, place_U] = stableSort(value_U, { stable: true, dim: 0, descending: true }) as [
-        Tensor,
-        Tensor,
-      ]
+      const [sorted_U, place_U] = sortStably(value_U, true)
       const one_U = full(score_U.shape, 1, { device: score_U.device })
       const kept_U =
         ties === 'all'
@@ -44,6 +46,33 @@ export function markTop(score_U: Tensor, count: number, { end, ties }: PickOptio
       return maskedFill(kept_U, eq(value_U, Number.NEGATIVE_INFINITY), 0)
     }),
   )
+}
+
+function sortStably(values_U: Tensor, descending: boolean): [sorted_U: Tensor, place_U: Tensor] {
+  return stableSort(values_U, { stable: true, dim: 0, descending }) as [Tensor, Tensor]
+}
+
+/** -|2 rank - (n - 1)| among the n finite scores, -infinity for the others: float32 [U]. */
+function nearnessToMiddle(score_U: Tensor): Tensor {
+  const { device, numel } = score_U
+  // infinity - infinity and NaN - NaN are no numbers.
+  const none_U = sub(score_U, score_U)
+  const isFinite_U = eq(none_U, none_U)
+  const infinity = full([], Number.POSITIVE_INFINITY, { device })
+  const [, place_U] = sortStably(where(isFinite_U, score_U, infinity), false)
+  const counted_U = toDType(isFinite_U, 'float32')
+  const rank_U = indexCopy_(
+    full([numel], 0, { device }),
+    0,
+    place_U,
+    tensor(
+      Float32Array.from({ length: numel }, (_, rank) => 2 * rank),
+      [numel],
+      { device },
+    ),
+  )
+  const nearness_U = mul(absolute(sub(rank_U, sub(sum(counted_U), 1))) as Tensor, -1)
+  return where(isFinite_U, nearness_U, full([], Number.NEGATIVE_INFINITY, { device }))
 }
 
 function pickOnHost({ score, source }: Scores, count: number, options: PickOptions): Tensor {
@@ -64,11 +93,19 @@ export const topFraction = defineGate({
   view: 'step',
   options: {
     keep: real({ above: 0, max: 1 }, 0.1, 'Share of the units that is kept, at least one.'),
-    end: oneOf(['highest', 'lowest'], 'highest', 'Which scores are the best.'),
-    ties: oneOf(
-      ['place', 'all'],
-      'place',
-      'Units that tie with the last one kept: the first in order, or all of them.',
+    end: oneOf(
+      ['highest', 'lowest', 'middle'],
+      'highest',
+      'Which scores are the best; middle: those around the median.',
+    ),
+    ties: usedWith(
+      'end: highest or lowest',
+      ({ end }) => end !== 'middle',
+      oneOf(
+        ['place', 'all'],
+        'place',
+        'Units that tie with the last one kept: the first in order, or all of them.',
+      ),
     ),
     balanced: flag(
       false,

@@ -21,6 +21,8 @@ export interface RunShape {
   /** V anchors of `tokensPerAnchor` tokens. */
   readonly anchors: number
   readonly tokensPerAnchor: number
+  /** Parameters of the models that `readsModels` names, by option, where they can be read. */
+  readonly paramsRead?: Readonly<Record<string, number>>
 }
 
 /** FLOPs beside those of training. */

@@ -6,14 +6,23 @@ import { OVER_REFERENCE, prepareReference, referenceOptions } from './reference-
 
 /**
  * Before training, 6 N_ref D_ref to train the reference and 2 N_ref for each token of the pool that it scores once; while training nothing beside
- * what the planner charges for a scoring forward. The reference has the run's N; one that is given is charged as if it had.
+ * what the planner charges for a scoring forward. The reference has the run's N; one that is given is
+ * charged as if it had where its own cannot be read.
  */
 export function referenceCost(
   { reference, holdout, referenceSteps }: { reference: string; holdout: number; referenceSteps: number },
-  { params, tokens, tokensPerPass }: Pick<RunShape, 'params' | 'tokens' | 'tokensPerPass'>,
+  {
+    params,
+    tokens,
+    tokensPerPass,
+    paramsRead,
+  }: Pick<RunShape, 'params' | 'tokens' | 'tokensPerPass' | 'paramsRead'>,
 ): MethodCost {
   const training = reference === 'train' ? 6 * params * referenceSteps * tokens : 0
-  return { preparation: training + 2 * params * (1 - holdout) * tokensPerPass, signal: 0 }
+  return {
+    preparation: training + 2 * (paramsRead?.reference ?? params) * (1 - holdout) * tokensPerPass,
+    signal: 0,
+  }
 }
 
 /** ce_t - ce_ref,t: how much more a token costs the model than the reference. */

@@ -26,6 +26,7 @@ import case_ops
 import case_ppl
 import case_random
 import case_rds_plus
+import case_regmix
 import case_rho
 import case_static
 import case_train
@@ -34,7 +35,7 @@ from golden import REPOSITORY
 
 MODULES = (
     case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi,
-    case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_less,
+    case_loss_gates, case_static, case_regmix, case_rho, case_random, case_rds_plus, case_greats, case_less,
     case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_dft,
     case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less,
     case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dataflex,

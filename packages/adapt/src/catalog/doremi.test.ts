@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { PreparationTools, ProxyResult, ProxyRun } from '../method/preparation.js'
-import { keepOfEach, learntShares } from './doremi.js'
+import { learntShares } from './doremi.js'
+import { keepOfEach } from './source-shares.js'
 
 const OPTIONS = {
   shares: {},

@@ -1,12 +1,21 @@
 /** DoReMi, arXiv 2305.10429. G sources of the data. Page: docs/methods/doremi.md. */
-import { createPermutation } from '../batch/index.js'
-import { defineGate, defineMethod, defineSignal } from '../method/define-method.js'
+import { defineMethod, defineSignal } from '../method/define-method.js'
 import { type Option, oneOf, option, real, usedWith } from '../method/option-table.js'
 import type { Artefact, PreparationTools, ProxyMethod, ProxyRun } from '../method/preparation.js'
 import { LLAMA_PRESETS } from '../model/dimensions/model-config.js'
 import { excessLoss } from '../signal/excess-loss.js'
 import { type GROUP_NORMS, groupDro } from './group-dro.js'
-import { hasShare, SHARES_BY_SOURCE, sharesBySource } from './static.js'
+import {
+  asGiven,
+  equalShares,
+  hasShare,
+  keepOfEach,
+  naturalShares,
+  SHARES_BY_SOURCE,
+  shareFigures,
+  shareScores,
+  sharesBySource,
+} from './source-shares.js'
 
 /** Steps of each of the two proxies: with the reference's losses 24 % of the FLOPs of a run that reads the data once. */
 const SCALED_STEPS = 0.09
@@ -74,8 +83,7 @@ export const learntShares = defineSignal({
     const share_G = isGiven(shares)
       ? sharesBySource(shares, sources, 'method.signal.shares')
       : await learnShares(options, tools)
-    const figures = Object.fromEntries(sources.map((name, g) => [`share.${name}`, share_G[g]!]))
-    return { share_G, score_P: scoresOf(tools.data, share_G), figures }
+    return { share_G, score_P: shareScores(tools.data, share_G), figures: shareFigures(sources, share_G) }
   },
   cost({ shares, proxySteps }, { params, tokens, tokensPerPass }) {
     if (isGiven(shares)) return { preparation: 0, signal: 0 }
@@ -89,17 +97,6 @@ export const learntShares = defineSignal({
 function isGiven(shares: Readonly<Record<string, number>>): boolean {
   return Object.keys(shares).length > 0
 }
-
-/** Shares as preparation left them; nothing is learnt while training. */
-export const asGiven = defineGate({
-  kind: 'as-given',
-  about: 'what the signal says: the shares of the sources as preparation left them',
-  units: ['source'],
-  applies: ['sample'],
-  view: 'batch',
-  options: {},
-  create: () => ({ weights: ({ score }) => score }),
-})
 
 /** Domain reweighting with minimax optimisation: shares of the sources from two small runs. */
 export const doremi = defineMethod({
@@ -122,17 +119,6 @@ export const doremiProxy = defineMethod({
   normalizer: () => 'token.wmean',
 })
 
-/** p_g / q_g of each sample: how much more often its source is read than in its natural share of the tokens. */
-function scoresOf(data: PreparationTools['data'], share_G: Float64Array): Float32Array {
-  const tokens = new Float64Array(data.sources.length)
-  for (let i = 0; i < data.numSamples; i++) tokens[data.sourceIndex(i)]! += data.length(i)
-  const total = tokens.reduce((a, b) => a + b, 0)
-  return Float32Array.from({ length: data.numSamples }, (_, i) => {
-    const g = data.sourceIndex(i)
-    return (share_G[g]! * total) / tokens[g]!
-  })
-}
-
 /** Reference, its losses, proxy; each is done once and gone on with after a stop. */
 async function learnShares(options: ProxyOptions, tools: PreparationTools): Promise<Float64Array> {
   const { data, seed, passes } = tools
@@ -150,7 +136,7 @@ async function learnShares(options: ProxyOptions, tools: PreparationTools): Prom
     steps,
     model,
     keep,
-    shares: uniformShares(data),
+    shares: equalShares(naturalShares(data)),
     artefact: { tokenLoss },
   })
   const mean = lastEvents.get('policy')?.mean as Readonly<Record<string, number>>
@@ -168,31 +154,4 @@ function proxyMethod({ eta, smoothing, norm }: ProxyOptions, vocabulary: number)
 /** Of the pool, as much as the proxy reads: the reference's losses are computed of these samples alone. */
 function keptShare(proxySteps: number, passes: number): number {
   return Math.min(1, proxySteps * passes)
-}
-
-/** 1 for the samples that are kept: a share of every source, at random, and at least one of each. */
-export function keepOfEach(
-  data: Pick<PreparationTools['data'], 'numSamples' | 'sources' | 'sourceIndex'>,
-  share: number,
-  seed: number,
-): Uint8Array {
-  const kept = new Uint8Array(data.numSamples)
-  const indexes: number[][] = data.sources.map(() => [])
-  for (let i = 0; i < data.numSamples; i++) indexes[data.sourceIndex(i)]!.push(i)
-  for (const own of indexes.filter(({ length }) => length > 0)) {
-    const permute = createPermutation({ seed, epoch: 0, numSamples: own.length, stream: KEEP_STREAM })
-    const count = Math.ceil(share * own.length)
-    for (let i = 0; i < count; i++) kept[own[permute(i)]!] = 1
-  }
-  return kept
-}
-
-/** Apart from the permutations that the order of training is made of. */
-const KEEP_STREAM = 2 ** 34
-
-function uniformShares(data: PreparationTools['data']): Float64Array {
-  const counts = new Float64Array(data.sources.length)
-  for (let i = 0; i < data.numSamples; i++) counts[data.sourceIndex(i)] = 1
-  const total = counts.reduce((a, b) => a + b, 0)
-  return counts.map((there) => there / total)
 }

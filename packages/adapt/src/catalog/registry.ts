@@ -24,6 +24,7 @@ import { priftMass } from './prift-mass.js'
 import { quadratic } from './quadratic.js'
 import { random } from './random.js'
 import { rdsPlus } from './rds-plus.js'
+import { regmix } from './regmix.js'
 import { rho1 } from './rho-1.js'
 import { rhoLoss } from './rho-loss.js'
 import { staticShares } from './static.js'
@@ -47,6 +48,7 @@ export const METHODS = [
   odm,
   doremi,
   doremiProxy,
+  regmix,
   greats,
   jointUpdateAware,
   less,

@@ -4,7 +4,8 @@ import { createSourceStream, planMixing } from '../batch/index.js'
 import type { DataFacts, Scores, StepFacts } from '../method/contract.js'
 import { openGolden } from '../model/golden.test.fixture.js'
 import { createMethod } from './create-method.js'
-import { fixedShares, importanceWeights, sharesBySource } from './static.js'
+import { importanceWeights, sharesBySource } from './source-shares.js'
+import { fixedShares } from './static.js'
 
 interface StaticGolden {
   readonly config: { readonly p: readonly number[]; readonly q: readonly number[] }

@@ -4,50 +4,16 @@ import { z } from 'zod'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { defineGate, defineMethod } from '../method/define-method.js'
-import { realNumber } from '../method/number-ranges.js'
 import { option } from '../method/option-table.js'
 import { requireData } from '../method/require-data.js'
 import { constantSignal } from '../signal/index.js'
-
-/** Shares by name of the source, in any unit: what two methods take from a config. */
-export const SHARES_BY_SOURCE = z.record(z.string(), realNumber({ min: 0 }))
-
-/**
- * Shares that a config gives, by source: [G], sums to 1; a source that is not named has 0.
- *
- * @param key  Of the config, for the message.
- * @throws {ConfigError} UNKNOWN_SOURCE for a name that the data does not have.
- */
-export function sharesBySource(
-  shares: Readonly<Record<string, number>>,
-  sources: readonly string[],
-  key: string,
-): Float64Array {
-  for (const name of Object.keys(shares)) {
-    if (sources.includes(name)) continue
-    const known = sources.map((source) => `"${printable(source, 60)}"`).join(', ')
-    throw new ConfigError(
-      'UNKNOWN_SOURCE',
-      `${key}: the data has no source "${printable(name, 60)}"; its sources are ${known}`,
-      { source: name },
-    )
-  }
-  const total = Object.values(shares).reduce((a, b) => a + b, 0)
-  return Float64Array.from(sources, (name) => (Object.hasOwn(shares, name) ? shares[name]! / total : 0))
-}
-
-/** Whether a mapping of shares has one above 0. */
-export const hasShare = (shares: Readonly<Record<string, number>>): boolean =>
-  Object.values(shares).some((share) => share > 0)
-
-/**
- * p_d / q_d: what the loss of a source that is drawn with share q_d is multiplied by, for the expected gradient of a draw with p_d.
- *
- * @returns [G]; 0 for a source that is not drawn.
- */
-export function importanceWeights(shares: ArrayLike<number>, drawShares: ArrayLike<number>): Float64Array {
-  return Float64Array.from(drawShares, (q, g) => (q > 0 ? shares[g]! / q : 0))
-}
+import {
+  equalShares,
+  hasShare,
+  importanceWeights,
+  SHARES_BY_SOURCE,
+  sharesBySource,
+} from './source-shares.js'
 
 /** The same shares in every step: of what is read, or of what the loss weighs. */
 export const fixedShares = defineGate({
@@ -86,12 +52,6 @@ export const fixedShares = defineGate({
     }
   },
 })
-
-/** One share for every source that has samples. */
-export function equalShares(drawShares: ArrayLike<number>): Float64Array {
-  const numDrawn = Array.from(drawShares).filter((q) => q > 0).length
-  return Float64Array.from(drawShares, (q) => (q > 0 ? 1 / numDrawn : 0))
-}
 
 /** @throws {ConfigError} UNKNOWN_SOURCE, EMPTY_SOURCE for a share of a source that is never drawn. */
 function readable(

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -236,19 +236,20 @@ export type RunOptions = {
        * before training; perplexity: perplexity of the sample under a frozen model, once before training;
        * representation: similarity to the anchors in the states of the model before training; doremi: share
        * of each source, learnt before training by a proxy against a reference (DoReMi), or given;
-       * excess-loss: the loss of each token less that of a reference, in nats; ghost-alignment: how far a
-       * gradient step on the sample would lower the loss of a few anchors; anchor-direction: cosine to the
-       * direction of the mean anchor, in the last hidden states of the model as it is now; less: influence on
-       * the anchors: cosine of projected gradients along a short warm-up run (LESS); loss: the mean loss of
-       * the sample over its labels, in nats; reducible-loss: the mean loss of the sample less that of a
-       * reference which has not seen it, in nats; token-likelihood: the logarithm of the probability of each
-       * token, under the model as it is now or a frozen one; token-mass: the probability of each token
-       * together with all less likely ones, under a frozen model; loss-fall: how far the mean loss of the
-       * sample fell since the pool was first scored, in nats; random: a standard normal number of seed and
-       * sample: a control; source: a number per source, from a table; custom: what the code of the run
-       * brings.
+       * excess-loss: the loss of each token less that of a reference, in nats; regmix: share of each source,
+       * from a regression of the losses of many small runs on their mixtures (RegMix); ghost-alignment: how
+       * far a gradient step on the sample would lower the loss of a few anchors; anchor-direction: cosine to
+       * the direction of the mean anchor, in the last hidden states of the model as it is now; less:
+       * influence on the anchors: cosine of projected gradients along a short warm-up run (LESS); loss: the
+       * mean loss of the sample over its labels, in nats; reducible-loss: the mean loss of the sample less
+       * that of a reference which has not seen it, in nats; token-likelihood: the logarithm of the
+       * probability of each token, under the model as it is now or a frozen one; token-mass: the probability
+       * of each token together with all less likely ones, under a frozen model; loss-fall: how far the mean
+       * loss of the sample fell since the pool was first scored, in nats; random: a standard normal number of
+       * seed and sample: a control; source: a number per source, from a table; custom: what the code of the
+       * run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding: How the hidden states of a sample become one vector. Default position_weighted.
        * representation: How the positions of a sample become one vector. Default position_weighted.
@@ -392,15 +393,20 @@ export type RunOptions = {
       readonly shares?: { readonly [name: string]: number } | undefined
       /**
        * doremi: Whether the proxies fit a quarter of the FLOPs of the run, or train as long as in the source.
-       * Default scaled. less: Whether preparation fits a quarter of the FLOPs of the run, or is that of the
-       * source. Default scaled.
+       * Default scaled. regmix: Whether the proxies fit a quarter of the FLOPs of the run, or are as many, as
+       * small and as long as in the source. Default scaled. less: Whether preparation fits a quarter of the
+       * FLOPs of the run, or is that of the source. Default scaled.
        */
       readonly constants?: 'scaled' | 'paper' | undefined
-      /** doremi: Steps of the reference, and of the proxy, as a share of those of the run. */
+      /**
+       * doremi: Steps of the reference, and of the proxy, as a share of those of the run. regmix: Steps of
+       * each, as a share of those of the run.
+       */
       readonly proxySteps?: number | undefined
       /**
        * doremi: Model of both: the one of the config at its start, or a shape that is trained from scratch.
-       * Default same.
+       * Default same. regmix: Model of the proxies: the one of the config at its start, or a shape that is
+       * trained from scratch.
        */
       readonly proxyModel?: 'same' | 'llama-1m' | 'llama-3m' | 'llama-10m' | 'llama-120m' | undefined
       /** doremi: Step of the exponentiated gradient. Default 1. */
@@ -433,13 +439,31 @@ export type RunOptions = {
        * run. Default 0.1.
        */
       readonly referenceSteps?: number | undefined
+      /** regmix: Small runs, each on a mixture of its own. */
+      readonly proxies?: number | undefined
+      /**
+       * regmix: The loss that the mixture is to lower: mean over the sources, of one source (as in the source
+       * of the method), or of the anchors. Default sources. anchor-direction: centroid: the mean of all
+       * anchors; rotating: a few, the next ones at each refresh; none: no target, every score is 0. Default
+       * centroid.
+       */
+      readonly target?: 'sources' | 'source' | 'anchors' | 'centroid' | 'rotating' | 'none' | undefined
+      /** regmix: Name of that source. */
+      readonly targetSource?: string | undefined
+      /**
+       * regmix: How the loss follows from the mixture: boosted trees as in the source, or least squares on
+       * the shares. Default trees.
+       */
+      readonly regressor?: 'trees' | 'linear' | undefined
+      /** regmix: No mixture may read a source more often than this in the whole run. Default 15. */
+      readonly maxEpochs?: number | undefined
+      /**
+       * regmix: Share of every source that no proxy trains on and their loss is measured on; auto: as much as
+       * costs 4 % of the FLOPs of the run. Default auto.
+       */
+      readonly heldOut?: number | 'auto' | undefined
       /** ghost-alignment: Anchors that are drawn anew in every step. Default 2. */
       readonly validation?: number | undefined
-      /**
-       * anchor-direction: centroid: the mean of all anchors; rotating: a few, the next ones at each refresh;
-       * none: no target, every score is 0. Default centroid.
-       */
-      readonly target?: 'centroid' | 'rotating' | 'none' | undefined
       /** anchor-direction: Anchors of a rotating target. Default 1. */
       readonly targetBatch?: number | undefined
       /** less: Width of the random projection of a gradient. Default 8192. */

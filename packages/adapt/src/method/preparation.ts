@@ -89,6 +89,11 @@ export interface PreparationTools {
   /** Trains a proxy, or finds what it left. */
   train(run: ProxyRun): Promise<ProxyResult>
   /**
+   * Trains a proxy for some numbers of its model at the end, and keeps those alone: they are found again, the proxy is not.
+   * @param of  Is given the model in evaluation mode. What it charges is found again with the numbers.
+   */
+  measure(run: ProxyRun, of: (model: CausalLM) => Promise<Float32Array>): Promise<Float32Array>
+  /**
    * Folder of a model that the config names, relative to the config's own or on the hub.
    * @param key  Of the config, for the message.
    * @throws {ConfigError} NO_MODEL without weights there.
@@ -103,6 +108,8 @@ export interface PreparationTools {
   sampleGradient(model: CausalLM, batch: Batch, moments?: AdamMoments): Tensor
   /** Every sample of the pool, in batches of like length. */
   pool(batchSize: number): AsyncIterable<Batch>
+  /** Some samples of the pool, in batches of like length. */
+  samples(indexes: readonly number[], batchSize: number): AsyncIterable<Batch>
   /**
    * Values by dense index that are computed once: chunks of the pool are stored as they are done, and a killed preparation goes on behind them.
    * @param name  Of this part of the artefact.
@@ -129,4 +136,6 @@ export interface PreparationTools {
   charge(flops: number): void
   /** A line on what is done. */
   progress(done: number, total: number, what: string): void
+  /** A line on what the user should know of the result. */
+  warn(message: string): void
 }

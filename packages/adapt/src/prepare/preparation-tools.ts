@@ -1,5 +1,5 @@
 /** P samples of the pool, N labelled positions of a batch. */
-import { closeSync, openSync, renameSync } from 'node:fs'
+import { closeSync, openSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Device, type DType, scope, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch } from '../batch/index.js'
@@ -125,6 +125,20 @@ export class Preparation implements PreparationTools {
     return result
   }
 
+  async measure(run: ProxyRun, of: (model: CausalLM) => Promise<Float32Array>): Promise<Float32Array> {
+    const before = this.flops
+    const store = new ChunkStore(join(this.context.work, `${run.name}-measured`))
+    const { values, flops } = await store.take(0, async () => {
+      const { checkpoints } = await this.train(run)
+      const measured = await this.withModel(checkpoints.at(-1)!.folder, of)
+      return { values: measured, flops: this.flops - before }
+    })
+    this.flops = before + flops
+    // A model and its moments for each of many proxies would fill a disk.
+    rmSync(join(this.context.work, run.name), { recursive: true, force: true })
+    return values
+  }
+
   modelFolder(path: string, key: string): string {
     return requireModelFolder(this.context.baseDir, path, key)
   }
@@ -168,12 +182,11 @@ export class Preparation implements PreparationTools {
   async *pool(batchSize: number): AsyncGenerator<Batch> {
     for (let start = 0; start < this.data.numSamples; start += SORTED_SAMPLES) {
       const block = range(start, Math.min(start + SORTED_SAMPLES, this.data.numSamples))
-      yield* this.batchesOf(block, batchSize)
+      yield* this.samples(block, batchSize)
     }
   }
 
-  /** Batches of samples, those of like length together. */
-  private async *batchesOf(indexes: readonly number[], batchSize: number): AsyncGenerator<Batch> {
+  async *samples(indexes: readonly number[], batchSize: number): AsyncGenerator<Batch> {
     const { data, context } = this
     const sorted = [...indexes].sort((a, b) => data.length(a) - data.length(b) || a - b)
     for (let start = 0; start < sorted.length; start += batchSize) {
@@ -263,7 +276,7 @@ export class Preparation implements PreparationTools {
     statistic: TokenStatistic,
   ): Promise<Float32Array> {
     const found = new Map<number, Float32Array>()
-    for await (const batch of this.batchesOf(indexes, LOSS_BATCH)) {
+    for await (const batch of this.samples(indexes, LOSS_BATCH)) {
       const values = bySample(model, batch, statistic, this.autocastDtype)
       batch.samples.forEach(({ index }, i) => {
         found.set(index, values[i]!)
@@ -280,6 +293,10 @@ export class Preparation implements PreparationTools {
 
   charge(flops: number): void {
     this.flops += flops
+  }
+
+  warn(message: string): void {
+    this.context.onLine(`warning: ${message}`)
   }
 
   progress(done: number, total: number, what: string): void {

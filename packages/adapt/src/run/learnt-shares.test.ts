@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { currentEvents, type RunEvent, readEvents, readLedger } from '../record/index.js'
@@ -67,6 +67,34 @@ describe('doremi', () => {
     expect(Math.abs((await webShare('fixed')) - 0.25)).toBeLessThan(0.05)
     const unknown = await workshop.failure('unknown', settings(fixed.replace('code', 'cod'), 'cache-a'))
     expect(unknown.message).toContain('the data has no source "cod"')
+  })
+})
+
+describe('regmix', () => {
+  const REGMIX = '{ preset: regmix, signal: { proxies: 10, proxy_steps: 0.2, held_out: 0.1 } }'
+
+  it('keeps what it measured of each proxy and not the proxy, and goes on behind the last one after a stop', async () => {
+    await workshop.train('regmix', settings(REGMIX, 'cache-c'))
+    const [prepared] = ofType('regmix', 'prepared')
+    expect(prepared!.figures['share.web']! + prepared!.figures['share.code']!).toBeCloseTo(1, 12)
+    expect(prepared!.figures.lowestProxyLoss).toBeLessThan(prepared!.figures.highestProxyLoss!)
+    expect(Math.abs((await webShare('regmix')) - prepared!.figures['share.web']!)).toBeLessThan(0.05)
+    const set = settings(REGMIX, 'cache-d')
+    const onLine = (line: string) => {
+      if (line.startsWith('proxy-6: model ')) process.emit('SIGTERM', 'SIGTERM')
+    }
+    expect((await workshop.failure('stopped-regmix', set, { onLine })).code).toBe('INTERRUPTED')
+    const [artefact] = readdirSync(workshop.file('cache-d/prepared'))
+    const left = readdirSync(workshop.file(`cache-d/prepared/${artefact}/work`))
+    expect(left.filter((name) => name.startsWith('proxy-') && !name.endsWith('measured'))).toEqual([
+      'proxy-6',
+    ])
+    const { lines } = await workshop.train('stopped-regmix', set)
+    const trained = lines.flatMap((line) => /^(proxy-\d+): model /.exec(line)?.[1] ?? [])
+    expect(trained).toEqual(['proxy-6', 'proxy-7', 'proxy-8', 'proxy-9', 'proxy-10'])
+    expect(weights('stopped-regmix').equals(weights('regmix'))).toBe(true)
+    const [resumed] = ofType('stopped-regmix', 'prepared')
+    expect([resumed!.figures, resumed!.flops]).toEqual([prepared!.figures, prepared!.flops])
   })
 })
 

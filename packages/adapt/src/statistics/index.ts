@@ -1,3 +1,6 @@
+export { type BoostedTrees, type BoostingOptions, fitBoostedTrees, type HeldOut } from './boosted-trees.js'
+export { drawDirichlet } from './dirichlet.js'
+export { leastSquares } from './least-squares.js'
 export {
   judge,
   MAX_FLIPPED,

@@ -29,6 +29,7 @@ export const adaptFolders = [
   'prepare',
   'run',
   'score',
+  'audit',
   'compare',
   'cli',
 ]

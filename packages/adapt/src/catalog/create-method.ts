@@ -78,7 +78,8 @@ export function createGate(config: MethodConfig, context: MethodContext): Gate {
   return gate.create(gateOptions, runFactsOf(context))
 }
 
-function createSignal({ signal, signalOptions }: MethodParts, context: MethodContext): Signal {
+/** Builds the signal of a method's parts. */
+export function createSignal({ signal, signalOptions }: MethodParts, context: MethodContext): Signal {
   if (signal.byCode) return partByCode('signal', signalOptions as never, context.signals, context)
   const { artefact = NO_ARTEFACT } = context
   return signal.create?.(signalOptions, runFactsOf(context), artefact) ?? createStoredSignal(artefact)

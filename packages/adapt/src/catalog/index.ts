@@ -3,6 +3,7 @@ export {
   type CustomParts,
   createGate,
   createMethod,
+  createSignal,
   type MethodContext,
   type PartFactory,
   runFactsOf,

@@ -129,6 +129,7 @@ export const gradientInfluence = defineSignal({
     const { checkpoints } = await tools.train({
       name: 'warmup',
       method: 'uniform',
+      isEarlyRun: true,
       steps: Math.min(1, (warmupEpochs * warmupShare) / tools.passes),
       keep: isDrawn(tools, warmupShare, WARMUP_STREAM),
       checkpointsAt: Array.from({ length: count }, (_, c) => (c + 1) / count),

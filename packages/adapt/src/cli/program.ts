@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { packageVersion } from '../version.js'
 import type { CliIo } from './terminal/cli-io.js'
 import { declareAnchors } from './verbs/anchors.js'
+import { declareAudit } from './verbs/audit.js'
 import { declareCompare } from './verbs/compare.js'
 import { declareData } from './verbs/data.js'
 import { declareDoctor } from './verbs/doctor.js'
@@ -32,6 +33,7 @@ const VERBS = [
   declareReport,
   declareData,
   declareAnchors,
+  declareAudit,
   declareScore,
   declareValidate,
   declareEstimate,

@@ -1,5 +1,5 @@
 export { ACCELERATORS, acceleratorNamed, type Device, thisCpu } from './devices.js'
-export type { AnchorCount, FlopsEstimate, RunLength } from './estimate-flops.js'
+export { type AnchorCount, estimateFlops, type FlopsEstimate, type RunLength } from './estimate-flops.js'
 export { estimateMemory, type MemoryEstimate, type MemorySetting } from './estimate-memory.js'
 export {
   type AdapterCount,

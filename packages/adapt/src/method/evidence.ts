@@ -1,5 +1,5 @@
 /** B rows, T positions, D width, N labelled positions, S samples of a micro-batch. */
-import { type DType, type Tensor, tensor } from '@adapt-ts/torch'
+import { type Device, type DType, type Tensor, tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { AdaptError, EXIT } from '../errors.js'
 import { chunkedTokenLosses, type LabelledPositions, labelledPositions, sampleMeans } from '../loss/index.js'
@@ -78,6 +78,21 @@ export function lookAt(
     ? factoredForward(model, inputs, labelled, autocastDtype)
     : { hidden_BTD: embedTokens(model, inputs, { autocastDtype }) }
   return createEvidence({ model, inputs, labelled, autocastDtype, reference, ...forward })
+}
+
+/** The same evidence with token losses of another reference. */
+export function withReference(
+  evidence: Evidence,
+  reference: NonNullable<Artefact['tokenLoss']>,
+  device: Device,
+): Evidence {
+  return {
+    ...evidence,
+    referenceLoss_N() {
+      const losses = referenceLosses(reference, evidence.batch, evidence.sampleOf_N)
+      return tensor(losses, [losses.length], { device })
+    },
+  }
 }
 
 /** The reference's losses of a micro-batch's labelled positions, float32 [N]. */

@@ -34,7 +34,7 @@ export {
   type SignalDefinition,
 } from './define-method.js'
 export { DeviceNumbers } from './device-numbers.js'
-export { createEvidence, type EvidenceParts, lookAt } from './evidence.js'
+export { createEvidence, type EvidenceParts, lookAt, withReference } from './evidence.js'
 export { type GatheredRows, gatherInOrder } from './gather-in-order.js'
 export { linearFactors } from './linear-factors.js'
 export type { MethodConfig as ResolvedMethod, PartConfig } from './method-config.js'

@@ -42,6 +42,8 @@ export interface ProxyRun {
   readonly shares?: Float64Array
   /** Checkpoints that are kept, as shares of its steps in (0, 1]; default [1]. */
   readonly checkpointsAt?: readonly number[]
+  /** Any checkpoint of a run of the config can stand in for it where nothing may be trained. Default false. */
+  readonly isEarlyRun?: boolean
   /** The model of the config at its start, or a smaller one from scratch. Default same. */
   readonly model?: 'same' | { readonly preset: string }
   /** Earlier artefacts that its method may read, such as a reference's token losses. */

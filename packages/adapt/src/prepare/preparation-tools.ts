@@ -53,6 +53,8 @@ export interface ToolsContext {
   readonly onLine: (line: string) => void
   /** Throws when the run was asked to stop. */
   readonly checkStop: () => void
+  /** A model that stands for the one of the config, and the folder that it came from; its owner frees it. */
+  readonly lent?: { readonly model: CausalLM; readonly folder: string }
   /** Trains a proxy in a folder, up to some steps; see `trainProxy`. */
   readonly trainProxy: (run: ProxyRun, folder: string) => Promise<ProxyResult & { readonly flops: number }>
 }
@@ -144,9 +146,11 @@ export class Preparation implements PreparationTools {
   }
 
   async withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T> {
-    const { config, baseDir, inputs } = this.context
-    const model =
-      folder !== undefined && !isAdapterFolder(folder)
+    const { config, baseDir, inputs, lent } = this.context
+    const isLent = lent !== undefined && (folder === undefined || folder === lent.folder)
+    const model = isLent
+      ? lent.model
+      : folder !== undefined && !isAdapterFolder(folder)
         ? loadModelFolder(folder, { device: this.device })
         : openModel(config, baseDir, inputs.tokenizer, folder)
     try {
@@ -158,7 +162,7 @@ export class Preparation implements PreparationTools {
         this.gradients.free()
         this.gradients = undefined
       }
-      model.dispose()
+      if (!isLent) model.dispose()
     }
   }
 

@@ -1,4 +1,5 @@
 /** P trained parameters. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   add,
@@ -20,6 +21,8 @@ import {
   zeros,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
+import { printable } from '../dataset/index.js'
+import { ConfigError } from '../errors.js'
 import { chunkedCrossEntropy, labelledPositions } from '../loss/index.js'
 import type { AdamMoments } from '../method/index.js'
 import { type CausalLM, runForward, toModelInputs } from '../model/index.js'
@@ -43,7 +46,7 @@ export class SampleGradients {
   private readonly buffer_P: Tensor
   private readonly kept: { readonly first_P: Tensor; readonly second_P: Tensor } | undefined
 
-  /** @throws {TorchError} when the folder's moments are not those of this model. */
+  /** @throws {ConfigError} NO_MOMENTS. @throws {TorchError} when the folder's moments are not those of this model. */
   constructor(
     private readonly model: CausalLM,
     private readonly options: SampleGradientOptions = {},
@@ -118,7 +121,12 @@ export class SampleGradients {
       }
       return all.persist()
     }
-    using file = new SafetensorsFile(join(folder, 'optimizer.safetensors'))
+    const path = join(folder, 'optimizer.safetensors')
+    if (!existsSync(path)) {
+      const expected = "expected the optimiser's moments beside the model, as a checkpoint of a run has them"
+      throw new ConfigError('NO_MOMENTS', `${expected}, received ${printable(folder)}, which has none`)
+    }
+    using file = new SafetensorsFile(path)
     return scope(() => ({ first_P: flat(file, 'exp_avg'), second_P: flat(file, 'exp_avg_sq') }))
   }
 

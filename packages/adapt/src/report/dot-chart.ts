@@ -30,21 +30,25 @@ export interface DotChart {
   readonly rows: readonly DotRow[]
   /** The axis holds zero, and marks have stems from it. */
   readonly fromZero: boolean
-  /** Half width of a band around zero, where values mean nothing. */
+  /** Half width of a band around zero, or around `middle`, where values mean nothing. */
   readonly floor?: number
+  /** Default 0. */
+  readonly middle?: number
+  /** Ends of the axis where they are known, such as those of a share; default: round numbers around the values. */
+  readonly range?: readonly [low: number, high: number]
 }
 
 /** Draws with boxes and percentages instead of a picture of fixed size: letters keep their size on a telephone. */
-export function renderDotChart({ label, rows, fromZero, floor }: DotChart): Html {
+export function renderDotChart({ label, rows, fromZero, floor, middle = 0, range }: DotChart): Html {
   const values = rows.flatMap(({ marks }) =>
     marks.flatMap(({ value, interval = [] }) => [value, ...interval]),
   )
   const bounds = [
     ...values.filter(Number.isFinite),
     ...(fromZero ? [0] : []),
-    ...(floor === undefined ? [] : [-floor, floor]),
+    ...(floor === undefined ? [] : [middle - floor, middle + floor]),
   ]
-  const ticks = niceTicks(bounds, 0.04)
+  const ticks = range ? niceTicks(range, 0) : niceTicks(bounds, 0.04)
   const [low, high] = [ticks[0]!, ticks.at(-1)!]
   const x = (value: number): string => (100 * ((value - low) / (high - low))).toFixed(2)
   const between = (a: number, b: number): string =>
@@ -52,7 +56,10 @@ export function renderDotChart({ label, rows, fromZero, floor }: DotChart): Html
   const grid = ticks.map(
     (tick) => html`<i class="${fromZero && tick === 0 ? 'zero' : 'grid'}" style="left:${x(tick)}%"></i>`,
   )
-  const band = floor === undefined ? html`` : html`<i class="floor" style="${between(-floor, floor)}"></i>`
+  const band =
+    floor === undefined
+      ? html``
+      : html`<i class="floor" style="${between(middle - floor, middle + floor)}"></i>`
   const hasText = rows.some(({ text }) => text !== undefined)
   const lines = rows.map(({ name, marks, text }) => {
     const drawn = marks.flatMap((mark) => (Number.isFinite(mark.value) ? [renderMark(mark)] : []))

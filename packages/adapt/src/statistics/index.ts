@@ -11,4 +11,11 @@ export {
   summarizePairs,
   type Verdict,
 } from './paired-differences.js'
+export {
+  aucInterval,
+  type Interval,
+  normalQuantile,
+  randomAucHalfWidth,
+  spearmanInterval,
+} from './rank-intervals.js'
 export { detectableEffect, noncentralTCdf, studentTCdf, studentTQuantile } from './student-t.js'

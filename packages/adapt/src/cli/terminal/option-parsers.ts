@@ -42,6 +42,13 @@ export function collectOption(text: string, earlier: readonly string[] | undefin
   return [...(earlier ?? []), text]
 }
 
+/** Parser of an option that takes names with commas between them, and may be given several times. */
+export function listOption(text: string, earlier: readonly string[] | undefined): readonly string[] {
+  const names = text.split(',').map((name) => name.trim())
+  if (names.includes('')) throw new InvalidArgumentError('Expected names with commas between them.')
+  return [...(earlier ?? []), ...names]
+}
+
 /** Of `--set`. */
 export const SET_HELP = 'set a config key, e.g. training.seed=3 (value as YAML; repeatable)'
 

@@ -167,6 +167,7 @@ export class Preparation implements PreparationTools {
   }
 
   sampleGradient(model: CausalLM, batch: Batch, moments?: AdamMoments): Tensor {
+    this.context.checkStop()
     const key = moments && `${moments.epsMode} ${moments.folder}`
     const made = this.gradients
     if (made?.model === model && made.key === key) return made.of(batch)

@@ -30,9 +30,11 @@ import case_regmix
 import case_rho
 import case_static
 import case_train
+import case_tsds
 from golden import REPOSITORY
 
 
+# One a line: cases are added side by side.
 MODULES = (
     case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi,
     case_loss_gates, case_static, case_regmix, case_rho, case_random, case_rds_plus, case_greats, case_less,
@@ -45,6 +47,25 @@ MODULES = (
     case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_loss_gates,
     case_static, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dft,
     case_dataflex, case_dsir, case_ppl,
+    case_llama,
+    case_train,
+    case_ops,
+    case_adapt_step,
+    case_odm,
+    case_doremi,
+    case_loss_gates,
+    case_static,
+    case_rho,
+    case_random,
+    case_rds_plus,
+    case_greats,
+    case_less,
+    case_dft,
+    case_dataflex,
+    case_dsir,
+    case_joint_update_aware,
+    case_draws,
+    case_tsds,
 )
 
 

@@ -125,7 +125,7 @@ function requireRoom(numSamples: number, width: number): void {
 }
 
 /** Unit vectors of all samples of the batches, [V, D]; the caller's. */
-function embedBatches(
+export function embedBatches(
   model: CausalLM,
   batches: readonly Batch[],
   pooling: PoolingOptions,
@@ -138,7 +138,7 @@ function embedBatches(
 }
 
 /** Unit vectors of the samples of a batch, [S, D]; belong to the current scope. */
-function unitVectors(
+export function unitVectors(
   model: CausalLM,
   batch: Batch,
   pooling: PoolingOptions,

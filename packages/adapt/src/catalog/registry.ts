@@ -28,6 +28,7 @@ import { regmix } from './regmix.js'
 import { rho1 } from './rho-1.js'
 import { rhoLoss } from './rho-loss.js'
 import { staticShares } from './static.js'
+import { tsds } from './tsds.js'
 import { twin } from './twin.js'
 import { uniform } from './uniform.js'
 
@@ -62,6 +63,7 @@ export const METHODS = [
   priftMass,
   lossSelection,
   deltaLoss,
+  tsds,
   twin,
 ] as const
 

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -245,22 +245,24 @@ export type RunOptions = {
        * that of a reference which has not seen it, in nats; token-likelihood: the logarithm of the
        * probability of each token, under the model as it is now or a frozen one; token-mass: the probability
        * of each token together with all less likely ones, under a frozen model; loss-fall: how far the mean
-       * loss of the sample fell since the pool was first scored, in nats; random: a standard normal number of
-       * seed and sample: a control; source: a number per source, from a table; custom: what the code of the
-       * run brings.
+       * loss of the sample fell since the pool was first scored, in nats; transport: probability by optimal
+       * transport to the anchors, less where samples are many of a kind (TSDS); random: a standard normal
+       * number of seed and sample: a control; source: a number per source, from a table; custom: what the
+       * code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding: How the hidden states of a sample become one vector. Default position_weighted.
-       * representation: How the positions of a sample become one vector. Default position_weighted.
-       * anchor-direction: How the hidden states of a sample become one vector. Default last.
+       * representation, transport: How the positions of a sample become one vector. Default
+       * position_weighted. anchor-direction: How the hidden states of a sample become one vector. Default
+       * last.
        */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
       /**
        * model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. perplexity:
-       * Whose loss counts: every token, or the trained ones alone. Default all. representation: Which
-       * positions are pooled. Default all. anchor-direction: Tokens that are pooled; response_only: those
-       * that predict a label. Default all.
+       * Whose loss counts: every token, or the trained ones alone. Default all. representation, transport:
+       * Which positions are pooled. Default all. anchor-direction: Tokens that are pooled; response_only:
+       * those that predict a label. Default all.
        */
       readonly tokens?: 'all' | 'response_only' | undefined
       /**
@@ -299,7 +301,11 @@ export type RunOptions = {
       readonly aggregate?: 'micro' | 'macro' | 'max' | 'lse' | 'zmax' | 'round_robin' | 'mean' | 'max' | undefined
       /** model-embedding: aggregate: lse: sharpness b of (1/b) ln mean exp(b s). Default 10. */
       readonly lseBeta?: number | undefined
-      /** model-embedding: Subtract the running mean embedding first, so that scores spread. Default false. */
+      /**
+       * model-embedding: Subtract the running mean embedding first, so that scores spread. Default false.
+       * transport: Whether the mean of the pool is taken from all vectors first: states of a language model
+       * all point much the same way. Default true.
+       */
       readonly center?: boolean | undefined
       /** model-embedding: Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new. Default 1. */
       readonly centroidEma?: number | undefined
@@ -476,7 +482,8 @@ export type RunOptions = {
       readonly checkpoints?: number | undefined
       /**
        * less: Share of the pool that is scored, drawn at random; auto: what the budget leaves, or all with
-       * constants: paper. Default auto.
+       * constants: paper. Default auto. transport: Share of the pool that is embedded, drawn at random, and
+       * drawn from; auto: as much as takes 25 % of the FLOPs of training. Default auto.
        */
       readonly scored?: number | 'auto' | undefined
       /** less: Of training samples: Adam's direction, or the gradient itself. Default adam. */
@@ -486,6 +493,16 @@ export type RunOptions = {
        * Default inside.
        */
       readonly epsMode?: 'inside' | 'outside' | undefined
+      /** transport: Nearest samples of each anchor that can be reached. Default 5000. */
+      readonly neighbors?: number | undefined
+      /** transport: Nearest samples that the density of a sample counts. Default 1000. */
+      readonly densityNeighbors?: number | undefined
+      /** transport: Distance up to which samples are of a kind; 0: density is 1. Default 0.75. */
+      readonly sigma?: number | undefined
+      /** transport: How much being near the anchors counts against being many. Default 0.6. */
+      readonly alpha?: number | undefined
+      /** transport: C: the distance that being far is measured by. Default 5. */
+      readonly costScale?: number | undefined
       /** source: Score by name of the source. */
       readonly table?: { readonly [name: string]: number } | undefined
       /** source: Score of the other sources. Default 1. */
@@ -511,11 +528,12 @@ export type RunOptions = {
        * its extremes; softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; exp: exp(s /
        * temperature); threshold: 1 from a threshold on, else 0; band: draws one band of scores more often
        * than the others, anew every U steps; window: draws from a window that moves down the sorted scores of
-       * the pool, anew every U steps; linear: max(offset + slope s, 0); stochastic-greedy: draws sample after
+       * the pool, anew every U steps; proportional-draw: draws samples in proportion to their scores, taken
+       * once before the first step; linear: max(offset + slope s, 0); stochastic-greedy: draws sample after
        * sample, each in proportion to its worth in view of those already drawn; nnls: the weights >= 0 whose
        * sum of updates comes nearest to the update that is wanted; custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'exp' | 'threshold' | 'band' | 'window' | 'linear' | 'stochastic-greedy' | 'nnls' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'exp' | 'threshold' | 'band' | 'window' | 'proportional-draw' | 'linear' | 'stochastic-greedy' | 'nnls' | 'custom' | undefined
       /**
        * sigmoid, dataflex, softmax, exp: Divides the score; larger is closer to uniform. Default 1.
        * fixed-point: Divides the score; larger is closer to uniform. Default 0.05. band: Weights are raised
@@ -644,6 +662,11 @@ export type RunOptions = {
        * Default 10.
        */
       readonly steepness?: number | undefined
+      /**
+       * proportional-draw: Whether a sample may come again before all others with a score above 0 have come.
+       * Default true.
+       */
+      readonly replacement?: boolean | undefined
       /** linear: Weight of a score of 0. Default 1. */
       readonly offset?: number | undefined
       /** linear: Weight per unit of the score. Default 1. */

@@ -100,7 +100,7 @@ export interface PoolParts extends Pick<DrawSchedule, 'scoredShare' | 'drawnShar
 }
 
 /** The samples that are drawn from: a random part, or all. @returns Dense indexes, ascending. */
-export function drawnPool({ numSamples, seed, drawnShare }: PoolParts): Uint32Array {
+export function drawnPool({ numSamples, seed, drawnShare }: Omit<PoolParts, 'scoredShare'>): Uint32Array {
   return samplesAt(0, sizeOf(drawnShare, numSamples), { numSamples, seed })
 }
 

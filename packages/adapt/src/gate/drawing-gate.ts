@@ -1,7 +1,8 @@
 /** P samples of the pool, U those that were scored for a draw. */
-import { full, type Tensor, tensor } from '@adapt-ts/torch'
-import type { Gate, MethodEvent, PoolScores, RunFacts } from '../method/contract.js'
+import { full } from '@adapt-ts/torch'
+import type { Gate, MethodEvent, RunFacts, ScoredPool } from '../method/contract.js'
 import { requireData } from '../method/require-data.js'
+import { KeptNumbers } from '../signal/index.js'
 import { drawnPool, drawSchedule, type PoolDrawOptions, scoredPart } from './draw-schedule.js'
 
 /** What of a part of the pool can be weighed: samples with labels whose scores are finite numbers. */
@@ -50,13 +51,8 @@ export function createDrawingGate(
   const parts = { ...schedule, numSamples, seed }
   let weight_P: Float32Array = new Float32Array(numSamples)
   for (const sample of drawnPool(parts)) weight_P[sample] = 1
-  /** `weight_P` as a checkpoint holds it. */
-  let kept: Tensor | undefined
+  const kept = new KeptNumbers('weight')
   let events: MethodEvent[] = []
-  const keep = () => {
-    kept?.dispose()
-    kept = tensor(weight_P, [numSamples]).persist()
-  }
   return {
     weights: ({ score }) => full([score.shape[0]!], 1, { device: score.device }),
     wants(step) {
@@ -83,7 +79,7 @@ export function createDrawingGate(
         for (const sample of Array.from(pool.index)) weight_P[sample] = 0
         for (const [i, sample] of part.index.entries()) weight_P[sample] = weight_U[i]! / mean
       }
-      keep()
+      kept.keep(weight_P)
       const scored = { scored: pool.index.length, scoreMean: meanOf(part.score) }
       events.push({ kind: 'draw', step, fields: { draw: number, ...scored, ...figures } })
     },
@@ -97,23 +93,19 @@ export function createDrawingGate(
     },
     state: () => ({
       json: state === undefined ? {} : { ...state },
-      tensors: new Map(kept === undefined ? [] : [['weight', kept]]),
+      tensors: kept.tensors,
     }),
     load({ json, tensors }) {
-      const saved = tensors.get('weight')
+      const saved = kept.load(tensors)
       if (saved === undefined) return
       state = json as unknown as DrawState
-      weight_P = saved.toFloat32Array()
-      keep()
+      weight_P = saved
     },
-    dispose() {
-      kept?.dispose()
-      kept = undefined
-    },
+    dispose: () => kept[Symbol.dispose](),
   }
 }
 
-function canBeWeighed({ labels, score }: PoolScores, place: number): boolean {
+function canBeWeighed({ labels, score }: ScoredPool, place: number): boolean {
   return labels[place]! > 0 && Number.isFinite(score[place])
 }
 

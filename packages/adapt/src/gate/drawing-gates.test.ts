@@ -1,6 +1,6 @@
 import { scope } from '@adapt-ts/torch'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Gate, PluginState, PoolScores } from '../method/contract.js'
+import type { Gate, PluginState, ScoredPool } from '../method/contract.js'
 import { fillOptions } from '../method/option-table.js'
 import { outcomeOf, stepFacts } from '../method/step-facts.test.fixture.js'
 import { band, bandWeights } from './band.js'
@@ -169,7 +169,7 @@ describe('a gate that draws samples', () => {
     index: ArrayLike<number>,
     score: readonly number[],
     labels?: readonly number[],
-  ): PoolScores => ({
+  ): ScoredPool => ({
     index,
     score: Float32Array.from(score),
     labels: Float64Array.from(labels ?? score.map(() => 1)),

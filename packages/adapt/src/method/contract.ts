@@ -137,7 +137,7 @@ export interface StepOutcome {
 }
 
 /** Samples of the training data as the model found them between two steps, the same on every rank. */
-export interface PoolScores {
+export interface ScoredPool {
   /** Dense indexes. */
   readonly index: ArrayLike<number>
   /** float32, of the signal. */
@@ -171,7 +171,7 @@ export interface Life {
   /** After every step, on every rank; also after one that was not finite, of which nothing may be kept. */
   observe?(outcome: StepOutcome, facts: StepFacts): void
   /** Before the rows of a step are drawn, when the gate wanted the pool scored: the signal first. */
-  observePool?(pool: PoolScores, facts: StepFacts): void
+  observePool?(pool: ScoredPool, facts: StepFacts): void
   /** What happened since it was last asked. */
   takeEvents?(): readonly MethodEvent[]
   /** Everything needed for an identical resume. */

@@ -2,7 +2,7 @@
 import { noGrad, scope } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
 import type { Composition } from './composition.js'
-import type { PoolScores, StepFacts } from './contract.js'
+import type { ScoredPool, StepFacts } from './contract.js'
 import type { PoolProgress } from './plan-step.js'
 import { readTogether } from './read-together.js'
 import { requireData } from './require-data.js'
@@ -18,7 +18,7 @@ export function* scorePool(
   composition: Composition,
   index: ArrayLike<number>,
   facts: StepFacts,
-): Generator<PoolProgress, PoolScores> {
+): Generator<PoolProgress, ScoredPool> {
   const { signal, needs, isStored, artefact } = composition
   const labels = new Float64Array(index.length)
   if (isStored && artefact.score_P !== undefined) {

@@ -1,6 +1,6 @@
 export { artefactKey, type Prepared } from './artefact-store.js'
 export { ChunkStore } from './chunk-store.js'
 export { Preparation } from './preparation-tools.js'
-export { type PrepareContext, prepareSignal, selectPool } from './prepare-method.js'
+export { beforeTraining, type PrepareContext, prepareSignal, selectPool } from './prepare-method.js'
 export { type TrainTo, trainProxy } from './proxy-run.js'
 export { SampleGradients } from './sample-gradients.js'

@@ -183,7 +183,7 @@ export function selectPool(
 }
 
 /** There is no step yet: a gate that asks for the model cannot weigh a pool. */
-function beforeTraining(facts: RunFacts): StepFacts {
+export function beforeTraining(facts: RunFacts): StepFacts {
   const missing = () => {
     throw new ConfigError(
       'NEEDS_STEP',

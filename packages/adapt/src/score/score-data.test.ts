@@ -116,6 +116,19 @@ describe('scoreData', () => {
     expect(rest(parts)).toEqual(rest(whole))
   })
 
+  it('says how often the first draw of a method that draws samples reads each', async () => {
+    const set = [...FEW, 'method.preset=loss-selection', 'method.gate.focus=high']
+    const rows = await rowsOf(set, { model })
+    const weights = new Set(rows.map(({ weight }) => weight.toFixed(4)))
+    expect(weights.size).toBe(2)
+    const inBand = rows.filter(({ weight }) => weight > 1)
+    expect(inBand.length).toBeGreaterThan(25)
+    expect(Math.min(...inBand.map(({ score: value }) => value))).toBeGreaterThan(
+      Math.max(...rows.filter(({ weight }) => weight < 1).map(({ score: value }) => value)),
+    )
+    expect(rows.reduce((sum, { weight }) => sum + weight, 0) / rows.length).toBeCloseTo(1, 5)
+  })
+
   it.each(METHOD_IDS)('scores every sample by %s', { timeout: 120_000 }, async (id) => {
     const error = await score([...FEW, `method=${id}`]).then(
       () => undefined,

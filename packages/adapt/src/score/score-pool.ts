@@ -27,6 +27,7 @@ import type { PoolScores } from '../record/index.js'
 import { runLayout } from '../run/run-layout.js'
 import { packageVersion } from '../version.js'
 import { BLIND, type Eyes, eyesOf } from './eyes.js'
+import { firstDraw } from './first-draw.js'
 import { FrozenSteps, type WeighedSample } from './frozen-steps.js'
 
 /** Steps from which a method learns its means, histograms and shares before it is asked for weights. */
@@ -64,6 +65,12 @@ export async function scorePool(request: PoolRequest): Promise<PoolScores> {
   for await (const { index, score, weight } of weighSamples(request, data)) {
     const place = inPool(index)
     all.score_P[place] = score
+    all.weight_P[place] = weight
+    all.kept_P[place] = weight > 0 ? 1 : 0
+  }
+  const drawn = firstDraw(config, data, (index) => all.score_P[inPool(index)]!)
+  for (const [index, weight] of drawn?.entries() ?? []) {
+    const place = inPool(index)
     all.weight_P[place] = weight
     all.kept_P[place] = weight > 0 ? 1 : 0
   }

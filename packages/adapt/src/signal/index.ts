@@ -20,12 +20,21 @@ export { type NgramOptions, weighByNgrams } from './dsir/ngram-importance.js'
 export { MAX_MODULUS } from './dsir/sha256-remainder.js'
 export { countTokens } from './embed-anchors.js'
 export { excessLoss, reducibleLoss } from './excess-loss.js'
+export { KeptNumbers } from './kept-numbers.js'
 export { likeLengths } from './like-lengths.js'
 export { lossFall } from './loss-fall.js'
 export { lossSignal } from './loss-signal.js'
 export { modelEmbedding } from './model-embedding.js'
 export type { ModelEmbeddingOptions } from './model-embedding-options.js'
 export { ModelEmbeddingSignal } from './model-embedding-signal.js'
+export {
+  centerRows,
+  eachSquaredDistances,
+  type Neighbours,
+  nearestNeighbours,
+  smallestPlaces,
+  type UnitVectors,
+} from './nearest-neighbours.js'
 export { type Pooling, type PoolingOptions, poolHidden } from './pool-hidden.js'
 export { quotaPlaces } from './quota-places.js'
 export { createRandomSignal, keyedNormal, randomSignal } from './random-signal.js'
@@ -38,4 +47,11 @@ export { createSourceSignal, type SourceSignalOptions, sourceSignal } from './so
 export { createStoredSignal } from './stored-signal.js'
 export { TaskMoments } from './task-moments.js'
 export { tokenLikelihood, tokenMass } from './token-likelihood.js'
+export {
+  kernelDensities,
+  nearDensity,
+  type TransportOptions,
+  type TransportProbabilities,
+  transportProbabilities,
+} from './transport.js'
 export { cosineOf, dotRows, lengthOf, unitRows } from './unit-vectors.js'

@@ -1,7 +1,8 @@
 /** P samples of the pool, S samples of a micro-batch. */
-import { mul, sub, type Tensor, tensor } from '@adapt-ts/torch'
+import { mul, sub, tensor } from '@adapt-ts/torch'
 import { defineSignal } from '../method/define-method.js'
 import { requireData } from '../method/require-data.js'
+import { KeptNumbers } from './kept-numbers.js'
 
 /** Of a sample that was not scored yet; losses are no less than 0, and a checkpoint holds finite numbers alone. */
 const UNKNOWN = -1
@@ -16,12 +17,7 @@ export const lossFall = defineSignal({
   create(_, facts) {
     const { numSamples } = requireData(facts, 'loss-fall')
     let first_P: Float32Array = new Float32Array(numSamples).fill(UNKNOWN)
-    /** `first_P` as a checkpoint holds it. */
-    let kept: Tensor | undefined
-    const keep = () => {
-      kept?.dispose()
-      kept = tensor(first_P, [numSamples]).persist()
-    }
+    const kept = new KeptNumbers('first')
     return {
       score({ batch: { samples }, hidden_BTD: { device }, sampleLoss_S }) {
         const first_S = Float32Array.from(samples, ({ index }) => first_P[index] ?? UNKNOWN)
@@ -34,19 +30,13 @@ export const lossFall = defineSignal({
         if (loss === undefined) return
         for (const [place, sample] of Array.from(index).entries())
           if (first_P[sample] === UNKNOWN && Number.isFinite(loss[place])) first_P[sample] = loss[place]!
-        keep()
+        kept.keep(first_P)
       },
-      state: () => ({ json: {}, tensors: new Map(kept === undefined ? [] : [['first', kept]]) }),
+      state: () => ({ json: {}, tensors: kept.tensors }),
       load({ tensors }) {
-        const saved = tensors.get('first')
-        if (saved === undefined) return
-        first_P = saved.toFloat32Array()
-        keep()
+        first_P = kept.load(tensors) ?? first_P
       },
-      dispose() {
-        kept?.dispose()
-        kept = undefined
-      },
+      dispose: () => kept[Symbol.dispose](),
     }
   },
 })

@@ -18,6 +18,7 @@ export const adaptFolders = [
   'train',
   'checkpoint',
   'eval',
+  'tasks',
   'report',
   'config',
   'estimate',

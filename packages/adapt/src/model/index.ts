@@ -23,6 +23,7 @@ export { KeyValueCache } from './decoder/key-value-cache.js'
 export type { TappedLayer } from './decoder/linear-taps.js'
 export { type ModelInputs, toModelInputs } from './decoder/model-inputs.js'
 export { Projection } from './decoder/projection.js'
+export { cachePrefix, embedTree, type TokenTree, type TreeOptions } from './decoder/token-tree.js'
 export { toHuggingFaceConfig } from './dimensions/huggingface-config.js'
 export {
   ARCHITECTURES,

@@ -125,7 +125,7 @@ export interface AttentionGroup {
  * Short samples share a product under a mask, because a call of its own costs more than what the mask wastes: that is
  * so up to about this many positions.
  */
-const GROUP_POSITIONS = 256
+export const GROUP_POSITIONS = 256
 
 /**
  * Neighbouring samples in groups of at most `GROUP_POSITIONS` positions; a longer sample is alone and needs no mask of
@@ -174,6 +174,7 @@ const sumOf = (lengths: readonly number[]) => lengths.reduce((sum, length) => su
  * Attention of groups that stand one after another in one row.
  * @param q_BTHE float [1, T, H, E], rotated and scaled. @param k_BTKE rotated. @param v_BTKE
  * @param isSliding  Whether the layer looks back no further than the sliding window.
+ * @param before  Keys and values that every group looks at first.
  * @returns [1, T, H * E]
  */
 export function attendGroups(
@@ -181,7 +182,10 @@ export function attendGroups(
   k_BTKE: Tensor,
   v_BTKE: Tensor,
   groups: readonly AttentionGroup[],
-  isSliding: boolean,
+  {
+    isSliding,
+    before,
+  }: { readonly isSliding: boolean; readonly before?: readonly [Tensor, Tensor] | undefined },
 ): Tensor {
   const lengths = groups.map(({ length }) => length)
   const [queries, keys, values] = [q_BTHE, k_BTKE, v_BTKE].map((x) => split(x, lengths, 1)) as [
@@ -189,9 +193,15 @@ export function attendGroups(
     Tensor[],
     Tensor[],
   ]
+  const after = (held: Tensor | undefined, own: Tensor) => (held ? cat([held, own], 1) : own)
   return cat(
     groups.map(({ mask, slidingMask }, i) =>
-      attend(queries[i]!, keys[i]!, values[i]!, isSliding ? slidingMask : mask),
+      attend(
+        queries[i]!,
+        after(before?.[0], keys[i]!),
+        after(before?.[1], values[i]!),
+        isSliding ? slidingMask : mask,
+      ),
     ),
     1,
   )

@@ -59,12 +59,14 @@ class Attention extends Module<[Tensor, ForwardContext], Tensor> {
     context: ForwardContext,
     isSliding: boolean,
   ): Tensor {
-    const { sequences, groups } = context
+    const { sequences, groups, before } = context
     if (sequences) {
       const window = isSliding ? this.config.slidingWindow : undefined
       return attendSequences(query, keys, values, sequences, window)
     }
-    if (groups) return attendGroups(query, keys, values, groups, isSliding)
+    if (groups) {
+      return attendGroups(query, keys, values, groups, { isSliding, before: before?.held(this.layer) })
+    }
     return attend(query, keys, values, isSliding ? context.slidingMask : context.mask)
   }
 }

@@ -28,6 +28,8 @@ export interface ForwardContext {
   readonly computeDtype?: DType | undefined
   /** Keys and values of earlier positions: generation only. */
   readonly cache?: KeyValueCache | undefined
+  /** Keys and values of positions that stand before every group. */
+  readonly before?: KeyValueCache | undefined
   /** Which inputs of LoRA adapters are dropped: training with `lora_dropout` only. */
   readonly dropout?: AdapterDropout | undefined
   /** Keeps what trained linear layers read and give: gradients of single samples only. */

@@ -52,14 +52,18 @@ function replace(old: Tensor, next: Tensor): Tensor {
   return next
 }
 
+/** @throws {ConfigError} SEQUENCE_TOO_LONG */
+export function assertFits({ config }: CausalLM, length: number): void {
+  if (length <= config.maxPositionEmbeddings) return
+  throw new ConfigError(
+    'SEQUENCE_TOO_LONG',
+    `max_length: the batch has ${length} positions, the model was made for ${config.maxPositionEmbeddings} (max_position_embeddings)`,
+  )
+}
+
 function prepare(model: CausalLM, inputs: ModelInputs, computeDtype?: DType): ForwardContext {
   const { length } = inputs.batch
-  if (length > model.config.maxPositionEmbeddings) {
-    throw new ConfigError(
-      'SEQUENCE_TOO_LONG',
-      `max_length: the batch has ${length} positions, the model was made for ${model.config.maxPositionEmbeddings} (max_position_embeddings)`,
-    )
-  }
+  assertFits(model, length)
   const { config, device } = model
   const rotation = model.rotation(inputs.position_BT, length)
   const window = config.slidingWindow
@@ -113,7 +117,7 @@ export function embedTokens(
     return noGrad(() =>
       autocast(model.device, autocastDtype, () => {
         const context = prepare(model, inputs, autocastDtype)
-        return spread(runBlocks(model, inputs, context), inputs)
+        return spread(runBlocks(model, inputs.tokens_BT, context), inputs)
       }),
     )
   } finally {
@@ -157,7 +161,7 @@ export function runForward(model: CausalLM, inputs: ModelInputs, options: Forwar
   const dropout = new AdapterDropout(inputs.batch, options.dropoutSeed ?? 0, inputs.dense !== undefined)
   const context = { ...noGrad(() => prepare(model, inputs, options.autocastDtype)), dropout }
   if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, context)
-  const output_BTD = enableGrad(() => inAutocast(() => runBlocks(model, inputs, context)))
+  const output_BTD = enableGrad(() => inAutocast(() => runBlocks(model, inputs.tokens_BT, context)))
   return {
     hidden_BTD: spread(output_BTD, inputs),
     backward: (gradient_BTD) => backward([output_BTD], [gather(gradient_BTD, inputs)]),
@@ -194,7 +198,7 @@ export function runTappedForward(
     return scope(() => {
       const context = { ...noGrad(() => prepare(model, inputs, autocastDtype)), taps }
       const output_BTD = enableGrad(() =>
-        autocast(model.device, autocastDtype, () => runBlocks(model, inputs, context)),
+        autocast(model.device, autocastDtype, () => runBlocks(model, inputs.tokens_BT, context)),
       )
       const hidden_BTD = spread(output_BTD, inputs)
       const { loss_N, gradient_BTD } = lossOf(hidden_BTD)
@@ -208,8 +212,8 @@ export function runTappedForward(
 }
 
 /** Embedding, blocks and final norm. */
-function runBlocks(model: CausalLM, inputs: ModelInputs, context: ForwardContext): Tensor {
-  let x_BTD = model.model.run(inputs.tokens_BT)
+export function runBlocks(model: CausalLM, tokens_BT: Tensor, context: ForwardContext): Tensor {
+  let x_BTD = model.model.run(tokens_BT)
   for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
   return replace(x_BTD, model.model.norm.run(x_BTD))
 }

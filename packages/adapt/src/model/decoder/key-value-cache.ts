@@ -42,6 +42,12 @@ export class KeyValueCache {
     return [narrow(held.key_BTKE, 1, start, end - start), narrow(held.value_BTKE, 1, start, end - start)]
   }
 
+  /** Keys and values of all positions of one layer; in the current scope. */
+  held(layer: number): readonly [Tensor, Tensor] {
+    const { key_BTKE, value_BTKE } = this.layers[layer]!
+    return [narrow(key_BTKE, 1, 0, this.length), narrow(value_BTKE, 1, 0, this.length)]
+  }
+
   /** Counts `numNew` positions that every layer has appended. */
   advance(numNew: number): void {
     this.length += numNew

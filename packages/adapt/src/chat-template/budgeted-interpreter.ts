@@ -54,10 +54,11 @@ const Base = Interpreter as unknown as new (environment: Environment) => Library
 export class BudgetedInterpreter extends Base {
   #numSteps = 0
 
-  /** @param where  Where the template came from, for messages. */
+  /** @param where  Where the template came from, for messages. @param isStrict  Writing what is not defined is an error. */
   constructor(
     environment: Environment,
     private readonly where: string,
+    private readonly isStrict = false,
   ) {
     super(environment)
   }
@@ -81,6 +82,8 @@ export class BudgetedInterpreter extends Base {
     const node = statement as PythonNode | null | undefined
     if (node?.type === WRITTEN) {
       const value = this.evaluate(node.expression, environment)
+      if (this.isStrict && value.type === 'UndefinedValue')
+        throw new Error(`${nameOf(node.expression)} is not defined`)
       return value.type === 'StringValue' ? value : runtimeText(pythonText(value))
     }
     if (node?.type === LOOPED) {
@@ -108,8 +111,13 @@ export class BudgetedInterpreter extends Base {
   }
 }
 
+function nameOf(expression: unknown): string {
+  const { type, value } = expression as { readonly type: string; readonly value?: unknown }
+  return type === 'Identifier' ? `"${value}"` : 'a value that it writes'
+}
+
 /** What a template gets that computes or writes without end. */
 export function overBudget(where: string, what: string): HostileFileError {
-  const said = `${where}: rendering one conversation ${what}; set data.chat_template to another template`
+  const said = `${where}: rendering one record ${what}; set another template`
   return new HostileFileError('CHAT_TEMPLATE_BUDGET', said, { where })
 }

@@ -8,8 +8,11 @@ interface Node {
 export const STRIP = 'adapt_strip__'
 export const EQUALS = 'adapt_equals__'
 export const LENGTH = 'adapt_length__'
+export const SEARCH = 'adapt_search__'
 
 const STRIPS = ['strip', 'lstrip', 'rstrip']
+/** Methods of lists and texts that say where, or how often, something is in them. */
+const SEARCHES = ['index', 'find', 'count']
 
 /** A node around an `expression` that is looped over. */
 export const LOOPED = 'AdaptLooped'
@@ -36,7 +39,7 @@ const NO_EXPRESSIONS = [
 /** Filters that make text of any value first. */
 const TEXT_FILTERS = ['trim', 'upper', 'lower', 'title', 'capitalize', 'replace']
 /** Filters that write a value, or the values of a list, as text. */
-const WRITING_FILTERS = ['tojson', 'string', 'join']
+const WRITING_FILTERS = ['tojson', 'string', 'join', 'regex_replace']
 
 /**
  * Rewrites a syntax tree, in place, where the library would silently render another text than Python's Jinja:
@@ -47,6 +50,7 @@ const WRITING_FILTERS = ['tojson', 'string', 'join']
  * - A variable set in a loop is forgotten at its next turn; the library keeps it.
  * - `break` and `continue` keep what the turn has written so far; the library drops it.
  * - `strip`, `lstrip`, `rstrip` and `trim` take characters to strip; the library ignores them.
+ * - `index`, `find` and `count` of lists and texts; the library has none of them.
  * - `length` of a text counts characters; the library counts UTF-16 units.
  * - `==` compares lists and mappings by content and never takes text for a number; the library does as JavaScript.
  */
@@ -152,6 +156,12 @@ function rewriteExpression(node: Node): void {
     const name = (callee.property as Node | undefined)?.value
     if (callee.type === 'MemberExpression' && callee.computed === false && STRIPS.includes(name as string)) {
       becomeCall(node, STRIP, [text(name as string), callee.object as Node, ...(node.args as Node[])])
+    } else if (
+      callee.type === 'MemberExpression' &&
+      callee.computed === false &&
+      SEARCHES.includes(name as string)
+    ) {
+      becomeCall(node, SEARCH, [text(name as string), callee.object as Node, ...(node.args as Node[])])
     }
   } else if (node.type === 'FilterExpression') {
     const filter = node.filter as Node

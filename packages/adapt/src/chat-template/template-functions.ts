@@ -1,4 +1,4 @@
-import { EQUALS, LENGTH, STRIP } from './follow-python.js'
+import { EQUALS, LENGTH, SEARCH, STRIP } from './follow-python.js'
 
 /** Most numbers that `range` gives; templates count messages. */
 const MAX_RANGE = 100_000
@@ -66,6 +66,7 @@ export const TEMPLATE_FUNCTIONS: Readonly<Record<string, unknown>> = {
   range,
   [STRIP]: strip,
   [LENGTH]: length,
+  [SEARCH]: search,
   [EQUALS]: (operator: string, left: unknown, right: unknown) => isEqual(left, right) === (operator === '=='),
 }
 
@@ -97,6 +98,24 @@ function strip(method: string, text: unknown, characters?: unknown): string {
   while (method !== 'lstrip' && end > start && stripped.has(letters[end - 1]!)) end--
   const kept = letters.slice(start, end)
   return typeof kept === 'string' ? kept : kept.join('')
+}
+
+/** Of a list by `==`, of a text by characters. */
+function search(method: string, value: unknown, item: unknown): number {
+  if (Array.isArray(value)) {
+    const places = [...value.keys()].filter((i) => isEqual(unbox(value[i]), item))
+    if (method === 'count') return places.length
+    if (method === 'find') throw new Error('find is for text, received a list')
+    if (places.length === 0) throw new Error(`index: ${JSON.stringify(item)} is not in the list`)
+    return places[0]!
+  }
+  if (typeof value !== 'string' || typeof item !== 'string') {
+    throw new Error(`${method} is for lists and text, received ${describe(value)}`)
+  }
+  if (method === 'count') return item === '' ? length(value) + 1 : value.split(item).length - 1
+  const place = value.indexOf(item)
+  if (place < 0 && method === 'index') throw new Error('index: the text that is looked for is not there')
+  return place < 0 ? -1 : length(value.slice(0, place))
 }
 
 function length(value: unknown): number {

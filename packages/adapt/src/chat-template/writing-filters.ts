@@ -1,8 +1,9 @@
+import { pythonRegExp } from './python-reg-exp.js'
 import { type JsonStyle, pythonJson, pythonText } from './python-text.js'
 import type { RuntimeValue } from './runtime-value.js'
 
 /** Filters that write a value as text. */
-export type WritingFilter = 'tojson' | 'string' | 'join'
+export type WritingFilter = 'tojson' | 'string' | 'join' | 'regex_replace'
 
 type Named = ReadonlyMap<string, RuntimeValue>
 
@@ -23,6 +24,15 @@ export function writeFilter(
   if (filter === 'string') {
     argumentsIn(filter, [], args, named)
     return pythonText(operand)
+  }
+  if (filter === 'regex_replace') {
+    const { pattern, repl } = argumentsIn(filter, ['pattern', 'repl'], args, named)
+    if (pattern === undefined || repl === undefined)
+      throw new Error('regex_replace takes a pattern and its replacement')
+    const inserted = pythonText(repl)
+      .replaceAll('$', '$$$$')
+      .replace(/\\(\d)/g, '$$$1')
+    return pythonText(operand).replace(pythonRegExp(pythonText(pattern), 'g'), inserted)
   }
   const { d: separator } = argumentsIn(filter, ['d'], args, named)
   return itemsOf(operand)

@@ -14,10 +14,12 @@ export { MAPPED_KEYS } from './map-columns.js'
 export { printable, printableText } from './printable.js'
 export {
   type DataRecord,
+  type DataRow,
   type ReadCounts,
   type ReadOptions,
   readDocuments,
   readRecords,
+  readRows,
 } from './read-documents.js'
 export { readJsonField } from './read-json.js'
 export { isObject } from './record-fields.js'

@@ -1,11 +1,13 @@
 import { DataError } from '../errors.js'
 import type { Document, ResolvedFile } from './document.js'
 import { type FileKind, fileKind } from './file-kind.js'
+import type { JsonValue } from './json-value.js'
 import { parseCsvRecord, readHeader } from './parse-csv-record.js'
 import { decodeUtf8, failAt, parseRecord } from './parse-record.js'
 import { printable } from './printable.js'
 import { readBytes } from './read-bytes.js'
 import { splitCsv } from './read-csv.js'
+import { readJsonField } from './read-json.js'
 import { parseRow, readParquet } from './read-parquet.js'
 import { jsonOfFields, jsonOfRow, jsonOfText } from './record-json.js'
 import { splitJson } from './split-json.js'
@@ -89,7 +91,10 @@ async function* readAll(
     if (read >= limit) {
       continue
     }
-    for await (const record of readFile(file, counts, options)) {
+    for await (const { parse, json } of readFile(file, counts, options)) {
+      const document = readOrCount(parse, file, counts, options)
+      if (document === undefined) continue
+      const record = { document, json }
       read += 1
       total += 1
       counts.numDocuments += 1
@@ -110,18 +115,51 @@ async function* readAll(
   }
 }
 
+/** A record before anybody looks into it. */
+interface RawRecord {
+  /** Line, row of a table, or number in a JSON array; from 1. */
+  readonly line: number
+  /** @throws {DataError} for a record that is no document. */
+  parse(): Document
+  json(): string
+}
+
+/** A record as a value, whatever its keys are. */
+export interface DataRow {
+  /** `ResolvedFile.name`. */
+  readonly path: string
+  readonly line: number
+  readonly value: JsonValue
+}
+
+/**
+ * Streams records as they stand, of any keys: of a plain text file its one `text`.
+ * @throws what {@link readDocuments} throws of files.
+ */
+export async function* readRows(files: readonly ResolvedFile[]): AsyncGenerator<DataRow, void, undefined> {
+  const counts = { numDocuments: 0, numBlankLines: 0, numBadRecords: 0 }
+  for (const file of files) {
+    for await (const { line, json } of readFile(file, counts, { allColumns: true })) {
+      const value = readJsonField(json(), failAt(file, { number: line, byteOffset: 0 }))
+      yield { path: file.name, line, value }
+    }
+  }
+}
+
 async function* readFile(
   file: ResolvedFile,
   counts: ReadCounts,
   options: AllOptions,
-): AsyncGenerator<DataRecord, void, undefined> {
+): AsyncGenerator<RawRecord, void, undefined> {
   const known = fileKind(file.name)
   const kind = { ...known, stem: file.defaultSource ?? known.stem }
   if (kind.format === 'table') {
     for await (const row of readParquet(file, { allColumns: options.allColumns === true })) {
-      const read = () => parseRow(row, file, kind.stem)
-      const document = readOrCount(read, file, counts, options)
-      if (document !== undefined) yield { document, json: () => jsonOfRow(row, file) }
+      yield {
+        line: row.number,
+        parse: () => parseRow(row, file, kind.stem),
+        json: () => jsonOfRow(row, file),
+      }
     }
     return
   }
@@ -141,11 +179,11 @@ async function* readFile(
     return
   }
   if (kind.format === 'json') {
-    yield* readJsonFile(bytes, file, kind, counts, options)
+    yield* readJsonFile(bytes, file, kind)
     return
   }
   if (kind.format === 'csv' || kind.format === 'tsv') {
-    yield* readCsvFile(bytes, file, kind, counts, options)
+    yield* readCsvFile(bytes, file, kind)
     return
   }
   const onTooLong = (line: Pick<Line, 'number' | 'byteOffset'>): never =>
@@ -163,9 +201,10 @@ async function* readFile(
         counts.numBlankLines += 1
         continue
       }
-      const document = readOrCount(() => parseRecord(line, file, kind.stem), file, counts, options)
-      if (document !== undefined) {
-        yield { document, json: () => jsonOfText(line.bytes) }
+      yield {
+        line: line.number,
+        parse: () => parseRecord(line, file, kind.stem),
+        json: () => jsonOfText(line.bytes),
       }
     }
   }
@@ -175,15 +214,16 @@ async function* readJsonFile(
   bytes: AsyncIterable<Buffer>,
   file: ResolvedFile,
   kind: FileKind,
-  counts: ReadCounts,
-  options: ReadOptions,
-): AsyncGenerator<DataRecord, void, undefined> {
+): AsyncGenerator<RawRecord, void, undefined> {
   const refuse = (place: Omit<Line, 'bytes'>, problem: string): never =>
     failAt(file, place)('BAD_JSON', problem)
   for await (const items of splitJson(withoutMark(bytes, file), refuse)) {
     for (const item of items) {
-      const document = readOrCount(() => parseItem(item, file, kind), file, counts, options)
-      if (document !== undefined) yield { document, json: () => jsonOfText(item.bytes) }
+      yield {
+        line: item.number,
+        parse: () => parseItem(item, file, kind),
+        json: () => jsonOfText(item.bytes),
+      }
     }
   }
 }
@@ -206,9 +246,7 @@ async function* readCsvFile(
   bytes: AsyncIterable<Buffer>,
   file: ResolvedFile,
   kind: FileKind,
-  counts: ReadCounts,
-  options: ReadOptions,
-): AsyncGenerator<DataRecord, void, undefined> {
+): AsyncGenerator<RawRecord, void, undefined> {
   const separator = kind.format === 'csv' ? ',' : '\t'
   const refuse = (place: Omit<Line, 'bytes'>, problem: string): never =>
     failAt(file, place)('BAD_CSV', problem)
@@ -220,9 +258,11 @@ async function* readCsvFile(
         continue
       }
       const columns = names
-      const read = () => parseCsvRecord(record, columns, file, kind.stem)
-      const document = readOrCount(read, file, counts, options)
-      if (document !== undefined) yield { document, json: () => jsonOfFields(record, columns, file) }
+      yield {
+        line: record.number,
+        parse: () => parseCsvRecord(record, columns, file, kind.stem),
+        json: () => jsonOfFields(record, columns, file),
+      }
     }
   }
 }
@@ -257,7 +297,7 @@ async function readTextFile(
   bytes: AsyncIterable<Buffer>,
   file: ResolvedFile,
   kind: FileKind,
-): Promise<DataRecord | undefined> {
+): Promise<RawRecord | undefined> {
   const start = { number: 1, byteOffset: 0 }
   const chunks: Buffer[] = []
   let numBytes = 0
@@ -284,7 +324,7 @@ async function readTextFile(
     weight: 1,
     content: { kind: 'text', text },
   }
-  return { document, json: () => JSON.stringify({ text }) }
+  return { line: 1, parse: () => document, json: () => JSON.stringify({ text }) }
 }
 
 function readOrCount(

@@ -294,6 +294,7 @@ export {
   type DeviceFacts,
   type EvaluationRequest,
   evaluateModelFolder,
+  evaluateModelTasks,
   type InputOptions,
   loadModel,
   locateModel,
@@ -306,6 +307,7 @@ export {
   openTrainingData,
   orderData,
   type RunInputs,
+  type TasksRequest,
   type TrainingData,
 } from './open/index.js'
 export {
@@ -395,6 +397,26 @@ export {
   summarizePairs,
   type Verdict,
 } from './statistics/index.js'
+export {
+  type EvaluateTasksOptions,
+  evaluateTasks,
+  type FindTasksOptions,
+  findTasks,
+  type GroupResult,
+  type MetricResult,
+  type PreparedTask,
+  type PrepareTaskOptions,
+  prepareTasks,
+  ResponseStore,
+  resultsJson,
+  type SampleResult,
+  type SelectedGroup,
+  sampleJson,
+  type Task,
+  type TaskEvaluation,
+  type TaskResult,
+  type TaskSelection,
+} from './tasks/index.js'
 export {
   type BadRecords,
   type ChatOptions,

@@ -21,7 +21,9 @@ export function pythonRegExp(pattern: string, flags = ''): RegExp {
     .replace(/\(\?P=(\w+)\)/g, '\\k<$1>')
     .replace(/(^|[^\\])((?:\\\\)*)\\A/g, '$1$2^')
     .replace(/(^|[^\\])((?:\\\\)*)\\Z/g, '$1$2$$(?![^])')
-    .replace(/\\([^\w\s])/g, (escaped, letter: string) => (SYNTAX.has(letter) ? escaped : letter))
+    .replace(/\\([^\w\s])/g, (escaped, letter: string) =>
+      letter === '-' ? '\\x2d' : SYNTAX.has(letter) ? escaped : letter,
+    )
   try {
     return new RegExp(source, [...new Set(`${ownFlags}u`)].join(''))
   } catch (error) {
@@ -32,4 +34,4 @@ export function pythonRegExp(pattern: string, flags = ''): RegExp {
 }
 
 /** May stand behind a backslash in a pattern with flag u. */
-const SYNTAX = new Set('^$\\.*+?()[]{}|/-')
+const SYNTAX = new Set('^$\\.*+?()[]{}|/')

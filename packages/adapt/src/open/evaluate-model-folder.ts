@@ -86,7 +86,7 @@ export async function evaluateModelFolder({
 }
 
 /** The window that a run trained with: bits per byte with another one are not those of its own evaluations. */
-async function windowOfRun({
+export async function windowOfRun({
   model,
   adapter,
 }: ModelPlaces): Promise<{ readonly length: number; readonly of: string } | undefined> {

@@ -16,6 +16,7 @@ export {
   machineHasNvidia,
 } from './device-facts.js'
 export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
+export { evaluateModelTasks, type TasksRequest } from './evaluate-model-tasks.js'
 export {
   evaluationRemedies,
   explainMemory,

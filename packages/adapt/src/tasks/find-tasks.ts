@@ -26,6 +26,7 @@ export interface TaskSelection {
   readonly groups: readonly SelectedGroup[]
 }
 
+/** Where tasks are looked for. */
 export interface FindTasksOptions {
   /** Folders with task files of one's own; before those of the package where names are equal. */
   readonly includePaths?: readonly string[]

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { printable, scanJson } from '../dataset/index.js'
+import { isObject, printable, scanJson } from '../dataset/index.js'
 import { ConfigError, HostileFileError } from '../errors.js'
 import { type AddedToken, readFolderTokens } from './added-tokens.js'
 import { assertSafePatterns } from './tokenizer-patterns.js'
@@ -28,6 +28,8 @@ export interface TokenizerFiles {
   readonly specialTokens: Readonly<Record<string, string>>
   /** False only when tokenizer_config.json says `add_bos_token: false`. */
   readonly addBosToken: boolean
+  /** Special tokens that Hugging Face's own `encode` puts before a text. */
+  readonly encodeStart: readonly number[]
   /** SHA-256 (hex) of tokenizer.json. */
   readonly sha256: string
   /** Added tokens that other files than tokenizer.json name or describe otherwise. */
@@ -91,9 +93,36 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
     padToken: special.pad_token,
     specialTokens: special,
     addBosToken: settings.add_bos_token !== false,
+    encodeStart: encodeStart(config.post_processor, settings.add_bos_token, special.bos_token, allIds),
     sha256: createHash('sha256').update(bytes).digest('hex'),
     foreignTokens: added.filter((token) => !known.has(JSON.stringify(token))),
   }
+}
+
+/** What the post-processor of tokenizer.json puts before a text; `add_bos_token` overrules it where it is set. */
+function encodeStart(
+  postProcessor: unknown,
+  addBosToken: unknown,
+  bosToken: string | undefined,
+  idOf: ReadonlyMap<string, number>,
+): readonly number[] {
+  const idsOf = (token: string | undefined) => (token === undefined ? [] : [idOf.get(token) ?? []].flat())
+  if (typeof addBosToken === 'boolean') return addBosToken ? idsOf(bosToken) : []
+  const steps = isObject(postProcessor)
+    ? postProcessor.type === 'Sequence' && Array.isArray(postProcessor.processors)
+      ? postProcessor.processors
+      : [postProcessor]
+    : []
+  const template = steps.find((step) => isObject(step) && step.type === 'TemplateProcessing')
+  const single = isObject(template) && Array.isArray(template.single) ? template.single : []
+  const before = single.slice(
+    0,
+    single.findIndex((piece) => isObject(piece) && Object.hasOwn(piece, 'Sequence')),
+  )
+  return before.flatMap((piece) => {
+    const token = isObject(piece) && isObject(piece.SpecialToken) ? piece.SpecialToken.id : undefined
+    return typeof token === 'string' ? idsOf(token) : []
+  })
 }
 
 /** An error about a file of the tokenizer that is damaged or made to harm. */

@@ -24,6 +24,8 @@ export interface Tokenizer {
   readonly padId?: number
   /** First token of every sample: `bosId`, or `eosId` without one or with `add_bos_token: false`. */
   readonly startId: number
+  /** What Hugging Face's own `encode` puts before a text: bos for most models that have one, else nothing. */
+  readonly encodeStart: readonly number[]
   /** Ids of tokens beside the vocabulary, such as `<eos>`, special or not. */
   readonly addedIds: ReadonlySet<number>
   /** SHA-256 (hex) of tokenizer.json, the special ids and tokens of other files: equal hashes give equal tokens. */
@@ -103,6 +105,7 @@ export function loadTokenizer(
     eosId,
     ...(padId === undefined ? {} : { padId }),
     startId,
+    encodeStart: files.encodeStart,
     addedIds: new Set(files.addedTokens.values()),
     hash,
     chat: settings,

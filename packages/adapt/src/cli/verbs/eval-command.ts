@@ -1,32 +1,75 @@
+import { ConfigError } from '../../errors.js'
 import type { Evaluation } from '../../eval/index.js'
 import type { SourceEvaluation } from '../../record/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { renderJson } from '../terminal/render-json.js'
 import { formatCount, renderTable } from '../terminal/render-table.js'
+import type { EvalOptions } from './eval-options.js'
 
-export interface EvalOptions {
-  readonly model: string
-  readonly adapter?: string
-  readonly tokenizer?: string
-  readonly text: readonly string[]
-  readonly maxLength?: number
-  readonly batchSize?: number | 'auto'
-  readonly device?: string
-  readonly limit?: number
-  readonly json?: boolean
-}
+/** Options that only tasks have, by the name of the command line. */
+const OF_TASKS = {
+  includePath: '--include-path',
+  numFewshot: '--num-fewshot',
+  fewshotSeed: '--fewshot-seed',
+  applyChatTemplate: '--apply-chat-template',
+  fewshotAsMultiturn: '--fewshot-as-multiturn',
+  systemInstruction: '--system-instruction',
+  addBosToken: '--add-bos-token',
+  output: '--output',
+  bf16: '--bf16',
+} as const
 
-/** `adapt eval --model DIR --text GLOB`. */
+/** `adapt eval --model DIR`, with `--text GLOB` or `--tasks NAMES`. */
 export async function evalCommand(options: EvalOptions, io: CliIo): Promise<void> {
+  if (options.tasks?.join() === 'list') {
+    const { printTaskList } = await import('./eval-tasks.js')
+    await printTaskList(options.includePath, io)
+    return
+  }
+  refuseIdleOptions(options)
+  if (options.tasks !== undefined) {
+    const { evalTasks } = await import('./eval-tasks.js')
+    await evalTasks(options, io)
+    return
+  }
   const { evaluateModelFolder } = await import('../../open/index.js')
-  const { text, json, ...request } = options
+  const { model = '', adapter, tokenizer, text = [], maxLength, batchSize, device, limit, json } = options
   const outcome = await evaluateModelFolder({
-    ...request,
+    model,
+    ...(adapter === undefined ? {} : { adapter }),
+    ...(tokenizer === undefined ? {} : { tokenizer }),
+    ...(maxLength === undefined ? {} : { maxLength }),
+    ...(batchSize === undefined ? {} : { batchSize }),
+    ...(device === undefined ? {} : { device }),
+    ...(limit === undefined ? {} : { limit }),
     texts: text,
     onLine: (line) => io.stderr.line(line),
   })
   const { max_length, sources, all } = outcome
   io.stdout.write(json === true ? `${renderJson({ max_length, sources, all })}\n` : renderEvaluation(outcome))
+}
+
+/** What would have no effect is a mistake. */
+function refuseIdleOptions(options: EvalOptions): void {
+  const fail = (message: string): never => {
+    throw new ConfigError('USAGE', message)
+  }
+  const { text, tasks, batchSize, limit } = options
+  if (options.model === undefined)
+    fail('--model: expected a model folder, adapter folder, run or checkpoint, received none')
+  if (text === undefined && tasks === undefined) fail('expected --text or --tasks, received neither')
+  if (text !== undefined && tasks !== undefined)
+    fail('expected --text or --tasks, received both; run eval twice')
+  if (tasks !== undefined) {
+    if (batchSize !== undefined)
+      fail('--batch-size: expected it with --text; passes over tasks are as large as the memory allows')
+    return
+  }
+  for (const [key, flag] of Object.entries(OF_TASKS)) {
+    if (options[key as keyof EvalOptions] !== undefined)
+      fail(`${flag}: expected it with --tasks, received --text`)
+  }
+  if (limit !== undefined && !Number.isInteger(limit)) fail('--limit: expected a whole number with --text')
 }
 
 /** The outcome as a table: a row per source, then all of them together; `-` where nothing was measured. */

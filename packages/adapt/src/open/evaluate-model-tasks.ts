@@ -1,0 +1,208 @@
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { compileChatTemplate, renderPrompt } from '../chat-template/index.js'
+import { makeFolder } from '../dataset/make-folder.js'
+import { ConfigError } from '../errors.js'
+
+import { bytesForPass, rowsThatFit } from '../eval/rows-that-fit.js'
+import type { CausalLM } from '../model/index.js'
+import {
+  evaluateTasks,
+  findTasks,
+  type PrepareTaskOptions,
+  prepareTasks,
+  ResponseStore,
+  resultsJson,
+  sampleJson,
+  type TaskEvaluation,
+} from '../tasks/index.js'
+import { assertTokenizerFits, loadTokenizer, type Tokenizer } from '../tokenize/index.js'
+import { packageVersion } from '../version.js'
+import { chooseDevice } from './choose-device.js'
+import { windowOfRun } from './evaluate-model-folder.js'
+import { explainMemory, withMemoryAdvice } from './explain-memory.js'
+import { fingerprintModel } from './fingerprint-base.js'
+import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
+
+/** Which model is asked which tasks. */
+export interface TasksRequest {
+  /** What `locateModel` finds a model in. */
+  readonly model: string
+  readonly adapter?: string
+  readonly tokenizer?: string
+  /** Names, groups, tags, patterns or files. */
+  readonly tasks: readonly string[]
+  /** Folders with task files of one's own. */
+  readonly includePaths?: readonly string[]
+  readonly numFewShot?: number
+  readonly fewShotSeed?: number
+  /** Documents a task, or below 1 a share of them. */
+  readonly limit?: number
+  readonly maxLength?: number
+  readonly device?: string
+  readonly bf16?: boolean
+  readonly addBosToken?: boolean
+  readonly applyChatTemplate?: boolean
+  readonly fewShotAsMultiturn?: boolean
+  readonly system?: string
+  readonly bootstrapIterations?: number
+  /** Folder for results, samples and what an interrupted evaluation goes on from. */
+  readonly output?: string
+  readonly onLine?: (line: string) => void
+  readonly onProgress?: (task: string, done: number, total: number) => void
+}
+
+/** Positions of a pass on a CPU: more gain nothing, and wait longer for a signal. */
+const CPU_POSITIONS = 1024
+/** Positions of a sequence by which the memory of a pass is judged. */
+const JUDGED_LENGTH = 256
+
+/**
+ * Results of tasks under a model folder.
+ * @throws {ConfigError} NO_CHAT_TEMPLATE; what `findTasks` and `chooseDevice` throw. @throws {DataError} for documents that a task cannot be made of.
+ */
+export async function evaluateModelTasks(
+  request: TasksRequest,
+): Promise<{ readonly evaluation: TaskEvaluation; readonly json: Record<string, unknown> }> {
+  const { onLine = () => {}, output } = request
+  const started = Date.now()
+  const selection = await findTasks(request.tasks, {
+    ...(request.includePaths === undefined ? {} : { includePaths: request.includePaths }),
+  })
+  const found = await locateModel(request.model, request.adapter, { onLine })
+  const places = await withTokenizer(found, request.tokenizer, { onLine })
+  const tokenizer = loadTokenizer(places.tokenizer)
+  const prepared = await prepareTasks(selection, prepareOptions(request, tokenizer, onLine))
+  const { device, line } = chooseDevice(request.device, { key: '--device' })
+  onLine(line)
+  const model = withMemoryAdvice('loading the model', device, ['another --device'], () =>
+    loadModel(places, { device }),
+  )
+  try {
+    assertTokenizerFits(tokenizer, model.config.vocabSize)
+    const autocastDtype = request.bf16 ? ('bfloat16' as const) : undefined
+    const maxLength = await chooseWindow(request, model, places, onLine)
+    const store = new ResponseStore(output === undefined ? undefined : join(output, 'responses.jsonl'))
+    const evaluation = await evaluateTasks(
+      model,
+      tokenizer,
+      { selection, prepared },
+      {
+        maxLength,
+        maxPositions: positionsThatFit(model, autocastDtype),
+        autocastDtype,
+        addBosToken: request.addBosToken,
+        modelKey: modelKeyOf(places, tokenizer, `${device} ${autocastDtype ?? 'float32'} ${maxLength}`),
+        store,
+        ...(request.bootstrapIterations === undefined
+          ? {}
+          : { bootstrapIterations: request.bootstrapIterations }),
+        ...(request.onProgress === undefined ? {} : { onProgress: request.onProgress }),
+      },
+    )
+    const json = resultsJson(evaluation, {
+      model: request.model,
+      modelArgs: { pretrained: request.model, ...(request.adapter ? { peft: request.adapter } : {}) },
+      numParameters: model.numParameters,
+      dtype: autocastDtype ?? 'float32',
+      device,
+      batchSize: 'auto',
+      limit: request.limit,
+      bootstrapIterations: request.bootstrapIterations ?? 100_000,
+      fewShotSeed: request.fewShotSeed ?? 1234,
+      version: packageVersion(),
+      date: started / 1000,
+      seconds: (Date.now() - started) / 1000,
+      maxLength,
+      system: request.system,
+      chatTemplate: request.applyChatTemplate ? tokenizer.chat.template?.source : undefined,
+      isMultiturn: request.fewShotAsMultiturn === true,
+    })
+    if (output !== undefined) writeResults(output, evaluation, json)
+    return { evaluation, json }
+  } catch (error) {
+    throw explainMemory(error, 'the evaluation', device, ['a smaller --max-length', 'another --device'])
+  } finally {
+    model.dispose()
+  }
+}
+
+function prepareOptions(
+  request: TasksRequest,
+  tokenizer: Tokenizer,
+  onLine: (line: string) => void,
+): PrepareTaskOptions {
+  const { numFewShot, fewShotSeed, limit, system } = request
+  const common = {
+    onLine,
+    ...(numFewShot === undefined ? {} : { numFewShot }),
+    ...(fewShotSeed === undefined ? {} : { seed: fewShotSeed }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(system === undefined ? {} : { system }),
+  }
+  if (!request.applyChatTemplate) return common
+  const { template, problem, specialTokens } = tokenizer.chat
+  if (template === undefined) {
+    throw new ConfigError(
+      'NO_CHAT_TEMPLATE',
+      `--apply-chat-template: expected a tokenizer with a chat template, found none${problem === undefined ? '' : `: ${problem}`}`,
+    )
+  }
+  const compiled = compileChatTemplate(template.source, template.where)
+  return {
+    ...common,
+    chat: {
+      isMultiturn: request.fewShotAsMultiturn === true,
+      render: (messages, isOpen) => {
+        // A begun answer stays open behind the beginning that the template gives it.
+        const before = isOpen ? messages.slice(0, -1) : messages
+        const text = renderPrompt(compiled, { ...EMPTY_CONVERSATION, messages: before }, specialTokens)
+        return isOpen ? text + String(messages.at(-1)!.content) : text
+      },
+    },
+  }
+}
+
+const EMPTY_CONVERSATION = { numPromptMessages: 0, untrained: [] }
+
+async function chooseWindow(
+  { maxLength }: TasksRequest,
+  model: CausalLM,
+  places: ModelPlaces,
+  onLine: (line: string) => void,
+): Promise<number> {
+  const positions = model.config.maxPositionEmbeddings
+  const wanted =
+    maxLength === undefined ? await windowOfRun(places) : { length: maxLength, of: '--max-length' }
+  const isCut = wanted === undefined || wanted.length > positions
+  const length = isCut ? positions : wanted.length
+  onLine(`window ${length} tokens (${isCut ? 'all positions of the model' : wanted.of})`)
+  return length
+}
+
+function positionsThatFit(model: CausalLM, autocastDtype: 'bfloat16' | undefined): number {
+  const rows = rowsThatFit(model, JUDGED_LENGTH, bytesForPass(model.device), autocastDtype)
+  const positions = rows * JUDGED_LENGTH
+  return model.device === 'cpu' ? Math.min(CPU_POSITIONS, positions) : positions
+}
+
+function modelKeyOf(places: ModelPlaces, tokenizer: Tokenizer, precision: string): string {
+  const of = (folder: string | undefined) => (folder === undefined ? '' : fingerprintModel(folder, '.'))
+  return [of(places.model), of(places.adapter), tokenizer.hash, precision].join(' ')
+}
+
+function writeResults(folder: string, evaluation: TaskEvaluation, json: Record<string, unknown>): void {
+  makeFolder(folder)
+  const write = (name: string, lines: Iterable<string>) => {
+    const handle = openSync(join(folder, name), 'w')
+    try {
+      for (const line of lines) writeSync(handle, `${line}\n`)
+    } finally {
+      closeSync(handle)
+    }
+  }
+  for (const { name, samples } of evaluation.tasks) {
+    write(`samples_${name.replace(/[^\w.-]/g, '_')}.jsonl`, samples.map(sampleJson))
+  }
+  write('results.json', [JSON.stringify(json, null, 2)])
+}

@@ -1,0 +1,184 @@
+import { printable } from '../dataset/index.js'
+import type { CausalLM } from '../model/index.js'
+import type { Tokenizer } from '../tokenize/index.js'
+import { aggregate, aggregateParts, standardError } from './aggregate.js'
+import { type AskOptions, askModel } from './ask-model.js'
+import { filtersOf } from './filter-answers.js'
+import type { SelectedGroup, TaskSelection } from './find-tasks.js'
+import { type MetricValue, metricsOf, type TaskResponse } from './metrics.js'
+import {
+  type PreparedTask,
+  type PrepareTaskOptions,
+  prepareTask,
+  requireGold,
+  type TaskItem,
+} from './prepare-task.js'
+import type { Task } from './read-task-file.js'
+
+/** A figure of a task or group. */
+export interface MetricResult {
+  readonly metric: string
+  /** Steps from what the model wrote to what was compared; `none` without any. */
+  readonly filter: string
+  readonly value: number
+  /** Standard error; undefined where there is none. */
+  readonly error: number | undefined
+  readonly higherIsBetter: boolean
+}
+
+/** What one document gave. */
+export interface SampleResult {
+  readonly item: TaskItem
+  readonly responses: readonly TaskResponse[]
+  readonly filter: string
+  readonly values: Readonly<Record<string, MetricValue>>
+}
+
+/** What a task gave. */
+export interface TaskResult {
+  readonly task: Task
+  readonly name: string
+  readonly alias: string
+  readonly numFewShot: number
+  /** Documents of the split, and those that were evaluated. */
+  readonly numDocuments: number
+  readonly numEvaluated: number
+  /** Requests whose context was longer than the window. */
+  readonly numTruncated: number
+  readonly metrics: readonly MetricResult[]
+  readonly samples: readonly SampleResult[]
+}
+
+/** Figures of a group that its file asks for. */
+export interface GroupResult {
+  readonly group: SelectedGroup
+  readonly numEvaluated: number
+  readonly metrics: readonly MetricResult[]
+}
+
+/** Results of tasks and groups in the order in which they were asked for. */
+export interface TaskEvaluation {
+  readonly tasks: readonly TaskResult[]
+  readonly groups: readonly GroupResult[]
+}
+
+/** How tasks are prepared and asked. */
+export interface EvaluateTasksOptions extends Omit<AskOptions, 'onProgress' | 'seed'>, PrepareTaskOptions {
+  /** Samples of a bootstrap. Default 100,000; 0: no standard errors. */
+  readonly bootstrapIterations?: number
+  readonly onProgress?: (task: string, done: number, total: number) => void
+}
+
+/** What the tasks need, read and built before a model is loaded: what is wrong with a file is said at once. */
+export async function prepareTasks(
+  selection: TaskSelection,
+  options: PrepareTaskOptions,
+): Promise<readonly PreparedTask[]> {
+  const prepared: PreparedTask[] = []
+  for (const task of selection.tasks) {
+    const found = await prepareTask(task, options)
+    for (const item of found.items) requireGold(item, task)
+    checkMetrics(task)
+    prepared.push(found)
+  }
+  return prepared
+}
+
+/** Asks a model all of the prepared tasks, one after another. @throws what `askModel` throws. */
+export async function evaluateTasks(
+  model: CausalLM,
+  tokenizer: Tokenizer,
+  { selection, prepared }: { readonly selection: TaskSelection; readonly prepared: readonly PreparedTask[] },
+  options: EvaluateTasksOptions,
+): Promise<TaskEvaluation> {
+  const tasks: TaskResult[] = []
+  for (const one of prepared) {
+    const requests = one.items.flatMap((item) => item.requests)
+    const { responses, numTruncated } = await askModel(model, tokenizer, requests, {
+      ...options,
+      onProgress: (done, total) => options.onProgress?.(one.task.name, done, total),
+    })
+    tasks.push(resultOf(one, responses, numTruncated, options.bootstrapIterations ?? 100_000))
+  }
+  const byName = new Map(tasks.map((result) => [result.name, result]))
+  const groups = selection.groups
+    .filter(({ aggregates }) => aggregates.length > 0)
+    .map((group) => groupResult(group, byName))
+  return { tasks, groups }
+}
+
+function checkMetrics(task: Task): void {
+  const { output_type: outputType = 'generate_until', metric_list: list, filter_list: filters } = task.config
+  const where = printable(task.file)
+  metricsOf(outputType, list, where)
+  filtersOf(filters, where)
+}
+
+function resultOf(
+  { task, items, numFewShot, numDocuments }: PreparedTask,
+  responses: readonly TaskResponse[],
+  numTruncated: number,
+  bootstrapIterations: number,
+): TaskResult {
+  const { config } = task
+  const outputType = config.output_type ?? 'generate_until'
+  const where = printable(task.file)
+  const metrics = metricsOf(outputType, config.metric_list, where)
+  const filters = filtersOf(outputType === 'generate_until' ? config.filter_list : undefined, where)
+  let next = 0
+  const own = items.map(({ requests }) => {
+    next += requests.length
+    return responses.slice(next - requests.length, next)
+  })
+  const samples = filters.flatMap(({ name, apply }) =>
+    items.map((item, i): SampleResult => {
+      const filtered = own[i]!.map((response) =>
+        'text' in response ? { text: apply(response.text) } : response,
+      )
+      const values = metrics.map((metric) => [metric.name, metric.compute(item, filtered)] as const)
+      return { item, responses: own[i]!, filter: name, values: Object.fromEntries(values) }
+    }),
+  )
+  const figures = filters.flatMap(({ name: filter }) =>
+    metrics.map(({ name: metric, aggregation, higherIsBetter }): MetricResult => {
+      const values = samples
+        .filter((sample) => sample.filter === filter)
+        .map((sample) => sample.values[metric]!)
+      return {
+        metric,
+        filter,
+        value: aggregate(aggregation, values, where),
+        error: standardError(aggregation, values, bootstrapIterations),
+        higherIsBetter,
+      }
+    }),
+  )
+  return {
+    task,
+    name: task.name,
+    alias: config.task_alias ?? task.name,
+    numFewShot,
+    numDocuments,
+    numEvaluated: items.length,
+    numTruncated,
+    metrics: figures,
+    samples,
+  }
+}
+
+function groupResult(group: SelectedGroup, byName: ReadonlyMap<string, TaskResult>): GroupResult {
+  const results = group.tasks.flatMap((name) => byName.get(name) ?? [])
+  const metrics = group.aggregates.flatMap(
+    ({ metric, weight_by_size: isWeighted = true, filter_list: filters = 'none' }) =>
+      [filters].flat().flatMap((filter): MetricResult[] => {
+        const found = results.flatMap((result) => {
+          const own = result.metrics.find((one) => one.metric === metric && one.filter === filter)
+          return own === undefined ? [] : [{ ...own, size: result.numEvaluated }]
+        })
+        if (found.length === 0) return []
+        const { higherIsBetter } = found[0]!
+        return [{ metric, filter, higherIsBetter, ...aggregateParts(found, isWeighted) }]
+      }),
+  )
+  return { group, numEvaluated: results.reduce((sum, { numEvaluated }) => sum + numEvaluated, 0), metrics }
+}

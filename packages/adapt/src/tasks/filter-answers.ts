@@ -1,0 +1,57 @@
+import { pythonRegExp } from '../chat-template/index.js'
+import { ConfigError } from '../errors.js'
+import type { FilterSettings } from './task-schema.js'
+
+/** Named steps from what a model wrote to what is compared. */
+export interface AnswerFilter {
+  readonly name: string
+  apply(text: string): string
+}
+
+type Step = FilterSettings['filter'][number]
+type Make = (step: Step) => (text: string) => string
+
+const STEPS: Readonly<Record<string, Make>> = {
+  take_first: () => (text) => text,
+  remove_whitespace: () => (text) => text.trim(),
+  lowercase: () => (text) => text.toLowerCase(),
+  uppercase: () => (text) => text.toUpperCase(),
+  regex: ({ regex_pattern = '#### (\\-?[0-9\\.\\,]+)', group_select = 0, fallback = '[invalid]' }) => {
+    const pattern = pythonRegExp(String(regex_pattern), 'g')
+    return (text) => {
+      const found = [...text.matchAll(pattern)]
+      const match = found.at(Number(group_select))
+      if (match === undefined) return String(fallback)
+      // As `findall`: the whole match without groups, the first group that is not empty with several.
+      const groups = match.slice(1)
+      const picked =
+        groups.length === 0 ? match[0] : groups.length === 1 ? (groups[0] ?? '') : groups.find(Boolean)
+      return (picked ?? String(fallback)).trim()
+    }
+  },
+  map: ({ mapping_dict: mapping, default_value: fallback }) => {
+    const table = new Map(Object.entries((mapping ?? {}) as Record<string, unknown>))
+    return (text) => String(table.get(text) ?? fallback ?? text)
+  },
+}
+/** Of one answer nothing changes. */
+const KNOWN_WITHOUT_EFFECT = ['majority_vote', 'take_first_k']
+
+/** Filters of a task; without a list the answer as it is. @throws {ConfigError} UNKNOWN_FILTER */
+export function filtersOf(list: readonly FilterSettings[] | undefined, where: string): AnswerFilter[] {
+  if (list === undefined) return [{ name: 'none', apply: (text) => text }]
+  return list.map(({ name, filter }) => {
+    const steps = filter
+      .filter((step) => !KNOWN_WITHOUT_EFFECT.includes(step.function))
+      .map((step) => {
+        const make = Object.hasOwn(STEPS, step.function) ? STEPS[step.function] : undefined
+        if (make !== undefined) return make(step)
+        const known = [...Object.keys(STEPS), ...KNOWN_WITHOUT_EFFECT].join(', ')
+        throw new ConfigError(
+          'UNKNOWN_FILTER',
+          `${where}: filter_list: expected one of ${known}, received "${step.function}"`,
+        )
+      })
+    return { name, apply: (text) => steps.reduce((result, step) => step(result), text) }
+  })
+}

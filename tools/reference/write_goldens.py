@@ -10,6 +10,7 @@ import sys
 
 import torch
 
+import case_adapt_contrastive
 import case_adapt_step
 import case_dataflex
 import case_dft
@@ -66,6 +67,7 @@ MODULES = (
     case_joint_update_aware,
     case_draws,
     case_tsds,
+    case_adapt_contrastive,
 )
 
 

@@ -137,6 +137,13 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
     },
   ],
   'delta-loss': [{ gate: { scored_share: 0.5, warmup_steps: 0, draw_every: 2 } }],
+  'adapt-contrastive': [
+    {
+      signal: { refresh_every: 3, projection: 8, background: 6 },
+      gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 },
+    },
+    { signal: { form: 'odds', prior: 0.2, refresh_every: 2, background: 2 }, gate: { kind: 'sigmoid' } },
+  ],
   'adapt-calibrated': [
     { signal: { refresh_every: 3 }, gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 } },
   ],

@@ -54,6 +54,12 @@ const COPIES: Readonly<Record<string, readonly number[]>> = {
   'adapt-calibrated {signal:{refresh_every:3},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}': [
     3, 1, 1, 8, 1, 1,
   ],
+  // The discriminant is solved on the host.
+  'adapt-contrastive {signal:{refresh_every:3,projection:8,background:6},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}':
+    [1, 1, 6, 1, 1, 7],
+  'adapt-contrastive {signal:{form:odds,prior:0.2,refresh_every:2,background:2},gate:{kind:sigmoid}}': [
+    1, 6, 1, 7, 1, 7,
+  ],
   dataflex: [2, 1, 1, 1, 1, 1],
   'dataflex {signal:{refresh_every:3},gate:{temperature:0.2,warmup_steps:2,accumulation:2,world:2}}': [
     1, 1, 2, 8, 1, 1,
@@ -92,6 +98,11 @@ const SCALAR_READS: Readonly<Record<string, readonly number[]>> = {
   'adapt-calibrated': [3, 0, 0, 0, 0, 0],
   'adapt-calibrated {signal:{refresh_every:3},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}': [
     3, 0, 0, 9, 0, 0,
+  ],
+  'adapt-contrastive {signal:{refresh_every:3,projection:8,background:6},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}':
+    [0, 0, 0, 0, 0, 3],
+  'adapt-contrastive {signal:{form:odds,prior:0.2,refresh_every:2,background:2},gate:{kind:sigmoid}}': [
+    0, 0, 0, 3, 0, 3,
   ],
   dataflex: [3, 0, 0, 0, 0, 0],
   'dataflex {signal:{refresh_every:3},gate:{temperature:0.2,warmup_steps:2,accumulation:2,world:2}}': [

@@ -4,6 +4,7 @@ import { customSignal, sourceSignal } from '../signal/index.js'
 import { adapt } from './adapt.js'
 import { adaptBm25 } from './adapt-bm25.js'
 import { adaptCalibrated } from './adapt-calibrated.js'
+import { adaptContrastive } from './adapt-contrastive.js'
 import { adaptPaper } from './adapt-paper.js'
 import { bm25 } from './bm25.js'
 import { dataflex } from './dataflex.js'
@@ -38,6 +39,7 @@ export const METHODS = [
   adapt,
   adaptPaper,
   adaptCalibrated,
+  adaptContrastive,
   adaptBm25,
   dataflex,
   random,

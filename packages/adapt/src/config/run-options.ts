@@ -223,74 +223,85 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
        * constant: the constant 1: nothing is measured; model-embedding: mean cosine to the anchors, in the
-       * last hidden states of the model as it is now; bm25: BM25 between the words of a sample and those of
-       * the anchors, once before training; random-key: a uniform random number, drawn once for each sample of
-       * the pool; ngram-importance: log ratio of the hashed n-grams of the anchors to those of the pool, once
-       * before training; perplexity: perplexity of the sample under a frozen model, once before training;
-       * representation: similarity to the anchors in the states of the model before training; doremi: share
-       * of each source, learnt before training by a proxy against a reference (DoReMi), or given;
-       * excess-loss: the loss of each token less that of a reference, in nats; regmix: share of each source,
-       * from a regression of the losses of many small runs on their mixtures (RegMix); ghost-alignment: how
-       * far a gradient step on the sample would lower the loss of a few anchors; anchor-direction: cosine to
-       * the direction of the mean anchor, in the last hidden states of the model as it is now; less:
-       * influence on the anchors: cosine of projected gradients along a short warm-up run (LESS); loss: the
-       * mean loss of the sample over its labels, in nats; reducible-loss: the mean loss of the sample less
-       * that of a reference which has not seen it, in nats; token-likelihood: the logarithm of the
-       * probability of each token, under the model as it is now or a frozen one; token-mass: the probability
-       * of each token together with all less likely ones, under a frozen model; loss-fall: how far the mean
-       * loss of the sample fell since the pool was first scored, in nats; transport: probability by optimal
-       * transport to the anchors, less where samples are many of a kind (TSDS); random: a standard normal
-       * number of seed and sample: a control; source: a number per source, from a table; custom: what the
-       * code of the run brings.
+       * last hidden states of the model as it is now; contrastive: log density ratio of anchors and training
+       * samples, by a linear discriminant of the last hidden states; bm25: BM25 between the words of a sample
+       * and those of the anchors, once before training; random-key: a uniform random number, drawn once for
+       * each sample of the pool; ngram-importance: log ratio of the hashed n-grams of the anchors to those of
+       * the pool, once before training; perplexity: perplexity of the sample under a frozen model, once
+       * before training; representation: similarity to the anchors in the states of the model before
+       * training; doremi: share of each source, learnt before training by a proxy against a reference
+       * (DoReMi), or given; excess-loss: the loss of each token less that of a reference, in nats; regmix:
+       * share of each source, from a regression of the losses of many small runs on their mixtures (RegMix);
+       * ghost-alignment: how far a gradient step on the sample would lower the loss of a few anchors;
+       * anchor-direction: cosine to the direction of the mean anchor, in the last hidden states of the model
+       * as it is now; less: influence on the anchors: cosine of projected gradients along a short warm-up run
+       * (LESS); loss: the mean loss of the sample over its labels, in nats; reducible-loss: the mean loss of
+       * the sample less that of a reference which has not seen it, in nats; token-likelihood: the logarithm
+       * of the probability of each token, under the model as it is now or a frozen one; token-mass: the
+       * probability of each token together with all less likely ones, under a frozen model; loss-fall: how
+       * far the mean loss of the sample fell since the pool was first scored, in nats; transport: probability
+       * by optimal transport to the anchors, less where samples are many of a kind (TSDS); random: a standard
+       * normal number of seed and sample: a control; source: a number per source, from a table; custom: what
+       * the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
       /**
-       * model-embedding: How the hidden states of a sample become one vector. Default position_weighted.
-       * representation, transport: How the positions of a sample become one vector. Default
-       * position_weighted. anchor-direction: How the hidden states of a sample become one vector. Default
-       * last.
+       * model-embedding, contrastive: How the hidden states of a sample become one vector. Default
+       * position_weighted. representation, transport: How the positions of a sample become one vector.
+       * Default position_weighted. anchor-direction: How the hidden states of a sample become one vector.
+       * Default last.
        */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
       /**
-       * model-embedding: Tokens that are pooled; all: prompt and response alike. Default all. perplexity:
-       * Whose loss counts: every token, or the trained ones alone. Default all. representation, transport:
-       * Which positions are pooled. Default all. anchor-direction: Tokens that are pooled; response_only:
-       * those that predict a label. Default all.
+       * model-embedding, contrastive: Tokens that are pooled; all: prompt and response alike. Default all.
+       * perplexity: Whose loss counts: every token, or the trained ones alone. Default all. representation,
+       * transport: Which positions are pooled. Default all. anchor-direction: Tokens that are pooled;
+       * response_only: those that predict a label. Default all.
        */
       readonly tokens?: 'all' | 'response_only' | undefined
       /**
        * model-embedding: When the anchors are embedded again: all every refreshEvery steps, all when a probe
-       * has drifted, or a few every step. Default interval.
+       * has drifted, or a few every step. Default interval. contrastive: When the anchors are embedded again:
+       * all every refreshEvery steps, or all when a probe has drifted. Default interval.
        */
-      readonly refresh?: 'interval' | 'adaptive' | 'rolling' | undefined
+      readonly refresh?: 'interval' | 'adaptive' | 'rolling' | 'interval' | 'adaptive' | undefined
       /**
-       * model-embedding: Optimiser steps between two embeddings of the anchors, or "epoch"; with refresh:
-       * rolling the steps of a round through all of them. Default 50. anchor-direction: Optimiser steps
-       * between two embeddings of the target, or "epoch". Default 50.
+       * model-embedding, contrastive: Optimiser steps between two embeddings of the anchors, or "epoch"; with
+       * refresh: rolling the steps of a round through all of them. Default 50. anchor-direction: Optimiser
+       * steps between two embeddings of the target, or "epoch". Default 50.
        */
       readonly refreshEvery?: number | 'epoch' | undefined
       /**
-       * model-embedding: What refreshEvery counts from: the last refresh, or the start of the run, which
-       * refreshes in the steps that it divides. Default last.
+       * model-embedding, contrastive: What refreshEvery counts from: the last refresh, or the start of the
+       * run, which refreshes in the steps that it divides. Default last.
        */
       readonly refreshFrom?: 'last' | 'start' | undefined
-      /** model-embedding: refresh: adaptive: optimiser steps between two probes of 16 anchors. Default 25. */
+      /**
+       * model-embedding, contrastive: refresh: adaptive: optimiser steps between two probes of 16 anchors.
+       * Default 25.
+       */
       readonly probeEvery?: number | undefined
       /**
-       * model-embedding: refresh: adaptive: 1 - cosine of the probe's centroid that is too much. Default
-       * 0.01.
+       * model-embedding, contrastive: refresh: adaptive: 1 - cosine of the probe's centroid that is too much.
+       * Default 0.01.
        */
       readonly drift?: number | undefined
-      /** model-embedding: refresh: adaptive: fewest optimiser steps between two refreshes. Default 25. */
+      /**
+       * model-embedding, contrastive: refresh: adaptive: fewest optimiser steps between two refreshes.
+       * Default 25.
+       */
       readonly refreshMin?: number | undefined
-      /** model-embedding: refresh: adaptive: most optimiser steps between two refreshes. Default 1000. */
+      /**
+       * model-embedding, contrastive: refresh: adaptive: most optimiser steps between two refreshes. Default
+       * 1000.
+       */
       readonly refreshMax?: number | undefined
       /**
        * model-embedding: How the similarities to several tasks of anchors become one score: all anchors
@@ -310,10 +321,32 @@ export type RunOptions = {
       /** model-embedding: Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new. Default 1. */
       readonly centroidEma?: number | undefined
       /**
-       * model-embedding: Score by an own forward pass without dropout; costs 2N FLOPs per token. Default
-       * false.
+       * model-embedding, contrastive: Score by an own forward pass without dropout; costs 2N FLOPs per token.
+       * Default false.
        */
       readonly scoreEval?: boolean | undefined
+      /**
+       * contrastive: Share of the mean variance in every direction of the covariance: 0 trusts it as it is, 1
+       * leaves the difference of the means. Default 0.3.
+       */
+      readonly shrinkage?: number | undefined
+      /**
+       * contrastive: Width of the random projection of states that are wider than it. Default 256. less:
+       * Width of the random projection of a gradient. Default 8192.
+       */
+      readonly projection?: number | undefined
+      /**
+       * contrastive: Recent training samples that are embedded beside the anchors at a refresh; before so
+       * many were seen every score is 0. Default 128.
+       */
+      readonly background?: number | undefined
+      /**
+       * contrastive: Standard deviations above the mean sample, cut at 8 and divided by it; or the logarithm
+       * of the odds of being like the anchors. Default standard.
+       */
+      readonly form?: 'standard' | 'odds' | undefined
+      /** contrastive: Share of the training samples that are like the anchors. Default 0.5. */
+      readonly prior?: number | undefined
       /** bm25: How long further occurrences of a word count. Default 1.5. */
       readonly k1?: number | undefined
       /** bm25: How much length is held against a text. Default 0.75. */
@@ -472,8 +505,6 @@ export type RunOptions = {
       readonly validation?: number | undefined
       /** anchor-direction: Anchors of a rotating target. Default 1. */
       readonly targetBatch?: number | undefined
-      /** less: Width of the random projection of a gradient. Default 8192. */
-      readonly projection?: number | undefined
       /** less: Share of the samples that the warm-up trains on. Default 0.05. */
       readonly warmupShare?: number | undefined
       /** less: How often the warm-up reads them. */

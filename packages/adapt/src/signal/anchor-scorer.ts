@@ -12,6 +12,8 @@ import {
 } from './aggregate-scores.js'
 import { anchorDiagnostics } from './anchor-diagnostics.js'
 import { anchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
+import type { PooledScorer } from './pooled-scorer.js'
+import type { Reservoir } from './reservoir.js'
 import { TaskMoments } from './task-moments.js'
 import { unitRows } from './unit-vectors.js'
 
@@ -34,7 +36,7 @@ type Field = keyof typeof FIELDS
  * Scores pooled vectors against anchors: keeps the raw anchors, the mean that is subtracted from everything, what samples are compared with and the
  * moments of the tasks' scores (`zmax`). Its tensors are its own until `dispose`.
  */
-export class AnchorScorer {
+export class AnchorScorer implements PooledScorer {
   readonly moments = new TaskMoments()
   private anchors_VD: Tensor | undefined
   private scorer_GD: Tensor | undefined
@@ -86,10 +88,10 @@ export class AnchorScorer {
     return scope(() => scoreUnits(this.unit(pooled_ND), scorer_GD, this.aggregation))
   }
 
-  /** Takes raw pooled anchors, [V, D] in the order of the batches. @param mixWithOld  Whether `centroidEma` applies. */
-  setAnchors(make: () => Tensor, batches: readonly Batch[], mixWithOld = false): void {
+  /** Takes raw pooled anchors, [V, D] in the order of the batches. @param background  Given when all of them are new: `centroidEma` then applies. */
+  setAnchors(make: () => Tensor, batches: readonly Batch[], background?: () => Tensor): void {
     this.replace('anchors_VD', make)
-    this.rebuild(batches, mixWithOld)
+    this.rebuild(batches, background !== undefined)
   }
 
   /** Takes a mean [D] to subtract. */
@@ -111,6 +113,17 @@ export class AnchorScorer {
         ? add(mul(scorer_GD, 1 - centroidEma), mul(fresh_GD, centroidEma))
         : fresh_GD
     })
+  }
+
+  /**
+   * A centring mean follows what was seen, and c with it. The first mean, and the first moments of `zmax`, give the samples that had to be
+   * scored without them, all 0, their real scores.
+   */
+  learn(seen_ND: Tensor | undefined, reservoir: Reservoir, batches: readonly Batch[]): boolean {
+    const wasBlind = this.isBlind
+    if (seen_ND) this.addMoments(seen_ND)
+    if (this.options.center) this.setMean(() => reservoir.mean()!, batches)
+    return wasBlind
   }
 
   /** Counts the scores of these pooled samples [N, D] among those of the tasks. */

@@ -78,22 +78,24 @@ export interface ModelEmbeddingOptions extends Partial<Omit<ModelEmbeddingConfig
 }
 
 /** What does not go together, whatever each option is by itself. */
-export function checkModelEmbedding({
-  center,
-  refresh,
-  centroidEma,
-  refreshMin,
-  refreshMax,
-}: Omit<ModelEmbeddingConfig, 'refreshEvery'>): OptionProblem[] {
-  const problems: OptionProblem[] = []
+export function checkModelEmbedding(options: Omit<ModelEmbeddingConfig, 'refreshEvery'>): OptionProblem[] {
+  const { center, refresh, centroidEma } = options
+  const problems = checkRefresh(options)
   const rebuilt = center ? 'center: true' : refresh === 'rolling' ? 'refresh: rolling' : undefined
   if (rebuilt !== undefined && centroidEma < 1) {
     const message = `expected 1 with ${rebuilt}, where the centroid is rebuilt at every step, received ${centroidEma}`
     problems.push({ key: 'centroidEma', message })
   }
-  if (refresh === 'adaptive' && refreshMin > refreshMax) {
-    const message = `expected at most method.signal.refresh_max (${refreshMax}), received ${refreshMin}`
-    problems.push({ key: 'refreshMin', message })
-  }
   return problems
+}
+
+/** The interval between two refreshes must not be empty. */
+export function checkRefresh({
+  refresh,
+  refreshMin,
+  refreshMax,
+}: Pick<ModelEmbeddingConfig, 'refresh' | 'refreshMin' | 'refreshMax'>): OptionProblem[] {
+  if (refresh !== 'adaptive' || refreshMin <= refreshMax) return []
+  const message = `expected at most method.signal.refresh_max (${refreshMax}), received ${refreshMin}`
+  return [{ key: 'refreshMin', message }]
 }

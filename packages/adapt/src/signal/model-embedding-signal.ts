@@ -1,5 +1,6 @@
 /** B rows, T positions, D width, S samples, V anchors, R rows of the reservoir, G rows of the scorer. */
 import { cat, clone, mean, narrow, noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
+import { createStream } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import {
   type Evidence,
@@ -16,16 +17,20 @@ import {
 } from '../method/index.js'
 import { AnchorScorer } from './anchor-scorer.js'
 import { cosineProducts } from './cosine-products.js'
-import { embedAnchors, pickAnchors } from './embed-anchors.js'
+import { countTokens, embedAnchors, pickAnchors } from './embed-anchors.js'
 import {
   checkModelEmbedding,
   MODEL_EMBEDDING_OPTIONS,
   type ModelEmbeddingOptions,
 } from './model-embedding-options.js'
 import { poolHidden } from './pool-hidden.js'
+import type { PooledScorer } from './pooled-scorer.js'
 import { probePlaces, type RefreshReason, upkeepDue } from './refresh-schedule.js'
 import { Reservoir } from './reservoir.js'
 import { cosineOf, unitRows } from './unit-vectors.js'
+
+/** Tells the order of recent samples apart from other numbers that are drawn. */
+const STREAM = 41
 
 /**
  * ADAPT's signal: how close the model itself, at this moment, finds a sample to the anchors.
@@ -43,7 +48,7 @@ export class ModelEmbeddingSignal implements Signal {
   readonly needs: Needs
   private readonly options: Required<ModelEmbeddingOptions>
   private readonly reservoir: Reservoir
-  private readonly scorer: AnchorScorer
+  private readonly scorer: PooledScorer
   /** rolling: the centroids at the last report. */
   private reported_GD: Tensor | undefined
   private lastRefresh = -1
@@ -52,9 +57,12 @@ export class ModelEmbeddingSignal implements Signal {
   /** Pooled vectors of the running step by micro-batch. */
   private pending: Tensor[] = []
   private rescored: Float64Array | undefined
+  /** Dense indexes of the last samples, as many as the scorer's background. */
+  private recent: number[] = []
   private readonly events: MethodEvent[] = []
 
-  constructor(options: ModelEmbeddingOptions = {}) {
+  /** @param createScorer  What scores pooled states. Default: cosines to the anchors. */
+  constructor(options: ModelEmbeddingOptions = {}, createScorer?: (reservoir: Reservoir) => PooledScorer) {
     const filled = fillOptions(MODEL_EMBEDDING_OPTIONS, { ...options })
     const { refreshEvery = MODEL_EMBEDDING_OPTIONS.refreshEvery.fallback as number, reservoirSize = 4096 } =
       options
@@ -63,7 +71,7 @@ export class ModelEmbeddingSignal implements Signal {
       throw new ConfigError('OUT_OF_RANGE', `signal.${toSnakeCase(key)}: ${message}`)
     this.needs = { anchors: true, ownForward: this.options.scoreEval }
     this.reservoir = new Reservoir(this.options.reservoirSize)
-    this.scorer = new AnchorScorer(this.options)
+    this.scorer = createScorer?.(this.reservoir) ?? new AnchorScorer(this.options)
   }
 
   score({ batch, hidden_BTD }: Evidence): Tensor {
@@ -90,6 +98,7 @@ export class ModelEmbeddingSignal implements Signal {
     const numAnchors = anchors.reduce((sum, { samples }) => sum + samples.length, 0)
     if (numAnchors === 0)
       throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
+    if (this.recent.length < (this.scorer.background ?? 0)) return
     const upkeep = upkeepDue(
       this.options,
       { sinceLast: this.lastRefresh < 0 ? undefined : step - this.lastRefresh, step },
@@ -131,7 +140,11 @@ export class ModelEmbeddingSignal implements Signal {
   ): void {
     const { centroid } = this.scorer
     const previous_GD = centroid && clone(centroid).persist()
-    this.scorer.setAnchors(() => this.embed(tools.anchors, tools), tools.anchors, true)
+    this.scorer.setAnchors(
+      () => this.embed(tools.anchors, tools),
+      tools.anchors,
+      () => this.embedRecent(tools),
+    )
     this.report(tools, { reason, start, previous_GD, figures })
     previous_GD?.dispose()
   }
@@ -179,6 +192,27 @@ export class ModelEmbeddingSignal implements Signal {
     return embedAnchors(batches, { ...tools, charge }, this.options)
   }
 
+  /** Recent training samples under the model as it is now, [N, D] in their order. */
+  private embedRecent(tools: StepTools): Tensor {
+    const { collective, device, layOut } = tools
+    if (layOut === undefined) {
+      const message =
+        'method.signal.kind: expected a run that can lay samples out again (layOut), received none'
+      throw new ConfigError('NEEDS_DATA', message)
+    }
+    const mine = layOut(this.recent).filter(({ rows }) => rows > 0)
+    const [numTokens] = collective.allReduceNumbers([countTokens(mine)]) as [number]
+    this.unreportedFlops += tools.charge(numTokens)
+    return noGrad(() =>
+      scope(() => {
+        const pooled = mine.map((batch) =>
+          scope(() => poolHidden(tools.look(batch).hidden_BTD, batch, this.options)),
+        )
+        return cat(gatherInOrder(pooled, collective, { device }).map(({ rows }) => rows))
+      }),
+    )
+  }
+
   /** Scores what is remembered again and says what the anchors are worth. */
   private report(
     { step, anchors }: StepTools,
@@ -210,24 +244,26 @@ export class ModelEmbeddingSignal implements Signal {
   }
 
   /**
-   * Remembers the step's samples in global order; a centring mean follows, and c with it. The first mean, and the
-   * first moments of `zmax`, give the samples that had to be scored without them, all 0, their real scores.
+   * Remembers the step's samples in global order, and lets the scorer learn from them. Where older scores then mean something else, remembered
+   * samples are scored again.
    */
-  observe({ wasFinite }: StepOutcome, { anchors, collective, device }: StepTools): void {
+  observe({ wasFinite, samples }: StepOutcome, { anchors, collective, device }: StepTools): void {
     const seen = this.pending
     this.pending = []
-    const wasBlind = this.scorer.isBlind
-    if (wasFinite) {
+    const isNew =
+      wasFinite &&
       scope(() => {
         const gathered = gatherInOrder(seen, collective, { device })
-        for (const { rows } of gathered) this.reservoir.push(rows)
-        if (gathered.length > 0) this.scorer.addMoments(cat(gathered.map(({ rows }) => rows)))
+        const seen_ND = gathered.length > 0 ? cat(gathered.map(({ rows }) => rows)) : undefined
+        const kept_ND = seen_ND && this.scorer.toRemember ? this.scorer.toRemember(seen_ND) : seen_ND
+        if (kept_ND) this.reservoir.push(kept_ND)
+        return this.reservoir.size > 0 && this.scorer.learn(seen_ND, this.reservoir, anchors)
       })
-    }
     for (const pooled of seen) pooled.dispose()
-    if (!wasFinite || this.reservoir.size === 0) return
-    if (this.options.center) this.scorer.setMean(() => this.reservoir.mean()!, anchors)
-    if (wasBlind) this.rescored = scope(() => this.scorer.rescore(this.reservoir.rows()!))
+    if (isNew) this.rescored = scope(() => this.scorer.rescore(this.reservoir.rows()!))
+    const { background = 0 } = this.scorer
+    if (background > 0 && wasFinite)
+      this.recent = [...this.recent, ...shuffled(samples.index)].slice(-background)
   }
 
   /** What samples are compared with now: c, float32 [1, D], or the centroid of each task, [K, D]. */
@@ -247,6 +283,7 @@ export class ModelEmbeddingSignal implements Signal {
       unreportedFlops: this.unreportedFlops,
       reservoirNext: next,
       reservoirSize: size,
+      ...(this.scorer.background ? { recent: this.recent } : {}),
       ...scorer.json,
     }
     return { json, tensors }
@@ -255,6 +292,7 @@ export class ModelEmbeddingSignal implements Signal {
   load({ json, tensors }: PluginState): void {
     this.lastRefresh = Number(json.lastRefresh)
     this.unreportedFlops = Number(json.unreportedFlops ?? 0)
+    this.recent = [...((json.recent as number[] | undefined) ?? [])]
     this.scorer.load({ json, tensors })
     this.reported_GD?.dispose()
     const reported = tensors.get('reported')
@@ -268,4 +306,10 @@ export class ModelEmbeddingSignal implements Signal {
     this.scorer.dispose()
     this.reservoir.dispose()
   }
+}
+
+/** In an order of their own: where a step is cut off must not depend on how its rows are laid out, nor on how the data is sorted. */
+function shuffled(indexes: ArrayLike<number>): number[] {
+  const keyed = Array.from(indexes, (index) => ({ index, key: createStream([index, STREAM])() }))
+  return keyed.sort((a, b) => a.key - b.key || a.index - b.index).map(({ index }) => index)
 }

@@ -1,4 +1,4 @@
-import { defineSignal } from '../method/define-method.js'
+import { defineSignal, type MethodCost, type RunShape } from '../method/define-method.js'
 import { forwardFlops, numRefreshes, numRefreshesFromStart } from '../method/flops.js'
 import {
   checkModelEmbedding,
@@ -16,24 +16,34 @@ export const modelEmbedding = defineSignal({
   options: MODEL_EMBEDDING_OPTIONS,
   needs: ({ scoreEval }) => ({ anchors: true, ...(scoreEval ? { ownForward: true } : {}) }),
   check: checkModelEmbedding,
-  cost(options, { params, steps, stepsPerEpoch, anchors, tokensPerAnchor, firstScored = 0 }) {
-    const every = stepsBetweenRefreshes(options, stepsPerEpoch)
-    const refreshes =
-      options.refreshFrom === 'start'
-        ? numRefreshesFromStart(firstScored, steps, every)
-        : numRefreshes(steps - firstScored, every)
-    return { preparation: 0, signal: forwardFlops(params, anchors * tokensPerAnchor * refreshes) }
-  },
-  create: ({ refreshEvery, ...options }, { stepsPerEpoch }) =>
-    new ModelEmbeddingSignal({
-      ...options,
-      refreshEvery: refreshEvery === 'epoch' ? Math.max(1, stepsPerEpoch) : refreshEvery,
-    }),
+  cost: refreshCost,
+  create: (options, { stepsPerEpoch }) =>
+    new ModelEmbeddingSignal({ ...options, refreshEvery: stepsOf(options.refreshEvery, stepsPerEpoch) }),
 })
+
+/** What a refresh counts by: steps, or those of an epoch. */
+export function stepsOf(refreshEvery: number | 'epoch', stepsPerEpoch: number): number {
+  return refreshEvery === 'epoch' ? Math.max(1, stepsPerEpoch) : refreshEvery
+}
+
+/** FLOPs of embedding the anchors again and again. */
+export function refreshCost(
+  options: RefreshTimes,
+  { params, steps, stepsPerEpoch, anchors, tokensPerAnchor, firstScored = 0 }: RunShape,
+): MethodCost {
+  const every = stepsBetweenRefreshes(options, stepsPerEpoch)
+  const refreshes =
+    options.refreshFrom === 'start'
+      ? numRefreshesFromStart(firstScored, steps, every)
+      : numRefreshes(steps - firstScored, every)
+  return { preparation: 0, signal: forwardFlops(params, anchors * tokensPerAnchor * refreshes) }
+}
+
+type RefreshTimes = Pick<ModelEmbeddingConfig, 'refresh' | 'refreshEvery' | 'refreshMin' | 'refreshFrom'>
 
 /** adaptive: the fewest, so that the cost is an upper bound. */
 function stepsBetweenRefreshes(
-  { refresh, refreshEvery, refreshMin }: ModelEmbeddingConfig,
+  { refresh, refreshEvery, refreshMin }: RefreshTimes,
   stepsPerEpoch: number,
 ): number {
   if (refresh === 'adaptive') return refreshMin

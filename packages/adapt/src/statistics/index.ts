@@ -1,4 +1,5 @@
 export { type BoostedTrees, type BoostingOptions, fitBoostedTrees, type HeldOut } from './boosted-trees.js'
+export { cholesky, choleskySolve } from './cholesky.js'
 export { drawDirichlet } from './dirichlet.js'
 export { leastSquares } from './least-squares.js'
 export {

@@ -19,6 +19,7 @@ import case_dsir
 import case_draws
 import case_greats
 import case_joint_update_aware
+import case_ica
 import case_less
 import case_llama
 import case_loss_gates
@@ -37,11 +38,22 @@ from golden import REPOSITORY
 
 # One a line: cases are added side by side.
 MODULES = (
-    case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi,
-    case_loss_gates, case_static, case_regmix, case_rho, case_random, case_rds_plus, case_greats, case_less,
-    case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_dft,
-    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less,
-    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dataflex,
+    case_llama,
+    case_train,
+    case_ops,
+    case_adapt_step,
+    case_odm,
+    case_doremi,
+    case_loss_gates,
+    case_static,
+    case_regmix,
+    case_rho,
+    case_random,
+    case_rds_plus,
+    case_greats,
+    case_less,
+    case_dft,
+    case_dataflex,
     case_dsir,
     case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_joint_update_aware, case_less,
     case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_less, case_draws,
@@ -68,6 +80,10 @@ MODULES = (
     case_draws,
     case_tsds,
     case_adapt_contrastive,
+    case_joint_update_aware,
+    case_draws,
+    case_ppl,
+    case_ica,
 )
 
 

@@ -111,6 +111,7 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
     { gate: { temperature: 0.2 }, collapse: 'source' },
   ],
   static: [{ apply: 'loss', gate: { shares: { a: 3, b: 1 } } }],
+  ica: [{ gate: { kind: 'running-min-max' } }],
   dft: [{ signal: { reference: 'base' } }],
   // Inside of what the fixture's reference says.
   'prift-mass': [{ gate: { threshold: 3.5 } }],

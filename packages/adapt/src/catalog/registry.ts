@@ -1,4 +1,4 @@
-import { customGate, nnls, stochasticGreedy } from '../gate/index.js'
+import { customGate, nnls, runningMinMaxGate, stochasticGreedy } from '../gate/index.js'
 import type { AnyGateDefinition, AnySignalDefinition, MethodDefinition } from '../method/define-method.js'
 import { customSignal, sourceSignal } from '../signal/index.js'
 import { adapt } from './adapt.js'
@@ -14,6 +14,7 @@ import { doremi, doremiProxy } from './doremi.js'
 import { dsir } from './dsir.js'
 import { extremes } from './extremes.js'
 import { greats } from './greats.js'
+import { ica } from './ica.js'
 import { irDro } from './ir-dro.js'
 import { jointUpdateAware } from './joint-update-aware.js'
 import { less } from './less.js'
@@ -61,6 +62,7 @@ export const METHODS = [
   irDro,
   rho1,
   rhoLoss,
+  ica,
   dft,
   priftMass,
   lossSelection,
@@ -71,7 +73,7 @@ export const METHODS = [
 
 /** Kinds that no method of the list uses: for compositions that a config writes. */
 const MORE_SIGNALS = [sourceSignal, customSignal] as const
-const MORE_GATES = [stochasticGreedy, nnls, customGate] as const
+const MORE_GATES = [stochasticGreedy, nnls, runningMinMaxGate, customGate] as const
 
 /** The method of a config that names none. */
 export const DEFAULT_METHOD = 'adapt' satisfies MethodId

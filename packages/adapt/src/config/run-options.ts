@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -243,15 +243,16 @@ export type RunOptions = {
        * anchor-direction: cosine to the direction of the mean anchor, in the last hidden states of the model
        * as it is now; less: influence on the anchors: cosine of projected gradients along a short warm-up run
        * (LESS); loss: the mean loss of the sample over its labels, in nats; reducible-loss: the mean loss of
-       * the sample less that of a reference which has not seen it, in nats; token-likelihood: the logarithm
-       * of the probability of each token, under the model as it is now or a frozen one; token-mass: the
-       * probability of each token together with all less likely ones, under a frozen model; loss-fall: how
-       * far the mean loss of the sample fell since the pool was first scored, in nats; transport: probability
-       * by optimal transport to the anchors, less where samples are many of a kind (TSDS); random: a standard
-       * normal number of seed and sample: a control; source: a number per source, from a table; custom: what
-       * the code of the run brings.
+       * the sample less that of a reference which has not seen it, in nats; context-gain: how far the loss of
+       * a sample falls when the model before training reads anchors before it, in nats; token-likelihood: the
+       * logarithm of the probability of each token, under the model as it is now or a frozen one; token-mass:
+       * the probability of each token together with all less likely ones, under a frozen model; loss-fall:
+       * how far the mean loss of the sample fell since the pool was first scored, in nats; transport:
+       * probability by optimal transport to the anchors, less where samples are many of a kind (TSDS);
+       * random: a standard normal number of seed and sample: a control; source: a number per source, from a
+       * table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding, contrastive: How the hidden states of a sample become one vector. Default
        * position_weighted. representation, transport: How the positions of a sample become one vector.
@@ -524,6 +525,21 @@ export type RunOptions = {
        * Default inside.
        */
       readonly epsMode?: 'inside' | 'outside' | undefined
+      /**
+       * context-gain: Anchors that stand before a sample; the farthest are left out where they do not fit.
+       * Default 3.
+       */
+      readonly k?: number | undefined
+      /**
+       * context-gain: Which anchors: those nearest to the sample, or the same ones for all, drawn by the
+       * seed. Default nearest.
+       */
+      readonly context?: 'nearest' | 'fixed' | undefined
+      /**
+       * context-gain: What follows where reading anchors does not lower the mean loss of the samples: the
+       * model does not use what it reads, and the scores mean nothing. Default warn.
+       */
+      readonly withoutGain?: 'warn' | 'refuse' | undefined
       /** transport: Nearest samples of each anchor that can be reached. Default 5000. */
       readonly neighbors?: number | undefined
       /** transport: Nearest samples that the density of a sample counts. Default 1000. */
@@ -556,15 +572,17 @@ export type RunOptions = {
        * gradient on its excess loss (group DRO); greedy: takes sample after sample, each time the best in
        * view of those already taken; fixed-point: softmax over the step of the score less what the sample
        * shares with those of weight; min-max-softmax: softmax over the step of where the score lies between
-       * its extremes; softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; exp: exp(s /
-       * temperature); threshold: 1 from a threshold on, else 0; band: draws one band of scores more often
-       * than the others, anew every U steps; window: draws from a window that moves down the sorted scores of
-       * the pool, anew every U steps; proportional-draw: draws samples in proportion to their scores, taken
-       * once before the first step; linear: max(offset + slope s, 0); stochastic-greedy: draws sample after
-       * sample, each in proportion to its worth in view of those already drawn; nnls: the weights >= 0 whose
-       * sum of updates comes nearest to the update that is wanted; custom: what the code of the run brings.
+       * its extremes; softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; min-max: (s -
+       * min) / (max - min) over the step; exp: exp(s / temperature); threshold: 1 from a threshold on, else
+       * 0; band: draws one band of scores more often than the others, anew every U steps; window: draws from
+       * a window that moves down the sorted scores of the pool, anew every U steps; proportional-draw: draws
+       * samples in proportion to their scores, taken once before the first step; linear: max(offset + slope
+       * s, 0); stochastic-greedy: draws sample after sample, each in proportion to its worth in view of those
+       * already drawn; nnls: the weights >= 0 whose sum of updates comes nearest to the update that is
+       * wanted; running-min-max: (s - q01) / (q99 - q01), clipped to [0, 1], between quantiles of the scores
+       * seen lately; custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'exp' | 'threshold' | 'band' | 'window' | 'proportional-draw' | 'linear' | 'stochastic-greedy' | 'nnls' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'min-max' | 'exp' | 'threshold' | 'band' | 'window' | 'proportional-draw' | 'linear' | 'stochastic-greedy' | 'nnls' | 'running-min-max' | 'custom' | undefined
       /**
        * sigmoid, dataflex, softmax, exp: Divides the score; larger is closer to uniform. Default 1.
        * fixed-point: Divides the score; larger is closer to uniform. Default 0.05. band: Weights are raised

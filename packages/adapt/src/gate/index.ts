@@ -39,6 +39,7 @@ export {
 } from './gates.js'
 export { identityGate } from './identity-gate.js'
 export { linearGate } from './linear-gate.js'
+export { minMaxGate, runningMinMaxGate } from './min-max-gate.js'
 export { minMaxSoftmax } from './min-max-softmax.js'
 export { nnls, nonNegativeWeights } from './nnls.js'
 export { proportionalDraw } from './proportional-draw.js'

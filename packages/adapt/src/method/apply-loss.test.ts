@@ -16,8 +16,8 @@ describe('needsScoringForward', () => {
     ['step', { ownForward: true }, [true, true, true]],
     ['step', { factors: true }, [true, true, true]],
   ] as const)('of a gate over a %s and a signal that needs %o', (view, needs, expected) => {
-    expect([0, 1, 2].map((microBatches) => needsScoringForward({ view, needs }, microBatches))).toEqual(
-      expected,
-    )
+    expect(
+      [0, 1, 2].map((microBatches) => needsScoringForward({ view, needs, isStored: false }, microBatches)),
+    ).toEqual(expected)
   })
 })

@@ -4,6 +4,7 @@ import type { Batch } from '../batch/index.js'
 import { sampleMeans } from '../loss/index.js'
 import type { Composition } from './composition.js'
 import type { Evidence, StepFacts } from './contract.js'
+import { evidenceOf } from './evidence.js'
 import type { WeightPlan, Weights } from './plan-step.js'
 import { requireUnits } from './require-units.js'
 import {
@@ -20,7 +21,7 @@ import {
  * must see the whole step when that is one micro-batch on every rank. Otherwise a scoring forward of the whole step comes first.
  */
 export function applyLoss(composition: Composition, batches: readonly Batch[], facts: StepFacts): WeightPlan {
-  if (needsScoringForward(composition, numMicroBatches(batches, facts))) {
+  if (needsScoringPhase(composition, numMicroBatches(batches, facts))) {
     return scoringPhase(composition, batches, facts)
   }
   return {
@@ -42,11 +43,19 @@ export function applyLoss(composition: Composition, batches: readonly Batch[], f
 
 /**
  * Whether the scores of a step come from a forward of their own, which costs 2 N FLOPs for each token: where the signal asks for one, or the
- * gate must see the whole step before the first of several backwards.
+ * gate must see the whole step before the first of several backwards. Scores that were made before training are looked up.
  *
  * @param microBatches  Of a step, on each rank.
  */
 export function needsScoringForward(
+  composition: Pick<Composition, 'view' | 'needs' | 'isStored'>,
+  microBatches: number,
+): boolean {
+  return !composition.isStored && needsScoringPhase(composition, microBatches)
+}
+
+/** Whether all scores of a step must be there before its first micro-batch is trained. */
+function needsScoringPhase(
   { view, needs }: Pick<Composition, 'view' | 'needs'>,
   microBatches: number,
 ): boolean {
@@ -68,7 +77,7 @@ function scoringPhase(composition: Composition, batches: readonly Batch[], facts
       composition.view === 'step' ? weighTogether(composition, scores, units, looks, facts) : undefined
     return { units, scores, weights }
   })
-  const scoredTokens = numTokensOf(batches)
+  const scoredTokens = composition.isStored ? 0 : numTokensOf(batches)
   return {
     batches,
     dropped: [],
@@ -81,7 +90,7 @@ function scoringPhase(composition: Composition, batches: readonly Batch[], facts
   }
 }
 
-/** Scores of all micro-batches of this rank by forwards of their own, which are kept where samples are compared with each other. */
+/** Scores of all micro-batches of this rank, by forwards of their own unless they are stored, which are kept where samples are compared with each other. */
 function scoreStep(
   composition: Composition,
   batches: readonly Batch[],
@@ -92,7 +101,7 @@ function scoreStep(
   const looks: Evidence[] = []
   const scores = batches.map((batch) =>
     inTurn(() => {
-      const evidence = facts.look(batch)
+      const evidence = composition.isStored ? evidenceOf(batch) : facts.look(batch)
       if (composition.interactions) looks.push(evidence)
       const own = unitsOf(composition, evidence)
       units.push(own)
@@ -107,8 +116,9 @@ export function numTokensOf(batches: readonly Batch[]): number {
   return batches.flatMap(({ samples }) => samples).reduce((sum, { numTokens }) => sum + numTokens, 0)
 }
 
-function unitsOf({ unit }: Composition, { batch, sampleOf_N }: Evidence): BatchUnits {
-  return unit === 'token' ? tokenUnits(batch, sampleOf_N) : sampleUnits(batch)
+function unitsOf({ unit }: Composition, evidence: Evidence): BatchUnits {
+  const { batch } = evidence
+  return unit === 'token' ? tokenUnits(batch, evidence.sampleOf_N) : sampleUnits(batch)
 }
 
 function scoreUnits(

@@ -95,6 +95,29 @@ export function withReference(
   }
 }
 
+/** Evidence of a batch that no model has seen, for scores that were made before training. */
+export function evidenceOf(batch: Batch): Evidence {
+  const missing = () => {
+    throw notNamed('a forward')
+  }
+  return {
+    batch,
+    get inputs() {
+      return missing()
+    },
+    get hidden_BTD() {
+      return missing()
+    },
+    get sampleOf_N() {
+      return missing()
+    },
+    tokenLoss_N: missing,
+    sampleLoss_S: missing,
+    referenceLoss_N: missing,
+    factors: missing,
+  }
+}
+
 /** The reference's losses of a micro-batch's labelled positions, float32 [N]. */
 function referenceLosses(
   reference: NonNullable<Artefact['tokenLoss']>,

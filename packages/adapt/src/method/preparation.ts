@@ -3,7 +3,7 @@ import type { DType, Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import type { Document } from '../dataset/index.js'
 import type { CausalLM } from '../model/index.js'
-import type { TokenDataset } from '../tokenize/index.js'
+import type { SpecialIds, TokenDataset } from '../tokenize/index.js'
 import type { MethodConfig } from './method-config.js'
 
 /** What preparation leaves. Stored under the hash of data, model, tokenizer, version and the options that made it. */
@@ -81,6 +81,8 @@ export interface PreparationTools {
   texts(): AsyncIterable<{ readonly index: number; readonly text: string; readonly prompt: string }>
   /** Text of tokens, specials left out. */
   decode(tokens: ArrayLike<number>): Promise<string>
+  /** Ids of the tokens that stand at the start and at the end of samples. */
+  readonly specials: SpecialIds
   readonly seed: number
   /** Of matrix products while training; undefined: float32. */
   readonly autocastDtype: DType | undefined

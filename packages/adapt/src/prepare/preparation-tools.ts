@@ -64,6 +64,7 @@ export class Preparation implements PreparationTools {
   readonly data: TokenDataset
   readonly anchors: readonly Batch[]
   readonly anchorDocuments: RunInputs['anchorDocuments']
+  readonly specials: PreparationTools['specials']
   readonly seed: number
   readonly totalSteps: number
   readonly passes: number
@@ -90,6 +91,7 @@ export class Preparation implements PreparationTools {
     this.data = inputs.train
     this.anchors = inputs.anchors
     this.anchorDocuments = inputs.anchorDocuments
+    this.specials = inputs.tokenizer
     this.seed = config.training.seed
     this.totalSteps = context.totalSteps
     this.passes = context.passes

@@ -17,6 +17,13 @@ export { constantSignal, createConstantSignal } from './constant-signal.js'
 export { contrastive } from './contrastive.js'
 export { cosineProducts } from './cosine-products.js'
 export { customSignal } from './custom-signal.js'
+export {
+  type Demonstration,
+  demonstrationsOf,
+  inContext,
+  isSame,
+  nearestPlaces,
+} from './demonstrations.js'
 export { type NgramOptions, weighByNgrams } from './dsir/ngram-importance.js'
 export { MAX_MODULUS } from './dsir/sha256-remainder.js'
 export { countTokens } from './embed-anchors.js'

@@ -16,7 +16,7 @@ export function createStoredSignal(artefact: Artefact): Signal {
     )
   }
   return {
-    score({ batch: { samples }, hidden_BTD: { device } }): Tensor {
+    score({ batch: { samples } }, { device }): Tensor {
       if (score_P === undefined) return full([samples.length], 1, { device })
       const score_S = Float32Array.from(samples, ({ index }) => score_P[index] ?? Number.NaN)
       return tensor(score_S, [samples.length], { device })

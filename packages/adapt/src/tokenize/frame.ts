@@ -11,10 +11,11 @@ export const HELD = {
   twice: 4,
 } as const
 
-type Specials = Pick<Tokenizer, 'startId' | 'bosId' | 'eosId'>
+/** Ids of the tokens that begin and end samples. */
+export type SpecialIds = Pick<Tokenizer, 'startId' | 'bosId' | 'eosId'>
 
 /** Whether ids begin with a token that starts a sample. */
-export function holdsStart(ids: Int32Array, { startId, bosId }: Specials): boolean {
+export function holdsStart(ids: Int32Array, { startId, bosId }: SpecialIds): boolean {
   return ids.length > 0 && (ids[0] === startId || ids[0] === bosId)
 }
 
@@ -28,7 +29,7 @@ export function holdsStart(ids: Int32Array, { startId, bosId }: Specials): boole
 export function frame(
   ids: Int32Array,
   numContext: number,
-  specials: Specials,
+  specials: SpecialIds,
   isEnded = false,
 ): { readonly tokens: Int32Array; readonly held: number } {
   const hasStart = holdsStart(ids, specials)
@@ -44,7 +45,7 @@ export function frame(
 }
 
 /** `HELD.twice` for ids with bos twice at their start, or eos twice in a row anywhere. */
-export function heldTwice(ids: ArrayLike<number>, { bosId, eosId }: Specials): number {
+export function heldTwice(ids: ArrayLike<number>, { bosId, eosId }: SpecialIds): number {
   const startsTwice = ids.length > 1 && ids[0] === bosId && ids[1] === bosId
   for (let i = 1; i < ids.length; i++) {
     if (ids[i] === eosId && ids[i - 1] === eosId && eosId !== bosId) return HELD.twice

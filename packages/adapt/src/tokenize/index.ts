@@ -3,7 +3,7 @@ export type { ChatOptions, ChatSettings } from './chat-settings.js'
 export type { CompletionText, EncodedCompletion } from './completion-text.js'
 export { type BadRecords, type DataNotes, noteLines, truncationLines } from './data-notes.js'
 export { createDocumentEncoder, type DocumentEncoder } from './document-encoder.js'
-export { holdsStart } from './frame.js'
+export { holdsStart, type SpecialIds } from './frame.js'
 export { idOfToken, isLabel } from './marked-token.js'
 export { keepSamples, type SelectedDataset, selectDocuments } from './select-documents.js'
 export {

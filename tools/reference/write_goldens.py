@@ -12,6 +12,7 @@ import torch
 
 import case_adapt_contrastive
 import case_adapt_step
+import case_ado
 import case_dataflex
 import case_dft
 import case_doremi
@@ -54,6 +55,11 @@ MODULES = (
     case_less,
     case_dft,
     case_dataflex,
+    case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi,
+    case_loss_gates, case_static, case_regmix, case_ado, case_rho, case_random, case_rds_plus, case_greats, case_less,
+    case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_dft,
+    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less,
+    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dataflex,
     case_dsir,
     case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_joint_update_aware, case_less,
     case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_less, case_draws,

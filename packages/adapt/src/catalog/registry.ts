@@ -6,6 +6,7 @@ import { adaptBm25 } from './adapt-bm25.js'
 import { adaptCalibrated } from './adapt-calibrated.js'
 import { adaptContrastive } from './adapt-contrastive.js'
 import { adaptPaper } from './adapt-paper.js'
+import { ado } from './ado.js'
 import { bm25 } from './bm25.js'
 import { dataflex } from './dataflex.js'
 import { deltaLoss } from './delta-loss.js'
@@ -50,6 +51,7 @@ export const METHODS = [
   rdsPlus,
   staticShares,
   odm,
+  ado,
   doremi,
   doremiProxy,
   regmix,

@@ -2,6 +2,7 @@ export { type BoostedTrees, type BoostingOptions, fitBoostedTrees, type HeldOut 
 export { cholesky, choleskySolve } from './cholesky.js'
 export { drawDirichlet } from './dirichlet.js'
 export { leastSquares } from './least-squares.js'
+export { type Minimum, minimise, type Objective } from './minimise.js'
 export {
   judge,
   MAX_FLIPPED,
@@ -19,4 +20,5 @@ export {
   randomAucHalfWidth,
   spearmanInterval,
 } from './rank-intervals.js'
+export { smoothSavitzkyGolay } from './savitzky-golay.js'
 export { detectableEffect, noncentralTCdf, studentTCdf, studentTQuantile } from './student-t.js'

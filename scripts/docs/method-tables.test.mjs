@@ -14,6 +14,7 @@ const CASES = {
   'adapt-calibrated': 'adapt-step',
   twin: 'train-12-steps',
   'doremi-proxy': 'doremi',
+  'doge-proxy': 'doge',
   linupper: 'loss-gates',
   quadratic: 'loss-gates',
   extremes: 'loss-gates',

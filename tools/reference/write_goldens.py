@@ -15,6 +15,7 @@ import case_adapt_step
 import case_ado
 import case_dataflex
 import case_dft
+import case_doge
 import case_doremi
 import case_dsir
 import case_draws
@@ -56,7 +57,7 @@ MODULES = (
     case_dft,
     case_dataflex,
     case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi,
-    case_loss_gates, case_static, case_regmix, case_ado, case_rho, case_random, case_rds_plus, case_greats, case_less,
+    case_loss_gates, case_static, case_regmix, case_ado, case_doge, case_rho, case_random, case_rds_plus, case_greats, case_less,
     case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_dft,
     case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less,
     case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dataflex,

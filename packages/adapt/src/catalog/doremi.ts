@@ -10,6 +10,7 @@ import {
   equalShares,
   hasShare,
   keepOfEach,
+  learntMean,
   naturalShares,
   SHARES_BY_SOURCE,
   shareFigures,
@@ -130,7 +131,7 @@ async function learnShares(options: ProxyOptions, tools: PreparationTools): Prom
   const keep = (index: number): boolean => kept[index] === 1
   const tokenLoss = await tools.tokenLosses('reference', folder, keep)
   const vocabulary = await tools.withModel(folder, async ({ config }) => config.vocabSize)
-  const { lastEvents } = await tools.train({
+  const proxy = await tools.train({
     name: 'proxy',
     method: proxyMethod(options, vocabulary),
     steps,
@@ -139,8 +140,7 @@ async function learnShares(options: ProxyOptions, tools: PreparationTools): Prom
     shares: equalShares(naturalShares(data)),
     artefact: { tokenLoss },
   })
-  const mean = lastEvents.get('policy')?.mean as Readonly<Record<string, number>>
-  return Float64Array.from(data.sources, (name) => mean[name] ?? 0)
+  return learntMean(proxy, data.sources)
 }
 
 /** The proxy's method with the constants of the signal, on sources that are drawn alike. */

@@ -11,6 +11,7 @@ import { bm25 } from './bm25.js'
 import { dataflex } from './dataflex.js'
 import { deltaLoss } from './delta-loss.js'
 import { dft } from './dft.js'
+import { doge, dogeProxy } from './doge.js'
 import { doremi, doremiProxy } from './doremi.js'
 import { dsir } from './dsir.js'
 import { extremes } from './extremes.js'
@@ -54,6 +55,8 @@ export const METHODS = [
   ado,
   doremi,
   doremiProxy,
+  doge,
+  dogeProxy,
   regmix,
   greats,
   jointUpdateAware,

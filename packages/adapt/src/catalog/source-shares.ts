@@ -5,7 +5,7 @@ import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { defineGate } from '../method/define-method.js'
 import { realNumber } from '../method/number-ranges.js'
-import type { PreparationTools } from '../method/preparation.js'
+import type { PreparationTools, ProxyResult } from '../method/preparation.js'
 
 type Pool = PreparationTools['data']
 
@@ -79,6 +79,12 @@ export const shareFigures = (
   sources: readonly string[],
   share_G: ArrayLike<number>,
 ): Record<string, number> => Object.fromEntries(sources.map((name, g) => [`share.${name}`, share_G[g]!]))
+
+/** The mean of the weights of a proxy's policy, by source: what it learnt. */
+export function learntMean({ lastEvents }: ProxyResult, sources: readonly string[]): Float64Array {
+  const mean = lastEvents.get('policy')?.mean as Readonly<Record<string, number>>
+  return Float64Array.from(sources, (name) => mean[name] ?? 0)
+}
 
 /** 1 for the samples that are kept: a share of every source, at random, and at least one of each. */
 export function keepOfEach(

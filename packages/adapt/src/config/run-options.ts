@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'doremi' | 'doremi-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -237,22 +237,24 @@ export type RunOptions = {
        * the pool, once before training; perplexity: perplexity of the sample under a frozen model, once
        * before training; representation: similarity to the anchors in the states of the model before
        * training; doremi: share of each source, learnt before training by a proxy against a reference
-       * (DoReMi), or given; excess-loss: the loss of each token less that of a reference, in nats; regmix:
-       * share of each source, from a regression of the losses of many small runs on their mixtures (RegMix);
-       * ghost-alignment: how far a gradient step on the sample would lower the loss of a few anchors;
-       * anchor-direction: cosine to the direction of the mean anchor, in the last hidden states of the model
-       * as it is now; less: influence on the anchors: cosine of projected gradients along a short warm-up run
-       * (LESS); loss: the mean loss of the sample over its labels, in nats; reducible-loss: the mean loss of
-       * the sample less that of a reference which has not seen it, in nats; context-gain: how far the loss of
-       * a sample falls when the model before training reads anchors before it, in nats; token-likelihood: the
-       * logarithm of the probability of each token, under the model as it is now or a frozen one; token-mass:
-       * the probability of each token together with all less likely ones, under a frozen model; loss-fall:
-       * how far the mean loss of the sample fell since the pool was first scored, in nats; transport:
-       * probability by optimal transport to the anchors, less where samples are many of a kind (TSDS);
-       * random: a standard normal number of seed and sample: a control; source: a number per source, from a
-       * table; custom: what the code of the run brings.
+       * (DoReMi), or given; excess-loss: the loss of each token less that of a reference, in nats; doge:
+       * share of each source, learnt before training by a proxy from what gradients have in common (DoGE);
+       * gradient-products: the mean loss of the sample, and what the gradients of the samples of a step have
+       * in common; regmix: share of each source, from a regression of the losses of many small runs on their
+       * mixtures (RegMix); ghost-alignment: how far a gradient step on the sample would lower the loss of a
+       * few anchors; anchor-direction: cosine to the direction of the mean anchor, in the last hidden states
+       * of the model as it is now; less: influence on the anchors: cosine of projected gradients along a
+       * short warm-up run (LESS); loss: the mean loss of the sample over its labels, in nats; reducible-loss:
+       * the mean loss of the sample less that of a reference which has not seen it, in nats; context-gain:
+       * how far the loss of a sample falls when the model before training reads anchors before it, in nats;
+       * token-likelihood: the logarithm of the probability of each token, under the model as it is now or a
+       * frozen one; token-mass: the probability of each token together with all less likely ones, under a
+       * frozen model; loss-fall: how far the mean loss of the sample fell since the pool was first scored, in
+       * nats; transport: probability by optimal transport to the anchors, less where samples are many of a
+       * kind (TSDS); random: a standard normal number of seed and sample: a control; source: a number per
+       * source, from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'doge' | 'gradient-products' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding, contrastive: How the hidden states of a sample become one vector. Default
        * position_weighted. representation, transport: How the positions of a sample become one vector.
@@ -392,9 +394,10 @@ export type RunOptions = {
       readonly minLength?: number | undefined
       /**
        * ngram-importance: All anchors are one target, or each task (source of anchors) is one and takes its
-       * quota of the samples. Default all.
+       * quota of the samples. Default all. doge: Sources whose loss the weights are to lower; none: all of
+       * them (universal generalisation).
        */
-      readonly targets?: 'all' | 'task' | undefined
+      readonly targets?: 'all' | 'task' | readonly string[] | undefined
       /**
        * ngram-importance: Share of what is kept by task, in any unit; by default that of its words in all
        * anchors.
@@ -433,25 +436,30 @@ export type RunOptions = {
       readonly shares?: { readonly [name: string]: number } | undefined
       /**
        * doremi: Whether the proxies fit a quarter of the FLOPs of the run, or train as long as in the source.
-       * Default scaled. regmix: Whether the proxies fit a quarter of the FLOPs of the run, or are as many, as
-       * small and as long as in the source. Default scaled. less: Whether preparation fits a quarter of the
-       * FLOPs of the run, or is that of the source. Default scaled.
+       * Default scaled. doge: Whether the proxy fits a quarter of the FLOPs of the run, or trains as long as
+       * in the source. Default scaled. regmix: Whether the proxies fit a quarter of the FLOPs of the run, or
+       * are as many, as small and as long as in the source. Default scaled. less: Whether preparation fits a
+       * quarter of the FLOPs of the run, or is that of the source. Default scaled.
        */
       readonly constants?: 'scaled' | 'paper' | undefined
       /**
-       * doremi: Steps of the reference, and of the proxy, as a share of those of the run. regmix: Steps of
-       * each, as a share of those of the run.
+       * doremi: Steps of the reference, and of the proxy, as a share of those of the run. doge: Steps of the
+       * proxy, as a share of those of the run. regmix: Steps of each, as a share of those of the run.
        */
       readonly proxySteps?: number | undefined
       /**
        * doremi: Model of both: the one of the config at its start, or a shape that is trained from scratch.
-       * Default same. regmix: Model of the proxies: the one of the config at its start, or a shape that is
-       * trained from scratch.
+       * Default same. doge: Model of the proxy: the one of the config at its start, or a shape that is
+       * trained from scratch. Default same. regmix: Model of the proxies: the one of the config at its start,
+       * or a shape that is trained from scratch.
        */
       readonly proxyModel?: 'same' | 'llama-1m' | 'llama-3m' | 'llama-10m' | 'llama-120m' | undefined
       /** doremi: Step of the exponentiated gradient. Default 1. */
       readonly eta?: number | undefined
-      /** doremi: c: share of the uniform distribution in the weights. Default 0.001. */
+      /**
+       * doremi: c: share of the uniform distribution in the weights. Default 0.001. doge: e: share of the
+       * uniform distribution in the weights. Default 0.
+       */
       readonly smoothing?: number | undefined
       /**
        * doremi: repo: a mean over all tokens of the step, as the released code has it; paper: the mean of
@@ -479,6 +487,17 @@ export type RunOptions = {
        * run. Default 0.1.
        */
       readonly referenceSteps?: number | undefined
+      /**
+       * doge: How much alpha resists: its logits move by the score over mu; the configs of the source have
+       * 0.01. Default 0.05.
+       */
+      readonly mu?: number | undefined
+      /** doge: Largest norm of the gradient of a source. Default 1. */
+      readonly clip?: number | undefined
+      /** doge: Whether scores are divided by the mean norm of the gradients of the sources. Default true. */
+      readonly byMeanNorm?: boolean | undefined
+      /** doge: Largest score, before the learning rate; the least is 0. Default 5. */
+      readonly mostScore?: number | undefined
       /** regmix: Small runs, each on a mixture of its own. */
       readonly proxies?: number | undefined
       /**
@@ -567,22 +586,24 @@ export type RunOptions = {
        * min(sigmoid(s / temperature), wMax), the loss a sum over each micro-batch of the run that is matched;
        * top-fraction: keeps the units with the best scores and leaves the others out; fixed-shares: the same
        * share of each source in every step: in what is read, or as p / q in the loss; bandit: share of each
-       * source in what is read next, learnt from its training loss; as-given: what the signal says: the
-       * shares of the sources as preparation left them; group-dro: weight of each source by an exponentiated
-       * gradient on its excess loss (group DRO); greedy: takes sample after sample, each time the best in
-       * view of those already taken; fixed-point: softmax over the step of the score less what the sample
-       * shares with those of weight; min-max-softmax: softmax over the step of where the score lies between
-       * its extremes; softmax: n exp(s / temperature) / sum exp(s / temperature) over the step; min-max: (s -
-       * min) / (max - min) over the step; exp: exp(s / temperature); threshold: 1 from a threshold on, else
-       * 0; band: draws one band of scores more often than the others, anew every U steps; window: draws from
-       * a window that moves down the sorted scores of the pool, anew every U steps; proportional-draw: draws
-       * samples in proportion to their scores, taken once before the first step; linear: max(offset + slope
-       * s, 0); stochastic-greedy: draws sample after sample, each in proportion to its worth in view of those
-       * already drawn; nnls: the weights >= 0 whose sum of updates comes nearest to the update that is
-       * wanted; running-min-max: (s - q01) / (q99 - q01), clipped to [0, 1], between quantiles of the scores
-       * seen lately; custom: what the code of the run brings.
+       * source in what is read next, learnt from its training loss; curve-slope: share of each source in what
+       * is read next, by the slope of a curve through its training losses; as-given: what the signal says:
+       * the shares of the sources as preparation left them; group-dro: weight of each source by an
+       * exponentiated gradient on its excess loss (group DRO); source-alignment: weight of each source by how
+       * well its gradient agrees with those of the target sources; greedy: takes sample after sample, each
+       * time the best in view of those already taken; fixed-point: softmax over the step of the score less
+       * what the sample shares with those of weight; min-max-softmax: softmax over the step of where the
+       * score lies between its extremes; softmax: n exp(s / temperature) / sum exp(s / temperature) over the
+       * step; min-max: (s - min) / (max - min) over the step; exp: exp(s / temperature); threshold: 1 from a
+       * threshold on, else 0; band: draws one band of scores more often than the others, anew every U steps;
+       * window: draws from a window that moves down the sorted scores of the pool, anew every U steps;
+       * proportional-draw: draws samples in proportion to their scores, taken once before the first step;
+       * linear: max(offset + slope s, 0); stochastic-greedy: draws sample after sample, each in proportion to
+       * its worth in view of those already drawn; nnls: the weights >= 0 whose sum of updates comes nearest
+       * to the update that is wanted; running-min-max: (s - q01) / (q99 - q01), clipped to [0, 1], between
+       * quantiles of the scores seen lately; custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'as-given' | 'group-dro' | 'greedy' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'min-max' | 'exp' | 'threshold' | 'band' | 'window' | 'proportional-draw' | 'linear' | 'stochastic-greedy' | 'nnls' | 'running-min-max' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'curve-slope' | 'as-given' | 'group-dro' | 'source-alignment' | 'greedy' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'min-max' | 'exp' | 'threshold' | 'band' | 'window' | 'proportional-draw' | 'linear' | 'stochastic-greedy' | 'nnls' | 'running-min-max' | 'custom' | undefined
       /**
        * sigmoid, dataflex, softmax, exp: Divides the score; larger is closer to uniform. Default 1.
        * fixed-point: Divides the score; larger is closer to uniform. Default 0.05. band: Weights are raised
@@ -647,14 +668,25 @@ export type RunOptions = {
       readonly meanDecay?: number | undefined
       /**
        * bandit: Whether the warm-up is the share of the run that it was in the source, or its 2000 steps.
-       * Default scaled. min-max-softmax: scaled: burnIn is a share of the run; paper: 1000 steps, whatever
-       * the length of the run. Default scaled. band, window: Whether the warm-up and the steps between two
-       * draws are shares of the run or the 10 steps each of the source. Default scaled.
+       * Default scaled. curve-slope: Whether steps, window and stride are the part of the run that they were
+       * in the source, or its own numbers. Default scaled. min-max-softmax: scaled: burnIn is a share of the
+       * run; paper: 1000 steps, whatever the length of the run. Default scaled. band, window: Whether the
+       * warm-up and the steps between two draws are shares of the run or the 10 steps each of the source.
+       * Default scaled.
        */
       readonly constants?: 'scaled' | 'paper' | undefined
+      /** curve-slope: Steps between two fits; auto: a sixtieth of the run, 20 at least. */
+      readonly fitEvery?: number | 'auto' | undefined
+      /** curve-slope: No fit before this step; auto: a sixtieth of the run. */
+      readonly startStep?: number | 'auto' | undefined
+      /** curve-slope: First steps that no curve is fitted to; auto: a sixtieth of the run. */
+      readonly ignoreSteps?: number | 'auto' | undefined
       /** group-dro: Step of the exponentiated gradient. Default 1. */
       readonly eta?: number | undefined
-      /** group-dro: c: share of the uniform distribution in the weights. Default 0.001. */
+      /**
+       * group-dro: c: share of the uniform distribution in the weights. Default 0.001. source-alignment: e:
+       * share of the uniform distribution in the weights. Default 0.
+       */
       readonly smoothing?: number | undefined
       /**
        * group-dro: repo: a mean over all tokens of the step, as the released code has it; paper: the mean of
@@ -666,6 +698,25 @@ export type RunOptions = {
        * vocabulary. Default 10.
        */
       readonly firstExcess?: number | undefined
+      /**
+       * source-alignment: Sources whose loss the weights are to lower; none: all of them (universal
+       * generalisation).
+       */
+      readonly targets?: readonly string[] | undefined
+      /**
+       * source-alignment: How much alpha resists: its logits move by the score over mu; the configs of the
+       * source have 0.01. Default 0.05.
+       */
+      readonly mu?: number | undefined
+      /** source-alignment: Largest norm of the gradient of a source. Default 1. */
+      readonly clip?: number | undefined
+      /**
+       * source-alignment: Whether scores are divided by the mean norm of the gradients of the sources.
+       * Default true.
+       */
+      readonly byMeanNorm?: boolean | undefined
+      /** source-alignment: Largest score, before the learning rate; the least is 0. Default 5. */
+      readonly mostScore?: number | undefined
       /** fixed-point: How much samples that are alike share their weight; 0: the score alone. Default 0.1. */
       readonly beta?: number | undefined
       /** fixed-point: Iterations towards the fixed point, from equal weights. Default 5. */

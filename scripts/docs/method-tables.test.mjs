@@ -22,6 +22,9 @@ const CASES = {
   'prift-mass': 'dft',
   'loss-selection': 'draws',
   'delta-loss': 'draws',
+  embedding: 'embeddings',
+  rds: 'embeddings',
+  near: 'embeddings',
   'rho-1': 'rho',
   'rho-loss': 'rho',
 }

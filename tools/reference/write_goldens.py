@@ -19,6 +19,7 @@ import case_doge
 import case_doremi
 import case_dsir
 import case_draws
+import case_embeddings
 import case_greats
 import case_joint_update_aware
 import case_ica
@@ -91,6 +92,7 @@ MODULES = (
     case_draws,
     case_ppl,
     case_ica,
+    case_dataflex, case_dsir, case_ppl, case_embeddings,
 )
 
 

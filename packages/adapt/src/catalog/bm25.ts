@@ -1,10 +1,9 @@
 /** P samples of the pool. */
-import { contentText } from '../contamination/index.js'
 import type { Document } from '../dataset/index.js'
 import { ConfigError, DataError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
 import { defineMethod, defineSignal, oneOf, type PreparationTools, real } from '../method/index.js'
-import { scoreTexts } from '../signal/index.js'
+import { queryDocuments, scoreTexts } from '../signal/index.js'
 
 /** Keeps a z-score finite where all scores are equal. */
 const LEAST_SPREAD = 1e-8
@@ -76,17 +75,11 @@ export const bm25 = defineMethod({
   preset: { signal: { queries: 'task' }, gate: { keep: 0.025 } },
 })
 
-/** One text for each query. */
+/** One text for each query. @throws {ConfigError} NO_ANCHORS without any. */
 export function queryTexts(anchors: readonly Document[], queries: 'anchor' | 'task'): string[] {
   if (anchors.length === 0)
     throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
-  const texts = anchors.map(({ content }) => contentText(content))
-  if (queries === 'anchor') return texts
-  const byTask = new Map<string, string[]>()
-  for (const [i, { source }] of anchors.entries()) {
-    byTask.set(source, [...(byTask.get(source) ?? []), texts[i]!])
-  }
-  return [...byTask.values()].map((parts) => parts.join('\n'))
+  return queryDocuments(anchors, queries).map(({ text }) => text)
 }
 
 async function* textsOf(tools: PreparationTools, indexed: 'prompt' | 'text') {

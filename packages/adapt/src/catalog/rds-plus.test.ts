@@ -5,10 +5,9 @@ import { lookAt, type OptionsOf, type PreparationTools } from '../method/index.j
 import { stepFacts } from '../method/step-facts.test.fixture.js'
 import { openGolden } from '../model/golden.test.fixture.js'
 import { loadModelFolder } from '../model/index.js'
-import { ModelEmbeddingSignal } from '../signal/index.js'
+import { ModelEmbeddingSignal, representation } from '../signal/index.js'
 import type { TokenizedSample } from '../tokenize/index.js'
 import { toolsOf } from './preparation-tools.test.fixture.js'
-import { representation } from './rds-plus.js'
 
 type Options = OptionsOf<typeof representation.options>
 
@@ -17,6 +16,7 @@ const DEFAULTS: Options = {
   tokens: 'all',
   aggregate: 'round_robin',
   turns: 'auto',
+  neighbors: 'all',
 }
 const golden = openGolden<{
   readonly samples: readonly (readonly number[])[]

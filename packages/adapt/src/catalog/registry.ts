@@ -14,6 +14,7 @@ import { dft } from './dft.js'
 import { doge, dogeProxy } from './doge.js'
 import { doremi, doremiProxy } from './doremi.js'
 import { dsir } from './dsir.js'
+import { embedding } from './embedding.js'
 import { extremes } from './extremes.js'
 import { greats } from './greats.js'
 import { ica } from './ica.js'
@@ -22,11 +23,13 @@ import { jointUpdateAware } from './joint-update-aware.js'
 import { less } from './less.js'
 import { linupper } from './linupper.js'
 import { lossSelection } from './loss-selection.js'
+import { near } from './near.js'
 import { odm } from './odm.js'
 import { ppl } from './ppl.js'
 import { priftMass } from './prift-mass.js'
 import { quadratic } from './quadratic.js'
 import { random } from './random.js'
+import { rds } from './rds.js'
 import { rdsPlus } from './rds-plus.js'
 import { regmix } from './regmix.js'
 import { rho1 } from './rho-1.js'
@@ -49,7 +52,10 @@ export const METHODS = [
   bm25,
   dsir,
   ppl,
+  embedding,
+  rds,
   rdsPlus,
+  near,
   staticShares,
   odm,
   ado,

@@ -18,13 +18,14 @@ import { flag } from '../method/option-table.js'
 import {
   centerRows,
   countTokens,
+  embedBatches,
   kernelDensities,
   nearestNeighbours,
   type PoolingOptions,
   transportProbabilities,
   type UnitVectors,
+  unitVectors,
 } from '../signal/index.js'
-import { embedBatches, unitVectors } from './rds-plus.js'
 
 /** Numbers of all embeddings together: 2 GB. */
 const MAX_NUMBERS = 2 ** 29

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'rds-plus' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -235,8 +235,9 @@ export type RunOptions = {
        * and those of the anchors, once before training; random-key: a uniform random number, drawn once for
        * each sample of the pool; ngram-importance: log ratio of the hashed n-grams of the anchors to those of
        * the pool, once before training; perplexity: perplexity of the sample under a frozen model, once
-       * before training; representation: similarity to the anchors in the states of the model before
-       * training; doremi: share of each source, learnt before training by a proxy against a reference
+       * before training; text-embedding: similarity of text to the anchors under an encoder; without one,
+       * under the model before training; representation: similarity to the anchors in the states of the model
+       * before training; doremi: share of each source, learnt before training by a proxy against a reference
        * (DoReMi), or given; excess-loss: the loss of each token less that of a reference, in nats; doge:
        * share of each source, learnt before training by a proxy from what gradients have in common (DoGE);
        * gradient-products: the mean loss of the sample, and what the gradients of the samples of a step have
@@ -254,12 +255,13 @@ export type RunOptions = {
        * kind (TSDS); random: a standard normal number of seed and sample: a control; source: a number per
        * source, from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'representation' | 'doremi' | 'excess-loss' | 'doge' | 'gradient-products' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'text-embedding' | 'representation' | 'doremi' | 'excess-loss' | 'doge' | 'gradient-products' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding, contrastive: How the hidden states of a sample become one vector. Default
-       * position_weighted. representation, transport: How the positions of a sample become one vector.
-       * Default position_weighted. anchor-direction: How the hidden states of a sample become one vector.
-       * Default last.
+       * position_weighted. text-embedding: How the positions of a text become one vector; last: that of the
+       * end token, which is appended. Default position_weighted. representation, transport: How the positions
+       * of a sample become one vector. Default position_weighted. anchor-direction: How the hidden states of
+       * a sample become one vector. Default last.
        */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
       /**
@@ -309,10 +311,12 @@ export type RunOptions = {
       /**
        * model-embedding: How the similarities to several tasks of anchors become one score: all anchors
        * alike, mean over tasks, largest, soft maximum, or largest in standard deviations / 8. Default micro.
-       * representation: How similarities to all anchors become one score: turns, the mean, or the largest.
-       * Default round_robin.
+       * text-embedding: How similarities to all anchors become one score: turns, the mean, the largest, or
+       * the largest over tasks of the mean within each. Default mean. representation: How similarities to all
+       * anchors become one score: turns, the mean, the largest, or the largest over tasks of the mean within
+       * each. Default round_robin.
        */
-      readonly aggregate?: 'micro' | 'macro' | 'max' | 'lse' | 'zmax' | 'round_robin' | 'mean' | 'max' | undefined
+      readonly aggregate?: 'micro' | 'macro' | 'max' | 'lse' | 'zmax' | 'round_robin' | 'mean' | 'max' | 'task_max' | undefined
       /** model-embedding: aggregate: lse: sharpness b of (1/b) ln mean exp(b s). Default 10. */
       readonly lseBeta?: number | undefined
       /**
@@ -362,13 +366,13 @@ export type RunOptions = {
        */
       readonly roles?: 'anchor_queries' | 'anchor_docs' | undefined
       /**
-       * bm25: What counts once: each anchor, or all anchors of a task (their source) as one text. Default
-       * anchor.
+       * bm25, text-embedding: What counts once: each anchor, or all anchors of a task (their source) as one
+       * text. Default anchor.
        */
       readonly queries?: 'anchor' | 'task' | undefined
       /**
-       * bm25: What of a sample is read: what comes before the first trained token (all of a plain text), or
-       * everything. Default prompt.
+       * bm25, text-embedding: What of a sample is read: what comes before the first trained token (all of a
+       * plain text), or everything. Default prompt.
        */
       readonly indexed?: 'prompt' | 'text' | undefined
       /**
@@ -425,10 +429,25 @@ export type RunOptions = {
        */
       readonly average?: 'window' | 'token' | undefined
       /**
-       * representation: round_robin: who takes turns, every anchor or every task by its nearest anchor; auto:
-       * tasks where there are several. Default auto.
+       * text-embedding: Folder of a model of the families that can be trained, read with its own tokenizer;
+       * base: the model of the config before training. Default base.
+       */
+      readonly encoder?: string | undefined
+      /** text-embedding: ccds: lower case, newlines to spaces, without ASCII punctuation. Default none. */
+      readonly cleaning?: 'none' | 'ccds' | undefined
+      /** text-embedding: Tokens of a text that are read, the first ones. Default 256. */
+      readonly maxTokens?: number | undefined
+      /**
+       * text-embedding, representation: round_robin: who takes turns, every anchor or every task by its
+       * nearest anchor; auto: tasks where there are several. Default auto.
        */
       readonly turns?: 'auto' | 'anchor' | 'task' | undefined
+      /**
+       * text-embedding, representation: round_robin: how many samples each of them names; what nobody names
+       * is never kept. Default all. transport: Nearest samples of each anchor that can be reached. Default
+       * 5000.
+       */
+      readonly neighbors?: number | 'all' | number | undefined
       /**
        * doremi: Share of each source in the tokens, in any unit, where it is known: a source left out is
        * never read; none: learnt by proxies.
@@ -559,8 +578,6 @@ export type RunOptions = {
        * model does not use what it reads, and the scores mean nothing. Default warn.
        */
       readonly withoutGain?: 'warn' | 'refuse' | undefined
-      /** transport: Nearest samples of each anchor that can be reached. Default 5000. */
-      readonly neighbors?: number | undefined
       /** transport: Nearest samples that the density of a sample counts. Default 1000. */
       readonly densityNeighbors?: number | undefined
       /** transport: Distance up to which samples are of a kind; 0: density is 1. Default 0.75. */

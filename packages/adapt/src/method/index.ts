@@ -62,6 +62,7 @@ export {
   type PreparationTools,
   type ProxyResult,
   type ProxyRun,
+  type TextTokenizer,
   type TokenStatistic,
 } from './preparation.js'
 export { scoresOf } from './step-scores.js'

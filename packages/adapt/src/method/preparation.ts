@@ -3,7 +3,7 @@ import type { DType, Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import type { Document } from '../dataset/index.js'
 import type { CausalLM } from '../model/index.js'
-import type { SpecialIds, TokenDataset } from '../tokenize/index.js'
+import type { SpecialIds, TokenDataset, Tokenizer } from '../tokenize/index.js'
 import type { MethodConfig } from './method-config.js'
 
 /** What preparation leaves. Stored under the hash of data, model, tokenizer, version and the options that made it. */
@@ -61,6 +61,9 @@ export interface ProxyResult {
   readonly lastEvents: ReadonlyMap<string, Readonly<Record<string, unknown>>>
 }
 
+/** What makes tokens of text. */
+export type TextTokenizer = Pick<Tokenizer, 'vocabSize' | 'startId' | 'eosId' | 'encodeBatch' | 'folder'>
+
 /** Adam's moments as a checkpoint has them, and where 1e-8 stands in the direction that they give a gradient: in the root or beside it. */
 export interface AdamMoments {
   readonly folder: string
@@ -77,12 +80,19 @@ export interface PreparationTools {
   readonly anchors: readonly Batch[]
   /** The anchors as they stand in their files. */
   readonly anchorDocuments: readonly Document[]
-  /** Text of the samples of the pool in dense order, as the model reads it; `prompt` is what comes before the first label. */
-  texts(): AsyncIterable<{ readonly index: number; readonly text: string; readonly prompt: string }>
+  /**
+   * Text of samples, as the model reads it; `prompt` is what comes before the first label.
+   * @param indexes  Default the pool in dense order.
+   */
+  texts(
+    indexes?: readonly number[],
+  ): AsyncIterable<{ readonly index: number; readonly text: string; readonly prompt: string }>
   /** Text of tokens, specials left out. */
   decode(tokens: ArrayLike<number>): Promise<string>
   /** Ids of the tokens that stand at the start and at the end of samples. */
   readonly specials: SpecialIds
+  /** The tokenizer of a model's folder; that of the run for one without, and for the model of the config. */
+  tokenizerOf(folder: string | undefined): TextTokenizer
   readonly seed: number
   /** Of matrix products while training; undefined: float32. */
   readonly autocastDtype: DType | undefined
@@ -103,8 +113,16 @@ export interface PreparationTools {
    * @throws {ConfigError} NO_MODEL without weights there.
    */
   modelFolder(path: string, key: string): string
-  /** Calls `use` with a frozen model in evaluation mode and frees it afterwards. Undefined: the model of the config at its start. */
-  withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T>
+  /**
+   * Calls `use` with a frozen model in evaluation mode and frees it afterwards.
+   * @param folder  Undefined: the model of the config at its start.
+   * @param tokenizer  Of the tokens that it will read; it must have a row for each of them. Default that of the run.
+   */
+  withModel<T>(
+    folder: string | undefined,
+    use: (model: CausalLM) => Promise<T>,
+    tokenizer?: TextTokenizer,
+  ): Promise<T>
   /**
    * Gradient of one sample's mean loss over the trained parameters, flat float32 [p] in the order in which the optimiser keeps them; with
    * `moments` Adam's direction. Valid until the next call, and as long as the model of `withModel`.

@@ -1,5 +1,5 @@
 /** P samples of the pool, N labelled positions of a batch. */
-import { closeSync, openSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, openSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Device, type DType, scope, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch } from '../batch/index.js'
@@ -14,6 +14,7 @@ import type {
   PreparationTools,
   ProxyResult,
   ProxyRun,
+  TextTokenizer,
   TokenStatistic,
 } from '../method/index.js'
 import {
@@ -24,7 +25,7 @@ import {
   toModelInputs,
 } from '../model/index.js'
 import { autocastDtype, chooseDevice, openModel, type RunInputs, requireModelFolder } from '../open/index.js'
-import { assertTokenizerFits, type TokenDataset } from '../tokenize/index.js'
+import { assertTokenizerFits, loadTokenizer, type TokenDataset } from '../tokenize/index.js'
 import { forwardFlops } from '../train/index.js'
 import { ChunkStore } from './chunk-store.js'
 import { SampleGradients } from './sample-gradients.js'
@@ -99,13 +100,15 @@ export class Preparation implements PreparationTools {
     this.autocastDtype = autocastDtype(config.training.bf16, this.device)
   }
 
-  async *texts() {
+  async *texts(indexes?: readonly number[]) {
     const { data } = this
-    for (let start = 0; start < data.numSamples; start += TEXTS_AT_ONCE) {
+    const total = indexes?.length ?? data.numSamples
+    for (let start = 0; start < total; start += TEXTS_AT_ONCE) {
       this.context.checkStop()
-      const count = Math.min(TEXTS_AT_ONCE, data.numSamples - start)
+      const count = Math.min(TEXTS_AT_ONCE, total - start)
       const texts = Array.from({ length: count }, async (_, i) => {
-        const { tokens, labelMask } = data.sample(start + i)
+        const index = indexes?.[start + i] ?? start + i
+        const { tokens, labelMask } = data.sample(index)
         const firstLabel = labelMask.indexOf(1)
         // The first token of a plain text has nothing before it, and is no prompt.
         const numPrompt = firstLabel === -1 ? tokens.length : firstLabel <= 1 ? 0 : firstLabel
@@ -113,7 +116,7 @@ export class Preparation implements PreparationTools {
           this.decode(tokens),
           numPrompt === 0 ? '' : this.decode(tokens.subarray(0, numPrompt)),
         ])
-        return { index: start + i, text, prompt }
+        return { index, text, prompt }
       })
       yield* await Promise.all(texts)
     }
@@ -121,6 +124,12 @@ export class Preparation implements PreparationTools {
 
   decode(tokens: ArrayLike<number>): Promise<string> {
     return this.context.inputs.tokenizer.decode(tokens, { skipSpecialTokens: true })
+  }
+
+  tokenizerOf(folder: string | undefined): TextTokenizer {
+    const { tokenizer } = this.context.inputs
+    if (folder === undefined || !existsSync(join(folder, 'tokenizer.json'))) return tokenizer
+    return loadTokenizer(folder, {}, { signal: tokenizer.signal })
   }
 
   async train(run: ProxyRun): Promise<ProxyResult> {
@@ -147,7 +156,11 @@ export class Preparation implements PreparationTools {
     return requireModelFolder(this.context.baseDir, path, key)
   }
 
-  async withModel<T>(folder: string | undefined, use: (model: CausalLM) => Promise<T>): Promise<T> {
+  async withModel<T>(
+    folder: string | undefined,
+    use: (model: CausalLM) => Promise<T>,
+    tokenizer: TextTokenizer = this.context.inputs.tokenizer,
+  ): Promise<T> {
     const { config, baseDir, inputs, lent } = this.context
     const isLent = lent !== undefined && (folder === undefined || folder === lent.folder)
     const model = isLent
@@ -156,7 +169,7 @@ export class Preparation implements PreparationTools {
         ? loadModelFolder(folder, { device: this.device })
         : openModel(config, baseDir, inputs.tokenizer, folder)
     try {
-      assertTokenizerFits(inputs.tokenizer, model.config.vocabSize)
+      assertTokenizerFits(tokenizer, model.config.vocabSize)
       model.eval()
       return await use(model)
     } finally {

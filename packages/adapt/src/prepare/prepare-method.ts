@@ -1,9 +1,12 @@
 /** P samples of the pool. */
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { distributed, scope, tensor } from '@adapt-ts/torch'
 import { type RunConfig, resolveCacheDir } from '../config/index.js'
 import { AdaptError, ConfigError, DataError } from '../errors.js'
+import { resolveModelPath } from '../hub/index.js'
 import {
   type Artefact,
   type Gate,
@@ -30,6 +33,9 @@ const FREE_OF_PROXIES = new Set([
   ...['load_best_model_at_end', 'metric_for_best_model', 'greater_is_better'],
   ...['early_stopping_patience', 'early_stopping_threshold', 'resume_from_checkpoint'],
 ])
+
+/** What a model makes of text is a function of, beside its weights. */
+const WITH_WEIGHTS = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json']
 
 /** Between two looks at another process that makes the same artefact. */
 const WAIT_MS = 500
@@ -100,7 +106,10 @@ function keyOf(
     version: packageVersion(),
     kind: preparedAs,
     options,
-    modelsRead: Object.values(readsModels?.(options) ?? {}).map((path) => fingerprintModel(path, baseDir)),
+    modelsRead: Object.values(readsModels?.(options) ?? {}).map((path) => [
+      fingerprintModel(path, baseDir),
+      ...WITH_WEIGHTS.map((name) => hashOf(join(resolveModelPath(baseDir, path), name))),
+    ]),
     fingerprints,
     // Methods read words too, and tokens do not hold all of them: a template or a cut leaves some out.
     anchors: anchorDocuments.map(({ source, content }) => [source, content]),
@@ -121,6 +130,11 @@ function keyOf(
         }
       : {}),
   })
+}
+
+/** SHA-256 (hex) of a file; empty for one that is not there. */
+function hashOf(path: string): string {
+  return existsSync(path) ? createHash('sha256').update(readFileSync(path)).digest('hex') : ''
 }
 
 /** How runs train, without what proxies do not have and what changes no result. */

@@ -27,6 +27,24 @@ describe('roundRobinPlaces', () => {
     expect(orderOf(WORKED)).toEqual([0, 1, 3, 2])
   })
 
+  it('names the nearest of each query alone when told how many', () => {
+    const places = (rows: readonly (readonly number[])[], numTurns: number) =>
+      roundRobinPlaces(
+        Float32Array.from(rows[0]!.flatMap((_, i) => rows.map((row) => row[i]!))),
+        rows.length,
+        numTurns,
+      )
+    // Neighbours 0, 1, 3 of the one and 0, 3, 2 of the other, rank by rank.
+    const rows = [
+      [0.9, 0.8, 0.1, 0.7],
+      [0.9, 0.1, 0.7, 0.8],
+    ]
+    expect([...places(rows, 3)]).toEqual([0, 1, 3, 2])
+    expect([...places(rows, 2)]).toEqual([0, 1, Infinity, 2])
+    expect([...places(rows, 1)]).toEqual([0, Infinity, Infinity, Infinity])
+    expect([...places([[1, 1, 1]], 2)]).toEqual([0, 1, Infinity])
+  })
+
   it('takes the best of one query in their order, equal ones by their place', () => {
     expect(orderOf([[0.5, 0.9, 0.5, -1]])).toEqual([1, 0, 2, 3])
   })

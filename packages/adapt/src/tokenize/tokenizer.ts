@@ -122,7 +122,10 @@ export function loadTokenizer(
  * @param embeddingRows  Rows of the model's embedding (its `vocab_size`); more than the tokenizer needs is fine.
  * @throws {ConfigError} TOKENIZER_TOO_LARGE
  */
-export function assertTokenizerFits(tokenizer: Tokenizer, embeddingRows: number): void {
+export function assertTokenizerFits(
+  tokenizer: Pick<Tokenizer, 'folder' | 'vocabSize'>,
+  embeddingRows: number,
+): void {
   if (tokenizer.vocabSize > embeddingRows) {
     throw new ConfigError(
       'TOKENIZER_TOO_LARGE',

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AdaptError } from '../errors.js'
 import type { MixedDataset } from './plan-mixing.js'
-import type { RowCursor } from './row-cursor.js'
+import type { RowCursor, SampleCursor } from './row-cursor.js'
 import { createRowStream, type RowStreamOptions } from './row-stream.js'
 import type { SampleDraw } from './sample-stream.js'
 
@@ -107,6 +107,9 @@ describe('a draw of samples', () => {
           const { cursor } = whole
           return { cursor, step, ...whole.next(5, { draw: drawAt(step) }) }
         })
+        const numRead = steps.flatMap(({ rows }) => rows).flat().length
+        const { before, taken } = whole.cursor as SampleCursor
+        expect(before + taken).toBe(numRead)
         for (const { cursor, step, rows, epoch } of steps) {
           const found = (step === 0 ? createRowStream(optionsOf(packing)) : resumed(packing, cursor)).next(
             5,

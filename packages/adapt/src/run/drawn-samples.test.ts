@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { currentEvents, readEvents, readLedger } from '../record/index.js'
+import { currentEvents, readEvents, readLedger, readSamples } from '../record/index.js'
 import { Workshop } from './workshop.test.fixture.js'
 
 const workshop = new Workshop()
@@ -67,6 +67,12 @@ describe('a run whose method draws samples', () => {
     }
     const flops = outcome.steps.map(({ flopsSignal }) => flopsSignal)
     expect(flops.slice(0, 2)).toEqual([0, 0])
+    const samples = await readSamples(path.join(workshop.runFolder('loss'), 'samples.parquet'))
+    const tokens = [...samples.values()].reduce((sum, sample) => sum + sample.tokens, 0)
+    expect(samples.size).toBe(90)
+    // 6N for each token that was trained says what N is.
+    const { flopsTrain, numTokensProcessed } = outcome.steps[0]!
+    expect(flops[2]! / tokens).toBeCloseTo(flopsTrain / numTokensProcessed / 3, 6)
     expect(flops[6]).toBe(2 * flops[2]!)
     expect(flops.at(-1)).toBe(3 * flops[2]!)
     expect(outcome.steps.map(({ epoch }) => epoch)).toEqual(

@@ -88,7 +88,7 @@ export function smallestPlaces(values: Float32Array, count: number): Uint32Array
   // Sorting numbers is far cheaper than sorting places by them.
   const last = values.slice().sort()[count - 1]!
   const found = Uint32Array.from([...values.keys()].filter((i) => values[i]! <= last))
-  return found.sort((a, b) => values[a]! - values[b]! || a - b).subarray(0, count)
+  return found.sort((a, b) => values[a]! - values[b]!).subarray(0, count)
 }
 
 /**

@@ -34,6 +34,7 @@ import case_rds_plus
 import case_regmix
 import case_rho
 import case_static
+import case_tacs
 import case_train
 import case_tsds
 from golden import REPOSITORY
@@ -57,42 +58,17 @@ MODULES = (
     case_less,
     case_dft,
     case_dataflex,
-    case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi,
-    case_loss_gates, case_static, case_regmix, case_ado, case_doge, case_rho, case_random, case_rds_plus, case_greats, case_less,
-    case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_dft,
-    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less,
-    case_loss_gates, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dataflex,
+    case_ado,
+    case_doge,
     case_dsir,
-    case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_joint_update_aware, case_less,
-    case_loss_gates, case_static, case_rho, case_random, case_rds_plus, case_greats, case_less, case_draws,
-    case_llama, case_train, case_ops, case_adapt_step, case_odm, case_doremi, case_loss_gates,
-    case_static, case_rho, case_random, case_rds_plus, case_greats, case_less, case_dft,
-    case_dataflex, case_dsir, case_ppl,
-    case_llama,
-    case_train,
-    case_ops,
-    case_adapt_step,
-    case_odm,
-    case_doremi,
-    case_loss_gates,
-    case_static,
-    case_rho,
-    case_random,
-    case_rds_plus,
-    case_greats,
-    case_less,
-    case_dft,
-    case_dataflex,
-    case_dsir,
-    case_joint_update_aware,
-    case_draws,
-    case_tsds,
-    case_adapt_contrastive,
     case_joint_update_aware,
     case_draws,
     case_ppl,
+    case_tsds,
+    case_adapt_contrastive,
     case_ica,
-    case_dataflex, case_dsir, case_ppl, case_embeddings,
+    case_embeddings,
+    case_tacs,
 )
 
 

@@ -1,25 +1,24 @@
 /** In-context approximation, arXiv 2510.14459. P samples of the pool, V anchors, D width, S samples of a batch. Page: docs/methods/ica.md. */
 import { cat, clone, matmul, noGrad, scope, type Tensor, transpose } from '@adapt-ts/torch'
-import { type Batch, buildBatch, createPermutation, groupByLength } from '../batch/index.js'
+import { type Batch, createPermutation } from '../batch/index.js'
 import { ConfigError, DataError } from '../errors.js'
 import { minMaxGate } from '../gate/index.js'
-import { chunkedTokenLosses, labelledPositions, sampleMeans } from '../loss/index.js'
 import { defineMethod, defineSignal, oneOf, type PreparationTools, whole } from '../method/index.js'
-import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
+import type { CausalLM } from '../model/index.js'
 import {
-  countTokens,
   type Demonstration,
   demonstrationsOf,
+  frozenLosses,
+  frozenStates,
   inContext,
   isSame,
   nearestPlaces,
   poolHidden,
+  sampleBatches,
   unitRows,
 } from '../signal/index.js'
 import type { TokenizedSample } from '../tokenize/index.js'
 
-/** Tokens of a batch, padding included. */
-const BATCH_TOKENS = 8192
 /** Tells the draw of fixed demonstrations from others. */
 const FIXED_STREAM = 36
 const POOLING = { pooling: 'position_weighted', tokens: 'all' } as const
@@ -142,7 +141,7 @@ function embedAnchors(model: CausalLM, tools: PreparationTools): Tensor {
   return noGrad(() =>
     scope(() => {
       const parts = tools.anchors.map((batch) =>
-        unitRows(poolHidden(hiddenOf(model, batch, tools), batch, POOLING)),
+        unitRows(poolHidden(frozenStates(model, batch, tools), batch, POOLING)),
       )
       return clone(cat(parts)).persist()
     }),
@@ -157,7 +156,7 @@ async function gains(indexes: readonly number[], work: Work): Promise<Float32Arr
   const contexts: (TokenizedSample & { readonly count: number })[] = []
   const placeOf: number[] = []
   const fixed = work.unit_VD === undefined ? drawFixed(anchors.length, tools.seed) : undefined
-  for await (const { places, batch } of batchesOf(samples)) {
+  for await (const { places, batch } of sampleBatches(samples)) {
     const { loss_S, similarity_SV } = readPlain(batch, work)
     for (const [s, place] of places.entries()) {
       plain[place] = loss_S[s]!
@@ -178,8 +177,8 @@ async function gains(indexes: readonly number[], work: Work): Promise<Float32Arr
     }
   }
   const result = new Float32Array(WIDTH * samples.length)
-  for await (const { places, batch } of batchesOf(contexts)) {
-    const loss_S = scope(() => lossesOf(model, hiddenOf(model, batch, tools), batch, tools).toFloat32Array())
+  for await (const { places, batch } of sampleBatches(contexts)) {
+    const loss_S = scope(() => frozenLosses(model, frozenStates(model, batch, tools), batch).toFloat32Array())
     for (const [s, i] of places.entries()) {
       const place = placeOf[i]!
       result.set([plain[place]! - loss_S[s]!, contexts[i]!.count], WIDTH * place)
@@ -195,8 +194,8 @@ function readPlain(
 ): { readonly loss_S: Float32Array; readonly similarity_SV: Float32Array | undefined } {
   return noGrad(() =>
     scope(() => {
-      const hidden_BTD = hiddenOf(model, batch, tools)
-      const loss_S = lossesOf(model, hidden_BTD, batch, tools).toFloat32Array()
+      const hidden_BTD = frozenStates(model, batch, tools)
+      const loss_S = frozenLosses(model, hidden_BTD, batch).toFloat32Array()
       if (unit_VD === undefined) return { loss_S, similarity_SV: undefined }
       const [V, D] = unit_VD.shape as [number, number]
       tools.charge(2 * V * D * batch.samples.length)
@@ -210,39 +209,4 @@ function readPlain(
 function drawFixed(numAnchors: number, seed: number): Float32Array {
   const placeOf = createPermutation({ seed, epoch: 0, numSamples: numAnchors, stream: FIXED_STREAM })
   return Float32Array.from({ length: numAnchors }, (_, v) => -placeOf(v))
-}
-
-/** Samples in batches of about one length. */
-async function* batchesOf(
-  samples: readonly TokenizedSample[],
-): AsyncGenerator<{ readonly places: readonly number[]; readonly batch: Batch }> {
-  const data = { sample: (place: number) => samples[place]! }
-  const lengths = samples.map(({ tokens }) => tokens.length)
-  for (const places of groupByLength(lengths, BATCH_TOKENS)) {
-    const rows = places.map((place) => [place])
-    yield { places, batch: buildBatch(rows, data, { padId: 0, packing: false }) }
-    // Signals and timers get their turn.
-    await new Promise(setImmediate)
-  }
-}
-
-/** States of a batch under a frozen model, charged; belong to the current scope. */
-function hiddenOf(model: CausalLM, batch: Batch, tools: PreparationTools): Tensor {
-  tools.charge(2 * model.numParameters * countTokens([batch]))
-  return embedTokens(model, toModelInputs(batch, model.device), { autocastDtype: tools.autocastDtype })
-}
-
-/** float32 [S]: mean nats per label. */
-function lossesOf(
-  model: CausalLM,
-  hidden_BTD: Tensor,
-  batch: Batch,
-  { autocastDtype }: PreparationTools,
-): Tensor {
-  const labelled = labelledPositions(batch, model.device)
-  if (labelled.count === 0) return sampleMeans(labelled.select(hidden_BTD), batch.samples)
-  const loss_N = chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, {
-    computeDtype: autocastDtype,
-  })
-  return sampleMeans(loss_N, batch.samples)
 }

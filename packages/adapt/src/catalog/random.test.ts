@@ -26,7 +26,10 @@ function prepared(seed: number) {
 }
 
 function keptOf(score: Float32Array, keep: number, balanced: boolean): number[] {
-  const gate = topFraction.create({ keep, balanced, end: 'lowest', ties: 'place' }, {} as RunFacts)
+  const gate = topFraction.create(
+    { keep, balanced, shareOf: 'all', end: 'lowest', ties: 'place' },
+    {} as RunFacts,
+  )
   return scope(() => {
     const source = Uint16Array.from(golden.sources)
     const of = { score: tensor(score, [score.length]), index: [], labels: new Float64Array(), source }

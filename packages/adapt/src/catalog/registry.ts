@@ -35,6 +35,7 @@ import { regmix } from './regmix.js'
 import { rho1 } from './rho-1.js'
 import { rhoLoss } from './rho-loss.js'
 import { staticShares } from './static.js'
+import { tacs } from './tacs.js'
 import { tsds } from './tsds.js'
 import { twin } from './twin.js'
 import { uniform } from './uniform.js'
@@ -67,6 +68,7 @@ export const METHODS = [
   greats,
   jointUpdateAware,
   less,
+  tacs,
   linupper,
   quadratic,
   extremes,

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'tacs' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'tacs' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -245,17 +245,18 @@ export type RunOptions = {
        * mixtures (RegMix); ghost-alignment: how far a gradient step on the sample would lower the loss of a
        * few anchors; anchor-direction: cosine to the direction of the mean anchor, in the last hidden states
        * of the model as it is now; less: influence on the anchors: cosine of projected gradients along a
-       * short warm-up run (LESS); loss: the mean loss of the sample over its labels, in nats; reducible-loss:
-       * the mean loss of the sample less that of a reference which has not seen it, in nats; context-gain:
-       * how far the loss of a sample falls when the model before training reads anchors before it, in nats;
-       * token-likelihood: the logarithm of the probability of each token, under the model as it is now or a
-       * frozen one; token-mass: the probability of each token together with all less likely ones, under a
-       * frozen model; loss-fall: how far the mean loss of the sample fell since the pool was first scored, in
-       * nats; transport: probability by optimal transport to the anchors, less where samples are many of a
-       * kind (TSDS); random: a standard normal number of seed and sample: a control; source: a number per
-       * source, from a table; custom: what the code of the run brings.
+       * short warm-up run (LESS); path-gain: how far the loss of a sample falls while a small adapter is
+       * trained on the anchors alone; loss: the mean loss of the sample over its labels, in nats;
+       * reducible-loss: the mean loss of the sample less that of a reference which has not seen it, in nats;
+       * context-gain: how far the loss of a sample falls when the model before training reads anchors before
+       * it, in nats; token-likelihood: the logarithm of the probability of each token, under the model as it
+       * is now or a frozen one; token-mass: the probability of each token together with all less likely ones,
+       * under a frozen model; loss-fall: how far the mean loss of the sample fell since the pool was first
+       * scored, in nats; transport: probability by optimal transport to the anchors, less where samples are
+       * many of a kind (TSDS); random: a standard normal number of seed and sample: a control; source: a
+       * number per source, from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'text-embedding' | 'representation' | 'doremi' | 'excess-loss' | 'doge' | 'gradient-products' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'text-embedding' | 'representation' | 'doremi' | 'excess-loss' | 'doge' | 'gradient-products' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'path-gain' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding, contrastive: How the hidden states of a sample become one vector. Default
        * position_weighted. text-embedding: How the positions of a text become one vector; last: that of the
@@ -563,6 +564,21 @@ export type RunOptions = {
        * Default inside.
        */
       readonly epsMode?: 'inside' | 'outside' | undefined
+      /** path-gain: T: units of training on the anchors. Default 2. */
+      readonly depth?: number | undefined
+      /** path-gain: Passes over the anchors in one unit. Default 5. */
+      readonly epochsPerUnit?: number | undefined
+      /** path-gain: Learning rate on the anchors, constant; one anchor a step. Default 0.00001. */
+      readonly pathLearningRate?: number | undefined
+      /**
+       * path-gain: Where the fall begins: after the first unit, as in the source, or at the model before it.
+       * Default unit.
+       */
+      readonly first?: 'unit' | 'base' | undefined
+      /** path-gain: Whether the fall is divided by the loss that it begins at. Default first. */
+      readonly divide?: 'first' | 'none' | undefined
+      /** path-gain: Least divisor, in nats: what is almost learnt already does not win by it. Default 0. */
+      readonly floor?: number | undefined
       /**
        * context-gain: Anchors that stand before a sample; the farthest are left out where they do not fit.
        * Default 3.
@@ -671,6 +687,8 @@ export type RunOptions = {
        * Default false.
        */
       readonly balanced?: boolean | undefined
+      /** top-fraction: What keep is a share of: all units together, or those of each source. Default all. */
+      readonly shareOf?: 'all' | 'source' | undefined
       /**
        * fixed-shares: Share of each source in the tokens, in any unit; a source left out has none. equal:
        * every source alike (stratified sampling). Default equal.

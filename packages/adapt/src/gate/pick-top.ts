@@ -36,12 +36,7 @@ export function pickTopBySource(
   count: number,
   options: PickOptions = {},
 ): Uint8Array {
-  const members: number[][] = []
-  for (let i = 0; i < scores.length; i++) {
-    members[source[i]!] ??= []
-    members[source[i]!]!.push(i)
-  }
-  const all = Array.from(members, (group) => group ?? [])
+  const all = placesBySource(source)
   const values = oriented(scores, options, all)
   const groups = all.map((group) => group.filter((i) => values[i]! > -Infinity))
   const budgets = equalBudgets(
@@ -51,6 +46,29 @@ export function pickTopBySource(
   const kept = new Uint8Array(values.length)
   for (const [i, group] of groups.entries()) pickAmong(values, group, budgets[i]!, options, kept)
   return kept
+}
+
+/** The same share of the units of each source, at least one where there is one. */
+export function pickTopOfEach(
+  scores: ArrayLike<number>,
+  source: ArrayLike<number>,
+  keep: number,
+  options: PickOptions = {},
+): Uint8Array {
+  const groups = placesBySource(source)
+  const values = oriented(scores, options, groups)
+  const kept = new Uint8Array(values.length)
+  for (const group of groups) pickAmong(values, group, countKept(keep, group.length), options, kept)
+  return kept
+}
+
+function placesBySource(source: ArrayLike<number>): number[][] {
+  const members: number[][] = []
+  for (let i = 0; i < source.length; i++) {
+    members[source[i]!] ??= []
+    members[source[i]!]!.push(i)
+  }
+  return Array.from(members, (group) => group ?? [])
 }
 
 /**

@@ -7,7 +7,7 @@ import { type PickOptions, pickTop } from './pick-top.js'
 import { markTop, topFraction } from './top-fraction.js'
 
 type Options = OptionsOf<typeof topFraction.options>
-const DEFAULTS: Options = { keep: 0.1, end: 'highest', ties: 'place', balanced: false }
+const DEFAULTS: Options = { keep: 0.1, end: 'highest', ties: 'place', balanced: false, shareOf: 'all' }
 
 function weightsOf(
   scores: readonly number[],
@@ -45,6 +45,10 @@ describe('topFraction', () => {
 
   it('keeps equally many of each source when it balances them', () => {
     expect(weightsOf([4, 3, 2, 1], { keep: 0.5, balanced: true }, [0, 0, 0, 1])).toEqual([1, 0, 0, 1])
+    // Of three units one, of one the only one.
+    expect(weightsOf([4, 3, 2, 1], { keep: 0.5, shareOf: 'source' }, [0, 0, 0, 1])).toEqual([1, 0, 0, 1])
+    expect(weightsOf([1, 2, 9, 8], { keep: 0.5, shareOf: 'source' }, [0, 0, 1, 1])).toEqual([0, 1, 1, 0])
+    expect(weightsOf([1, 2, 9, 8], { keep: 0.5 }, [0, 0, 1, 1])).toEqual([0, 0, 1, 1])
   })
 
   it('passes on that a score is not a number', () => {

@@ -17,7 +17,7 @@ import {
   zerosLike,
 } from '@adapt-ts/torch'
 import { defineGate, flag, oneOf, real, type Scores, usedWith } from '../method/index.js'
-import { countKept, type PickOptions, pickTopBySource } from './pick-top.js'
+import { countKept, type PickOptions, pickTopBySource, pickTopOfEach } from './pick-top.js'
 
 const stableSort = bind('aten::sort', 'stable')
 const atLeast = bind('aten::ge', 'Tensor')
@@ -75,8 +75,15 @@ function nearnessToMiddle(score_U: Tensor): Tensor {
   return where(isFinite_U, nearness_U, full([], Number.NEGATIVE_INFINITY, { device }))
 }
 
-function pickOnHost({ score, source }: Scores, count: number, options: PickOptions): Tensor {
-  const kept_U = pickTopBySource(score.toFloat32Array(), source, count, options)
+function pickOnHost(
+  { score, source }: Scores,
+  keep: number,
+  { balanced, ...options }: PickOptions & { readonly balanced: boolean },
+): Tensor {
+  const values = score.toFloat32Array()
+  const kept_U = balanced
+    ? pickTopBySource(values, source, countKept(keep, values.length), options)
+    : pickTopOfEach(values, source, keep, options)
   return tensor(Float32Array.from(kept_U), [kept_U.length], { device: score.device })
 }
 
@@ -111,15 +118,26 @@ export const topFraction = defineGate({
       false,
       'Keep equally many of each source; what a small source cannot use goes to the others.',
     ),
+    shareOf: usedWith(
+      'balanced: false',
+      ({ balanced }) => balanced === false,
+      oneOf(
+        ['all', 'source'],
+        'all',
+        'What keep is a share of: all units together, or those of each source.',
+      ),
+    ),
   },
   candidates: ({ keep }) => 1 / keep,
   needs: ({ balanced }) => (balanced ? { sources: 2 } : {}),
-  create: ({ keep, balanced, ...options }) => ({
+  create: ({ keep, balanced, shareOf, ...options }) => ({
     weights(scores) {
       return scope(() => {
         const { score } = scores
-        const count = countKept(keep, score.numel)
-        const kept_U = balanced ? pickOnHost(scores, count, options) : markTop(score, count, options)
+        const kept_U =
+          balanced || shareOf === 'source'
+            ? pickOnHost(scores, keep, { balanced, ...options })
+            : markTop(score, countKept(keep, score.numel), options)
         return where(eq(score, score), kept_U, full([], Number.NaN, { device: score.device }))
       })
     },

@@ -44,6 +44,17 @@ export interface ProxyRun {
   readonly checkpointsAt?: readonly number[]
   /** Any checkpoint of a run of the config can stand in for it where nothing may be trained. Default false. */
   readonly isEarlyRun?: boolean
+  /** What it trains on: the pool, or the anchors, whole and in an order of their own. Default pool. */
+  readonly data?: 'pool' | 'anchors'
+  /** An adapter of its own, which alone is trained, on the model of the config at its start. */
+  readonly adapter?: {
+    readonly r: number
+    readonly alpha: number
+    readonly dropout: number
+    readonly targetModules: readonly string[]
+  }
+  /** A constant learning rate without weight decay, over steps of so many rows. Default: the optimiser of the config. */
+  readonly optimiser?: { readonly learningRate: number; readonly batchSize: number }
   /** The model of the config at its start, or a smaller one from scratch. Default same. */
   readonly model?: 'same' | { readonly preset: string }
   /** Earlier artefacts that its method may read, such as a reference's token losses. */

@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Device, type DType, scope, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch } from '../batch/index.js'
+import { publishFolder } from '../checkpoint/index.js'
 import type { RunConfig } from '../config/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
 import { syncPath } from '../dataset/sync-path.js'
@@ -22,6 +23,8 @@ import {
   embedTokens,
   isAdapterFolder,
   loadModelFolder,
+  mergeLora,
+  saveModelFolder,
   toModelInputs,
 } from '../model/index.js'
 import { autocastDtype, chooseDevice, openModel, type RunInputs, requireModelFolder } from '../open/index.js'
@@ -57,7 +60,11 @@ export interface ToolsContext {
   /** A model that stands for the one of the config, and the folder that it came from; its owner frees it. */
   readonly lent?: { readonly model: CausalLM; readonly folder: string }
   /** Trains a proxy in a folder, up to some steps; see `trainProxy`. */
-  readonly trainProxy: (run: ProxyRun, folder: string) => Promise<ProxyResult & { readonly flops: number }>
+  readonly trainProxy: (
+    run: ProxyRun,
+    folder: string,
+    base: string | undefined,
+  ) => Promise<ProxyResult & { readonly flops: number }>
 }
 
 /** The tools that a signal's `prepare` works with; they count what it costs. */
@@ -72,6 +79,8 @@ export class Preparation implements PreparationTools {
   readonly autocastDtype: DType | undefined
   /** Of the models that it opens. */
   readonly device: Device
+  /** Model under each adapter that was trained here on a model of its own. */
+  private readonly baseOf = new Map<string, string>()
   /** FLOPs so far, those of earlier processes whose work is used too. */
   flops = 0
   private readonly context: ToolsContext
@@ -133,8 +142,10 @@ export class Preparation implements PreparationTools {
   }
 
   async train(run: ProxyRun): Promise<ProxyResult> {
-    const { flops, ...result } = await this.context.trainProxy(run, join(this.context.work, run.name))
+    const base = run.adapter === undefined ? undefined : this.startFolder()
+    const { flops, ...result } = await this.context.trainProxy(run, join(this.context.work, run.name), base)
     this.flops += flops
+    if (base !== undefined) for (const { folder } of result.checkpoints) this.baseOf.set(folder, base)
     return result
   }
 
@@ -152,6 +163,23 @@ export class Preparation implements PreparationTools {
     return values
   }
 
+  /** Folder of the model of the config at its start without an adapter: its own, or one that is written once. */
+  private startFolder(): string {
+    const { config, baseDir, inputs, work } = this.context
+    if ('path' in config.model && config.model.adapter === undefined) return config.model.path
+    const folder = join(work, 'start')
+    if (!existsSync(folder)) {
+      const model = openModel(config, baseDir, inputs.tokenizer)
+      try {
+        if (model.lora !== undefined) mergeLora(model)
+        publishFolder(folder, (temporary) => saveModelFolder(model, temporary))
+      } finally {
+        model.dispose()
+      }
+    }
+    return folder
+  }
+
   modelFolder(path: string, key: string): string {
     return requireModelFolder(this.context.baseDir, path, key)
   }
@@ -161,13 +189,13 @@ export class Preparation implements PreparationTools {
     use: (model: CausalLM) => Promise<T>,
     tokenizer: TextTokenizer = this.context.inputs.tokenizer,
   ): Promise<T> {
-    const { config, baseDir, inputs, lent } = this.context
+    const { lent } = this.context
     const isLent = lent !== undefined && (folder === undefined || folder === lent.folder)
     const model = isLent
       ? lent.model
       : folder !== undefined && !isAdapterFolder(folder)
         ? loadModelFolder(folder, { device: this.device })
-        : openModel(config, baseDir, inputs.tokenizer, folder)
+        : this.openStart(folder)
     try {
       assertTokenizerFits(tokenizer, model.config.vocabSize)
       model.eval()
@@ -179,6 +207,17 @@ export class Preparation implements PreparationTools {
       }
       if (!isLent) model.dispose()
     }
+  }
+
+  /** The model of the config at its start, or with an adapter that was trained on it. */
+  private openStart(adapter: string | undefined): CausalLM {
+    const { config, baseDir, inputs } = this.context
+    const base = adapter === undefined ? undefined : this.baseOf.get(adapter)
+    if (adapter === undefined || base === undefined)
+      return openModel(config, baseDir, inputs.tokenizer, adapter)
+    const dtype =
+      'path' in config.model && config.model.dtype !== undefined ? { dtype: config.model.dtype } : {}
+    return openModel({ ...config, model: { path: base, ...dtype, adapter } }, baseDir, inputs.tokenizer)
   }
 
   sampleGradient(model: CausalLM, batch: Batch, moments?: AdamMoments): Tensor {

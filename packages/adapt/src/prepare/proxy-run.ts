@@ -21,6 +21,8 @@ export interface ProxyContext {
   /** Samples of the pool. */
   readonly numSamples: number
   readonly trainTo: TrainTo
+  /** Folder of the model that an adapter of the proxy's own stands on. */
+  readonly base?: string | undefined
 }
 
 /**
@@ -30,11 +32,11 @@ export interface ProxyContext {
 export async function trainProxy(
   run: ProxyRun,
   folder: string,
-  { config, totalSteps, numSamples, trainTo }: ProxyContext,
+  { config, totalSteps, numSamples, trainTo, base }: ProxyContext,
 ): Promise<ProxyResult & { readonly flops: number }> {
   const steps = Math.max(1, Math.round(run.steps * totalSteps))
   const runFolder = join(folder, 'run')
-  const proxy = proxyConfig(config, run, steps, runFolder)
+  const proxy = proxyConfig(config, run, { steps, runFolder, base })
   const artefact: Artefact = {
     ...run.artefact,
     ...(run.keep
@@ -55,7 +57,15 @@ export async function trainProxy(
 }
 
 /** The main run's config but for what a proxy has of its own. Nothing is evaluated, and nothing but checkpoints is written for others. */
-export function proxyConfig(config: RunConfig, run: ProxyRun, steps: number, runFolder: string): RunConfig {
+export function proxyConfig(
+  config: RunConfig,
+  run: ProxyRun,
+  {
+    steps,
+    runFolder,
+    base,
+  }: { readonly steps: number; readonly runFolder: string } & Pick<ProxyContext, 'base'>,
+): RunConfig {
   const asWritten = typeof run.method === 'string' ? { preset: run.method } : run.method
   const method = resolveMethod(asWritten as MethodInput, (path, message) => {
     throw new RangeError(`proxy ${run.name}: method.${path.join('.')}: ${message}`)
@@ -68,12 +78,11 @@ export function proxyConfig(config: RunConfig, run: ProxyRun, steps: number, run
   } = config.training
   return {
     ...config,
-    ...(run.model === undefined || run.model === 'same'
-      ? {}
-      : { model: { init: 'scratch', preset: run.model.preset } as RunConfig['model'] }),
+    model: proxyModel(config.model, run, base),
+    ...(run.data === 'anchors' ? { data: anchorsAsData(config), anchors: [] } : {}),
     method,
     training: {
-      ...training,
+      ...(run.optimiser ? withPlainOptimiser(training, run.optimiser) : training),
       max_steps: steps,
       load_best_model_at_end: false,
       save_total_limit: 1,
@@ -81,6 +90,49 @@ export function proxyConfig(config: RunConfig, run: ProxyRun, steps: number, run
     evaluation: { ...config.evaluation, every_steps: 1_000_000_000, sets: [] },
     output_dir: runFolder,
   }
+}
+
+/** The anchors in the place of the training data, in the natural order of one set. */
+function anchorsAsData({ data, anchors }: RunConfig): RunConfig['data'] {
+  const { val_set_size: _, ...others } = data
+  return { ...others, train: anchors, mixing: 'natural', packing: false }
+}
+
+function proxyModel(
+  model: RunConfig['model'],
+  run: Pick<ProxyRun, 'name' | 'model' | 'adapter'>,
+  base: string | undefined,
+): RunConfig['model'] {
+  if (run.adapter !== undefined) {
+    if (base === undefined)
+      throw new RangeError(`proxy ${run.name}: an adapter of its own needs a model folder`)
+    const { r, alpha, dropout, targetModules } = run.adapter
+    const lora = {
+      r,
+      lora_alpha: alpha,
+      lora_dropout: dropout,
+      use_rslora: false,
+      target_modules: [...targetModules],
+    }
+    const dtype = 'path' in model && model.dtype !== undefined ? { dtype: model.dtype } : {}
+    return { path: base, ...dtype, lora }
+  }
+  if (run.model === undefined || run.model === 'same') return model
+  return { init: 'scratch', preset: run.model.preset } as RunConfig['model']
+}
+
+function withPlainOptimiser(
+  { warmup_ratio: _, warmup_steps: __, ...training }: Omit<RunConfig['training'], 'num_train_epochs'>,
+  { learningRate, batchSize }: NonNullable<ProxyRun['optimiser']>,
+) {
+  return {
+    ...training,
+    learning_rate: learningRate,
+    lr_scheduler_type: 'constant',
+    weight_decay: 0,
+    per_device_train_batch_size: batchSize,
+    gradient_accumulation_steps: 1,
+  } as const
 }
 
 function checkpointsOf(

@@ -48,11 +48,12 @@ export async function prepareRun(
     passes,
     onLine,
     checkStop: () => stop.throwIfRequested(goesOn),
-    trainProxy: (run, folder) =>
+    trainProxy: (run, folder, base) =>
       trainProxy(run, folder, {
         config,
         totalSteps,
         numSamples,
+        base,
         trainTo: proxyTrainer(request, { stop, goesOn }, run.name, train),
       }),
   })

@@ -1,0 +1,160 @@
+/** TACS, arXiv 2605.09404. P samples of the pool, V anchors, T the depth of the path. Page: docs/methods/tacs.md. */
+import { noGrad, scope } from '@adapt-ts/torch'
+import { createPermutation } from '../batch/index.js'
+import { ConfigError } from '../errors.js'
+import { topFraction } from '../gate/index.js'
+import {
+  defineMethod,
+  defineSignal,
+  oneOf,
+  type PreparationTools,
+  real,
+  usedWith,
+  whole,
+} from '../method/index.js'
+import type { CausalLM } from '../model/index.js'
+import { frozenLosses, frozenStates, sampleBatches, spearman } from '../signal/index.js'
+
+/** The source's adapter. */
+const ADAPTER = {
+  r: 1,
+  alpha: 4,
+  dropout: 0.1,
+  targetModules: ['q_proj', 'k_proj', 'v_proj', 'o_proj'],
+} as const
+/** Beside the divisor. */
+const EPS = 1e-8
+/** Samples that are scored a second time, each alone, to see how much of a score is rounding. */
+const REPEATED = 256
+const REPEAT_STREAM = 37
+
+/** s = (l_1 - l_T) / l_1: how far the loss of a sample falls while an adapter learns the anchors. */
+export const pathGain = defineSignal({
+  kind: 'path-gain',
+  about: 'how far the loss of a sample falls while a small adapter is trained on the anchors alone',
+  unit: 'sample',
+  options: {
+    depth: whole({ min: 1, max: 10_000 }, 2, 'T: units of training on the anchors.'),
+    epochsPerUnit: whole({ min: 1, max: 10_000 }, 5, 'Passes over the anchors in one unit.'),
+    pathLearningRate: real(
+      { above: 0, max: 1 },
+      1e-5,
+      'Learning rate on the anchors, constant; one anchor a step.',
+    ),
+    first: oneOf(
+      ['unit', 'base'],
+      'unit',
+      'Where the fall begins: after the first unit, as in the source, or at the model before it.',
+    ),
+    divide: oneOf(['first', 'none'], 'first', 'Whether the fall is divided by the loss that it begins at.'),
+    floor: usedWith(
+      'divide: first',
+      ({ divide }) => divide === 'first',
+      real(
+        { min: 0, max: 1e6 },
+        0,
+        'Least divisor, in nats: what is almost learnt already does not win by it.',
+      ),
+    ),
+  },
+  needs: () => ({ anchors: true }),
+  trainsProxies: true,
+  check: ({ depth, first }) =>
+    first === 'unit' && depth < 2
+      ? [
+          {
+            key: 'depth',
+            message: `expected at least 2 with first: unit, which is the first of them, received ${depth}`,
+          },
+        ]
+      : [],
+  async prepare({ depth, epochsPerUnit, pathLearningRate, first, divide, floor }, tools) {
+    const count = tools.anchors.reduce((sum, { samples }) => sum + samples.length, 0)
+    if (count === 0)
+      throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
+    const { checkpoints } = await tools.train({
+      name: 'path',
+      method: 'uniform',
+      data: 'anchors',
+      adapter: ADAPTER,
+      optimiser: { learningRate: pathLearningRate, batchSize: 1 },
+      steps: (count * epochsPerUnit * depth) / tools.totalSteps,
+      checkpointsAt: first === 'unit' ? [1 / depth, 1] : [1],
+    })
+    const ends = [first === 'unit' ? checkpoints[0]!.folder : undefined, checkpoints.at(-1)!.folder]
+    const repeated = drawRepeated(tools)
+    const losses: Float32Array[] = []
+    const again: Float32Array[] = []
+    for (const [i, folder] of ends.entries()) {
+      await tools.withModel(folder, async (model) => {
+        losses.push(await tools.byChunk(`loss-${i + 1}`, 1, (indexes) => meanLosses(model, indexes, tools)))
+        again.push(await meanLosses(model, repeated, tools, 0))
+      })
+    }
+    const { data } = tools
+    const scoreOf = (l_1: number, l_T: number) =>
+      (l_1 - l_T) / (divide === 'none' ? 1 : Math.max(l_1, floor) + EPS)
+    const score_P = Float32Array.from({ length: data.numSamples }, (_, i) =>
+      // Never kept: nothing of it is learnt.
+      data.labelCount(i) === 0 ? -Infinity : scoreOf(losses[0]![i]!, losses[1]![i]!),
+    )
+    const falls = repeated.map((i) => losses[0]![i]! - losses[1]![i]!)
+    const correlation = spearman(
+      repeated.map((i) => score_P[i]!),
+      repeated.map((_, r) => scoreOf(again[0]![r]!, again[1]![r]!)),
+    )
+    return {
+      score_P,
+      figures: {
+        meanFall: falls.reduce((sum, fall) => sum + fall, 0) / Math.max(1, falls.length),
+        // Of equal scores there is no order to repeat.
+        repeatCorrelation: Number.isNaN(correlation) ? 0 : correlation,
+      },
+    }
+  },
+  cost({ depth, epochsPerUnit }, { params, tokensPerPass, samples, anchors, tokensPerAnchor }) {
+    // An adapter's training needs no gradient of the weights beneath it: 4 N.
+    const path = 4 * params * anchors * tokensPerAnchor * epochsPerUnit * depth
+    const repeated = Math.min(1, REPEATED / Math.max(1, samples))
+    return { preparation: path + 4 * params * tokensPerPass * (1 + repeated), signal: 0 }
+  },
+})
+
+/** Target-aligned selection by the fall of losses along a path that is tuned on the anchors. */
+export const tacs = defineMethod({
+  id: 'tacs',
+  about: 'trains on the samples whose loss falls most while a small adapter learns the anchors',
+  page: 'docs/methods/tacs.md',
+  signal: pathGain,
+  gate: topFraction,
+  apply: 'mask',
+  preset: { gate: { keep: 0.05, shareOf: 'source' } },
+})
+
+/** Samples with labels that are scored twice, by seed. */
+function drawRepeated({ data, seed }: PreparationTools): number[] {
+  const { numSamples } = data
+  const permuted = createPermutation({ seed, epoch: 0, numSamples, stream: REPEAT_STREAM })
+  const found: number[] = []
+  for (let i = 0; i < numSamples && found.length < REPEATED; i++)
+    if (data.labelCount(permuted(i)) > 0) found.push(permuted(i))
+  return found
+}
+
+/** float32, mean nats per label of some samples under a frozen model; in the same batches whatever the model. */
+async function meanLosses(
+  model: CausalLM,
+  indexes: readonly number[],
+  tools: PreparationTools,
+  maxTokens?: number,
+): Promise<Float32Array> {
+  const samples = indexes.map((index) => tools.data.sample(index))
+  const result = new Float32Array(samples.length)
+  for await (const { places, batch } of sampleBatches(samples, maxTokens)) {
+    const loss_S = noGrad(() =>
+      scope(() => frozenLosses(model, frozenStates(model, batch, tools), batch).toFloat32Array()),
+    )
+    for (const [s, place] of places.entries()) result[place] = loss_S[s]!
+  }
+  return result
+}

@@ -131,7 +131,8 @@ function contextOf(
   { dataset }: AuditPool,
   artefact: Artefact,
 ): MethodContext {
-  return { totalSteps: 2, stepsPerEpoch: 2, isPlainText, seed: training.seed, dataset, artefact }
+  const layout = { accumulation: training.gradient_accumulation_steps, worldSize: 1 }
+  return { totalSteps: 2, stepsPerEpoch: 2, isPlainText, seed: training.seed, dataset, layout, artefact }
 }
 
 /**
@@ -194,10 +195,10 @@ async function createInstance(
   const { config, baseDir, inputs, lent, onProgress, checkStop } = context
   const { parts } = candidate
   const start = performance.now()
-  const { prepare } = parts.signal
+  const { prepare, prepares } = parts.signal
   let artefact: Artefact = NO_ARTEFACT
   let flops = 0
-  if (prepare !== undefined) {
+  if (prepare !== undefined && prepares?.(parts.signalOptions) !== false) {
     const { dataset, anchors, anchorDocuments } = pool
     const tools = new Preparation({
       ...{ config: { ...config, method: candidate.config }, baseDir, work, lent, checkStop },

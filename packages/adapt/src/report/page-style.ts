@@ -84,7 +84,7 @@ tbody + tbody tr.group th { border-top: 1px solid var(--grid); }
 .diff { color: var(--muted); padding-left: 4px; font-weight: 400; }
 .diff.good { color: var(--good); }
 .diff.bad { color: var(--bad); }
-td.text, th.text { text-align: left; font: inherit; }
+td.text, th.text { text-align: left; font: inherit; white-space: nowrap; }
 sup { line-height: 0; font-size: 0.75em; }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 8px; }
 ${COLOR_RULES}

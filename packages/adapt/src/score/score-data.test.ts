@@ -129,6 +129,24 @@ describe('scoreData', () => {
     expect(rows.reduce((sum, { weight }) => sum + weight, 0) / rows.length).toBeCloseTo(1, 5)
   })
 
+  it('leaves out what has nothing to learn, whatever the method', async () => {
+    for (const method of ['adapt', 'rho-loss']) {
+      const set = [...FEW, 'data.train=[web.jsonl, long-prompts.jsonl]', `method=${method}`]
+      const rows = await rowsOf(set, { model })
+      const mute = rows.filter(({ path: file }) => file === 'long-prompts.jsonl')
+      expect(mute.map(({ weight, kept }) => [weight, kept])).toEqual([[0, false]])
+    }
+  })
+
+  it('says how often a sample is read where a method shares out the draw', async () => {
+    const rows = await rowsOf([...FEW, 'method=odm'], { model })
+    const [web, code] = ['web', 'code'].map((name) => rows.filter(({ source }) => source === name))
+    for (const one of [web!, code!]) expect(new Set(one.map(({ weight }) => weight)).size).toBe(1)
+    expect(web![0]!.weight).not.toBeCloseTo(code![0]!.weight, 3)
+    const all = rows.reduce((sum, { tokens }) => sum + tokens, 0)
+    expect(rows.reduce((sum, { weight, tokens }) => sum + weight * tokens, 0) / all).toBeCloseTo(1, 5)
+  })
+
   it.each(METHOD_IDS)('scores every sample by %s', { timeout: 120_000 }, async (id) => {
     const error = await score([...FEW, `method=${id}`]).then(
       () => undefined,

@@ -88,7 +88,7 @@ function placesInPool(kept_P: Uint8Array | undefined, P: number): (index: number
 async function* weighSamples(request: PoolRequest, data: OrderedData): AsyncGenerator<WeighedSample> {
   const { config, checkStop, onProgress } = request
   const parts = partsOf(config.method)
-  const { drawnRows, stepsPerEpoch } = planSteps(
+  const { drawnRows, stepsPerEpoch, passes } = planSteps(
     config,
     (epoch) => data.rows.numRowsPerEpoch(epoch),
     parts.candidates,
@@ -96,6 +96,8 @@ async function* weighSamples(request: PoolRequest, data: OrderedData): AsyncGene
   const context: MethodContext = {
     totalSteps: SETTLING_STEPS,
     stepsPerEpoch,
+    passes,
+    layout: { accumulation: config.training.gradient_accumulation_steps, worldSize: 1 },
     isPlainText: data.isPlainText,
     seed: config.training.seed,
     dataset: data.train,

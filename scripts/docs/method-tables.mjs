@@ -11,15 +11,15 @@ export async function renderMethodTables(projectDir, page) {
   const { METHODS, SIGNALS, GATES, methodCard, partCard, describeNeeds } = await import(
     pathToFileURL(path.join(projectDir, 'packages/adapt/dist/catalog/index.js')).href
   )
+  const cards = METHODS.map((method) => methodCard(method))
   const tables = {
+    cells: cells(cards),
     methods: table(
       ['method', 'what it does', 'scored', 'a score a', 'applied to', 'signal', 'gate', 'needs'],
-      METHODS.map((method) => {
-        const card = methodCard(method)
-        const link = `[${card.id}](${path.posix.relative('docs/methods', card.page)})`
+      cards.map((card) => {
         const needs = describeNeeds(card.needs).join(', ') || 'nothing'
         const parts = [code(card.signal.kind), code(card.gate.kind)]
-        return [link, card.about, card.cadence, card.unit, card.apply, ...parts, needs]
+        return [link(card), card.about, card.cadence, card.unit, card.apply, ...parts, needs]
       }),
     ),
     signals: table(
@@ -48,6 +48,35 @@ export async function renderMethodTables(projectDir, page) {
     if (start < 0 || stop < start) throw new Error(`${METHODS_PAGE}: expected ${begin} ... ${end}`)
     return `${text.slice(0, start)}${begin}\n\n${rows}\n${text.slice(stop)}`
   }, page)
+}
+
+const CADENCES = ['never', 'once', 'every U', 'step']
+const COLUMNS = [
+  ['token, loss', ({ unit, apply }) => unit === 'token' && apply === 'loss'],
+  ['sample, loss', ({ unit, apply }) => unit !== 'token' && apply === 'loss'],
+  ['sample, mask', ({ apply }) => apply === 'mask'],
+  ['sample, drawn', ({ apply, draws }) => apply === 'sample' && draws === 'samples'],
+  ['source, drawn', ({ apply, draws }) => apply === 'sample' && draws === 'sources'],
+]
+
+/** Methods by when they score (down) and by what a score belongs to and does (across). */
+function cells(cards) {
+  const rows = CADENCES.map((cadence) => [
+    cadence,
+    ...COLUMNS.map(([, holds]) =>
+      cards
+        .filter((card) => card.cadence === cadence && holds(card))
+        .map(link)
+        .join(', '),
+    ),
+  ])
+  const placed = cards.filter((card) => COLUMNS.filter(([, holds]) => holds(card)).length === 1)
+  if (placed.length < cards.length) throw new Error('expected one cell for every method')
+  return table(['scored', ...COLUMNS.map(([heading]) => heading)], rows)
+}
+
+function link({ id, page }) {
+  return `[${id}](${path.posix.relative('docs/methods', page)})`
 }
 
 function table(headings, rows) {

@@ -85,6 +85,7 @@ export const curveSlope = defineGate({
   about: 'share of each source in what is read next, by the slope of a curve through its training losses',
   units: ['sample'],
   applies: ['sample'],
+  draws: 'sources',
   view: 'batch',
   options: {
     constants: oneOf(

@@ -10,7 +10,8 @@ import { trainingFlops } from '../method/flops.js'
 import type { MethodConfig } from '../method/method-config.js'
 import { toSnakeCase } from '../method/option-names.js'
 import { fillOptions, type Option } from '../method/option-table.js'
-import { costOf, partsOf, scoringFlops } from './method-parts.js'
+import { constantSignal } from '../signal/index.js'
+import { costOf, type MethodParts, partsOf, scoringFlops } from './method-parts.js'
 import type { MethodId } from './registry.js'
 import { resolveMethod, toConfigKeys } from './resolve-method.js'
 
@@ -45,8 +46,10 @@ export interface MethodCard {
   readonly id: string
   readonly about: string
   readonly page: string
-  /** When its scores are made: once before training, every U steps for what is drawn next, or in every step. */
-  readonly cadence: 'once' | 'every U' | 'step'
+  /** When its scores are made: never, once before training, every U steps for what is drawn next, or in every step. */
+  readonly cadence: 'never' | 'once' | 'every U' | 'step'
+  /** apply `sample`: what is shared out. */
+  readonly draws: 'sources' | 'samples' | undefined
   readonly unit: Unit
   readonly apply: Apply
   readonly needs: Needs
@@ -70,6 +73,12 @@ export const EXAMPLE_RUN: RunShape = {
   tokensPerAnchor: 512,
 }
 
+function cadenceOf({ isStored, signal, gate }: MethodParts): MethodCard['cadence'] {
+  if (isStored) return 'once'
+  if (signal === constantSignal && gate.isFixed) return 'never'
+  return gate.poolPasses ? 'every U' : 'step'
+}
+
 /** What a definition says of its method. */
 export function methodCard(definition: MethodDefinition): MethodCard {
   const config: MethodConfig = resolveMethod({ preset: definition.id as MethodId }, () => {})
@@ -82,7 +91,8 @@ export function methodCard(definition: MethodDefinition): MethodCard {
     id: definition.id,
     about: definition.about,
     page: definition.page,
-    cadence: parts.isStored ? 'once' : parts.gate.poolPasses ? 'every U' : 'step',
+    cadence: cadenceOf(parts),
+    draws: parts.apply === 'sample' ? parts.gate.draws : undefined,
     unit: parts.unit,
     apply: parts.apply,
     needs: parts.needs,

@@ -83,6 +83,7 @@ export const bandit = defineGate({
   about: 'share of each source in what is read next, learnt from its training loss',
   units: ['sample'],
   applies: ['sample'],
+  draws: 'sources',
   view: 'batch',
   options: {
     variant: oneOf(

@@ -112,6 +112,7 @@ export const asGiven = defineGate({
   about: 'what the signal says: the shares of the sources as preparation left them',
   units: ['source'],
   applies: ['sample'],
+  draws: 'sources',
   view: 'batch',
   options: {},
   create: () => ({ weights: ({ score }) => score }),

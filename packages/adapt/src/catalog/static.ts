@@ -21,6 +21,8 @@ export const fixedShares = defineGate({
   about: 'the same share of each source in every step: in what is read, or as p / q in the loss',
   units: ['sample'],
   applies: ['sample', 'loss'],
+  draws: 'sources',
+  isFixed: true,
   view: 'batch',
   options: {
     shares: option<'equal' | Readonly<Record<string, number>>>(

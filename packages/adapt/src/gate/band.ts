@@ -57,6 +57,7 @@ export const band = defineGate({
   about: 'draws one band of scores more often than the others, anew every U steps',
   units: ['sample'],
   applies: ['sample'],
+  draws: 'samples',
   view: 'batch',
   options: { ...BAND_OPTIONS, ...POOL_DRAW_OPTIONS },
   check: ({ lowerQuantile, upperQuantile }) =>

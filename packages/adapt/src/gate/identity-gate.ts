@@ -7,6 +7,7 @@ export const identityGate = defineGate({
   about: 'max(s, 0)',
   units: ['sample'],
   applies: ['loss'],
+  isFixed: true,
   view: 'batch',
   options: {},
   create: () => createIdentityGate(),

@@ -15,6 +15,7 @@ export const proportionalDraw = defineGate({
   about: 'draws samples in proportion to their scores, taken once before the first step',
   units: ['sample'],
   applies: ['sample'],
+  draws: 'samples',
   view: 'batch',
   options: {
     replacement: flag(

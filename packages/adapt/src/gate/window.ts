@@ -75,6 +75,7 @@ export const window = defineGate({
   about: 'draws from a window that moves down the sorted scores of the pool, anew every U steps',
   units: ['sample'],
   applies: ['sample'],
+  draws: 'samples',
   view: 'batch',
   options: { ...WINDOW_OPTIONS, ...POOL_DRAW_OPTIONS },
   poolPasses,

@@ -79,6 +79,10 @@ export interface GateDefinition<K extends string = string, T extends OptionTable
   readonly units: readonly Unit[]
   /** What its weights are good for. */
   readonly applies: readonly Apply[]
+  /** apply `sample`: what is shared out by its weights, and so what a score is about. Required there. */
+  readonly draws?: 'sources' | 'samples'
+  /** Its weights do not change while training unless the scores do. */
+  readonly isFixed?: true
   /** `batch`: one score and state that is frozen during the step. `step`: all scores of the step over all ranks. */
   readonly view: 'batch' | 'step'
   /** Whether it asks the signal for `interactions`. */

@@ -96,6 +96,7 @@ function renderCard(card: MethodCard): string {
 }
 
 const SCORED = {
+  never: 'never: nothing is measured',
   once: 'once, before training',
   'every U': 'every U steps, by the model as it is then',
   step: 'in every step',

@@ -238,6 +238,7 @@ export {
   type StepFacts,
   type StepOutcome,
   type StepTools,
+  type Trust,
   type Unit,
   type WeightPlan,
   type Weights,

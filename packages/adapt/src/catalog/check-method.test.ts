@@ -94,6 +94,28 @@ describe('checkFit', () => {
     expect(problems({ [part]: others })).toEqual([])
   })
 
+  it('refuses trust in a signal that does not say how far it can be trusted, and targets without a solution', () => {
+    const problems = (input: MethodInput) =>
+      checkMethod(resolveMethod(input, () => {})).map(({ path, message }) => `${path.join('.')}: ${message}`)
+    expect(problems({ preset: 'adapt-calibrated', gate: { trust: 'halves' } })).toEqual([])
+    expect(
+      problems({ preset: 'adapt-calibrated', signal: { kind: 'loss' }, gate: { trust: 'halves' } }),
+    ).toEqual([
+      'gate.trust: expected "off" with signal kind "loss", which does not say how far its scores can be trusted, received "halves"',
+    ])
+    expect(problems({ preset: 'adapt-calibrated', gate: { ess: 0.9, edr: 0.5, floor: 0.5 } })).toEqual([])
+    expect(problems({ preset: 'adapt-calibrated', gate: { ess: 0.55, edr: 0.5, floor: 0.9 } })).toEqual([
+      expect.stringMatching(/^gate\.floor: expected a share .* received 0\.9$/),
+    ])
+    const annealed = { anneal: true, anneal_from: 0.5, anneal_to: 0.5 }
+    expect(problems({ preset: 'adapt-calibrated', gate: annealed })).toEqual([
+      'gate.anneal_from: expected a share below method.gate.anneal_to (0.5), received 0.5',
+    ])
+    expect(problems({ preset: 'adapt-calibrated', gate: { anneal_to: 0.5 } })).toEqual([
+      expect.stringMatching(/^gate\.anneal_to: expected 0\.8, .* with anneal: true only/),
+    ])
+  })
+
   it('refuses a normaliser beside a gate that says itself what the loss is divided by', () => {
     const problems = (input: MethodInput) => checkMethod(resolveMethod(input, () => {}))
     expect(problems({ preset: 'dataflex' })).toEqual([])

@@ -18,6 +18,7 @@ export function checkMethod(config: MethodConfig): readonly MethodProblem[] {
   const { signal, gate, signalOptions, gateOptions } = parts
   return [
     ...checkFit(parts, config),
+    ...checkTrust(parts),
     ...checkForward(parts),
     ...named('signal', [
       ...idleOptions(signal.options, signalOptions),
@@ -32,6 +33,14 @@ function checkForward({ signal, apply, needs }: MethodParts): MethodProblem[] {
   if (apply !== 'sample' || !(needs.factors || needs.ownForward)) return []
   const message = `expected "loss" or "mask" with signal kind "${signal.kind}", which scores in a forward of its own, received "sample"`
   return [{ path: ['apply'], message }]
+}
+
+/** A gate that waits for a word of trust which never comes would train as `uniform` does. */
+function checkTrust({ signal, gate, gateOptions }: MethodParts): MethodProblem[] {
+  const key = gate.asksTrust?.(gateOptions)
+  if (key === undefined || signal.givesTrust || signal.byCode) return []
+  const message = `expected "off" with signal kind "${signal.kind}", which does not say how far its scores can be trusted, received "${gateOptions[key]}"`
+  return [{ path: ['gate', toSnakeCase(key)], message }]
 }
 
 function named(part: string, problems: readonly OptionProblem[]): MethodProblem[] {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { relativeDistance } from '../model/tiny-llama.test.fixture.js'
-import { CASES, ConformanceRun, runCase, snapshotOf, WHOLE } from './conformance.test.fixture.js'
+import { CASES, ConformanceRun, runCase, WHOLE } from './conformance.test.fixture.js'
+import { snapshotOf } from './watched-method.test.fixture.js'
 
 /** Of the pool: without labels, and the one that the model chokes on. */
 const UNLABELLED = 6

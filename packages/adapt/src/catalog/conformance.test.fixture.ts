@@ -8,7 +8,7 @@ import {
   layOutSamples,
   type SampleCursor,
 } from '../batch/index.js'
-import type { Artefact, Method, MethodEvent, Weights } from '../method/index.js'
+import type { Artefact, Method } from '../method/index.js'
 import type { CausalLM } from '../model/index.js'
 import {
   batchOf,
@@ -25,6 +25,7 @@ import { createMethod } from './create-method.js'
 import type { MethodInput } from './method-config.js'
 import { METHODS, type MethodId } from './registry.js'
 import { resolveMethod } from './resolve-method.js'
+import { valuesOf, type Watch, watched } from './watched-method.test.fixture.js'
 
 /** Stands in one sample alone, {@link BAD}; its embedding is made no number where a test wants a step that is not finite. */
 const BAD_TOKEN = TINY_CONFIG.vocabSize - 1
@@ -146,6 +147,13 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
     { signal: { form: 'odds', prior: 0.2, refresh_every: 2, background: 2 }, gate: { kind: 'sigmoid' } },
   ],
   'adapt-calibrated': [
+    {
+      signal: { refresh_every: 2 },
+      gate: {
+        ...{ ess: 0.8, warmup_ratio: 0.05, update_every: 1, floor: 0.2, trust: 'separation' },
+        ...{ anneal: true, anneal_from: 0.1, anneal_to: 0.5 },
+      },
+    },
     { signal: { refresh_every: 3 }, gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 } },
   ],
 }
@@ -167,74 +175,6 @@ export function createConformanceMethod({ input }: ConformanceCase): Method {
     ...{ totalSteps: 10, stepsPerEpoch: 4, isPlainText: false, seed: 5 },
     dataset: DATASET,
     artefact: ARTEFACT,
-  })
-}
-
-/** What a state is, by value. */
-export type Snapshot = readonly [string, ReadonlyMap<string, Float32Array>]
-
-/** Copies of everything that the method would save. */
-export function snapshotOf(method: Method): Snapshot {
-  const { json, tensors } = method.state()
-  return [JSON.stringify(json), new Map([...tensors].map(([name, value]) => [name, valuesOf(value)]))]
-}
-
-const valuesOf = (values: Tensor): Float32Array => scope(() => values.toFloat32Array())
-
-/** What of a method's work was seen from outside. */
-export interface Watch {
-  /** What a weight or a score was that may not be. */
-  readonly faults: string[]
-  /** After `beforeStep` of the last step. */
-  begun: Snapshot | undefined
-  readonly events: MethodEvent[]
-}
-
-/** The same method, looked over the shoulder. */
-function watched(method: Method, watch: Watch): Method {
-  return {
-    ...method,
-    beforeStep(tools) {
-      method.beforeStep(tools)
-      watch.begun = snapshotOf(method)
-    },
-    plan(batches, tools) {
-      const plan = method.plan(batches, tools)
-      return {
-        ...plan,
-        weigh(index, evidence) {
-          const weights = plan.weigh(index, evidence)
-          watch.faults.push(...faultsOf(weights, plan.batches[index]!))
-          return weights
-        },
-      }
-    },
-    takeEvents() {
-      const events = method.takeEvents()
-      watch.events.push(...events)
-      return events
-    },
-  }
-}
-
-function faultsOf(weights: Weights, batch: Batch): string[] {
-  const { score_S, weight_S, weight_N } = weights
-  const numLabels = batch.samples.reduce((sum, sample) => sum + sample.numLabels, 0)
-  const parts: readonly (readonly [string, Tensor, number])[] = [
-    ['score', score_S, batch.samples.length],
-    ['weight', weight_S, batch.samples.length],
-    ...(weight_N ? ([['token weight', weight_N, numLabels]] as const) : []),
-  ]
-  return parts.flatMap(([name, values, length]) => {
-    const list = [...valuesOf(values)]
-    return [
-      ...(values.requiresGrad ? [`${name} carries a gradient`] : []),
-      ...(values.shape.join() === String(length)
-        ? []
-        : [`${name}: ${values.shape.join()} in the place of ${length}`]),
-      ...(list.every(Number.isFinite) ? [] : [`${name} is not finite: ${list.join()}`]),
-      ...(name === 'score' || list.every((value) => !(value < 0)) ? [] : [`${name} below 0: ${list.join()}`]),
-    ]
   })
 }
 

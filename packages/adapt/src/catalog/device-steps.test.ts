@@ -51,6 +51,8 @@ const COPIES: Readonly<Record<string, readonly number[]>> = {
   'adapt {gate:{temperature:0.2},collapse:source}': [2, 1, 1, 1, 1, 1],
   'adapt-paper': [2, 1, 1, 1, 1, 1],
   'adapt-calibrated': [3, 1, 1, 1, 1, 1],
+  'adapt-calibrated {signal:{refresh_every:2},gate:{ess:0.8,warmup_ratio:0.05,update_every:1,floor:0.2,trust:separation,anneal:true,anneal_from:0.1,anneal_to:0.5}}':
+    [3, 1, 8, 1, 8, 1],
   'adapt-calibrated {signal:{refresh_every:3},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}': [
     3, 1, 1, 8, 1, 1,
   ],
@@ -96,6 +98,8 @@ const SCALAR_READS: Readonly<Record<string, readonly number[]>> = {
   'adapt {gate:{temperature:0.2},collapse:source}': [3, 0, 0, 0, 0, 0],
   'adapt-paper': [3, 0, 0, 0, 0, 0],
   'adapt-calibrated': [3, 0, 0, 0, 0, 0],
+  'adapt-calibrated {signal:{refresh_every:2},gate:{ess:0.8,warmup_ratio:0.05,update_every:1,floor:0.2,trust:separation,anneal:true,anneal_from:0.1,anneal_to:0.5}}':
+    [3, 0, 9, 0, 9, 0],
   'adapt-calibrated {signal:{refresh_every:3},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}': [
     3, 0, 0, 9, 0, 0,
   ],

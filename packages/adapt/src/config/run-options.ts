@@ -656,6 +656,20 @@ export type RunOptions = {
       readonly updateEvery?: number | undefined
       /** calibrated-sigmoid: Share of the run before the first use, at most 200 steps. Default 0.1. */
       readonly warmupRatio?: number | undefined
+      /** calibrated-sigmoid: Lower the target from 1 to ess between two points of the run. Default false. */
+      readonly anneal?: boolean | undefined
+      /** calibrated-sigmoid: Share of the run up to which the target is 1. Default 0.1. */
+      readonly annealFrom?: number | undefined
+      /** calibrated-sigmoid: Share of the run from which on the target is ess. Default 0.8. */
+      readonly annealTo?: number | undefined
+      /** calibrated-sigmoid: Least weight, as a share of the mean weight. Default 0. */
+      readonly floor?: number | undefined
+      /**
+       * calibrated-sigmoid: How far the target follows what each refresh says of the signal: rank correlation
+       * of two halves of the anchors, or 2 AUC - 1 of anchors against training samples; at 0 every weight is
+       * the same. Default off.
+       */
+      readonly trust?: 'off' | 'halves' | 'separation' | undefined
       /**
        * dataflex: Optimiser steps at the start with the plain loss; nothing is scored in them. Default 0.
        * bandit: Steps on the natural shares before the policy is learnt; auto: 2 % of the run. band, window:

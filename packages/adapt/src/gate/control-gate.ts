@@ -8,6 +8,7 @@ import {
   type StepDivisor,
   type StepFacts,
   type StepOutcome,
+  type Trust,
 } from '../method/index.js'
 
 /** Another gate with its aim taken away: whatever does not concern the weights goes to the gate inside. */
@@ -32,6 +33,10 @@ export abstract class ControlGate implements Gate {
 
   rescore(scores: Float64Array, step: number): void {
     this.inner.rescore?.(scores, step)
+  }
+
+  trust(figures: Trust, step: number): void {
+    this.inner.trust?.(figures, step)
   }
 
   takeEvents(): readonly MethodEvent[] {

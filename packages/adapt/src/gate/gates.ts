@@ -19,8 +19,10 @@ import {
   type PluginState,
   type Scores,
   type StepOutcome,
+  type Trust,
 } from '../method/index.js'
 import { type Calibration, ScoreHistogram, solveTau } from './calibration.js'
+import { afterLift, beforeLift, EssTarget, type EssTargetOptions, type Lift, liftFor } from './ess-target.js'
 
 const detached = (fn: () => Tensor) => noGrad(() => scope(fn))
 
@@ -83,15 +85,23 @@ export interface CalibratedGateOptions {
   readonly updateEvery?: number
   /** Optimiser steps with weight 1 for all, in which scores are only collected. */
   readonly warmupSteps: number
+  /** Optimiser steps over which the target falls from 1 to `ess`. Default: none, it is `ess` from the start. */
+  readonly anneal?: EssTargetOptions['anneal'] | undefined
+  /** Least weight as a share of the mean weight, in [0, 1). Default 0. */
+  readonly floor?: number
+  /** What the target follows besides. Default off. */
+  readonly trust?: EssTargetOptions['trust']
 }
 
 /**
  * w = sigmoid((s - mu) / tau), with mu and tau solved so that the mean weight is `edr` and the effective sample
  * size `ess` over the scores seen lately (a histogram that forgets 1 % a step). The constants are frozen during a
- * step, so the gate stays global.
+ * step, so the gate stays global. With a floor f the weight is a + (1 - a) sigmoid, a = f edr, solved for the same targets; the target
+ * itself may follow a schedule and the trust in the signal ({@link EssTarget}).
  */
 export class CalibratedSigmoidGate implements Gate {
-  private readonly ess: number
+  private readonly target: EssTarget
+  private readonly lift: Lift
   private readonly edr: number
   private readonly updateEvery: number
   private readonly warmupSteps: number
@@ -105,13 +115,17 @@ export class CalibratedSigmoidGate implements Gate {
     edr = Math.min(0.5, 0.6 * ess),
     updateEvery = 50,
     warmupSteps,
+    anneal,
+    floor = 0,
+    trust = 'off',
   }: CalibratedGateOptions) {
     if (ess <= edr)
       throw new ConfigError(
         'ESS_INFEASIBLE',
         `gate.ess: expected more than gate.edr (${edr}), received ${ess}`,
       )
-    this.ess = ess
+    this.target = new EssTarget({ ess, trust, ...(anneal ? { anneal } : {}) })
+    this.lift = liftFor(floor, edr)
     this.edr = edr
     this.updateEvery = updateEvery
     this.warmupSteps = warmupSteps
@@ -120,7 +134,11 @@ export class CalibratedSigmoidGate implements Gate {
   weights({ score }: Scores): Tensor {
     const { calibration } = this
     if (!calibration) return full(score.shape, 1, { device: score.device })
-    return detached(() => sigmoid(div(sub(score, calibration.mu), calibration.tau)))
+    const { a, b } = this.lift
+    return detached(() => {
+      const sigma_S = sigmoid(div(sub(score, calibration.mu), calibration.tau))
+      return a === 0 ? sigma_S : add(mul(sigma_S, b), a)
+    })
   }
 
   observe({ wasFinite, step, samples }: StepOutcome): void {
@@ -136,15 +154,29 @@ export class CalibratedSigmoidGate implements Gate {
     if (this.completed >= this.warmupSteps && this.completed > 0) this.calibrate(step)
   }
 
+  trust(figures: Trust, step: number): void {
+    const seen = this.target.see(figures)
+    if (seen === undefined) return
+    const targetEss = this.target.at(step) ?? 1
+    this.events.push({ kind: 'trust', step, fields: { ...figures, smoothed: seen.smoothed, targetEss } })
+  }
+
   private calibrate(step: number): void {
+    const targetEss = this.target.at(step)
+    if (targetEss === undefined) {
+      this.calibration = undefined
+      return
+    }
     const points = this.histogram.weightedScores()
     if (points.scores.length === 0) return
     const previous = this.calibration
-    const solved = solveTau(points, { edr: this.edr, ess: this.ess, ...(previous ? { previous } : {}) })
+    const targets = beforeLift({ edr: this.edr, ess: targetEss }, this.lift)
+    const solved = solveTau(points, { ...targets, ...(previous ? { previous } : {}) })
     // Without a first solution (all scores equal, say) every weight stays 1, and the next step tries again.
     if (solved.reached || previous) this.calibration = solved
-    const { mu, tau, edr, essRatio, reached } = solved
-    const fields = { mu, tau, targetEdr: this.edr, targetEss: this.ess, edr, essRatio }
+    const { mu, tau, reached } = solved
+    const { edr, ess: essRatio } = afterLift({ edr: solved.edr, ess: solved.essRatio }, this.lift)
+    const fields = { mu, tau, targetEdr: this.edr, targetEss, edr, essRatio }
     this.events.push({
       kind: 'calibration',
       step,
@@ -161,6 +193,7 @@ export class CalibratedSigmoidGate implements Gate {
     const json = {
       calibration: this.calibration ?? null,
       completed: this.completed,
+      trust: this.target.state(),
       counts: Array.from(this.histogram.counts),
     }
     return { ...NO_STATE, json }
@@ -169,6 +202,7 @@ export class CalibratedSigmoidGate implements Gate {
   load({ json }: PluginState): void {
     this.calibration = (json.calibration as Calibration | null) ?? undefined
     this.completed = Number(json.completed)
+    this.target.load(json.trust)
     this.histogram.replace(json.counts as number[])
   }
 }

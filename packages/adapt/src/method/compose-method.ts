@@ -62,6 +62,8 @@ export function composeMethod(composition: Composition): Method {
   /** Completed steps when the signal was last refreshed ahead of its step, for a pool that it scored. */
   let refreshedAhead = -1
   const passOnRescored = (step: number) => {
+    const trust = signal.takeTrust?.()
+    if (trust) gate.trust?.(trust, step)
     const rescored = signal.takeRescored?.()
     if (rescored) gate.rescore?.(rescored, step)
   }

@@ -182,6 +182,14 @@ export interface Life {
   dispose?(): void
 }
 
+/** How far scores can be trusted, in [-1, 1]; at or below 0: not at all. */
+export interface Trust {
+  /** Rank correlation of the scores that two halves of the anchors give. */
+  readonly halves: number
+  /** 2 AUC - 1 of anchors, each scored by the others, against training samples. */
+  readonly separation: number
+}
+
 /**
  * What is measured. A score may depend on the model as it is now and on state that is frozen during an optimiser step: never on how the step is
  * cut into micro-batches or ranks.
@@ -195,6 +203,8 @@ export interface Signal extends Life {
   interactions?(step: readonly Evidence[], facts: StepFacts): Tensor
   /** New scores of recent samples when what a score means has changed since they were given; once. */
   takeRescored?(): Float64Array | undefined
+  /** How far its scores can be trusted, after a refresh that could tell; once. */
+  takeTrust?(): Trust | undefined
 }
 
 /** Scores of one micro-batch, or of the whole step over all ranks for a gate whose view is `step`, or of the pool. */
@@ -227,6 +237,8 @@ export interface Gate extends Life {
   weights(scores: Scores, facts: StepFacts): Tensor
   /** Scores of recent samples under a refreshed signal: what was observed before means something else now. */
   rescore?(scores: Float64Array, step: number): void
+  /** How far the scores of a refreshed signal can be trusted; comes before they are scored again. */
+  trust?(figures: Trust, step: number): void
   /**
    * What the sum of this step is divided by in the place of the normaliser, for a gate whose definition says that it divides.
    * @param labels  Of the step, over all ranks.

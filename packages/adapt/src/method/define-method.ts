@@ -39,6 +39,8 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   /** One line: what is measured. */
   readonly about: string
   readonly unit: Unit
+  /** Whether it says how far its scores can be trusted. */
+  readonly givesTrust?: true
   /** Whether it gives `interactions`. */
   readonly interactions?: true
   /** Brought by the code of a run under a name: what it needs and costs is known to the run alone. */
@@ -92,6 +94,8 @@ export interface GateDefinition<K extends string = string, T extends OptionTable
   readonly options: T
   /** What in the options is wrong beyond their ranges, by key in camelCase. */
   readonly check?: (options: OptionsOf<T>) => readonly OptionProblem[]
+  /** Whether it asks the signal how far its scores can be trusted, and by which option. */
+  readonly asksTrust?: (options: OptionsOf<T>) => string | undefined
   /** Whether it says itself what the loss is divided by; a normaliser beside it is refused. */
   readonly divides?: true
   /** Optimiser steps at the start in which every weight is 1 and the signal has no work. Default 0. */

@@ -20,6 +20,7 @@ export {
   type StepFacts,
   type StepOutcome,
   type StepTools,
+  type Trust,
   type Unit,
 } from './contract.js'
 export {

@@ -14,6 +14,7 @@ export const contrastive = defineSignal({
   about:
     'log density ratio of anchors and training samples, by a linear discriminant of the last hidden states',
   unit: 'sample',
+  givesTrust: true,
   options: {
     pooling,
     tokens,

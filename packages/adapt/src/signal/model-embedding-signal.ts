@@ -13,6 +13,7 @@ import {
   type StepFacts,
   type StepOutcome,
   type StepTools,
+  type Trust,
   toSnakeCase,
 } from '../method/index.js'
 import { AnchorScorer } from './anchor-scorer.js'
@@ -57,6 +58,7 @@ export class ModelEmbeddingSignal implements Signal {
   /** Pooled vectors of the running step by micro-batch. */
   private pending: Tensor[] = []
   private rescored: Float64Array | undefined
+  private trusted: Trust | undefined
   /** Dense indexes of the last samples, as many as the scorer's background. */
   private recent: number[] = []
   private readonly events: MethodEvent[] = []
@@ -126,6 +128,12 @@ export class ModelEmbeddingSignal implements Signal {
     const rescored = this.rescored
     this.rescored = undefined
     return rescored
+  }
+
+  takeTrust(): Trust | undefined {
+    const found = this.trusted
+    this.trusted = undefined
+    return found
   }
 
   takeEvents(): readonly MethodEvent[] {
@@ -240,6 +248,11 @@ export class ModelEmbeddingSignal implements Signal {
     const numAnchors = this.scorer.anchors!.shape[0]!
     const refreshMs = performance.now() - refresh.start
     const diagnostics = { ...figures, ...refresh.figures }
+    const { splitHalfReliability: halves, separationAuc } = figures as Readonly<
+      Record<string, number | undefined>
+    >
+    if (halves !== undefined && separationAuc !== undefined)
+      this.trusted = { halves, separation: 2 * separationAuc - 1 }
     this.events.push({ kind: 'refresh', step, fields: { reason, numAnchors, refreshMs, flops, diagnostics } })
   }
 

@@ -12,6 +12,7 @@ export const modelEmbedding = defineSignal({
   kind: 'model-embedding',
   about: 'mean cosine to the anchors, in the last hidden states of the model as it is now',
   unit: 'sample',
+  givesTrust: true,
   interactions: true,
   options: MODEL_EMBEDDING_OPTIONS,
   needs: ({ scoreEval }) => ({ anchors: true, ...(scoreEval ? { ownForward: true } : {}) }),

@@ -1,7 +1,6 @@
 export { type Batch, type BatchSample, IGNORED_LABEL } from './batch.js'
 export { batchTokens, type TokenSequence } from './batch-tokens.js'
 export { type BuildBatchOptions, buildBatch } from './build-batch.js'
-export { groupByLength } from './group-by-length.js'
 export { type HeldOut, holdOut } from './hold-out.js'
 export { type Layout, layOutPool, layOutRows, layOutSamples } from './lay-out.js'
 export { groupLikeLengths } from './like-lengths.js'

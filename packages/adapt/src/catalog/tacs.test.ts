@@ -47,7 +47,7 @@ const DEFAULTS: Options = {
   epochsPerUnit: 5,
   pathLearningRate: 1e-5,
   first: 'unit',
-  divide: 'first',
+  divide: 'loss',
   floor: 0,
 }
 

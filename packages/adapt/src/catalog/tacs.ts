@@ -3,17 +3,16 @@ import { noGrad, scope } from '@adapt-ts/torch'
 import { createPermutation } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
-import {
-  defineMethod,
-  defineSignal,
-  oneOf,
-  type PreparationTools,
-  real,
-  usedWith,
-  whole,
-} from '../method/index.js'
+import { defineMethod, defineSignal, oneOf, type PreparationTools, real, whole } from '../method/index.js'
 import type { CausalLM } from '../model/index.js'
-import { frozenLosses, frozenStates, sampleBatches, spearman } from '../signal/index.js'
+import {
+  dividedDifference,
+  divideOptions,
+  frozenLosses,
+  frozenStates,
+  sampleBatches,
+  spearman,
+} from '../signal/index.js'
 
 /** The source's adapter. */
 const ADAPTER = {
@@ -22,8 +21,6 @@ const ADAPTER = {
   dropout: 0.1,
   targetModules: ['q_proj', 'k_proj', 'v_proj', 'o_proj'],
 } as const
-/** Beside the divisor. */
-const EPS = 1e-8
 /** Samples that are scored a second time, each alone, to see how much of a score is rounding. */
 const REPEATED = 256
 const REPEAT_STREAM = 37
@@ -46,16 +43,7 @@ export const pathGain = defineSignal({
       'unit',
       'Where the fall begins: after the first unit, as in the source, or at the model before it.',
     ),
-    divide: oneOf(['first', 'none'], 'first', 'Whether the fall is divided by the loss that it begins at.'),
-    floor: usedWith(
-      'divide: first',
-      ({ divide }) => divide === 'first',
-      real(
-        { min: 0, max: 1e6 },
-        0,
-        'Least divisor, in nats: what is almost learnt already does not win by it.',
-      ),
-    ),
+    ...divideOptions('loss'),
   },
   needs: () => ({ anchors: true }),
   trainsProxies: true,
@@ -92,8 +80,7 @@ export const pathGain = defineSignal({
       })
     }
     const { data } = tools
-    const scoreOf = (l_1: number, l_T: number) =>
-      (l_1 - l_T) / (divide === 'none' ? 1 : Math.max(l_1, floor) + EPS)
+    const scoreOf = (l_1: number, l_T: number) => dividedDifference(l_1 - l_T, l_1, { divide, floor })
     const score_P = Float32Array.from({ length: data.numSamples }, (_, i) =>
       // Never kept: nothing of it is learnt.
       data.labelCount(i) === 0 ? -Infinity : scoreOf(losses[0]![i]!, losses[1]![i]!),

@@ -53,6 +53,8 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   readonly trainsProxies?: true
   /** Signals of one name share what they prepare where their options agree. Default: the kind. */
   readonly preparedAs?: string
+  /** Options that `create` alone reads: what is prepared does not depend on them. */
+  readonly scoreOptions?: readonly string[]
   /** Folders of models that `prepare` reads, by the option that names each: what they hold is part of what it is a function of. */
   readonly readsModels?: (options: OptionsOf<T>) => Readonly<Record<string, string>>
   /** Whether what `prepare` leaves decides which samples are read, or how often: it leaves some out or shares them out among the sources. */

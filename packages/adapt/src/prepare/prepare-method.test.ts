@@ -33,6 +33,7 @@ const signalOf = (prepare: (tools: PreparationTools) => Promise<object>) =>
     about: 'what a test says',
     unit: 'sample',
     options: {},
+    scoreOptions: ['shown'],
     needs: () => ({}),
     prepare: async (_, tools) => await prepare(tools),
   })
@@ -114,6 +115,7 @@ describe('preparation', () => {
     expect(second.prepared.artefact).toEqual(first.prepared.artefact)
     expect((await prepareLengths({ seed: 2 })).computed).toBe(NUM_RECORDS)
     expect((await prepareLengths({ options: { width: 2 } })).computed).toBe(NUM_RECORDS)
+    expect((await prepareLengths({ options: { shown: 2 } })).computed).toBe(0)
     expect((await prepareLengths({ hiddenSize: 32 })).computed).toBe(NUM_RECORDS)
     expect((await prepareLengths({ maxLength: 40 })).computed).toBe(NUM_RECORDS)
     expect((await prepareLengths({ numRecords: NUM_RECORDS - 1 })).computed).toBe(NUM_RECORDS - 1)

@@ -95,7 +95,7 @@ export async function prepareSignal(
 
 function keyOf(
   // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
-  { kind, preparedAs = kind, trainsProxies, readsModels }: SignalDefinition<string, any>,
+  { kind, preparedAs = kind, trainsProxies, readsModels, scoreOptions = [] }: SignalDefinition<string, any>,
   options: Readonly<Record<string, unknown>>,
   { config, inputs, baseDir, totalSteps, passes }: PrepareContext,
 ): string {
@@ -105,7 +105,7 @@ function keyOf(
   return artefactKey({
     version: packageVersion(),
     kind: preparedAs,
-    options,
+    options: Object.fromEntries(Object.entries(options).filter(([name]) => !scoreOptions.includes(name))),
     modelsRead: Object.values(readsModels?.(options) ?? {}).map((path) => [
       fingerprintModel(path, baseDir),
       ...WITH_WEIGHTS.map((name) => hashOf(join(resolveModelPath(baseDir, path), name))),

@@ -2,6 +2,7 @@
 import { noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
 import { sampleMeans } from '../loss/index.js'
 import { defineSignal, type MethodCost, type RunShape } from '../method/define-method.js'
+import { divideDifference, divideOptions } from './divide-difference.js'
 import { OVER_REFERENCE, prepareReference, referenceOptions } from './reference-losses.js'
 
 /**
@@ -25,35 +26,41 @@ export function referenceCost(
   }
 }
 
-/** ce_t - ce_ref,t: how much more a token costs the model than the reference. */
+/** ce_t - ce_ref,t, or that over ce_t: how much more a token costs the model than the reference. */
 export const excessLoss = defineSignal({
   kind: 'excess-loss',
   about: 'the loss of each token less that of a reference, in nats',
   unit: 'token',
-  options: referenceOptions(0),
+  options: { ...referenceOptions(0), ...divideOptions('none') },
   ...OVER_REFERENCE,
   prepare: prepareReference,
   cost: referenceCost,
-  create: () => ({
-    score: (evidence) => noGrad(() => sub(evidence.tokenLoss_N(), evidence.referenceLoss_N())),
+  create: (options) => ({
+    score: (evidence) =>
+      noGrad(() => {
+        // Made here, where it outlives the scope below: others ask for it too.
+        const loss_N = evidence.tokenLoss_N()
+        return scope(() => divideDifference(sub(loss_N, evidence.referenceLoss_N()), () => loss_N, options))
+      }),
   }),
 })
 
-/** l_i - l_il,i: what is left to learn of a sample, by a model that has learnt from other documents. */
+/** l_i - l_il,i, or that over l_i: what is left to learn of a sample, by a model that has learnt from other documents. */
 export const reducibleLoss = defineSignal({
   kind: 'reducible-loss',
   about: 'the mean loss of the sample less that of a reference which has not seen it, in nats',
   unit: 'sample',
-  options: referenceOptions(0.1),
+  options: { ...referenceOptions(0.1), ...divideOptions('none') },
   ...OVER_REFERENCE,
   prepare: prepareReference,
   cost: referenceCost,
-  create: () => ({
+  create: (options) => ({
     score: (evidence): Tensor =>
       noGrad(() =>
         scope(() => {
           const excess_N = sub(evidence.tokenLoss_N(), evidence.referenceLoss_N())
-          return sampleMeans(excess_N, evidence.batch.samples)
+          const excess_S = sampleMeans(excess_N, evidence.batch.samples)
+          return divideDifference(excess_S, () => evidence.sampleLoss_S(), options)
         }),
       ),
   }),

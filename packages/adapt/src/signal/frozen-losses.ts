@@ -1,14 +1,12 @@
 /** S samples of a batch. */
 import type { Tensor } from '@adapt-ts/torch'
-import { type Batch, buildBatch, groupByLength } from '../batch/index.js'
+import { type Batch, buildBatch } from '../batch/index.js'
 import { chunkedTokenLosses, labelledPositions, sampleMeans } from '../loss/index.js'
 import type { PreparationTools } from '../method/preparation.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import type { TokenizedSample } from '../tokenize/index.js'
 import { countTokens } from './embed-anchors.js'
-
-/** Tokens of a batch, padding included. */
-const BATCH_TOKENS = 8192
+import { likeLengths } from './like-lengths.js'
 
 /**
  * Samples in batches of about one length; signals and timers get their turn between two.
@@ -16,11 +14,11 @@ const BATCH_TOKENS = 8192
  */
 export async function* sampleBatches(
   samples: readonly TokenizedSample[],
-  maxTokens = BATCH_TOKENS,
+  maxTokens?: number,
 ): AsyncGenerator<{ readonly places: readonly number[]; readonly batch: Batch }> {
   const data = { sample: (place: number) => samples[place]! }
   const lengths = samples.map(({ tokens }) => tokens.length)
-  for (const places of groupByLength(lengths, maxTokens)) {
+  for (const places of likeLengths(lengths, maxTokens)) {
     const rows = places.map((place) => [place])
     yield { places, batch: buildBatch(rows, data, { padId: 0, packing: false }) }
     await new Promise(setImmediate)

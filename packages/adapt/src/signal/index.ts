@@ -25,6 +25,12 @@ export {
   isSame,
   nearestPlaces,
 } from './demonstrations.js'
+export {
+  type DivideOptions,
+  divideDifference,
+  dividedDifference,
+  divideOptions,
+} from './divide-difference.js'
 export { type NgramOptions, weighByNgrams } from './dsir/ngram-importance.js'
 export { MAX_MODULUS } from './dsir/sha256-remainder.js'
 export { countTokens } from './embed-anchors.js'

@@ -1,11 +1,17 @@
+import { scope, tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
+import type { Evidence } from '../method/contract.js'
 import type { OptionsOf } from '../method/option-table.js'
 import type { PreparationTools, ProxyRun } from '../method/preparation.js'
+import { stepFacts } from '../method/step-facts.test.fixture.js'
 import { excessLoss, reducibleLoss, referenceCost } from './excess-loss.js'
-import { prepareReference, splitPool } from './reference-losses.js'
+import { OVER_REFERENCE, prepareReference, splitPool } from './reference-losses.js'
 
 type Options = OptionsOf<typeof excessLoss.options>
-const TRAINED: Options = { reference: 'train', curated: [], holdout: 0, referenceSteps: 0.1 }
+const TRAINED: Options = {
+  ...{ reference: 'train', curated: [], holdout: 0, referenceSteps: 0.1 },
+  ...({ divide: 'none', floor: 0 } as const),
+}
 
 /** 40 documents of two samples each, ten of the second source; a third source has none. */
 const DATA = {
@@ -105,6 +111,44 @@ describe('prepareReference', () => {
     expect(calls.runs).toEqual([])
     expect(calls.scored).toEqual([{ folder: '/models/small', samples: DATA_INDEXES }])
     expect(artefact.kept_P).toBeUndefined()
+  })
+
+  it('is the model of the config as it is before training, where that is asked for', async () => {
+    const { calls, tools } = toolsOf()
+    await prepareReference({ ...TRAINED, reference: 'base' }, tools)
+    expect(calls).toMatchObject({ runs: [], scored: [{ folder: undefined, samples: DATA_INDEXES }] })
+    expect(OVER_REFERENCE.readsModels({ reference: 'base' })).toEqual({})
+    expect(OVER_REFERENCE.readsModels({ reference: './small' })).toEqual({ reference: './small' })
+  })
+})
+
+describe('what is left to learn, divided by the loss', () => {
+  const vector = (values: readonly number[]) => tensor(Float32Array.from(values), [values.length])
+  const scoresOf = (
+    signal: typeof excessLoss | typeof reducibleLoss,
+    divide: 'loss' | 'none',
+    floor: number,
+  ) =>
+    scope(() => {
+      const loss = vector([2, 4, 1, 3.5])
+      const evidence = {
+        batch: { samples: [1, 1, 1, 1].map((numLabels) => ({ numLabels })) },
+        tokenLoss_N: () => loss,
+        sampleLoss_S: () => loss,
+        referenceLoss_N: () => vector([1.5, 4.2, 0.2, 1.5]),
+      } as unknown as Evidence
+      const options = { ...TRAINED, divide, floor }
+      return [...signal.create!(options, stepFacts(), {}).score(evidence, stepFacts()).toFloat32Array()]
+    })
+
+  it.each([
+    ['none', 0, [0.5, -0.2, 0.8, 2]],
+    ['loss', 0, [0.25, -0.05, 0.8, 0.571429]],
+    ['loss', 2.5, [0.2, -0.05, 0.32, 0.571429]],
+  ] as const)('is the worked one: divide %s, floor %d', (divide, floor, expected) => {
+    for (const signal of [excessLoss, reducibleLoss])
+      for (const [i, value] of expected.entries())
+        expect(Math.abs(scoresOf(signal, divide, floor)[i]! - value)).toBeLessThan(1e-4)
   })
 })
 

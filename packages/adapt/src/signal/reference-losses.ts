@@ -9,6 +9,8 @@ import type { Artefact, PreparationTools } from '../method/preparation.js'
 
 /** In the place of a folder: a reference is trained here. */
 const TRAIN = 'train'
+/** The same, of the model of the config at its start. */
+const BASE = 'base'
 /** Apart from the permutations that the order of training and the validation split are made of. */
 const HOLDOUT_STREAM = 2 ** 35
 
@@ -21,7 +23,7 @@ export const referenceOptions = (holdout: number) => ({
   reference: option(
     z.string().min(1),
     TRAIN,
-    'Folder of a model with the same tokenizer, whose losses are the reference; train: it is trained here, from the model of the config',
+    'Folder of a model with the same tokenizer, whose losses are the reference; train: it is trained here, from the model of the config; base: that model as it is before training',
   ),
   curated: ofTrained(
     option(
@@ -55,8 +57,9 @@ type ReferenceOptions = OptionsOf<ReturnType<typeof referenceOptions>>
 export const OVER_REFERENCE = {
   trainsProxies: true,
   preparedAs: 'reference-losses',
+  scoreOptions: ['divide', 'floor'],
   readsModels: ({ reference }: { readonly reference: string }): Readonly<Record<string, string>> =>
-    reference === TRAIN ? {} : { reference },
+    reference === TRAIN || reference === BASE ? {} : { reference },
   decidesData: ({ holdout }: { readonly holdout: number }) => holdout > 0,
   needs: (): Needs => ({ tokenLosses: true, reference: true }),
 } as const
@@ -73,7 +76,7 @@ export async function prepareReference(
 ): Promise<Artefact> {
   const { reference, referenceSteps } = options
   if (reference !== TRAIN) {
-    const folder = tools.modelFolder(reference, 'method.signal.reference')
+    const folder = reference === BASE ? undefined : tools.modelFolder(reference, 'method.signal.reference')
     return { tokenLoss: await tools.tokenLosses('reference', folder) }
   }
   const { forReference_P, forRun_P } = splitPool(tools.data, options, tools.seed)

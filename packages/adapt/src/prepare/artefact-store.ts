@@ -19,6 +19,8 @@ export interface Prepared {
   readonly flops: number
   /** Of making it, over all processes that took part but the time of those that were killed. */
   readonly seconds: number
+  /** What the user should know of it, whenever it is used. */
+  readonly warnings: readonly string[]
   /** It was there already. */
   readonly isCached: boolean
 }
@@ -36,6 +38,7 @@ interface Facts {
   readonly share_G?: readonly number[]
   readonly figures?: Readonly<Record<string, number>>
   readonly parts: readonly string[]
+  readonly warnings?: readonly string[]
 }
 
 /** The folder of one artefact: `whole/` once it is made, `work/` while it is. */
@@ -89,7 +92,10 @@ export class ArtefactFolder {
   }
 
   /** Makes the artefact appear whole; what was half done goes. */
-  publish(artefact: Artefact, { flops, seconds }: Pick<Prepared, 'flops' | 'seconds'>): Prepared {
+  publish(
+    artefact: Artefact,
+    { flops, seconds, warnings }: Pick<Prepared, 'flops' | 'seconds' | 'warnings'>,
+  ): Prepared {
     const { score_P, kept_P, share_G, tokenLoss, figures } = artefact
     const losses = tokenLoss as StoredTokenLosses | undefined
     publishFolder(
@@ -117,6 +123,7 @@ export class ArtefactFolder {
           parts,
           ...(share_G ? { share_G: [...share_G] } : {}),
           ...(figures ? { figures } : {}),
+          ...(warnings.length > 0 ? { warnings } : {}),
         }
         writeFileSync(join(folder, 'artefact.json'), `${JSON.stringify(facts)}\n`)
       },
@@ -141,7 +148,8 @@ export class ArtefactFolder {
         : {}),
       ...(facts.figures ? { figures: facts.figures } : {}),
     }
-    return { artefact, key: this.key, flops: facts.flops, seconds: facts.seconds, isCached: true }
+    const { flops, seconds, warnings = [] } = facts
+    return { artefact, key: this.key, flops, seconds, warnings, isCached: true }
   }
 }
 

@@ -79,6 +79,8 @@ export class Preparation implements PreparationTools {
   readonly autocastDtype: DType | undefined
   /** Of the models that it opens. */
   readonly device: Device
+  /** What was warned of; kept with the result. */
+  readonly warnings: string[] = []
   /** Model under each adapter that was trained here on a model of its own. */
   private readonly baseOf = new Map<string, string>()
   /** FLOPs so far, those of earlier processes whose work is used too. */
@@ -355,6 +357,7 @@ export class Preparation implements PreparationTools {
   }
 
   warn(message: string): void {
+    this.warnings.push(message)
     this.context.onLine(`warning: ${message}`)
   }
 

@@ -122,6 +122,22 @@ describe('preparation', () => {
     expect((await prepareLengths()).computed).toBe(0)
   })
 
+  it('says again what it warned of when it is found', async () => {
+    const signal = signalOf(async (tools) => {
+      tools.warn('its scores mean little')
+      return { score_P: new Float32Array(tools.data.numSamples) }
+    })
+    const warnings = async () => {
+      const lines: string[] = []
+      await withInputs({ numRecords: 5 }, (context) =>
+        prepareSignal(signal, { warned: 1 }, { ...context, onLine: (line) => lines.push(line) }),
+      )
+      return lines.filter((line) => line.startsWith('warning'))
+    }
+    expect(await warnings()).toEqual(['warning: its scores mean little'])
+    expect(await warnings()).toEqual(['warning: its scores mean little'])
+  })
+
   it('is made anew when the weight of a data entry changes, where proxies are trained on it', async () => {
     const { signal, computed } = lengthScores()
     const cached = async (definition: typeof signal, weight: number) =>

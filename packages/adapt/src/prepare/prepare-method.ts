@@ -68,6 +68,7 @@ export async function prepareSignal(
     const found = folder.read(onDamage)
     if (found) {
       onLine(`preparation of ${definition.kind}: found in ${path}`)
+      for (const warning of found.warnings) onLine(`warning: ${warning}`)
       return found
     }
     checkStop()
@@ -84,7 +85,7 @@ export async function prepareSignal(
       onLine(
         `preparation of ${definition.kind}: ${seconds.toFixed(1)} s, ${tools.flops.toExponential(2)} FLOPs`,
       )
-      return folder.publish(artefact, { flops: tools.flops, seconds })
+      return folder.publish(artefact, { flops: tools.flops, seconds, warnings: tools.warnings })
     } catch (error) {
       if (!(error instanceof AdaptError && error.code === 'RUN_ACTIVE')) throw error
       if (waits === 0) onLine(`preparation of ${definition.kind}: another process makes it; waiting`)

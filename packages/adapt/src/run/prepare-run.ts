@@ -31,7 +31,7 @@ export async function prepareRun(
 ): Promise<Prepared | undefined> {
   const { config, baseDir, onLine } = request
   if (request.artefact !== undefined) {
-    return { artefact: request.artefact, key: '', flops: 0, seconds: 0, isCached: true }
+    return { artefact: request.artefact, key: '', flops: 0, seconds: 0, warnings: [], isCached: true }
   }
   const { signal, signalOptions, apply, isStored, candidates } = partsOf(config.method)
   if (signal.prepare === undefined || signal.prepares?.(signalOptions) === false) return undefined

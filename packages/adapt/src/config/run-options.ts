@@ -488,11 +488,11 @@ export type RunOptions = {
       readonly norm?: 'repo' | 'paper' | undefined
       /**
        * excess-loss, reducible-loss: Folder of a model with the same tokenizer, whose losses are the
-       * reference; train: it is trained here, from the model of the config. Default train. token-likelihood:
-       * Whose probabilities: current, the model as it is now; base, the model at its start, whose adapter
-       * changes nothing yet; or the folder of a model with the same tokenizer. Default current. token-mass:
-       * Whose probabilities: base, the model at its start, whose adapter changes nothing yet; or the folder
-       * of a model with the same tokenizer. Default base.
+       * reference; train: it is trained here, from the model of the config; base: that model as it is before
+       * training. Default train. token-likelihood: Whose probabilities: current, the model as it is now;
+       * base, the model at its start, whose adapter changes nothing yet; or the folder of a model with the
+       * same tokenizer. Default current. token-mass: Whose probabilities: base, the model at its start, whose
+       * adapter changes nothing yet; or the folder of a model with the same tokenizer. Default base.
        */
       readonly reference?: string | undefined
       /** excess-loss, reducible-loss: With reference: train: the sources it is trained on; none: all of them. */
@@ -507,6 +507,17 @@ export type RunOptions = {
        * run. Default 0.1.
        */
       readonly referenceSteps?: number | undefined
+      /**
+       * excess-loss, reducible-loss: Whether the difference is divided by the loss that it is taken from.
+       * Default none. path-gain: Whether the difference is divided by the loss that it is taken from. Default
+       * loss.
+       */
+      readonly divide?: 'loss' | 'none' | undefined
+      /**
+       * excess-loss, path-gain, reducible-loss: Least divisor, in nats: what is almost learnt already does
+       * not win by it. Default 0.
+       */
+      readonly floor?: number | undefined
       /**
        * doge: How much alpha resists: its logits move by the score over mu; the configs of the source have
        * 0.01. Default 0.05.
@@ -575,10 +586,6 @@ export type RunOptions = {
        * Default unit.
        */
       readonly first?: 'unit' | 'base' | undefined
-      /** path-gain: Whether the fall is divided by the loss that it begins at. Default first. */
-      readonly divide?: 'first' | 'none' | undefined
-      /** path-gain: Least divisor, in nats: what is almost learnt already does not win by it. Default 0. */
-      readonly floor?: number | undefined
       /**
        * context-gain: Anchors that stand before a sample; the farthest are left out where they do not fit.
        * Default 3.

@@ -35,13 +35,20 @@ class Policy:
                 self.worth[name] = DECAY * self.worth[name] + (1 - DECAY) * math.exp(loss)
             elif self.variant == "paper":
                 self.worth[name] = DECAY * self.worth[name] + (1 - DECAY) * loss / self.pi[name]
+            elif self.variant == "dataflex":
+                self.worth[name] = min(10_000, DECAY * self.worth[name] + (1 - DECAY) * 15 * loss / self.pi[name])
             else:
                 self.worth[name] += loss / 10 / self.pi[name]
         before, self.eps = self.eps, exploration(step, len(self.pi))
+        if self.variant == "dataflex":
+            self.eps = min(1 / len(self.pi), max(0.03, self.eps))
         if self.variant == "smoothed":
             raw = dict(self.worth)
         else:
             raw = {name: math.exp(before * worth) for name, worth in self.worth.items()}
+        if self.variant == "dataflex":
+            most = max(self.worth.values())
+            raw = {name: math.exp(max(-5, before * (worth - most))) for name, worth in self.worth.items()}
         total = math.fsum(raw.values())
         for name in self.pi:
             self.pi[name] = (1 - len(self.pi) * self.eps) * raw[name] / total + self.eps
@@ -78,7 +85,8 @@ def run(variant, steps):
     shares = []
     for record in steps:
         if record["finite"] and record["step"] > WARMUP:
-            policy.learn(record["step"], source_losses(record["samples"]))
+            count = record["step"] - (WARMUP if variant == "dataflex" else 0)
+            policy.learn(count, source_losses(record["samples"]))
         shares.append([policy.pi.get(source, 0.0) for source in range(len(NATURAL))])
     return shares
 
@@ -101,10 +109,19 @@ def check_worked_examples():
     close(after("exp3", 2)[1], (0.330976, 0.333117, 0.335907))
 
 
+def check_dataflex():
+    policy = Policy("dataflex", {0: 0.5, 1: 0.3, 2: 0.2})
+    policy.learn(10, {0: 2.0})
+    policy.learn(20, {2: 3.0})
+    for found, expected in zip(policy.pi.values(), (0.179738, 0.149407, 0.670855)):
+        assert abs(found - expected) < 2e-6
+
+
 def cases():
     check_worked_examples()
+    check_dataflex()
     steps = make_steps()
     config = {"natural": list(NATURAL), "warmup": WARMUP, "decay": DECAY, "total": STEPS}
-    shares = {variant: run(variant, steps) for variant in ("smoothed", "paper", "exp3")}
+    shares = {variant: run(variant, steps) for variant in ("smoothed", "paper", "exp3", "dataflex")}
     values = {"config": config, "steps": steps, "shares": shares}
     return [Case("adapt", "odm", SOURCES, SEED, config, REASON, {}, values=values, tolerance=1e-12)]

@@ -70,6 +70,8 @@ MODULES = (
     case_embeddings,
     case_tacs,
 )
+# Every case that is imported above.
+MODULES = tuple(module for name, module in sorted(globals().items()) if name.startswith("case_"))
 
 
 def main(modules=MODULES):

@@ -74,7 +74,12 @@ describe('checkFit', () => {
     ['rho-loss', { signal: { reference: './small', holdout: 0.1 } }, 'signal.holdout', 'reference: train'],
     ['doremi', { signal: { shares: { a: 1 }, proxy_steps: 0.5 } }, 'signal.proxy_steps', 'shares: {}'],
     ['doremi', { signal: { shares: { a: 1 }, eta: 2 } }, 'signal.eta', 'shares: {}'],
-    ['odm', { gate: { variant: 'exp3', mean_decay: 0.5 } }, 'gate.mean_decay', 'variant: smoothed or paper'],
+    [
+      'odm',
+      { gate: { variant: 'exp3', mean_decay: 0.5 } },
+      'gate.mean_decay',
+      'variant: smoothed, paper or dataflex',
+    ],
     ['linupper', { gate: { constants: 'paper', burn_in: 0.5 } }, 'gate.burn_in', 'constants: scaled'],
     ['quadratic', { gate: { delta: 2 } }, 'gate.delta', 'another shape than quadratic'],
     ['less', { signal: { gradient: 'sgd', eps_mode: 'outside' } }, 'signal.eps_mode', 'gradient: adam'],

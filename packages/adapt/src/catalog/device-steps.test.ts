@@ -68,6 +68,7 @@ const COPIES: Readonly<Record<string, readonly number[]>> = {
   ],
   // Shares of sources are learnt, and samples are picked one after another, on the host; what a mask drops must be known before training.
   'doremi-proxy': [2, 2, 2, 2, 2, 2],
+  'doge-proxy': [2, 2, 2, 2, 2, 2],
   greats: [3, 3, 3, 3, 3, 3],
   'joint-update-aware': [2, 2, 2, 2, 2, 2],
   'joint-update-aware {signal:{target:rotating,target_batch:3,refresh_every:2,pooling:mean,tokens:response_only}}':

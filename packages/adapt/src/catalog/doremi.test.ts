@@ -8,6 +8,7 @@ const OPTIONS = {
   constants: 'scaled',
   proxySteps: 0.09,
   proxyModel: 'same',
+  variant: 'paper',
   eta: 1,
   smoothing: 1e-3,
   norm: 'repo',
@@ -72,6 +73,7 @@ describe('the preparation of doremi', () => {
     expect(proxy.method).toEqual({
       preset: 'doremi-proxy',
       gate: {
+        variant: 'paper',
         eta: 1,
         smoothing: 1e-3,
         norm: 'repo',

@@ -4,7 +4,7 @@ import { type Option, oneOf, option, real, usedWith } from '../method/option-tab
 import type { Artefact, PreparationTools, ProxyMethod, ProxyRun } from '../method/preparation.js'
 import { LLAMA_PRESETS } from '../model/dimensions/model-config.js'
 import { excessLoss } from '../signal/excess-loss.js'
-import { type GROUP_NORMS, groupDro } from './group-dro.js'
+import { type GROUP_NORMS, type GroupVariant, groupDro } from './group-dro.js'
 import {
   asGiven,
   equalShares,
@@ -27,6 +27,7 @@ const PAPER_STEPS = 1
 interface ProxyOptions {
   readonly proxySteps: number
   readonly proxyModel: string
+  readonly variant: GroupVariant
   readonly eta: number
   readonly smoothing: number
   readonly norm: (typeof GROUP_NORMS)[number]
@@ -68,6 +69,7 @@ export const learntShares = defineSignal({
         'Model of both: the one of the config at its start, or a shape that is trained from scratch',
       ),
     ),
+    variant: ofProxies(groupDro.options.variant),
     eta: ofProxies(groupDro.options.eta),
     smoothing: ofProxies(groupDro.options.smoothing),
     norm: ofProxies(groupDro.options.norm),
@@ -144,10 +146,13 @@ async function learnShares(options: ProxyOptions, tools: PreparationTools): Prom
 }
 
 /** The proxy's method with the constants of the signal, on sources that are drawn alike. */
-function proxyMethod({ eta, smoothing, norm }: ProxyOptions, vocabulary: number): ProxyMethod {
+function proxyMethod({ variant, eta, smoothing, norm }: ProxyOptions, vocabulary: number): ProxyMethod {
   return {
     preset: 'doremi-proxy',
-    gate: { eta, smoothing, norm, first_excess: Math.log(vocabulary) },
+    gate: {
+      ...{ variant, eta, smoothing, norm },
+      ...(variant === 'paper' ? { first_excess: Math.log(vocabulary) } : {}),
+    },
   }
 }
 

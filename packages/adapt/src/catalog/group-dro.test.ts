@@ -1,6 +1,7 @@
 import { scope, tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import type { StepFacts, StepOutcome } from '../method/contract.js'
+import { fillOptions } from '../method/option-table.js'
 import { openGolden } from '../model/golden.test.fixture.js'
 import {
   clippedExcess,
@@ -70,6 +71,36 @@ describe('the exponentiated gradient over sources', () => {
   })
 })
 
+describe('the update of DataFlex', () => {
+  const options = { variant: 'dataflex', eta: 0.1, smoothing: 0.01 } as const
+  const first = initialGroupWeights([0.5, 0.3, 0.2], 10, 'dataflex')
+  const close = (received: readonly number[], expected: readonly number[]) => {
+    for (const [d, value] of expected.entries()) expect(received[d]).toBeCloseTo(value, 6)
+  }
+
+  it('gives the worked numbers, a source that is not in the step neither gaining nor losing', () => {
+    const all = updateGroupWeights(first, [0.166667, 0.7, 0], options)
+    close(all.alpha, [0.491919, 0.312544, 0.195537])
+    close(
+      updateGroupWeights(first, [0.166667, 0.7, undefined], options).alpha,
+      [0.487754, 0.309908, 0.202338],
+    )
+    // The mean is one over updates alone.
+    expect(meanWeights(all)).toEqual(all.alpha)
+  })
+
+  it('moves no logit by more than five etas', () => {
+    const { alpha } = updateGroupWeights(first, [900, 0, 0], { ...options, smoothing: 0 })
+    expect(Math.log(alpha[0]! / 0.5) - Math.log(alpha[1]! / 0.3)).toBeCloseTo(1, 9)
+  })
+
+  it('has its own constants unless others are named', () => {
+    const defaults = (given: object) => fillOptions(groupDro.options, given as never)
+    expect(defaults({ variant: 'dataflex' })).toMatchObject({ eta: 0.1, smoothing: 0.01 })
+    expect(defaults({})).toMatchObject({ variant: 'paper', eta: 1, smoothing: 1e-3 })
+  })
+})
+
 interface DoremiGolden {
   readonly config: {
     readonly eta: number
@@ -103,7 +134,13 @@ const FACTS = {
 }
 const gateOf = (norm: 'repo' | 'paper') =>
   groupDro.create(
-    { eta: config.eta, smoothing: config.smoothing, norm, firstExcess: config.first_excess },
+    {
+      variant: 'paper',
+      eta: config.eta,
+      smoothing: config.smoothing,
+      norm,
+      firstExcess: config.first_excess,
+    },
     FACTS,
   )
 const NOT_USED = {} as StepFacts

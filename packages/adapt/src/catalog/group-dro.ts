@@ -2,7 +2,7 @@
 import { tensor } from '@adapt-ts/torch'
 import type { MethodEvent } from '../method/contract.js'
 import { defineGate } from '../method/define-method.js'
-import { oneOf, real } from '../method/option-table.js'
+import { oneOf, real, usedWith } from '../method/option-table.js'
 import { requireData } from '../method/require-data.js'
 
 /** What the exponentiated gradient over the sources keeps between two steps. */
@@ -16,9 +16,25 @@ export interface GroupWeights {
   readonly count: number
 }
 
-/** alpha_0 and the excess loss of sources that have not been seen. */
-export function initialGroupWeights(alpha: readonly number[], excess: number): GroupWeights {
-  return { alpha, excess: alpha.map(() => excess), sum: alpha, count: 1 }
+/** Whose update: that of the method's own code, or DataFlex's. */
+export const GROUP_VARIANTS = ['paper', 'dataflex'] as const
+export type GroupVariant = (typeof GROUP_VARIANTS)[number]
+
+/** Most by which DataFlex lets a source's excess lie away from the mean. */
+const MOST_APART = 5
+
+/** alpha_0 and the excess loss of sources that have not been seen; the mean of `dataflex` is without alpha_0. */
+export function initialGroupWeights(
+  alpha: readonly number[],
+  excess: number,
+  variant: GroupVariant = 'paper',
+): GroupWeights {
+  const none = { sum: alpha.map(() => 0), count: 0 }
+  return {
+    alpha,
+    excess: alpha.map(() => excess),
+    ...(variant === 'dataflex' ? none : { sum: alpha, count: 1 }),
+  }
 }
 
 /** The running mean of alpha: the shares that a proxy learns. */
@@ -48,7 +64,8 @@ export function clippedExcess(
 /**
  * One update of the exponentiated gradient:
  *
- *   lam_d = the step's clipped excess of source d, or the last one it had
+ *   lam_d = the step's clipped excess of source d, or the last one it had;
+ *           dataflex: less the mean of the sources of the step, within 5 of 0, and 0 for the others
  *   u     = softmax(ln alpha + eta lam)
  *   alpha = (1 - c) u + c / K
  *
@@ -58,16 +75,30 @@ export function clippedExcess(
 export function updateGroupWeights(
   { alpha, excess: last, sum, count }: GroupWeights,
   excess: readonly (number | undefined)[],
-  { eta, smoothing }: { readonly eta: number; readonly smoothing: number },
+  {
+    eta,
+    smoothing,
+    variant = 'paper',
+  }: { readonly eta: number; readonly smoothing: number; readonly variant?: GroupVariant },
 ): GroupWeights {
   const now = last.map((before, d) => excess[d] ?? before)
   // Of a source that smoothing is not there to keep: exp of minus infinity is 0, and stays it.
-  const logits = alpha.map((a, d) => Math.log(a) + eta * now[d]!)
+  const gains = variant === 'dataflex' ? centred(excess) : now
+  const logits = alpha.map((a, d) => Math.log(a) + eta * gains[d]!)
   const largest = Math.max(...logits)
   const raised = logits.map((logit) => Math.exp(logit - largest))
   const total = raised.reduce((a, b) => a + b, 0)
   const next = raised.map((u) => (1 - smoothing) * (u / total) + smoothing / alpha.length)
   return { alpha: next, excess: now, sum: sum.map((s, d) => s + next[d]!), count: count + 1 }
+}
+
+/** Excess less the mean over the sources that have one, within bounds; 0 for those that have none. */
+function centred(excess: readonly (number | undefined)[]): number[] {
+  const known = excess.filter((own) => own !== undefined)
+  const mean = known.reduce((a, b) => a + b, 0) / known.length
+  return excess.map((own) =>
+    own === undefined ? 0 : Math.max(-MOST_APART, Math.min(MOST_APART, own - mean)),
+  )
 }
 
 /** Which objective the weights of tokens give under `token.wmean`. */
@@ -100,27 +131,44 @@ export const groupDro = defineGate({
   applies: ['loss'],
   view: 'step',
   options: {
-    eta: real({ above: 0, max: 1000 }, 1, 'Step of the exponentiated gradient'),
-    smoothing: real({ min: 0, max: 1 }, 1e-3, 'c: share of the uniform distribution in the weights'),
+    variant: oneOf(
+      GROUP_VARIANTS,
+      'paper',
+      "paper: the update of the method's own code; dataflex: on excess less its mean, without memory of sources that are not in the step",
+    ),
+    eta: real(
+      { above: 0, max: 1000 },
+      ({ variant }) => (variant === 'dataflex' ? 0.1 : 1),
+      'Step of the exponentiated gradient',
+    ),
+    smoothing: real(
+      { min: 0, max: 1 },
+      ({ variant }) => (variant === 'dataflex' ? 0.01 : 1e-3),
+      'c: share of the uniform distribution in the weights',
+    ),
     norm: oneOf(
       GROUP_NORMS,
       'repo',
       'repo: a mean over all tokens of the step, as the released code has it; paper: the mean of every source counts by its weight',
     ),
-    firstExcess: real(
-      { min: 0, max: 100 },
-      10,
-      'Excess loss, in nats, of a source that no step has had yet; doremi sets it to ln of the vocabulary',
+    firstExcess: usedWith(
+      'variant: paper',
+      ({ variant }) => variant === 'paper',
+      real(
+        { min: 0, max: 100 },
+        10,
+        'Excess loss, in nats, of a source that no step has had yet; doremi sets it to ln of the vocabulary',
+      ),
     ),
   },
   needs: () => ({ sources: 2 }),
-  create: ({ eta, smoothing, norm, firstExcess }, facts) => {
+  create: ({ variant, eta, smoothing, norm, firstExcess }, facts) => {
     const data = requireData(facts, 'method.gate group-dro')
     const drawn = data.drawShares()
     const active = [...drawn.keys()].filter((g) => drawn[g]! > 0)
     const placeOf = new Map(active.map((g, i) => [g, i]))
     const drawShares = active.map((g) => drawn[g]!)
-    let state = initialGroupWeights(drawShares, firstExcess)
+    let state = initialGroupWeights(drawShares, firstExcess, variant)
     // What the step under way leads to; taken over when it is known to have been finite.
     let pending: GroupWeights | undefined
     let events: MethodEvent[] = []
@@ -130,7 +178,7 @@ export const groupDro = defineGate({
       weights({ score, source }) {
         const source_N = Array.from(source, (g) => placeOf.get(g)!)
         const excess = clippedExcess(score.toFloat32Array(), source_N, active.length)
-        pending = updateGroupWeights(state, excess, { eta, smoothing })
+        pending = updateGroupWeights(state, excess, { eta, smoothing, variant })
         const tokens = active.map((_, d) => source_N.filter((own) => own === d).length)
         const weights = tokenWeights(pending, norm, { drawShares, tokens })
         return tensor(

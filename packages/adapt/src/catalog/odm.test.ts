@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import type { StepFacts, StepOutcome } from '../method/contract.js'
 import { openGolden } from '../model/golden.test.fixture.js'
-import { bandit, explorationAt, initialPolicy, type PolicyVariant, updatePolicy } from './odm.js'
+import {
+  bandit,
+  explorationAt,
+  initialPolicy,
+  POLICY_VARIANTS,
+  type PolicyVariant,
+  updatePolicy,
+} from './odm.js'
 
 const SHARES = [0.5, 0.3, 0.2]
 const LOSS = [2, 2.5, 3]
@@ -31,8 +38,24 @@ describe('updatePolicy', () => {
     close(after('exp3', [LOSS, LOSS]).shares, [0.330976, 0.333117, 0.335907])
   })
 
+  it('gives the worked numbers of DataFlex, where one source is rewarded at a time', () => {
+    const options = { variant: 'dataflex', decay: 0.9 } as const
+    const first = updatePolicy(initialPolicy(SHARES), [2, undefined, undefined], { ...options, step: 10 })
+    expect([first.rewards[0], first.exploration].map((x) => x!.toFixed(6))).toEqual(['6.000000', '0.191365'])
+    close(first.shares, [0.526547, 0.236727, 0.236727])
+    const second = updatePolicy(first, [undefined, undefined, 3], { ...options, step: 20 })
+    close(second.rewards, [6, 0, 19.009272])
+    expect(second.exploration).toBeCloseTo(0.135315, 6)
+    close(second.shares, [0.179738, 0.149407, 0.670855])
+    // Never without exploration, and no further apart than five.
+    const late = updatePolicy(first, [900, undefined, undefined], { ...options, step: 1e9 })
+    expect([late.exploration, late.shares[1]! / late.shares[2]!]).toEqual([0.03, 1])
+    const many = updatePolicy(initialPolicy(new Array(40).fill(1 / 40)), [3], { ...options, step: 1e9 })
+    for (const share of many.shares) expect(share).toBeCloseTo(1 / 40, 12)
+  })
+
   it('leaves the estimate of a source alone that was not in the step', () => {
-    for (const variant of ['smoothed', 'paper', 'exp3'] as const) {
+    for (const variant of POLICY_VARIANTS) {
       const once = after(variant, [LOSS])
       const twice = after(variant, [LOSS, [2, undefined, undefined]])
       expect(twice.rewards.slice(1)).toEqual(once.rewards.slice(1))
@@ -41,7 +64,7 @@ describe('updatePolicy', () => {
   })
 
   it('always sums to 1 and gives every source at least its exploration', () => {
-    for (const variant of ['smoothed', 'paper', 'exp3'] as const) {
+    for (const variant of POLICY_VARIANTS) {
       for (const loss of [LOSS, [0, 0, 0], [11, 0.01, undefined]]) {
         for (const first of [1, 20, 100_000]) {
           const { shares, exploration } = after(variant, [loss, LOSS, loss], first)
@@ -110,7 +133,7 @@ const NOT_USED = {} as StepFacts
 
 describe('the bandit gate', () => {
   it('has the shares of the reference after every step, with a source that is empty and a step that was not finite', () => {
-    for (const variant of ['smoothed', 'paper', 'exp3'] as const) {
+    for (const variant of POLICY_VARIANTS) {
       const gate = gateOf(variant)
       expect([...gate.shares!()]).toEqual(GOLDEN.config.natural)
       for (const [i, step] of GOLDEN.steps.entries()) {
@@ -129,7 +152,7 @@ describe('the bandit gate', () => {
   })
 
   it('goes on exactly from a saved state', () => {
-    for (const variant of ['smoothed', 'paper', 'exp3'] as const) {
+    for (const variant of POLICY_VARIANTS) {
       const whole = gateOf(variant)
       for (const [i, step] of GOLDEN.steps.entries()) {
         const half = gateOf(variant)

@@ -9,7 +9,7 @@ import { requireData } from '../method/require-data.js'
 import { constantSignal } from '../signal/index.js'
 
 /** How a source's worth is estimated from its losses, and how a policy follows from it. */
-export const POLICY_VARIANTS = ['smoothed', 'paper', 'exp3'] as const
+export const POLICY_VARIANTS = ['smoothed', 'paper', 'exp3', 'dataflex'] as const
 export type PolicyVariant = (typeof POLICY_VARIANTS)[number]
 
 /** What a policy over sources has learnt. */
@@ -24,6 +24,8 @@ export interface SourcePolicy {
 
 /** Brings a loss of natural size to about [0, 1]: the constant of `exp3`. */
 const LOSS_SCALE = 10
+/** DataFlex's own: what a loss is multiplied by, most of a reward, least exploration, most by which exponents lie apart. */
+const DATAFLEX = { scale: 15, most: 10_000, exploration: 0.03, apart: 5 } as const
 
 /** A policy that has seen nothing: R = 0, eps_0 = 1 / K. */
 export function initialPolicy(shares: readonly number[]): SourcePolicy {
@@ -41,10 +43,11 @@ export function explorationAt(step: number, numSources: number): number {
  *   smoothed   R_i = a R_i + (1 - a) exp(L_i)     pi_i = (1 - K eps_t) R_i / sum R + eps_t
  *   paper      R_i = a R_i + (1 - a) L_i / pi_i   pi_i = (1 - K eps_t) exp(eps_{t-1} R_i) / sum + eps_t
  *   exp3       R_i = R_i + L_i / (10 pi_i)        as paper
+ *   dataflex   R_i = a R_i + (1 - a) 15 L_i / pi_i, within 10000 of 0; as paper, eps_t 0.03 at least, exponents at most 5 apart
  *
  * @param loss  Nats per label by source; undefined for one that was not in the step.
  * @param options.decay  a; `exp3` has none.
- * @param options.step  t: completed optimiser steps, this one included.
+ * @param options.step  t: completed optimiser steps, this one included; `dataflex` counts them from the end of the warm-up.
  * @see Online Data Mixing, arXiv 2312.02406.
  */
 export function updatePolicy(
@@ -60,11 +63,19 @@ export function updatePolicy(
     smoothed: (r: number, l: number) => decay * r + (1 - decay) * Math.exp(l),
     paper: (r: number, l: number, p: number) => decay * r + ((1 - decay) * l) / p,
     exp3: (r: number, l: number, p: number) => r + l / LOSS_SCALE / p,
+    dataflex: (r: number, l: number, p: number) =>
+      Math.min(decay * r + ((1 - decay) * DATAFLEX.scale * l) / p, DATAFLEX.most),
   }[variant]
   const next = rewards.map((r, i) => (loss[i] === undefined ? r : gain(r, loss[i], shares[i]!)))
-  const exploration = explorationAt(step, shares.length)
+  const isDataflex = variant === 'dataflex'
+  const least = isDataflex ? Math.min(DATAFLEX.exploration, 1 / shares.length) : 0
+  const exploration = Math.max(least, explorationAt(step, shares.length))
+  const apart = isDataflex ? DATAFLEX.apart : Infinity
   const largest = Math.max(...next)
-  const raised = variant === 'smoothed' ? next : next.map((r) => Math.exp(lastExploration * (r - largest)))
+  const raised =
+    variant === 'smoothed'
+      ? next
+      : next.map((r) => Math.exp(Math.max(-apart, lastExploration * (r - largest))))
   const sum = raised.reduce((a, b) => a + b, 0)
   return {
     shares: raised.map((r) => (1 - shares.length * exploration) * (r / sum) + exploration),
@@ -89,10 +100,10 @@ export const bandit = defineGate({
     variant: oneOf(
       POLICY_VARIANTS,
       'smoothed',
-      'How the worth of a source follows from its loss: smoothed is the released code, paper and exp3 divide by the share',
+      'How the worth of a source follows from its loss: smoothed is the released code; the others divide by the share, dataflex as that project',
     ),
     meanDecay: usedWith(
-      'variant: smoothed or paper',
+      'variant: smoothed, paper or dataflex',
       ({ variant }) => variant !== 'exp3',
       real({ above: 0, below: 1 }, 0.9, 'a: how much of the running estimate a step keeps; exp3 has none'),
     ),
@@ -132,7 +143,7 @@ export const bandit = defineGate({
         policy = updatePolicy(
           policy,
           active.map((g) => losses[g]),
-          { variant, decay, step },
+          { variant, decay, step: variant === 'dataflex' ? step - warmup : step },
         )
         events.push({
           kind: 'policy',

@@ -25,7 +25,9 @@ export function configWarnings(config: RunConfig): readonly string[] {
   if (!needs.anchors && !byCode.includes('signal') && config.anchors.length > 0) {
     warnings.push(`anchors: not used, because method.signal.kind is "${method.signal.kind}"`)
   }
-  if (method.apply !== 'sample' && method.signal.kind === 'constant' && method.gate.kind !== 'identity') {
+  // A gate that needs sources weighs by them.
+  const isUniform = method.signal.kind === 'constant' && needs.sources === undefined
+  if (method.apply !== 'sample' && isUniform && method.gate.kind !== 'identity') {
     warnings.push(`method.gate: a constant signal gives every sample the same weight, whatever the gate`)
   }
   warnings.push(...signalWarnings(config))

@@ -1,13 +1,15 @@
 /** Adaptive Data Optimization (ADO), arXiv 2410.11820. K sources with samples, G sources of the data. Page: docs/methods/ado.md. */
 import { full } from '@adapt-ts/torch'
 import { z } from 'zod'
-import type { MethodEvent, StepOutcome } from '../method/contract.js'
+import type { StepOutcome } from '../method/contract.js'
 import { defineGate, defineMethod } from '../method/define-method.js'
+import { EventList } from '../method/event-list.js'
 import { wholeNumber } from '../method/number-ranges.js'
 import { oneOf, option } from '../method/option-table.js'
 import { requireData } from '../method/require-data.js'
 import { constantSignal } from '../signal/index.js'
 import { smoothSavitzkyGolay } from '../statistics/index.js'
+import { type ActiveSources, activeSources } from './active-sources.js'
 import { fitCurve, type LossCurve, slopeAt } from './loss-curves.js'
 
 /** What a policy over sources has come to. */
@@ -109,23 +111,16 @@ export const curveSlope = defineGate({
   needs: () => ({ sources: 2 }),
   create: (options, facts) => {
     const data = requireData(facts, 'method.gate curve-slope')
-    const drawn = data.drawShares()
-    const active = [...drawn.keys()].filter((g) => drawn[g]! > 0)
-    const natural = active.map((g) => drawn[g]!)
+    const active = activeSources(data)
+    const natural = active.shares
     const plan = fitPlan(options, facts.totalSteps)
-    const history = new LossHistory(active.length)
+    const history = new LossHistory(natural.length)
     let policy: CurvePolicy = { shares: natural, mean: natural, read: natural }
     let curves: readonly LossCurve[] | undefined
-    let events: MethodEvent[] = []
-    const bySource = (values: readonly number[]) =>
-      Object.fromEntries(active.map((g, i) => [data.sources[g]!, values[i]!]))
+    const events = new EventList()
     return {
       weights: ({ score }) => full([score.shape[0]!], 1, { device: score.device }),
-      shares() {
-        const shares = new Float64Array(data.sources.length)
-        for (const [i, g] of active.entries()) shares[g] = policy.shares[i]!
-        return shares
-      },
+      shares: () => active.spread(policy.shares),
       observe({ step, wasFinite, samples }) {
         if (!wasFinite || samples.index.length === 0) return
         const sums = sumBySource(samples, data, active)
@@ -136,23 +131,19 @@ export const curveSlope = defineGate({
           if (fitted !== undefined) {
             curves = fitted
             const fields = {
-              irreducible: bySource(curves.map(({ e }) => Math.exp(e))),
-              exponent: bySource(curves.map(({ alpha }) => alpha)),
+              irreducible: active.named(curves.map(({ e }) => Math.exp(e))),
+              exponent: active.named(curves.map(({ alpha }) => alpha)),
             }
-            events.push({ kind: 'curves', step, fields })
+            events.add({ kind: 'curves', step, fields })
           }
         }
         if (curves === undefined || step < plan.start) return
         const slopes = curves.map((curve) => slopeAt(curve, history.numSamples))
         policy = followSlopes(policy, slopes, natural, step)
-        const fields = { shares: bySource(policy.shares), mean: bySource(policy.mean) }
-        events.push({ kind: 'policy', step, fields })
+        const fields = { shares: active.named(policy.shares), mean: active.named(policy.mean) }
+        events.add({ kind: 'policy', step, fields })
       },
-      takeEvents() {
-        const taken = events
-        events = []
-        return taken
-      },
+      takeEvents: events.take,
       state: () => ({
         json: { policy, ...(curves ? { curves } : {}), history: history.state() },
         tensors: new Map(),
@@ -260,12 +251,11 @@ class LossHistory {
 function sumBySource(
   { index, labels, loss }: StepOutcome['samples'],
   data: { sourceIndex(index: number): number; length(index: number): number },
-  active: readonly number[],
+  { indexes, placeOf }: ActiveSources,
 ): { readonly losses: (number | undefined)[]; readonly tokens: number[] } {
-  const placeOf = new Map(active.map((g, i) => [g, i]))
-  const nats = active.map(() => 0)
-  const counts = active.map(() => 0)
-  const tokens = active.map(() => 0)
+  const nats = indexes.map(() => 0)
+  const counts = indexes.map(() => 0)
+  const tokens = indexes.map(() => 0)
   for (const [i, sample] of index.entries()) {
     const place = placeOf.get(data.sourceIndex(sample))!
     nats[place]! += loss[i]! * labels[i]!

@@ -1,9 +1,10 @@
 /** K sources with samples, N labelled positions of a step. */
 import { tensor } from '@adapt-ts/torch'
-import type { MethodEvent } from '../method/contract.js'
 import { defineGate } from '../method/define-method.js'
+import { EventList } from '../method/event-list.js'
 import { oneOf, real, usedWith } from '../method/option-table.js'
 import { requireData } from '../method/require-data.js'
+import { activeSources } from './active-sources.js'
 
 /** What the exponentiated gradient over the sources keeps between two steps. */
 export interface GroupWeights {
@@ -164,22 +165,18 @@ export const groupDro = defineGate({
   needs: () => ({ sources: 2 }),
   create: ({ variant, eta, smoothing, norm, firstExcess }, facts) => {
     const data = requireData(facts, 'method.gate group-dro')
-    const drawn = data.drawShares()
-    const active = [...drawn.keys()].filter((g) => drawn[g]! > 0)
-    const placeOf = new Map(active.map((g, i) => [g, i]))
-    const drawShares = active.map((g) => drawn[g]!)
+    const active = activeSources(data)
+    const { placeOf, shares: drawShares } = active
     let state = initialGroupWeights(drawShares, firstExcess, variant)
     // What the step under way leads to; taken over when it is known to have been finite.
     let pending: GroupWeights | undefined
-    let events: MethodEvent[] = []
-    const bySource = (values: readonly number[]) =>
-      Object.fromEntries(active.map((g, i) => [data.sources[g]!, values[i]!]))
+    const events = new EventList()
     return {
       weights({ score, source }) {
         const source_N = Array.from(source, (g) => placeOf.get(g)!)
-        const excess = clippedExcess(score.toFloat32Array(), source_N, active.length)
+        const excess = clippedExcess(score.toFloat32Array(), source_N, drawShares.length)
         pending = updateGroupWeights(state, excess, { eta, smoothing, variant })
-        const tokens = active.map((_, d) => source_N.filter((own) => own === d).length)
+        const tokens = drawShares.map((_, d) => source_N.filter((own) => own === d).length)
         const weights = tokenWeights(pending, norm, { drawShares, tokens })
         return tensor(
           Float32Array.from(source_N, (d) => weights[d]!),
@@ -190,16 +187,12 @@ export const groupDro = defineGate({
       observe({ step, wasFinite }) {
         if (wasFinite && pending !== undefined) {
           state = pending
-          const fields = { shares: bySource(state.alpha), mean: bySource(meanWeights(state)) }
-          events.push({ kind: 'policy', step, fields: { ...fields, excess: bySource(state.excess) } })
+          const fields = { shares: active.named(state.alpha), mean: active.named(meanWeights(state)) }
+          events.add({ kind: 'policy', step, fields: { ...fields, excess: active.named(state.excess) } })
         }
         pending = undefined
       },
-      takeEvents() {
-        const taken = events
-        events = []
-        return taken
-      },
+      takeEvents: events.take,
       state: () => ({ json: { ...state }, tensors: new Map() }),
       load({ json }) {
         state = json as unknown as GroupWeights

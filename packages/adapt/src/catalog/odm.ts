@@ -1,12 +1,14 @@
 /** Online Data Mixing, arXiv 2312.02406. K sources with samples, G sources of the data. Page: docs/methods/odm.md. */
 import { full } from '@adapt-ts/torch'
 import { z } from 'zod'
-import type { MethodEvent, StepOutcome } from '../method/contract.js'
+import type { StepOutcome } from '../method/contract.js'
 import { defineGate, defineMethod } from '../method/define-method.js'
+import { EventList } from '../method/event-list.js'
 import { wholeNumber } from '../method/number-ranges.js'
 import { oneOf, option, real, usedWith } from '../method/option-table.js'
 import { requireData } from '../method/require-data.js'
 import { constantSignal } from '../signal/index.js'
+import { activeSources } from './active-sources.js'
 
 /** How a source's worth is estimated from its losses, and how a policy follows from it. */
 export const POLICY_VARIANTS = ['smoothed', 'paper', 'exp3', 'dataflex'] as const
@@ -123,43 +125,32 @@ export const bandit = defineGate({
   needs: () => ({ sources: 2 }),
   create: ({ variant, meanDecay: decay, warmupSteps }, facts) => {
     const data = requireData(facts, 'bandit')
-    const natural = data.drawShares()
-    const active = [...natural.keys()].filter((g) => natural[g]! > 0)
+    const active = activeSources(data)
     const warmup = warmupSteps === 'auto' ? scaledWarmup(facts.totalSteps) : warmupSteps
-    let policy = initialPolicy(active.map((g) => natural[g]!))
-    let events: MethodEvent[] = []
-    const bySource = (values: readonly number[]) =>
-      Object.fromEntries(active.map((g, i) => [data.sources[g]!, values[i]!]))
+    let policy = initialPolicy(active.shares)
+    const events = new EventList()
     return {
       weights: ({ score }) => full([score.shape[0]!], 1, { device: score.device }),
-      shares() {
-        const shares = new Float64Array(data.sources.length)
-        for (const [i, g] of active.entries()) shares[g] = policy.shares[i]!
-        return shares
-      },
+      shares: () => active.spread(policy.shares),
       observe({ step, wasFinite, samples }) {
         if (!wasFinite || step <= warmup || samples.index.length === 0) return
         const losses = meanLosses(samples, (index) => data.sourceIndex(index), data.sources.length)
         policy = updatePolicy(
           policy,
-          active.map((g) => losses[g]),
+          active.indexes.map((g) => losses[g]),
           { variant, decay, step: variant === 'dataflex' ? step - warmup : step },
         )
-        events.push({
+        events.add({
           kind: 'policy',
           step,
           fields: {
-            shares: bySource(policy.shares),
-            rewards: bySource(policy.rewards),
+            shares: active.named(policy.shares),
+            rewards: active.named(policy.rewards),
             exploration: policy.exploration,
           },
         })
       },
-      takeEvents() {
-        const taken = events
-        events = []
-        return taken
-      },
+      takeEvents: events.take,
       state: () => ({ json: { ...policy }, tensors: new Map() }),
       load({ json }) {
         policy = json as unknown as SourcePolicy

@@ -2,11 +2,12 @@
 import { tensor } from '@adapt-ts/torch'
 import { z } from 'zod'
 import { AdaptError, EXIT } from '../errors.js'
-import type { MethodEvent } from '../method/contract.js'
 import { defineGate } from '../method/define-method.js'
+import { EventList } from '../method/event-list.js'
 import { flag, type OptionsOf, option, real } from '../method/option-table.js'
 import { readTogether } from '../method/read-together.js'
 import { requireData } from '../method/require-data.js'
+import { activeSources } from './active-sources.js'
 import { requireSource } from './source-shares.js'
 
 /** What the weights of sources keep between two steps. */
@@ -161,19 +162,17 @@ export const sourceAlignment = defineGate({
   needs: () => ({ sources: 2 }),
   create: (options: OptionsOf<typeof ALIGNMENT_OPTIONS>, facts) => {
     const data = requireData(facts, 'method.gate source-alignment')
-    const drawn = data.drawShares()
-    const active = [...drawn.keys()].filter((g) => drawn[g]! > 0)
-    const placeOf = new Map(active.map((g, k) => [g, k]))
+    const active = activeSources(data)
+    const { indexes, placeOf } = active
+    const numSources = indexes.length
     for (const name of options.targets) requireSource(name, data.sources, 'method.gate.targets')
-    const targets = [...active.keys()].filter(
-      (k) => options.targets.length === 0 || options.targets.includes(data.sources[active[k]!]!),
+    const targets = [...indexes.keys()].filter(
+      (k) => options.targets.length === 0 || options.targets.includes(data.sources[indexes[k]!]!),
     )
-    let state = initialAlignedWeights(active.length)
+    let state = initialAlignedWeights(numSources)
     // What the step under way leads to; taken over when it is known to have been finite.
     let pending: AlignedWeights | undefined
-    let events: MethodEvent[] = []
-    const bySource = (values: readonly number[]) =>
-      Object.fromEntries(active.map((g, k) => [data.sources[g]!, values[k]!]))
+    const events = new EventList()
     return {
       weights({ score, source, labels, interactions }, { learningRate }) {
         if (interactions === undefined) {
@@ -182,12 +181,12 @@ export const sourceAlignment = defineGate({
         }
         const [products_SS] = readTogether([interactions]) as [Float32Array]
         const own = Array.from(source, (g) => placeOf.get(g)!)
-        const raw = sourceProducts(products_SS, labels, own, active.length)
+        const raw = sourceProducts(products_SS, labels, own, numSources)
         const factors = clipFactors(raw, options.clip)
         const found = alignment(scaledProducts(raw, factors), targets, options.byMeanNorm)
         pending = updateAligned(state, found, { ...options, learningRate })
         const { alpha } = pending
-        const tokens = tokensOf(labels, own, active.length)
+        const tokens = tokensOf(labels, own, numSources)
         const total = tokens.reduce((a, b) => a + b, 0)
         // Under `token.mean`: the sum over sources of alpha_j times its clipped gradient.
         const weight_K = alpha.map((a, j) => (a * factors[j]! * total) / tokens[j]!)
@@ -200,16 +199,12 @@ export const sourceAlignment = defineGate({
       observe({ step, wasFinite }) {
         if (wasFinite && pending !== undefined) {
           state = pending
-          const fields = { shares: bySource(state.alpha), mean: bySource(meanAlpha(state)) }
-          events.push({ kind: 'policy', step, fields: { ...fields, rewards: bySource(state.scores) } })
+          const fields = { shares: active.named(state.alpha), mean: active.named(meanAlpha(state)) }
+          events.add({ kind: 'policy', step, fields: { ...fields, rewards: active.named(state.scores) } })
         }
         pending = undefined
       },
-      takeEvents() {
-        const taken = events
-        events = []
-        return taken
-      },
+      takeEvents: events.take,
       state: () => ({ json: { ...state }, tensors: new Map() }),
       load({ json }) {
         state = json as unknown as AlignedWeights

@@ -474,11 +474,16 @@ export type RunOptions = {
        * or a shape that is trained from scratch.
        */
       readonly proxyModel?: 'same' | 'llama-1m' | 'llama-3m' | 'llama-10m' | 'llama-120m' | undefined
-      /** doremi: Step of the exponentiated gradient. Default 1. */
+      /**
+       * doremi: paper: the update of the method's own code; dataflex: on excess less its mean, without memory
+       * of sources that are not in the step. Default paper.
+       */
+      readonly variant?: 'paper' | 'dataflex' | undefined
+      /** doremi: Step of the exponentiated gradient. */
       readonly eta?: number | undefined
       /**
-       * doremi: c: share of the uniform distribution in the weights. Default 0.001. doge: e: share of the
-       * uniform distribution in the weights. Default 0.
+       * doremi: c: share of the uniform distribution in the weights. doge: e: share of the uniform
+       * distribution in the weights. Default 0.
        */
       readonly smoothing?: number | undefined
       /**
@@ -716,10 +721,12 @@ export type RunOptions = {
        */
       readonly shares?: 'equal' | { readonly [name: string]: number } | undefined
       /**
-       * bandit: How the worth of a source follows from its loss: smoothed is the released code, paper and
-       * exp3 divide by the share. Default smoothed.
+       * bandit: How the worth of a source follows from its loss: smoothed is the released code; the others
+       * divide by the share, dataflex as that project. Default smoothed. group-dro: paper: the update of the
+       * method's own code; dataflex: on excess less its mean, without memory of sources that are not in the
+       * step. Default paper.
        */
-      readonly variant?: 'smoothed' | 'paper' | 'exp3' | undefined
+      readonly variant?: 'smoothed' | 'paper' | 'exp3' | 'dataflex' | 'paper' | 'dataflex' | undefined
       /** bandit: a: how much of the running estimate a step keeps; exp3 has none. Default 0.9. */
       readonly meanDecay?: number | undefined
       /**
@@ -737,11 +744,11 @@ export type RunOptions = {
       readonly startStep?: number | 'auto' | undefined
       /** curve-slope: First steps that no curve is fitted to; auto: a sixtieth of the run. */
       readonly ignoreSteps?: number | 'auto' | undefined
-      /** group-dro: Step of the exponentiated gradient. Default 1. */
+      /** group-dro: Step of the exponentiated gradient. */
       readonly eta?: number | undefined
       /**
-       * group-dro: c: share of the uniform distribution in the weights. Default 0.001. source-alignment: e:
-       * share of the uniform distribution in the weights. Default 0.
+       * group-dro: c: share of the uniform distribution in the weights. source-alignment: e: share of the
+       * uniform distribution in the weights. Default 0.
        */
       readonly smoothing?: number | undefined
       /**

@@ -170,14 +170,6 @@ describe('keys against each other', () => {
     expect(warnings(['a.jsonl'], 'max')).toEqual([])
   })
 
-  it('warns of a gate that has nothing to weigh by, not of one that weighs by sources', () => {
-    const warnings = (method: unknown) =>
-      configWarnings(runConfigSchema.parse(config({ anchors: [], method })))
-    const alike = /every sample the same weight/
-    expect(warnings({ preset: 'uniform', gate: { kind: 'linear' } }).join()).toMatch(alike)
-    expect(warnings({ preset: 'static', apply: 'loss' }).join()).not.toMatch(alike)
-  })
-
   it('asks for anchors only when the method compares with them', () => {
     expect(crossField({ anchors: [] })[0]).toMatch(/^anchors: expected at least one entry for method "adapt"/)
     expect(crossField({ anchors: [], method: 'uniform' })).toEqual([])

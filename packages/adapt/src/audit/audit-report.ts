@@ -6,7 +6,7 @@ import { SourceColors } from '../report/source-colors.js'
 import { writePage } from '../report/write-page.js'
 import { normalQuantile, randomAucHalfWidth } from '../statistics/index.js'
 import type { Audit, AuditedSignal } from './audit-signals.js'
-import { alsoScoring, percent, shortEstimate, shortFigure, verdictOf } from './audit-text.js'
+import { alsoScoring, leftOutTogether, percent, shortEstimate, shortFigure, verdictOf } from './audit-text.js'
 import { type AucEstimate, decidingAuc, type SignalFigures } from './signal-figures.js'
 
 /** Areas that a chart shows, each with a shape and a colour of its own. */
@@ -150,7 +150,8 @@ function renderSources(audit: Audit): Html {
   return html`<p class="about">Signal ${visibleText(shown.name)}: median place of the samples of each source, from the first to the third quartile; at the end their number.</p>${chart}`
 }
 
-function renderFigures({ signals, influence, leftOut }: Audit): Html {
+function renderFigures(audit: Audit): Html {
+  const { signals, influence } = audit
   const heads = [
     ...['anchors', 'target', 'siblings', 'noise', 'influence', 'as cosine'],
     ...['halves agree', 'between sources', 'cost', 'seconds', 'FLOPs', 'verdict'],
@@ -182,7 +183,9 @@ function renderFigures({ signals, influence, leftOut }: Audit): Html {
         ]
       : []),
   ]
-  const left = leftOut.map(({ name, reason }) => html`<li>${visibleText(name)}: ${visibleText(reason)}</li>`)
+  const left = leftOutTogether(audit).map(
+    ({ names, reason }) => html`<li>${visibleText(names)}: ${visibleText(reason)}</li>`,
+  )
   return html`<p class="about">Halves agree: rank correlation of the scores that two halves of the anchors give. Between sources: share of the variance of the ranks that lies between sources. Cost: FLOPs beside those of training, in a run of this config. Seconds and FLOPs: of this audit, without the forwards that all signals share.</p>
 <div class="scroll"><table class="figures"><thead><tr><th scope="col"></th>${heads.map((head, i) => html`<th scope="col" class="${i === heads.length - 1 ? 'text' : ''}">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>
 ${left.length === 0 ? html`` : html`<h3>Left out</h3><ul>${left}</ul>`}`

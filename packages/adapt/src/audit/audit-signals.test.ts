@@ -89,6 +89,13 @@ describe('auditSignals', () => {
     expect(less.influence!.cosine.value).toBeGreaterThan(0.3)
   })
 
+  it('lets a signal learn from the samples before it scores them', async () => {
+    const set = ['method.preset=adapt-contrastive', 'method.signal.background=32']
+    const [found] = (await audit({ roles: ROLES, signals: ['contrastive'] }, set)).signals
+    expect(found).toMatchObject({ name: 'config (contrastive)' })
+    expect(found!.noise!.value).toBeGreaterThan(0.8)
+  })
+
   it('gives the same figures again, and others for another draw', async () => {
     const figures = async (set: readonly string[]) =>
       (await audit({ signals: ['adapt-calibrated'], influence: 10, samples: 30 }, set)).signals.map(

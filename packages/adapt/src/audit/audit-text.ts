@@ -43,3 +43,12 @@ export function verdictOf({ signals, best, ties, influence }: Audit): string {
 export function alsoScoring({ methods, name }: AuditedSignal): readonly string[] {
   return methods.filter((id) => id !== name)
 }
+
+/** What was left out, those of one reason together. */
+export function leftOutTogether({
+  leftOut,
+}: Audit): readonly { readonly names: string; readonly reason: string }[] {
+  const names = new Map<string, string[]>()
+  for (const { name, reason } of leftOut) names.set(reason, [...(names.get(reason) ?? []), name])
+  return [...names].map(([reason, list]) => ({ names: list.join(', '), reason }))
+}

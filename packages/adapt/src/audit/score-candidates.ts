@@ -25,7 +25,11 @@ import type { Candidate, LeftOut } from './audit-candidates.js'
 import { type AuditPool, type AuditPools, batchesOf } from './audit-pools.js'
 
 /** A run that is long enough for every signal to score all samples. */
-const MANY_PASSES = 1000
+const MANY_PASSES = 10
+
+/** Step of the second pass: whatever a signal refreshes now and then is due in it, from what it learnt in the first. */
+const LATE_STEP = 1_000_000
+const STEPS_PER_EPOCH = 1000
 
 /** Scores of a signal over one pool. */
 export interface PoolScore {
@@ -82,7 +86,10 @@ class Instance implements PoolScore {
       reference: artefact.tokenLoss,
       factors: candidate.parts.needs.factors === true,
     }
+    const layOut = (samples: ArrayLike<number>) =>
+      batchesOf(pool.dataset, Array.from(samples), config.training.per_device_train_batch_size, inputs.padId)
     this.facts = {
+      ...{ layOut, layOutPool: layOut },
       ...runFactsOf(contextOf(config, inputs, pool, artefact)),
       collective: distributed.singleProcess,
       device: model.device,
@@ -132,7 +139,8 @@ function contextOf(
   artefact: Artefact,
 ): MethodContext {
   const layout = { accumulation: training.gradient_accumulation_steps, worldSize: 1 }
-  return { totalSteps: 2, stepsPerEpoch: 2, isPlainText, seed: training.seed, dataset, layout, artefact }
+  const length = { totalSteps: LATE_STEP + 2, stepsPerEpoch: STEPS_PER_EPOCH }
+  return { ...length, isPlainText, seed: training.seed, dataset, layout, artefact }
 }
 
 /**
@@ -162,7 +170,7 @@ export async function scoreCandidates(
     }
     const all = byCandidate.flatMap(({ instances }) => instances)
     if (all.some(({ signal }) => signal?.observe !== undefined)) await runPass(all, 0, context)
-    await runPass(all, 1, context)
+    await runPass(all, LATE_STEP, context)
     for (const { signal } of all) signal?.dispose?.()
     const scored = byCandidate.flatMap(({ candidate, instances }): ScoredCandidate[] => {
       const reason = instances.map(({ failure, scores }) => failure ?? problemOf(scores)).find(Boolean)
@@ -225,7 +233,11 @@ async function createInstance(
 }
 
 /** All samples once under the model, past every signal; what is learnt of the last pass is nothing. */
-async function runPass(all: readonly Instance[], step: 0 | 1, context: ScoringContext): Promise<void> {
+async function runPass(
+  all: readonly Instance[],
+  step: 0 | typeof LATE_STEP,
+  context: ScoringContext,
+): Promise<void> {
   const { config, lent, pools, inputs, onProgress, checkStop } = context
   const { model } = lent
   const live = all.filter(({ signal }) => signal !== undefined)

@@ -28,7 +28,7 @@ const audit: Audit = {
     signal('bm25', true, { costShare: 0 }),
     signal('random', false),
   ],
-  leftOut: [{ name: 'less', reason: 'heavy: ask for it by --signals or --all' }],
+  leftOut: ['less', 'greats'].map((name) => ({ name, reason: 'heavy: ask for it by --all' })),
   ...{ best: 'adapt', ties: ['bm25'], cautions: ['only 6 samples'] },
 }
 
@@ -47,7 +47,7 @@ describe('renderAudit', () => {
 
   it('ends with the verdict, behind what should be known first', () => {
     expect(text).toContain('adapt scores as adapt-paper\n')
-    expect(text).toContain('left out: less: heavy')
+    expect(text).toContain('left out: less, greats: heavy: ask for it by --all\n')
     expect(text).toContain('caution: only 6 samples\n')
     const verdict = text.slice(text.lastIndexOf('\n\n')).replace(/\s+/g, ' ').trim()
     expect(verdict).toBe(

@@ -4,6 +4,7 @@ import {
   type AuditedSignal,
   alsoScoring,
   decidingAuc,
+  leftOutTogether,
   percent,
   shortEstimate,
   shortFigure,
@@ -75,7 +76,7 @@ export async function auditCommand(
 
 /** The audit as a table, what was left out, and the verdict. */
 export function renderAudit(audit: Audit): string {
-  const { roles, influence, signals, leftOut, cautions } = audit
+  const { roles, influence, signals, cautions } = audit
   const hasInfluence = influence !== undefined
   const hasSources = [...signals, ...(influence ? [influence] : [])].some(
     ({ betweenSources }) => betweenSources !== undefined,
@@ -110,7 +111,9 @@ export function renderAudit(audit: Audit): string {
       ? []
       : [`${printable(signal.name, 40)} scores as ${alsoScoring(signal).join(', ')}`],
   )
-  const left = leftOut.map(({ name, reason }) => `left out: ${printable(name, 40)}: ${printable(reason)}`)
+  const left = leftOutTogether(audit).map(
+    ({ names, reason }) => `left out: ${printable(names)}: ${printable(reason)}`,
+  )
   const lines = [...same, ...left, ...cautions.map((caution) => `caution: ${printable(caution)}`)]
   const notes = lines.length === 0 ? '' : `${wrapLines(lines.join('\n'))}\n\n`
   return `${counts}\n\n${renderTable(columns, rows)}\n${notes}${wrapLines(verdictOf(audit))}\n`

@@ -91,8 +91,12 @@ export class StepProcess<Block> {
     return parsed
   }
 
-  async run(steps: number): Promise<Block> {
-    this.child.stdin!.write(`${JSON.stringify({ steps })}\n`)
+  run(steps: number): Promise<Block> {
+    return this.ask({ steps })
+  }
+
+  async ask(question: object): Promise<Block> {
+    this.child.stdin!.write(`${JSON.stringify(question)}\n`)
     return (await this.read()) as Block
   }
 

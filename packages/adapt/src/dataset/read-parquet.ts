@@ -45,8 +45,7 @@ export async function* readParquet(
   try {
     const metadata = await guard(file, () => readMetadata(source))
     const columns = await guard(file, async () => {
-      const wanted = wantedColumns(metadata, file)
-      return readColumns(metadata, allColumns ? columnNames(metadata) : wanted)
+      return readColumns(metadata, allColumns ? columnNames(metadata) : wantedColumns(metadata, file))
     })
     const budget = new ParquetBudget(file.name, source.size)
     let number = 1

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parquetWriteBuffer } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findTasks, listTasks, type Task } from './index.js'
 import { prepareTask, requireGold, type TaskItem } from './prepare-task.js'
@@ -284,6 +285,20 @@ describe('the tasks of the package', () => {
       expect(items.length).toBe(3)
       for (const item of items) requireGold(item, task)
     }
+  })
+
+  test('a table of Parquet may have columns that no record of training has', async () => {
+    const path = join(folder, 'table.parquet')
+    const columnData = [
+      { name: 'goal', data: ['open a jar'], type: 'STRING' as const },
+      { name: 'sol1', data: ['turn the lid'], type: 'STRING' as const },
+      { name: 'sol2', data: ["don't"], type: 'STRING' as const },
+      { name: 'label', data: [1n], type: 'INT64' as const },
+    ]
+    writeFileSync(path, new Uint8Array(parquetWriteBuffer({ columnData })))
+    const task = tasks.find(({ name }) => name === 'piqa')!
+    const { items } = await prepareTask({ ...task, config: { ...task.config, dataset_path: path } })
+    expect(items.map(({ gold, choices }) => [gold, choices])).toEqual([[[1], ['turn the lid', "don't"]]])
   })
 
   test('of the answer of gsm8k the last number counts, without commas', async () => {

@@ -198,8 +198,9 @@ function encodePair(
   }
   const [before, after] = moveBlanks(context, continuation)
   const whole = withStart(before + after)
-  const numContext = withStart(before).length
-  return [whole.slice(0, numContext), whole.slice(numContext)]
+  // As the harness: the context has its own tokens, also where another token would span both.
+  const own = withStart(before)
+  return [own, whole.slice(own.length)]
 }
 
 /** Every token of a text once, behind as much of it as a window holds; the first follows `prefixToken`. */

@@ -15,15 +15,10 @@ export function pythonRegExp(pattern: string, flags = ''): RegExp {
     }
     source = source.slice(inline[0].length)
   }
-  // Python's names for the same: groups, the ends of a text, characters that need no escape.
   source = source
     .replace(/\(\?P</g, '(?<')
     .replace(/\(\?P=(\w+)\)/g, '\\k<$1>')
-    .replace(/(^|[^\\])((?:\\\\)*)\\A/g, '$1$2^')
-    .replace(/(^|[^\\])((?:\\\\)*)\\Z/g, '$1$2$$(?![^])')
-    .replace(/\\([^\w\s])/g, (escaped, letter: string) =>
-      letter === '-' ? '\\x2d' : SYNTAX.has(letter) ? escaped : letter,
-    )
+    .replace(PARTS, (part) => (part.startsWith('[') ? classOf(part) : outsideOfClasses(part, ownFlags)))
   try {
     return new RegExp(source, [...new Set(`${ownFlags}u`)].join(''))
   } catch (error) {
@@ -33,5 +28,28 @@ export function pythonRegExp(pattern: string, flags = ''): RegExp {
   }
 }
 
-/** May stand behind a backslash in a pattern with flag u. */
+/** A class, an escaped character, a quantifier in braces, and what has another meaning by itself. */
+const PARTS = /\[\^?\]?(?:\\[\s\S]|[^\]\\])*\]|\\[\s\S]|\{(?:\d+(?:,\d*)?|,\d*)\}|[{}\]$]/gu
+/** May stand behind a backslash with flag u; within a class `-` too. */
 const SYNTAX = new Set('^$\\.*+?()[]{}|/')
+
+/** `]` stands for itself at the beginning of a class of Python. */
+function classOf(part: string): string {
+  return part
+    .replace(/^(\[\^?)\]/, '$1\\]')
+    .replace(/\\([^\w\s])/gu, (escaped, letter: string) =>
+      SYNTAX.has(letter) || letter === '-' ? escaped : letter,
+    )
+}
+
+function outsideOfClasses(part: string, flags: string): string {
+  if (part === '\\A') return '(?<![^])'
+  if (part === '\\Z') return '(?![^])'
+  // The end of a text is also before its last line end.
+  if (part === '$') return flags.includes('m') ? part : '(?=\\n?(?![^]))'
+  if (part.startsWith('\\')) {
+    const letter = part.slice(1)
+    return SYNTAX.has(letter) || /[\w\s]/.test(letter) ? part : letter
+  }
+  return part.length > 1 ? part.replace('{,', '{0,') : `\\${part}`
+}

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ConfigIssue, type Environment, invalidConfig, suggestName } from '../config/index.js'
 import { matchSegment, printable } from '../dataset/index.js'
@@ -48,8 +48,16 @@ export async function findTasks(
 
   const take = async (found: TaskOrGroup, open: readonly string[]): Promise<string[]> => {
     if (found.kind === 'task') {
-      if (!tasks.has(found.task.name)) tasks.set(found.task.name, found.task)
-      return [found.task.name]
+      const { name, file } = found.task
+      const known = tasks.get(name)
+      if (known !== undefined && JSON.stringify(known.config) !== JSON.stringify(found.task.config)) {
+        throw wrong(
+          file,
+          `expected tasks of different names, received ${printable(name)} from ${printable(known.file)}, too`,
+        )
+      }
+      tasks.set(name, known ?? found.task)
+      return [name]
     }
     const { group } = found
     const known = groups.get(group.name)
@@ -60,8 +68,12 @@ export async function findTasks(
     for (const entry of [group.config.task].flat()) {
       const within = [...open, group.name]
       if (typeof entry === 'string') {
-        members.push(entry)
-        for (const one of await index.find(entry, group.file)) own.push(...(await take(one, within)))
+        const isOwnFile = /\.ya?ml$/.test(entry) && !isAbsolute(entry)
+        const wanted = isOwnFile ? resolve(dirname(group.file), entry) : entry
+        for (const one of await index.find(wanted, group.file)) {
+          members.push(one.kind === 'task' ? one.task.name : one.group.name)
+          own.push(...(await take(one, within)))
+        }
       } else {
         const one = await index.entry(entry, group)
         members.push(one.kind === 'task' ? one.task.name : one.group.name)
@@ -103,13 +115,19 @@ class TaskIndex {
 
   /** A task file that cannot be read is no reason not to run another: it is refused where it is asked for. */
   private readonly broken = new Map<string, unknown>()
+  /** Files of one folder that have the same name. */
+  private readonly twice = new Map<string, readonly string[]>()
 
   async add(folder: string): Promise<void> {
     if (!existsSync(folder)) throw wrong('--include-path', `no such folder: ${printable(folder)}`)
+    const own = new Map<string, string>()
     for (const file of yamlFiles(folder)) {
       try {
         const found = await readTaskFile(file, this.env)
         const name = found.kind === 'task' ? found.task.name : found.group.name
+        const first = own.get(name)
+        if (first !== undefined) this.twice.set(name, [first, file])
+        own.set(name, file)
         if (this.byName.has(name)) continue
         this.byName.set(name, found)
         if (found.kind === 'group') continue
@@ -125,6 +143,13 @@ class TaskIndex {
   async find(name: string, where: string): Promise<TaskOrGroup[]> {
     if (/\.ya?ml$/.test(name)) return [await readTaskFile(name, this.env)]
     const found = this.byName.get(name)
+    const twice = this.twice.get(name)
+    if (twice !== undefined) {
+      throw wrong(
+        where,
+        `expected one task of the name ${printable(name)}, received ${twice.map((file) => printable(file)).join(' and ')}`,
+      )
+    }
     if (found !== undefined) return [found]
     const tagged = this.byTag.get(name)
     if (tagged !== undefined) return tagged.map((task) => ({ kind: 'task', task }))

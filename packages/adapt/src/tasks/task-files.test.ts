@@ -1,0 +1,95 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { findTasks, prepareTasks } from './index.js'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'adapt-task-files-'))
+  write('data.jsonl', '{"q": "x", "c": ["a", "b"], "a": 0}\n{"q": "y", "c": ["a", "b"], "a": 1}\n')
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+function write(name: string, text: string): string {
+  const path = join(folder, name)
+  writeFileSync(path, text)
+  return path
+}
+
+const CHOICES = `task: one
+dataset_path: data.jsonl
+test_split: test
+output_type: multiple_choice
+doc_to_text: q
+doc_to_choice: c
+doc_to_target: a
+`
+const WRITTEN = `task: one
+dataset_path: data.jsonl
+test_split: test
+output_type: generate_until
+doc_to_text: q
+doc_to_target: a
+`
+
+const prepare = async (path: string, options = {}) => await prepareTasks(await findTasks([path]), options)
+
+describe('a task file is refused before a model is asked', () => {
+  test.each([
+    ['metric_list: [{ metric: acc, agregation: mean }]', /agregation.*did you mean "aggregation"/],
+    ['metric_list: [{ metric: acc, aggregation: meen }]', /aggregation: expected one of mean, .*"meen"/],
+    [
+      'fewshot_config: { fewshot_indices: [7] }\nnum_fewshot: 1',
+      /fewshot_indices: expected places of 2 records.*7/,
+    ],
+  ])('%s', async (line, message) => {
+    await expect(prepare(write('bad.yaml', `${CHOICES}${line}\n`))).rejects.toThrow(message)
+  })
+
+  test.each([
+    [
+      'filter_list: [{ name: f, filter: [{ function: regex, regex_patern: a }] }]',
+      /did you mean "regex_pattern"/,
+    ],
+    [
+      'filter_list: [{ name: f, filter: [{ function: regex, regex_pattern: "(a" }] }]',
+      /filter_list: cannot read.*\(a/,
+    ],
+    [
+      'filter_list: [{ name: f, filter: [{ function: lowercase, k: 1 }] }]',
+      /expected no other key, received "k"/,
+    ],
+    [
+      'metric_list: [{ metric: exact_match, regexes_to_ignore: ["(a"] }]',
+      /regexes_to_ignore: cannot read.*\(a/,
+    ],
+  ])('%s', async (line, message) => {
+    await expect(prepare(write('bad.yaml', `${WRITTEN}${line}\n`))).rejects.toThrow(message)
+  })
+})
+
+describe('names of tasks', () => {
+  test('a group finds the files it names beside itself, and lists them by the names of their tasks', async () => {
+    mkdirSync(join(folder, 'below'))
+    write('below/part.yaml', CHOICES)
+    const path = write(
+      'below/group.yaml',
+      'group: all\ntask: [part.yaml]\naggregate_metric_list: { metric: acc }\n',
+    )
+    const { tasks, groups } = await findTasks([path])
+    expect(tasks.map(({ name }) => name)).toEqual(['one'])
+    expect(groups.map(({ members }) => members)).toEqual([['one']])
+  })
+
+  test('two tasks of one name are refused, the same file twice is one', async () => {
+    const [first, second] = [write('a.yaml', CHOICES), write('b.yaml', `${CHOICES}num_fewshot: 1\n`)]
+    expect((await findTasks([first, first])).tasks).toHaveLength(1)
+    await expect(findTasks([first, second])).rejects.toThrow(
+      /expected tasks of different names, received one/,
+    )
+    await expect(findTasks(['one'], { includePaths: [folder] })).rejects.toThrow(
+      /expected one task.*a\.yaml and .*b\.yaml/,
+    )
+  })
+})

@@ -45,8 +45,13 @@ const CHUNK = 1000
 
 /** @throws {ConfigError} UNKNOWN_AGGREGATION */
 export function aggregate(name: string, values: readonly MetricValue[], where: string): number {
-  const found = Object.hasOwn(AGGREGATIONS, name) ? AGGREGATIONS[name] : undefined
-  if (found !== undefined) return found(values)
+  requireAggregation(name, where)
+  return AGGREGATIONS[name]!(values)
+}
+
+/** @throws {ConfigError} UNKNOWN_AGGREGATION */
+export function requireAggregation(name: string, where: string): void {
+  if (Object.hasOwn(AGGREGATIONS, name)) return
   throw new ConfigError(
     'UNKNOWN_AGGREGATION',
     `${where}: metric_list: aggregation: expected one of ${Object.keys(AGGREGATIONS).join(', ')}, received "${name}"`,

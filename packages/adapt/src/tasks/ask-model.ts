@@ -1,5 +1,5 @@
 import type { DType } from '@adapt-ts/torch'
-import { DataError } from '../errors.js'
+import { ConfigError, DataError } from '../errors.js'
 import { generateTokens } from '../generate/index.js'
 import type { CausalLM } from '../model/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
@@ -130,9 +130,16 @@ async function encodeRequests(
       return rollingWindows(withStart(request.text), prefixToken, maxLength)
     }
     if (request.kind === 'generate_until') {
-      const room = maxLength - request.settings.maxNewTokens
+      const { maxNewTokens } = request.settings
+      const room = maxLength - maxNewTokens
+      if (room < 1) {
+        throw new ConfigError(
+          'WINDOW_TOO_SMALL',
+          `generation_kwargs.max_gen_toks: expected less than the window of ${maxLength} tokens, received ${maxNewTokens}; set it lower, or a larger --max-length`,
+        )
+      }
       const tokens = withStart(request.context)
-      const kept = tokens.slice(-Math.max(1, room))
+      const kept = tokens.slice(-room)
       if (kept.length < tokens.length) numTruncated += 1
       contexts.set(index, Int32Array.from(kept.length === 0 ? [prefixToken] : kept))
       return []

@@ -20,6 +20,13 @@ export function createSampler(
   { count, seed }: { readonly count: number; readonly seed: number },
 ): FewShotSampler {
   const { sampler = 'default', fewshot_indices: indices } = task.config.fewshot_config ?? {}
+  const outside = indices?.find((i) => i >= pool.length)
+  if (outside !== undefined) {
+    throw new ConfigError(
+      'TOO_FEW_EXAMPLES',
+      `task ${printable(task.name)}: fewshot_config.fewshot_indices: expected places of ${pool.length} records from 0, received ${outside}`,
+    )
+  }
   const chosen = indices === undefined || sampler === 'first_n' ? pool : indices.map((i) => pool[i]!)
   const random = new PythonRandom(seed)
   const isOther = (document: TaskDocument | undefined) => (one: TaskDocument) => one.key !== document?.key

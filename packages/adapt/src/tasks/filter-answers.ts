@@ -1,4 +1,5 @@
 import { pythonRegExp } from '../chat-template/index.js'
+import { suggestName } from '../config/index.js'
 import { ConfigError } from '../errors.js'
 import type { FilterSettings } from './task-schema.js'
 
@@ -34,10 +35,16 @@ const STEPS: Readonly<Record<string, Make>> = {
     return (text) => String(table.get(text) ?? fallback ?? text)
   },
 }
+/** Keys of a step beside its function; the others have none. */
+const KEYS: Readonly<Record<string, readonly string[]>> = {
+  regex: ['regex_pattern', 'group_select', 'fallback'],
+  map: ['mapping_dict', 'default_value'],
+  take_first_k: ['k'],
+}
 /** Of one answer nothing changes. */
 const KNOWN_WITHOUT_EFFECT = ['majority_vote', 'take_first_k']
 
-/** Filters of a task; without a list the answer as it is. @throws {ConfigError} UNKNOWN_FILTER */
+/** Filters of a task; without a list the answer as it is. @throws {ConfigError} UNKNOWN_FILTER, UNKNOWN_OPTION, BAD_PATTERN. */
 export function filtersOf(list: readonly FilterSettings[] | undefined, where: string): AnswerFilter[] {
   if (list === undefined) return [{ name: 'none', apply: (text) => text }]
   return list.map(({ name, filter }) => {
@@ -45,7 +52,7 @@ export function filtersOf(list: readonly FilterSettings[] | undefined, where: st
       .filter((step) => !KNOWN_WITHOUT_EFFECT.includes(step.function))
       .map((step) => {
         const make = Object.hasOwn(STEPS, step.function) ? STEPS[step.function] : undefined
-        if (make !== undefined) return make(step)
+        if (make !== undefined) return makeStep(make, step, where)
         const known = [...Object.keys(STEPS), ...KNOWN_WITHOUT_EFFECT].join(', ')
         throw new ConfigError(
           'UNKNOWN_FILTER',
@@ -54,4 +61,20 @@ export function filtersOf(list: readonly FilterSettings[] | undefined, where: st
       })
     return { name, apply: (text) => steps.reduce((result, step) => step(result), text) }
   })
+}
+
+function makeStep(make: Make, step: Step, where: string): (text: string) => string {
+  const known = KEYS[step.function] ?? []
+  const unknown = Object.keys(step).find((key) => key !== 'function' && !known.includes(key))
+  if (unknown !== undefined) {
+    throw new ConfigError(
+      'UNKNOWN_OPTION',
+      `${where}: filter_list: ${step.function}: expected ${known.length === 0 ? 'no other key' : `one of ${known.join(', ')}`}, received "${unknown}"${suggestName(unknown, known)}`,
+    )
+  }
+  try {
+    return make(step)
+  } catch (error) {
+    throw new ConfigError('BAD_PATTERN', `${where}: filter_list: ${(error as Error).message}`)
+  }
 }

@@ -1,5 +1,6 @@
 import { pythonRegExp } from '../chat-template/index.js'
 import { ConfigError } from '../errors.js'
+import { requireAggregation } from './aggregate.js'
 import type { TaskItem } from './prepare-task.js'
 import type { MetricSettings, OutputType } from './task-schema.js'
 
@@ -129,7 +130,7 @@ export interface TaskMetric {
   compute(item: TaskItem, responses: readonly TaskResponse[]): MetricValue
 }
 
-/** @throws {ConfigError} UNKNOWN_METRIC for one that is not computed for this kind of output. */
+/** @throws {ConfigError} UNKNOWN_METRIC for one that is not computed for this kind of output; UNKNOWN_AGGREGATION, BAD_PATTERN. */
 export function metricsOf(
   outputType: OutputType,
   list: readonly MetricSettings[] | undefined,
@@ -146,6 +147,8 @@ export function metricsOf(
         `${where}: metric_list: expected metrics of ${outputType} (${Object.keys(known).join(', ')}), received "${name}"`,
       )
     }
+    if (aggregation !== undefined) requireAggregation(aggregation, where)
+    requirePatterns(settings as MetricSettings, where)
     return {
       name,
       aggregation: aggregation ?? found.aggregation,
@@ -153,6 +156,17 @@ export function metricsOf(
       compute: (item, responses) => found.compute(item, responses, settings as MetricSettings),
     }
   })
+}
+
+function requirePatterns({ regexes_to_ignore: patterns = [] }: MetricSettings, where: string): void {
+  try {
+    for (const pattern of patterns) pythonRegExp(pattern)
+  } catch (error) {
+    throw new ConfigError(
+      'BAD_PATTERN',
+      `${where}: metric_list: regexes_to_ignore: ${(error as Error).message}`,
+    )
+  }
 }
 
 /** Texts that are right: of a choice its text. */

@@ -33,7 +33,7 @@ const choices = z.union([text, z.array(text), z.record(z.string(), text)], {
   error: 'expected a field, a Jinja template, a list or a mapping of texts',
 })
 
-const metric = z.looseObject({
+const metric = z.strictObject({
   metric: name,
   aggregation: name.optional(),
   higher_is_better: z.boolean().optional(),
@@ -41,6 +41,8 @@ const metric = z.looseObject({
   ignore_punctuation: z.boolean().optional(),
   ignore_numbers: z.boolean().optional(),
   regexes_to_ignore: z.array(text).optional(),
+  /** Says nothing of a single task; files of the harness have it. */
+  weight_by_size: z.boolean().optional(),
   hf_evaluate: z
     .literal(false, { error: 'expected false: metrics of other packages are not computed' })
     .optional(),

@@ -4,7 +4,7 @@ import type { SourceEvaluation } from '../../record/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { renderJson } from '../terminal/render-json.js'
 import { formatCount, renderTable } from '../terminal/render-table.js'
-import type { EvalOptions } from './eval-options.js'
+import { type EvalOptions, namesOf } from './eval-options.js'
 
 /** Options that only tasks have, by the name of the command line. */
 const OF_TASKS = {
@@ -23,7 +23,7 @@ const OF_TASKS = {
 export async function evalCommand(options: EvalOptions, io: CliIo): Promise<void> {
   if (options.tasks?.join() === 'list') {
     const { printTaskList } = await import('./eval-tasks.js')
-    await printTaskList(options.includePath, io)
+    await printTaskList(options, io)
     return
   }
   refuseIdleOptions(options)
@@ -63,6 +63,10 @@ function refuseIdleOptions(options: EvalOptions): void {
   if (tasks !== undefined) {
     if (batchSize !== undefined)
       fail('--batch-size: expected it with --text; passes over tasks are as large as the memory allows')
+    if (namesOf(tasks).length === 0) fail('--tasks: expected names of tasks, received none')
+    if (limit === 0) fail('--limit: expected a number above 0 with --tasks, received 0')
+    if (options.fewshotAsMultiturn && !options.applyChatTemplate)
+      fail('--fewshot-as-multiturn: expected it with --apply-chat-template')
     return
   }
   for (const [key, flag] of Object.entries(OF_TASKS)) {

@@ -20,3 +20,10 @@ export interface EvalOptions {
   readonly limit?: number
   readonly json?: boolean
 }
+
+/** Names of tasks, with commas between them or given one by one. */
+export const namesOf = (tasks: readonly string[]): string[] =>
+  tasks
+    .flatMap((names) => names.split(','))
+    .map((name) => name.trim())
+    .filter(Boolean)

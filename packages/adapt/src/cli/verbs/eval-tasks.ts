@@ -2,7 +2,7 @@ import type { GroupResult, MetricResult, TaskResult } from '../../tasks/index.js
 import type { CliIo } from '../terminal/cli-io.js'
 import { renderJson } from '../terminal/render-json.js'
 import { formatCount, renderTable } from '../terminal/render-table.js'
-import type { EvalOptions } from './eval-options.js'
+import { type EvalOptions, namesOf } from './eval-options.js'
 
 /** Between two lines on how far a task is. */
 const LINE_MS = 2000
@@ -24,10 +24,7 @@ export async function evalTasks(options: EvalOptions, io: CliIo): Promise<void> 
     model: options.model ?? '',
     ...given({ adapter: options.adapter, tokenizer: options.tokenizer, maxLength: options.maxLength }),
     ...given({ device: options.device, limit: options.limit, output: options.output, bf16: options.bf16 }),
-    tasks: tasks
-      .flatMap((names) => names.split(','))
-      .map((name) => name.trim())
-      .filter(Boolean),
+    tasks: namesOf(tasks),
     ...given({ includePaths: includePath, numFewShot: numFewshot, fewShotSeed: fewshotSeed }),
     ...given({ applyChatTemplate: options.applyChatTemplate, fewShotAsMultiturn: fewshotAsMultiturn }),
     ...given({ system: systemInstruction, addBosToken: options.addBosToken }),
@@ -61,7 +58,7 @@ function given<T extends object>(values: T): { [K in keyof T]: Exclude<T[K], und
 export function renderTasks(tasks: readonly TaskResult[], groups: readonly GroupResult[]): string {
   const number = (heading: string) => ({ heading, isNumeric: true })
   const columns = [
-    ...[{ heading: 'task' }, number('n-shot'), number('documents'), { heading: 'metric' }],
+    ...[{ heading: 'task', canShorten: false }, number('n-shot'), number('documents'), { heading: 'metric' }],
     ...[{ heading: 'better' }, number('value'), number('stderr'), { heading: 'filter' }],
   ]
   const rows = (name: string, shots: string, count: number, metrics: readonly MetricResult[]) =>
@@ -81,13 +78,17 @@ export function renderTasks(tasks: readonly TaskResult[], groups: readonly Group
   ])
 }
 
-/** The tasks there are, a line each. */
-export async function printTaskList(includePaths: readonly string[] | undefined, io: CliIo): Promise<void> {
+/** The tasks there are, a line each; names are whole, to be given to `--tasks`. */
+export async function printTaskList({ includePath, json }: EvalOptions, io: CliIo): Promise<void> {
   const { listTasks } = await import('../../tasks/index.js')
-  const found = await listTasks(includePaths === undefined ? {} : { includePaths })
+  const found = await listTasks(includePath === undefined ? {} : { includePaths: includePath })
+  if (json === true) {
+    io.stdout.write(`${renderJson(found)}\n`)
+    return
+  }
   io.stdout.write(
     renderTable(
-      [{ heading: 'name' }, { heading: 'kind' }, { heading: 'file' }],
+      [{ heading: 'name', canShorten: false }, { heading: 'kind' }, { heading: 'file' }],
       found.map(({ name, kind, file }) => [name, kind, file]),
     ),
   )

@@ -1,0 +1,33 @@
+import { describe, expect, test } from 'vitest'
+import { runCli } from '../run-cli.js'
+
+async function evaluate(...args: string[]) {
+  const out = { stdout: '', stderr: '' }
+  const sink = (name: 'stdout' | 'stderr') => ({ write: (text: string) => (out[name] += text) })
+  const io = { stdout: sink('stdout'), stderr: sink('stderr'), env: {} }
+  return { exitCode: await runCli(['eval', ...args], io), ...out }
+}
+
+describe('adapt eval --tasks', () => {
+  test.each([
+    [['--tasks', ' , '], '--tasks: expected names of tasks, received none'],
+    [['--tasks', 'piqa', '--limit', '0'], '--limit: expected a number above 0 with --tasks, received 0'],
+    [
+      ['--tasks', 'piqa', '--fewshot-as-multiturn'],
+      '--fewshot-as-multiturn: expected it with --apply-chat-template',
+    ],
+  ])('%j is refused', async (args, message) => {
+    expect(await evaluate('--model', 'none', ...args)).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr: `error: ${message}\n`,
+    })
+  })
+
+  test('list shows whole names, and as JSON', async () => {
+    const name = 'bbh_direct_salient_translation_error_detection'
+    expect((await evaluate('--tasks', 'list')).stdout).toMatch(new RegExp(`^${name} +task `, 'm'))
+    const { stdout } = await evaluate('--tasks', 'list', '--json')
+    expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ name, kind: 'task' }))
+  })
+})

@@ -1,4 +1,5 @@
 import { printable } from '../dataset/index.js'
+import { ConfigError } from '../errors.js'
 import type { CausalLM } from '../model/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
 import { aggregate, aggregateParts, standardError } from './aggregate.js'
@@ -81,6 +82,7 @@ export async function prepareTasks(
     checkMetrics(task)
     prepared.push(found)
   }
+  for (const group of selection.groups) checkAggregates(group, selection.tasks)
   return prepared
 }
 
@@ -112,6 +114,26 @@ function checkMetrics(task: Task): void {
   const where = printable(task.file)
   metricsOf(outputType, list, where)
   filtersOf(filters, where)
+}
+
+/** An average over nothing is a mistake. */
+function checkAggregates({ name, tasks: names, aggregates }: SelectedGroup, tasks: readonly Task[]): void {
+  const figures = tasks
+    .filter((task) => names.includes(task.name))
+    .flatMap(({ file, config: { output_type: outputType = 'generate_until', metric_list, filter_list } }) => {
+      const filters = filtersOf(outputType === 'generate_until' ? filter_list : undefined, printable(file))
+      const metrics = metricsOf(outputType, metric_list, printable(file))
+      return filters.flatMap((filter) => metrics.map((metric) => `${metric.name},${filter.name}`))
+    })
+  for (const { metric, filter_list: filters = 'none' } of aggregates) {
+    for (const filter of [filters].flat()) {
+      if (figures.includes(`${metric},${filter}`)) continue
+      throw new ConfigError(
+        'UNKNOWN_METRIC',
+        `group ${printable(name)}: aggregate_metric_list: expected a metric and a filter of its tasks (${[...new Set(figures)].join('; ')}), received "${printable(metric)},${printable(filter)}"`,
+      )
+    }
+  }
 }
 
 function resultOf(

@@ -69,6 +69,15 @@ describe('a task file is refused before a model is asked', () => {
   })
 })
 
+test('an average of a group over a metric that none of its tasks has is refused', async () => {
+  write('one.yaml', CHOICES)
+  const group = (aggregate: string) =>
+    write('group.yaml', `group: all\ntask: [one.yaml]\naggregate_metric_list: { ${aggregate} }\n`)
+  await expect(prepare(group('metric: accc'))).rejects.toThrow(/expected a metric .*acc,none.*"accc,none"/)
+  await expect(prepare(group('metric: acc, filter_list: strip'))).rejects.toThrow(/"acc,strip"/)
+  expect(await prepare(group('metric: acc'))).toHaveLength(1)
+})
+
 describe('names of tasks', () => {
   test('a group finds the files it names beside itself, and lists them by the names of their tasks', async () => {
     mkdirSync(join(folder, 'below'))

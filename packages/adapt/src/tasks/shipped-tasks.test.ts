@@ -251,10 +251,14 @@ describe('the tasks of the package', () => {
       blimp: 67,
       bbh_direct: 27,
     })
-    const [pretraining] = groups
-    for (const name of pretraining!.tasks) {
-      const metrics = tasks.find((task) => task.name === name)!.config.metric_list!
-      expect(metrics.map(({ metric }) => metric)).toContain('acc')
+    for (const { tasks: names, aggregates } of groups) {
+      for (const { config } of names.map((name) => tasks.find((task) => task.name === name)!)) {
+        const filters = config.filter_list?.map(({ name }) => name) ?? ['none']
+        for (const { metric, filter_list: filter = 'none' } of aggregates) {
+          expect(config.metric_list!.map((one) => one.metric)).toContain(metric)
+          expect(filters).toContain(filter)
+        }
+      }
     }
   })
 

@@ -2,7 +2,7 @@ import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import type { CausalLM } from '../model/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
-import { aggregate, aggregateParts, standardError } from './aggregate.js'
+import { aggregate, aggregateParts, requireAggregation, standardError } from './aggregate.js'
 import { type AskOptions, askModel } from './ask-model.js'
 import { filtersOf } from './filter-answers.js'
 import type { SelectedGroup, TaskSelection } from './find-tasks.js'
@@ -112,7 +112,7 @@ export async function evaluateTasks(
 function checkMetrics(task: Task): void {
   const { output_type: outputType = 'generate_until', metric_list: list, filter_list: filters } = task.config
   const where = printable(task.file)
-  metricsOf(outputType, list, where)
+  for (const { aggregation } of metricsOf(outputType, list, where)) requireAggregation(aggregation, where)
   filtersOf(filters, where)
 }
 

@@ -50,7 +50,7 @@ export async function findTasks(
     if (found.kind === 'task') {
       const { name, file } = found.task
       const known = tasks.get(name)
-      if (known !== undefined && JSON.stringify(known.config) !== JSON.stringify(found.task.config)) {
+      if (known !== undefined && resolve(known.file) !== resolve(file)) {
         throw wrong(
           file,
           `expected tasks of different names, received ${printable(name)} from ${printable(known.file)}, too`,

@@ -1,6 +1,5 @@
 import { pythonRegExp } from '../chat-template/index.js'
 import { ConfigError } from '../errors.js'
-import { requireAggregation } from './aggregate.js'
 import type { TaskItem } from './prepare-task.js'
 import type { MetricSettings, OutputType } from './task-schema.js'
 
@@ -130,7 +129,7 @@ export interface TaskMetric {
   compute(item: TaskItem, responses: readonly TaskResponse[]): MetricValue
 }
 
-/** @throws {ConfigError} UNKNOWN_METRIC for one that is not computed for this kind of output; UNKNOWN_AGGREGATION, BAD_PATTERN. */
+/** @throws {ConfigError} UNKNOWN_METRIC for one that is not computed for this kind of output; BAD_PATTERN. */
 export function metricsOf(
   outputType: OutputType,
   list: readonly MetricSettings[] | undefined,
@@ -147,7 +146,6 @@ export function metricsOf(
         `${where}: metric_list: expected metrics of ${outputType} (${Object.keys(known).join(', ')}), received "${name}"`,
       )
     }
-    if (aggregation !== undefined) requireAggregation(aggregation, where)
     requirePatterns(settings as MetricSettings, where)
     return {
       name,

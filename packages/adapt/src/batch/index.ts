@@ -3,7 +3,7 @@ export { batchTokens, type TokenSequence } from './batch-tokens.js'
 export { type BuildBatchOptions, buildBatch } from './build-batch.js'
 export { type HeldOut, holdOut } from './hold-out.js'
 export { type Layout, layOutPool, layOutRows, layOutSamples } from './lay-out.js'
-export { groupLikeLengths } from './like-lengths.js'
+export { likeLengths } from './like-lengths.js'
 export { packSamples, type Row } from './pack-samples.js'
 export { createPermutation, createStream, type PermutationKey, permuteIndex } from './permute-index.js'
 export {

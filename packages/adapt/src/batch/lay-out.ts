@@ -1,7 +1,7 @@
 import type { TokenDataset } from '../tokenize/index.js'
 import type { Batch } from './batch.js'
 import { buildBatch } from './build-batch.js'
-import { groupLikeLengths } from './like-lengths.js'
+import { likeLengths } from './like-lengths.js'
 import { packSamples, type Row, requireFitting } from './pack-samples.js'
 import { splitGlobalBatch } from './split-global-batch.js'
 
@@ -45,9 +45,6 @@ export function layOutSamples(samples: readonly number[], layout: Layout): reado
   return layOutRows(rows, layout)
 }
 
-/** Tokens of a batch that is looked at, padding included. */
-const POOL_TOKENS = 8192
-
 /**
  * This rank's part of some samples in batches to look at, one sample a row, those of like length together. How they are cut depends on the
  * samples alone; ranks take batches in turns.
@@ -57,8 +54,7 @@ export function* layOutPool(
   samples: ArrayLike<number>,
   { dataset, padId, worldSize, rank }: Pick<Layout, 'dataset' | 'padId' | 'worldSize' | 'rank'>,
 ): Generator<Batch> {
-  const lengths = Float64Array.from(samples, (sample) => dataset.length(sample))
-  const groups = groupLikeLengths(lengths, { maxTokens: POOL_TOKENS })
+  const groups = likeLengths(Array.from(samples, (sample) => dataset.length(sample)))
   for (const [i, places] of groups.entries()) {
     if (i % worldSize !== rank) continue
     const rows = places.map((place) => [samples[place]!])

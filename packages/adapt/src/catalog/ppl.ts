@@ -1,13 +1,13 @@
 /** P samples of the pool, N labelled positions of a batch. */
 import { noGrad, scope } from '@adapt-ts/torch'
 import { z } from 'zod'
-import { buildBatch } from '../batch/index.js'
+import { buildBatch, likeLengths } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
 import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
 import { defineMethod, defineSignal, oneOf, option, type PreparationTools, whole } from '../method/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
-import { countTokens, likeLengths } from '../signal/index.js'
+import { countTokens } from '../signal/index.js'
 import type { TokenizedSample } from '../tokenize/index.js'
 
 /** In the place of a folder: the model of the config before training. */

@@ -4,15 +4,7 @@ import { z } from 'zod'
 import { layOutPool } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { drawnPool, proportionalDraw } from '../gate/index.js'
-import {
-  defineMethod,
-  defineSignal,
-  oneOf,
-  option,
-  type PreparationTools,
-  real,
-  whole,
-} from '../method/index.js'
+import { defineMethod, defineSignal, option, type PreparationTools, real, whole } from '../method/index.js'
 import { realNumber } from '../method/number-ranges.js'
 import { flag } from '../method/option-table.js'
 import {
@@ -21,6 +13,7 @@ import {
   embedBatches,
   kernelDensities,
   nearestNeighbours,
+  POOLING_OPTIONS,
   type PoolingOptions,
   transportProbabilities,
   type UnitVectors,
@@ -43,12 +36,7 @@ export const transport = defineSignal({
   about: 'probability by optimal transport to the anchors, less where samples are many of a kind (TSDS)',
   unit: 'sample',
   options: {
-    pooling: oneOf(
-      ['position_weighted', 'mean', 'last'],
-      'position_weighted',
-      'How the positions of a sample become one vector.',
-    ),
-    tokens: oneOf(['all', 'response_only'], 'all', 'Which positions are pooled.'),
+    ...POOLING_OPTIONS,
     center: flag(
       true,
       'Whether the mean of the pool is taken from all vectors first: states of a language model all point much the same way.',

@@ -24,17 +24,18 @@ export interface PoolWeights {
   readonly figures: Readonly<Record<string, number>>
 }
 
-/** What a checkpoint holds beside the weights. */
+/** Draws by their numbers in the schedule: what a checkpoint holds beside the weights. */
 interface DrawState {
-  /** Of the schedule; undefined before the first. */
   readonly number: number
+  /** Of this run. */
   readonly first: number
 }
 
 /**
  * A gate that draws samples without replacement, by weights that follow from the scores of the pool every U steps. Weights of a part are
  * relative to its mean; a sample that is not in it keeps the weight that it had, 1 before its first, so that it is drawn as often as a sample
- * of the mean weight. What is not of the part of the pool that is drawn from has 0. Samples without labels, and those whose score is no finite number, are not drawn until they are scored again.
+ * of the mean weight. What is not of the part of the pool that is drawn from has 0. Samples without labels, and those whose score is no finite
+ * number, are not drawn until they are scored again.
  *
  * @param options.sameParts  Whether the same part is scored each time; else the parts follow one another round the pool.
  * @param weigh  Weights of a part.
@@ -91,10 +92,7 @@ export function createDrawingGate(
       events = []
       return taken
     },
-    state: () => ({
-      json: state === undefined ? {} : { ...state },
-      tensors: kept.tensors,
-    }),
+    state: () => ({ json: { ...state }, tensors: kept.tensors }),
     load({ json, tensors }) {
       const saved = kept.load(tensors)
       if (saved === undefined) return

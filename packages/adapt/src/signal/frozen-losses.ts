@@ -1,12 +1,11 @@
 /** S samples of a batch. */
 import type { Tensor } from '@adapt-ts/torch'
-import { type Batch, buildBatch } from '../batch/index.js'
+import { type Batch, buildBatch, likeLengths } from '../batch/index.js'
 import { chunkedTokenLosses, labelledPositions, sampleMeans } from '../loss/index.js'
 import type { PreparationTools } from '../method/preparation.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import type { TokenizedSample } from '../tokenize/index.js'
 import { countTokens } from './embed-anchors.js'
-import { likeLengths } from './like-lengths.js'
 
 /**
  * Samples in batches of about one length; signals and timers get their turn between two.

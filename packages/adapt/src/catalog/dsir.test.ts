@@ -23,6 +23,8 @@ const ANCHORS = anchorsOf(
 )
 const LOG_WEIGHTS = golden.logWeights['2.10000.0']!
 
+const warnings: string[] = []
+
 async function scoresOf(
   options: Partial<Options>,
   texts: readonly string[] = golden.texts,
@@ -32,7 +34,13 @@ async function scoresOf(
   const origin = (index: number) => ({ path: 'p', id: `s${index}` })
   const prepared = await ngramImportance.prepare!(
     fillOptions(ngramImportance.options, options),
-    toolsOf({ ...tools, data: { ...data, origin } as never, anchorDocuments: anchors, seed: SEED }),
+    toolsOf({
+      ...tools,
+      data: { ...data, origin } as never,
+      anchorDocuments: anchors,
+      seed: SEED,
+      warn: (line) => warnings.push(line),
+    }),
   )
   return [...prepared.score_P!]
 }
@@ -59,6 +67,16 @@ describe('dsir', () => {
       Math.min(5, scores.slice(0, 6).filter(Number.isFinite).length),
     )
     expect(kept.slice(6)).toEqual([0, 0, 0, 0])
+  })
+
+  it('says so when most samples are too short', async () => {
+    const longest = Math.max(...golden.lengths)
+    warnings.length = 0
+    await scoresOf({ minLength: 0 })
+    expect(warnings).toEqual([])
+    await scoresOf({ minLength: longest })
+    const long = golden.lengths.filter((length) => length === longest).length
+    expect(warnings).toEqual([expect.stringContaining(`${long} of ${golden.texts.length} samples`)])
   })
 
   it('draws the worked two with their noise', () => {

@@ -106,6 +106,11 @@ export const ngramImportance = defineSignal({
     if (noise === 'gumbel') addGumbelNoise(score_PK, tools)
     const isLong = (index: number) => length_P[index]! >= minLength
     const long = length_P.reduce((count, length) => count + (length >= minLength ? 1 : 0), 0)
+    if (2 * long < numSamples) {
+      tools.warn(
+        `method.signal.min_length: ${long} of ${numSamples} samples have ${minLength} words and marks, the others are never kept; lower it for short data`,
+      )
+    }
     const figures = { scoreMean: moments.mean, scoreStd: moments.std, longEnough: long, unseen, targets: K }
     if (targets === 'all') {
       const standardised = (score: number) => (score - moments.mean) / (moments.std + LEAST_SPREAD)

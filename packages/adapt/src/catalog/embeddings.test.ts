@@ -42,6 +42,7 @@ interface Seen {
   /** Texts that were made tokens of. */
   readonly texts: string[]
   readonly folders: (string | undefined)[]
+  readonly warnings: string[]
 }
 
 function toolsFor(seen: Seen, parts: Partial<PreparationTools> = {}): PreparationTools {
@@ -84,6 +85,7 @@ function toolsFor(seen: Seen, parts: Partial<PreparationTools> = {}): Preparatio
     charge: (flops) => {
       seen.charged += flops
     },
+    warn: (line) => seen.warnings.push(line),
     ...parts,
   })
 }
@@ -97,7 +99,7 @@ async function prepared(
   options: Readonly<Record<string, unknown>>,
   parts: Partial<PreparationTools> = {},
 ) {
-  const seen: Seen = { charged: 0, texts: [], folders: [] }
+  const seen: Seen = { charged: 0, texts: [], folders: [], warnings: [] }
   const prepare = signal.prepare as NonNullable<typeof representation.prepare>
   const { score_P } = await prepare(fillOptions(signal.options, options) as never, toolsFor(seen, parts))
   return { score: [...score_P!], seen }
@@ -162,7 +164,10 @@ describe('embedding', () => {
   it('reads an encoder with its own tokenizer, as part of what the scores depend on', async () => {
     const { seen } = await prepared(embedding.signal, { ...options, encoder: 'gtr' })
     expect(seen.folders).toEqual(['/models/gtr', '/models/gtr'])
-    expect((await prepared(embedding.signal, options)).seen.folders).toEqual([undefined, undefined])
+    expect(seen.warnings).toEqual([])
+    const base = (await prepared(embedding.signal, options)).seen
+    expect(base.folders).toEqual([undefined, undefined])
+    expect(base.warnings).toEqual([expect.stringContaining('the model before training embeds')])
     const reads = (encoder: string) =>
       textEmbedding.readsModels!(fillOptions(textEmbedding.options, { encoder }))
     expect([reads('base'), reads('gtr')]).toEqual([{}, { encoder: 'gtr' }])

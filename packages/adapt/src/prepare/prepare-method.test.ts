@@ -105,6 +105,48 @@ const prepareLengths = async (setting: Setting = {}) => {
 }
 
 describe('preparation', () => {
+  it('gives the texts of the samples that are asked for, and the tokenizer that a model is read with', async () => {
+    const folder = workshop.file('tokenizer')
+    const empty = workshop.file('without')
+    mkdirSync(empty)
+    const signal = signalOf(async (tools) => {
+      const texts: (readonly [number, string])[] = []
+      for await (const { index, text } of tools.texts([70, 3])) texts.push([index, text.trim()])
+      expect(texts).toEqual([
+        [70, 'the model reads 70'],
+        [3, 'the model reads 3'],
+      ])
+      const [ofRun, own] = [tools.tokenizerOf(undefined), tools.tokenizerOf(folder)]
+      expect(tools.tokenizerOf(empty)).toBe(ofRun)
+      expect(own).not.toBe(ofRun)
+      expect(await own.encodeBatch(['the model'])).toEqual(await ofRun.encodeBatch(['the model']))
+      const tooLarge = { ...own, vocabSize: 1e6 }
+      await expect(tools.withModel(undefined, async () => 0, tooLarge)).rejects.toMatchObject({
+        code: 'TOKENIZER_TOO_LARGE',
+      })
+      return { score_P: new Float32Array(NUM_RECORDS) }
+    })
+    await withInputs({}, (context) => prepareSignal(signal, { texts: true }, context))
+  })
+
+  it('is made anew when the tokenizer of a model that it reads changes', async () => {
+    mkdirSync(workshop.file('encoder'))
+    let made = 0
+    const signal = {
+      ...signalOf(async () => {
+        made++
+        return { score_P: new Float32Array(NUM_RECORDS) }
+      }),
+      readsModels: () => ({ encoder: 'encoder' }),
+    }
+    const prepare = () => withInputs({}, (context) => prepareSignal(signal, { encoder: 'encoder' }, context))
+    await prepare()
+    writeFileSync(workshop.file('encoder/tokenizer.json'), '{}')
+    await prepare()
+    await prepare()
+    expect(made).toBe(2)
+  })
+
   it('is made once, found by the next run, and made anew when what it is a function of changes', async () => {
     const first = await prepareLengths()
     expect(first.computed).toBe(NUM_RECORDS)

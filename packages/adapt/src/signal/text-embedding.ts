@@ -55,6 +55,11 @@ export const textEmbedding = defineSignal({
   },
   async prepare({ encoder, pooling, queries, indexed, cleaning, maxTokens, ...options }, tools) {
     const folder = encoder === BASE ? undefined : tools.modelFolder(encoder, 'method.signal.encoder')
+    if (folder === undefined) {
+      tools.warn(
+        'method.signal.encoder: none is named, so the model before training embeds the text, which it was not trained to do',
+      )
+    }
     const tokenizer = tools.tokenizerOf(folder)
     const encode = (texts: readonly string[]) =>
       encodeTexts(cleaning === 'ccds' ? texts.map(cleanText) : texts, tokenizer, {

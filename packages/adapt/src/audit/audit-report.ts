@@ -161,8 +161,14 @@ function renderFigures(audit: Audit): Html {
     ...[shortEstimate(figures.influence?.dot), shortEstimate(figures.influence?.cosine)],
     ...[shortFigure(figures.splitHalf), percent(figures.betweenSources)],
   ]
-  const row = (name: Html, values: readonly string[], flops: number, says: string) =>
-    html`<tr><th scope="row">${name}</th>${values.map((cell) => html`<td>${minus(cell)}</td>`)}<td>${formatNumber(flops, 'flops')}</td><td class="text">${says}</td></tr>`
+  const isShown = (column: number) => {
+    const all = [...signals, ...(influence ? [influence] : [])].map((figures) => cells(figures)[column])
+    return column >= 8 || all.some((cell) => cell !== '-')
+  }
+  const row = (name: Html, all: readonly string[], flops: number, says: string) => {
+    const values = all.filter((_, column) => isShown(column))
+    return html`<tr><th scope="row">${name}</th>${values.map((cell) => html`<td>${minus(cell)}</td>`)}<td>${formatNumber(flops, 'flops')}</td><td class="text">${says}</td></tr>`
+  }
   const rows = [
     ...signals.map((signal) =>
       row(
@@ -187,7 +193,7 @@ function renderFigures(audit: Audit): Html {
     ({ names, reason }) => html`<li>${visibleText(names)}: ${visibleText(reason)}</li>`,
   )
   return html`<p class="about">Halves agree: rank correlation of the scores that two halves of the anchors give. Between sources: share of the variance of the ranks that lies between sources. Cost: FLOPs beside those of training, in a run of this config. Seconds and FLOPs: of this audit, without the forwards that all signals share.</p>
-<div class="scroll"><table class="figures"><thead><tr><th scope="col"></th>${heads.map((head, i) => html`<th scope="col" class="${i === heads.length - 1 ? 'text' : ''}">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>
+<div class="scroll"><table class="figures"><thead><tr><th scope="col"></th>${heads.filter((_, column) => isShown(column)).map((head) => html`<th scope="col" class="${head === 'verdict' ? 'text' : ''}">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>
 ${left.length === 0 ? html`` : html`<h3>Left out</h3><ul>${left}</ul>`}`
 }
 

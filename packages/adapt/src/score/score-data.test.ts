@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { METHOD_IDS } from '../catalog/index.js'
@@ -127,6 +127,19 @@ describe('scoreData', () => {
       Math.max(...rows.filter(({ weight }) => weight < 1).map(({ score: value }) => value)),
     )
     expect(rows.reduce((sum, { weight }) => sum + weight, 0) / rows.length).toBeCloseTo(1, 5)
+  })
+
+  it('does not take what another model left for its own', async () => {
+    await workshop.train('other', [...FEW, 'training.seed=5'])
+    const folder = workshop.file('moving')
+    const scores = async (run: string) => {
+      cpSync(path.join(workshop.runFolder(run), 'model'), folder, { recursive: true })
+      const rows = await rowsOf([...FEW, 'method=linupper', `model={path: ${folder}}`])
+      return rows.map(({ score: value }) => value)
+    }
+    const before = await scores('base')
+    expect(await scores('base')).toEqual(before)
+    expect(await scores('other')).not.toEqual(before)
   })
 
   it('leaves out what has nothing to learn, whatever the method', async () => {

@@ -211,17 +211,18 @@ async function openLooker(request: PoolRequest, parts: MethodParts, data: Ordere
   if (training.threads !== undefined) setNumThreads(training.threads)
   const places = named === undefined ? undefined : await locateModel(named, undefined, { onLine })
   const { model } = await openNamedModel(config, baseDir, data.tokenizer, named, { onLine })
+  const { model: spec } = config
+  const folders = places ? [places.model, places.adapter] : 'path' in spec ? [spec.path, spec.adapter] : []
+  const { bf16, learning_rate, max_steps, num_train_epochs, dataloader_drop_last } = training
   const key = artefactKey({
     version: packageVersion(),
     method,
-    model: places ? '' : config.model,
-    weights: places
-      ? [places.model, places.adapter].map((path) => (path ? fingerprintModel(path, baseDir) : ''))
-      : [],
+    model: places ? '' : spec,
+    weights: folders.map((path) => (path === undefined ? '' : fingerprintModel(path, baseDir))),
     fingerprints: data.fingerprints,
     prepared: prepared?.key ?? '',
     rows: [training.per_device_train_batch_size, training.gradient_accumulation_steps],
-    bf16: training.bf16,
+    training: { bf16, learning_rate, max_steps, num_train_epochs, dataloader_drop_last },
   })
   const store = new ChunkStore(
     join(resolveCacheDir(config, baseDir), 'prepared', `scores-${key.slice(0, 16)}`),

@@ -27,6 +27,14 @@ describe('minMaxGate', () => {
       )
   })
 
+  it('has no unit of its own: the smallest scores are told apart', () => {
+    for (const unit of [1e-9, 1e9]) {
+      const scores = GAINS.map((gain) => unit * gain)
+      close(weigh(gate, scores), [0.5, 0.25, 0, 1])
+    }
+    close(weigh(gate, [0, 0]), [1, 1])
+  })
+
   it('gives no weight where a score is not a number', () => {
     expect(weigh(gate, [1, Number.NaN, 2])).toEqual([Number.NaN, Number.NaN, Number.NaN])
   })

@@ -1,14 +1,16 @@
 /** U units of a step. */
-import { bind, clamp, div, full, noGrad, scope, sub, type Tensor, toDType, where } from '@adapt-ts/torch'
+import { bind, clamp, div, full, mul, noGrad, scope, sub, type Tensor, toDType, where } from '@adapt-ts/torch'
 import type { Gate, StepOutcome } from '../method/contract.js'
 import { NO_STATE, type PluginState } from '../method/contract.js'
 import { defineGate } from '../method/define-method.js'
 
 const amax = bind('aten::amax')
 const amin = bind('aten::amin')
-const isBelow = bind('aten::lt', 'Scalar')
+const abs = bind('aten::abs')
+const maximum = bind('aten::maximum')
+const isAtMost = bind('aten::le', 'Tensor')
 
-/** A narrower range is rounding: scores that are equal but for it are equal. */
+/** A range narrower than this share of its ends is rounding of float32: scores that are equal but for it are equal. */
 const MIN_WIDTH = 1e-6
 /** Scores that the running form looks back on, and the shares of them that it leaves out at either end. */
 const WINDOW = 4096
@@ -17,10 +19,11 @@ const TAIL = 0.01
 /** clip((s - low) / (high - low), 0, 1); 1 for all where the range is none. Bounds are float64 scalars on the device. */
 function between(score_U: Tensor, low: Tensor, high: Tensor): Tensor {
   const width = sub(high, low)
+  const ends = maximum(abs(low) as Tensor, abs(high) as Tensor) as Tensor
   const weight_U = clamp(div(sub(toDType(score_U, 'float64'), low), width), 0, 1)
   return toDType(
     where(
-      isBelow(width, MIN_WIDTH) as Tensor,
+      isAtMost(width, mul(ends, MIN_WIDTH)) as Tensor,
       full([], 1, { dtype: 'float64', device: score_U.device }),
       weight_U,
     ),

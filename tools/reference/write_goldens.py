@@ -40,36 +40,6 @@ import case_tsds
 from golden import REPOSITORY
 
 
-# One a line: cases are added side by side.
-MODULES = (
-    case_llama,
-    case_train,
-    case_ops,
-    case_adapt_step,
-    case_odm,
-    case_doremi,
-    case_loss_gates,
-    case_static,
-    case_regmix,
-    case_rho,
-    case_random,
-    case_rds_plus,
-    case_greats,
-    case_less,
-    case_dft,
-    case_dataflex,
-    case_ado,
-    case_doge,
-    case_dsir,
-    case_joint_update_aware,
-    case_draws,
-    case_ppl,
-    case_tsds,
-    case_adapt_contrastive,
-    case_ica,
-    case_embeddings,
-    case_tacs,
-)
 # Every case that is imported above.
 MODULES = tuple(module for name, module in sorted(globals().items()) if name.startswith("case_"))
 

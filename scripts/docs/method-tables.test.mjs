@@ -12,6 +12,7 @@ const CASES = {
   adapt: 'adapt-step',
   'adapt-paper': 'adapt-step',
   'adapt-calibrated': 'adapt-step',
+  'adapt-frozen': 'rds-plus',
   twin: 'train-12-steps',
   'doremi-proxy': 'doremi',
   'doge-proxy': 'doge',

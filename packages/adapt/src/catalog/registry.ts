@@ -5,6 +5,7 @@ import { adapt } from './adapt.js'
 import { adaptBm25 } from './adapt-bm25.js'
 import { adaptCalibrated } from './adapt-calibrated.js'
 import { adaptContrastive } from './adapt-contrastive.js'
+import { adaptFrozen } from './adapt-frozen.js'
 import { adaptPaper } from './adapt-paper.js'
 import { ado } from './ado.js'
 import { bm25 } from './bm25.js'
@@ -47,6 +48,7 @@ export const METHODS = [
   adaptPaper,
   adaptCalibrated,
   adaptContrastive,
+  adaptFrozen,
   adaptBm25,
   dataflex,
   random,

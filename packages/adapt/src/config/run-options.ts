@@ -223,53 +223,54 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'tacs' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-frozen' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'tacs' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'tacs' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-frozen' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'tacs' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
        * constant: the constant 1: nothing is measured; model-embedding: mean cosine to the anchors, in the
        * last hidden states of the model as it is now; contrastive: log density ratio of anchors and training
-       * samples, by a linear discriminant of the last hidden states; bm25: BM25 between the words of a sample
-       * and those of the anchors, once before training; random-key: a uniform random number, drawn once for
-       * each sample of the pool; ngram-importance: log ratio of the hashed n-grams of the anchors to those of
-       * the pool, once before training; perplexity: perplexity of the sample under a frozen model, once
-       * before training; text-embedding: similarity of text to the anchors under an encoder; without one,
-       * under the model before training; representation: similarity to the anchors in the states of the model
-       * before training; doremi: share of each source, learnt before training by a proxy against a reference
-       * (DoReMi), or given; excess-loss: the loss of each token less that of a reference, in nats; doge:
-       * share of each source, learnt before training by a proxy from what gradients have in common (DoGE);
-       * gradient-products: the mean loss of the sample, and what the gradients of the samples of a step have
-       * in common; regmix: share of each source, from a regression of the losses of many small runs on their
-       * mixtures (RegMix); ghost-alignment: how far a gradient step on the sample would lower the loss of a
-       * few anchors; anchor-direction: cosine to the direction of the mean anchor, in the last hidden states
-       * of the model as it is now; less: influence on the anchors: cosine of projected gradients along a
-       * short warm-up run (LESS); path-gain: how far the loss of a sample falls while a small adapter is
-       * trained on the anchors alone; loss: the mean loss of the sample over its labels, in nats;
-       * reducible-loss: the mean loss of the sample less that of a reference which has not seen it, in nats;
-       * context-gain: how far the loss of a sample falls when the model before training reads anchors before
-       * it, in nats; token-likelihood: the logarithm of the probability of each token, under the model as it
-       * is now or a frozen one; token-mass: the probability of each token together with all less likely ones,
-       * under a frozen model; loss-fall: how far the mean loss of the sample fell since the pool was first
-       * scored, in nats; transport: probability by optimal transport to the anchors, less where samples are
-       * many of a kind (TSDS); random: a standard normal number of seed and sample: a control; source: a
+       * samples, by a linear discriminant of the last hidden states; frozen-embedding: mean cosine to the
+       * anchors, in the last hidden states of the model before training; bm25: BM25 between the words of a
+       * sample and those of the anchors, once before training; random-key: a uniform random number, drawn
+       * once for each sample of the pool; ngram-importance: log ratio of the hashed n-grams of the anchors to
+       * those of the pool, once before training; perplexity: perplexity of the sample under a frozen model,
+       * once before training; text-embedding: similarity of text to the anchors under an encoder; without
+       * one, under the model before training; representation: similarity to the anchors in the states of the
+       * model before training; doremi: share of each source, learnt before training by a proxy against a
+       * reference (DoReMi), or given; excess-loss: the loss of each token less that of a reference, in nats;
+       * doge: share of each source, learnt before training by a proxy from what gradients have in common
+       * (DoGE); gradient-products: the mean loss of the sample, and what the gradients of the samples of a
+       * step have in common; regmix: share of each source, from a regression of the losses of many small runs
+       * on their mixtures (RegMix); ghost-alignment: how far a gradient step on the sample would lower the
+       * loss of a few anchors; anchor-direction: cosine to the direction of the mean anchor, in the last
+       * hidden states of the model as it is now; less: influence on the anchors: cosine of projected
+       * gradients along a short warm-up run (LESS); path-gain: how far the loss of a sample falls while a
+       * small adapter is trained on the anchors alone; loss: the mean loss of the sample over its labels, in
+       * nats; reducible-loss: the mean loss of the sample less that of a reference which has not seen it, in
+       * nats; context-gain: how far the loss of a sample falls when the model before training reads anchors
+       * before it, in nats; token-likelihood: the logarithm of the probability of each token, under the model
+       * as it is now or a frozen one; token-mass: the probability of each token together with all less likely
+       * ones, under a frozen model; loss-fall: how far the mean loss of the sample fell since the pool was
+       * first scored, in nats; transport: probability by optimal transport to the anchors, less where samples
+       * are many of a kind (TSDS); random: a standard normal number of seed and sample: a control; source: a
        * number per source, from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'text-embedding' | 'representation' | 'doremi' | 'excess-loss' | 'doge' | 'gradient-products' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'path-gain' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'frozen-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'text-embedding' | 'representation' | 'doremi' | 'excess-loss' | 'doge' | 'gradient-products' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'path-gain' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding, contrastive: How the hidden states of a sample become one vector. Default
-       * position_weighted. text-embedding: How the positions of a text become one vector; last: that of the
-       * end token, which is appended. Default position_weighted. representation, transport: How the positions
-       * of a sample become one vector. Default position_weighted. anchor-direction: How the hidden states of
-       * a sample become one vector. Default last.
+       * position_weighted. frozen-embedding, representation, transport: How the positions of a sample become
+       * one vector. Default position_weighted. text-embedding: How the positions of a text become one vector;
+       * last: that of the end token, which is appended. Default position_weighted. anchor-direction: How the
+       * hidden states of a sample become one vector. Default last.
        */
       readonly pooling?: 'position_weighted' | 'mean' | 'last' | undefined
       /**
        * model-embedding, contrastive: Tokens that are pooled; all: prompt and response alike. Default all.
-       * perplexity: Whose loss counts: every token, or the trained ones alone. Default all. representation,
-       * transport: Which positions are pooled. Default all. anchor-direction: Tokens that are pooled;
-       * response_only: those that predict a label. Default all.
+       * frozen-embedding, representation, transport: Which positions are pooled. Default all. perplexity:
+       * Whose loss counts: every token, or the trained ones alone. Default all. anchor-direction: Tokens that
+       * are pooled; response_only: those that predict a label. Default all.
        */
       readonly tokens?: 'all' | 'response_only' | undefined
       /**
@@ -322,8 +323,9 @@ export type RunOptions = {
       readonly lseBeta?: number | undefined
       /**
        * model-embedding: Subtract the running mean embedding first, so that scores spread. Default false.
-       * transport: Whether the mean of the pool is taken from all vectors first: states of a language model
-       * all point much the same way. Default true.
+       * frozen-embedding: Subtract the mean embedding of the pool first (of 4096 samples at most), so that
+       * scores spread. Default true. transport: Whether the mean of the pool is taken from all vectors first:
+       * states of a language model all point much the same way. Default true.
        */
       readonly center?: boolean | undefined
       /** model-embedding: Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new. Default 1. */

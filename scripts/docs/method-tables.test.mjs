@@ -16,6 +16,7 @@ const CASES = {
   twin: 'train-12-steps',
   'doremi-proxy': 'doremi',
   'doge-proxy': 'doge',
+  'update-match': 'opus',
   linupper: 'loss-gates',
   quadratic: 'loss-gates',
   extremes: 'loss-gates',

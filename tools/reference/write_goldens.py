@@ -28,6 +28,7 @@ import case_llama
 import case_loss_gates
 import case_odm
 import case_ops
+import case_opus
 import case_ppl
 import case_random
 import case_rds_plus

@@ -218,6 +218,7 @@ export {
   type Needs,
   NO_ARTEFACT,
   NO_STATE,
+  type OptimizerView,
   type Option,
   type OptionProblem,
   type OptionsOf,

@@ -1,6 +1,7 @@
 export { type Batch, type BatchSample, IGNORED_LABEL } from './batch.js'
 export { batchTokens, type TokenSequence } from './batch-tokens.js'
 export { type BuildBatchOptions, buildBatch } from './build-batch.js'
+export { type ChooseStart, excerptSamples } from './excerpt-samples.js'
 export { type HeldOut, holdOut } from './hold-out.js'
 export { type Layout, layOutPool, layOutRows, layOutSamples } from './lay-out.js'
 export { likeLengths } from './like-lengths.js'

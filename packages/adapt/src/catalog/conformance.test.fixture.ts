@@ -122,6 +122,12 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
       gate: { temperature: 0.2, warmup_steps: 2, accumulation: 2, world: 2 },
     },
   ],
+  opus: [
+    {
+      signal: { validation: 2, anchor_draw: 'once', score_length: 6, sketch: 32 },
+      gate: { keep: 0.5, temperature: 0.1 },
+    },
+  ],
   'joint-update-aware': [
     {
       signal: {

@@ -70,6 +70,11 @@ const COPIES: Readonly<Record<string, readonly number[]>> = {
   'doremi-proxy': [2, 2, 2, 2, 2, 2],
   'doge-proxy': [2, 2, 2, 2, 2, 2],
   greats: [3, 3, 3, 3, 3, 3],
+  opus: [3, 3, 3, 3, 3, 3],
+  'update-match': [2, 2, 2, 2, 2, 2],
+  'opus {signal:{validation:2,anchor_draw:once,score_length:6,sketch:32},gate:{keep:0.5,temperature:0.1}}': [
+    3, 3, 3, 3, 3, 3,
+  ],
   'joint-update-aware': [2, 2, 2, 2, 2, 2],
   'joint-update-aware {signal:{target:rotating,target_batch:3,refresh_every:2,pooling:mean,tokens:response_only}}':
     [2, 2, 2, 2, 2, 2],

@@ -83,10 +83,12 @@ function cadenceOf({ isStored, signal, gate }: MethodParts): MethodCard['cadence
 export function methodCard(definition: MethodDefinition): MethodCard {
   const config: MethodConfig = resolveMethod({ preset: definition.id as MethodId }, () => {})
   const parts = partsOf(config)
-  const { params, tokens } = EXAMPLE_RUN
+  const { params, tokens, tokensPerPass, samples } = EXAMPLE_RUN
+  const tokensPerSample = tokensPerPass / samples
   const { preparation, signal } = costOf(config, EXAMPLE_RUN)
   const training = trainingFlops(params, tokens)
-  const scoring = (microBatches: number) => scoringFlops(parts, { params, tokens, microBatches }) / training
+  const scoring = (microBatches: number) =>
+    scoringFlops(parts, { params, tokens, microBatches, tokensPerSample }) / training
   return {
     id: definition.id,
     about: definition.about,

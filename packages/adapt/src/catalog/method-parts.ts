@@ -132,12 +132,19 @@ function poolFlops({ gate, gateOptions, needs, isStored }: MethodParts, shape: R
  * FLOPs of the forwards that score a run, and of their backwards where gradients of single samples are asked for.
  * @param run.tokens  That are trained.
  * @param run.microBatches  Of a step, on each rank.
+ * @param run.tokensPerSample  On average; default: short. Where a method looks at a part of each sample, the cost is then an upper bound.
  */
 export function scoringFlops(
   parts: MethodParts,
-  run: { readonly params: number; readonly tokens: number; readonly microBatches: number },
+  run: {
+    readonly params: number
+    readonly tokens: number
+    readonly microBatches: number
+    readonly tokensPerSample?: number
+  },
 ): number {
-  const scored = run.tokens * scoredPerTrained(parts, run.microBatches)
+  const seen = Math.min(1, (parts.needs.window ?? Infinity) / (run.tokensPerSample ?? 0))
+  const scored = run.tokens * scoredPerTrained(parts, run.microBatches) * seen
   return parts.needs.factors ? trainingFlops(run.params, scored) : forwardFlops(run.params, scored)
 }
 
@@ -149,8 +156,10 @@ function scoredPerTrained(parts: MethodParts, microBatches: number): number {
 
 /** What two parts need together. */
 export function mergeNeeds(a: Needs, b: Needs): Needs {
-  const either = (key: Exclude<keyof Needs, 'sources'>) => (a[key] || b[key] ? { [key]: true } : {})
+  const either = (key: Exclude<keyof Needs, 'sources' | 'window'>) =>
+    a[key] || b[key] ? { [key]: true } : {}
   const sources = Math.max(a.sources ?? 0, b.sources ?? 0)
+  const window = Math.min(a.window ?? Infinity, b.window ?? Infinity)
   return {
     ...either('anchors'),
     ...either('ownForward'),
@@ -160,6 +169,7 @@ export function mergeNeeds(a: Needs, b: Needs): Needs {
     ...either('prompts'),
     ...either('unpacked'),
     ...(sources > 0 ? { sources } : {}),
+    ...(window < Infinity ? { window } : {}),
   }
 }
 

@@ -134,6 +134,18 @@ describe('methods that draw more than they train', () => {
     expect(scoringFlops(partsOf(config), run) + costOf(config, shape).signal).toBe(6 * 10 * 8 * (2 * 4 + 2))
   })
 
+  it('costs OPUS 1.5 times its training with 512 of 2,048 tokens scored and a quarter kept, two thirds of that at 4 N a token', () => {
+    const opus = (tokensPerSample: number, keep: number, kept: number, validation: number) => {
+      const config = configOf({ preset: 'opus', gate: { keep }, signal: { validation } })
+      const run = { params: 10, tokens: kept * tokensPerSample, microBatches: 1, tokensPerSample }
+      const shape = { ...PRETRAINING, params: 10, trainable: 10, steps: 1, tokensPerAnchor: tokensPerSample }
+      const scoring = scoringFlops(partsOf(config), run) + costOf(config, shape).signal
+      return scoring / trainingFlops(run.params, run.tokens)
+    }
+    expect(opus(2048, 0.25, 4, 8)).toBeCloseTo(1.5, 12)
+    expect((opus(6144, 0.5, 16, 16) * 4) / 6).toBeCloseTo(1 / 6, 12)
+  })
+
   it('costs Rho-1 the training of its reference and a forward of the pool', () => {
     const { preparation } = cost({ preset: 'rho-1', signal: { reference_steps: 0.1 } }, PRETRAINING)
     expect(preparation / (6 * 1.2e8 * 5e9 + 2 * 1.2e8 * 9e9)).toBeCloseTo(1, 12)

@@ -1,4 +1,4 @@
-import { customGate, nnls, runningMinMaxGate, stochasticGreedy } from '../gate/index.js'
+import { customGate, runningMinMaxGate } from '../gate/index.js'
 import type { AnyGateDefinition, AnySignalDefinition, MethodDefinition } from '../method/define-method.js'
 import { customSignal, sourceSignal } from '../signal/index.js'
 import { adapt } from './adapt.js'
@@ -26,6 +26,7 @@ import { linupper } from './linupper.js'
 import { lossSelection } from './loss-selection.js'
 import { near } from './near.js'
 import { odm } from './odm.js'
+import { opus } from './opus.js'
 import { ppl } from './ppl.js'
 import { priftMass } from './prift-mass.js'
 import { quadratic } from './quadratic.js'
@@ -40,6 +41,7 @@ import { tacs } from './tacs.js'
 import { tsds } from './tsds.js'
 import { twin } from './twin.js'
 import { uniform } from './uniform.js'
+import { updateMatch } from './update-match.js'
 
 /** Every method: a line each. Ids, kinds, options, schema, help, needs and costs follow from it. */
 export const METHODS = [
@@ -68,6 +70,8 @@ export const METHODS = [
   dogeProxy,
   regmix,
   greats,
+  opus,
+  updateMatch,
   jointUpdateAware,
   less,
   tacs,
@@ -88,7 +92,7 @@ export const METHODS = [
 
 /** Kinds that no method of the list uses: for compositions that a config writes. */
 const MORE_SIGNALS = [sourceSignal, customSignal] as const
-const MORE_GATES = [stochasticGreedy, nnls, runningMinMaxGate, customGate] as const
+const MORE_GATES = [runningMinMaxGate, customGate] as const
 
 /** The method of a config that names none. */
 export const DEFAULT_METHOD = 'adapt' satisfies MethodId

@@ -223,9 +223,9 @@ export type RunOptions = {
     readonly task?: string | undefined
   })[] | undefined
   /** How training data is curated: a preset or a composition. Default "adapt". */
-  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-frozen' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'tacs' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
+  readonly method?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-frozen' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'opus' | 'update-match' | 'joint-update-aware' | 'less' | 'tacs' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | {
     /** Named composition that the other keys refine. Default adapt. */
-    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-frozen' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'joint-update-aware' | 'less' | 'tacs' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
+    readonly preset?: 'uniform' | 'adapt' | 'adapt-paper' | 'adapt-calibrated' | 'adapt-contrastive' | 'adapt-frozen' | 'adapt-bm25' | 'dataflex' | 'random' | 'bm25' | 'dsir' | 'ppl' | 'embedding' | 'rds' | 'rds-plus' | 'near' | 'static' | 'odm' | 'ado' | 'doremi' | 'doremi-proxy' | 'doge' | 'doge-proxy' | 'regmix' | 'greats' | 'opus' | 'update-match' | 'joint-update-aware' | 'less' | 'tacs' | 'linupper' | 'quadratic' | 'extremes' | 'ir-dro' | 'rho-1' | 'rho-loss' | 'ica' | 'dft' | 'prift-mass' | 'loss-selection' | 'delta-loss' | 'tsds' | 'twin' | undefined
     /** Signal: what is measured. */
     readonly signal?: {
       /**
@@ -244,7 +244,8 @@ export type RunOptions = {
        * (DoGE); gradient-products: the mean loss of the sample, and what the gradients of the samples of a
        * step have in common; regmix: share of each source, from a regression of the losses of many small runs
        * on their mixtures (RegMix); ghost-alignment: how far a gradient step on the sample would lower the
-       * loss of a few anchors; anchor-direction: cosine to the direction of the mean anchor, in the last
+       * loss of a few anchors; update-alignment: how far the optimiser's own update on the sample would lower
+       * the loss of a few anchors; anchor-direction: cosine to the direction of the mean anchor, in the last
        * hidden states of the model as it is now; less: influence on the anchors: cosine of projected
        * gradients along a short warm-up run (LESS); path-gain: how far the loss of a sample falls while a
        * small adapter is trained on the anchors alone; loss: the mean loss of the sample over its labels, in
@@ -257,7 +258,7 @@ export type RunOptions = {
        * are many of a kind (TSDS); random: a standard normal number of seed and sample: a control; source: a
        * number per source, from a table; custom: what the code of the run brings.
        */
-      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'frozen-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'text-embedding' | 'representation' | 'doremi' | 'excess-loss' | 'doge' | 'gradient-products' | 'regmix' | 'ghost-alignment' | 'anchor-direction' | 'less' | 'path-gain' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
+      readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'frozen-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'text-embedding' | 'representation' | 'doremi' | 'excess-loss' | 'doge' | 'gradient-products' | 'regmix' | 'ghost-alignment' | 'update-alignment' | 'anchor-direction' | 'less' | 'path-gain' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
       /**
        * model-embedding, contrastive: How the hidden states of a sample become one vector. Default
        * position_weighted. frozen-embedding, representation, transport: How the positions of a sample become
@@ -522,7 +523,8 @@ export type RunOptions = {
       readonly divide?: 'loss' | 'none' | undefined
       /**
        * excess-loss, path-gain, reducible-loss: Least divisor, in nats: what is almost learnt already does
-       * not win by it. Default 0.
+       * not win by it. Default 0. update-alignment: Smallest second moment, as a share of its layer's mean.
+       * Default 0.0001.
        */
       readonly floor?: number | undefined
       /**
@@ -559,8 +561,28 @@ export type RunOptions = {
        * costs 4 % of the FLOPs of the run. Default auto.
        */
       readonly heldOut?: number | 'auto' | undefined
-      /** ghost-alignment: Anchors that are drawn anew in every step. Default 2. */
+      /**
+       * ghost-alignment: Anchors that are drawn anew in every step. Default 2. update-alignment: Anchors that
+       * are drawn anew in every step. Default 8.
+       */
       readonly validation?: number | undefined
+      /** update-alignment: step: other anchors in every step; once: the same in all of them. Default step. */
+      readonly anchorDraw?: 'step' | 'once' | undefined
+      /**
+       * update-alignment: Tokens of a sample that are scored: a window at random of a longer one; of anchors
+       * the first ones. Default 512.
+       */
+      readonly scoreLength?: number | undefined
+      /**
+       * update-alignment: adamw: gradients as the optimiser's second moments divide them; none: as they are.
+       * Default adamw.
+       */
+      readonly precondition?: 'adamw' | 'none' | undefined
+      /**
+       * update-alignment: Numbers that stand for the gradient of a layer where samples are compared with each
+       * other; 0: all of it. Default 0.
+       */
+      readonly sketch?: number | undefined
       /** anchor-direction: Anchors of a rotating target. Default 1. */
       readonly targetBatch?: number | undefined
       /** less: Share of the samples that the warm-up trains on. Default 0.05. */
@@ -638,24 +660,24 @@ export type RunOptions = {
        * the shares of the sources as preparation left them; group-dro: weight of each source by an
        * exponentiated gradient on its excess loss (group DRO); source-alignment: weight of each source by how
        * well its gradient agrees with those of the target sources; greedy: takes sample after sample, each
-       * time the best in view of those already taken; fixed-point: softmax over the step of the score less
-       * what the sample shares with those of weight; min-max-softmax: softmax over the step of where the
-       * score lies between its extremes; softmax: n exp(s / temperature) / sum exp(s / temperature) over the
-       * step; min-max: (s - min) / (max - min) over the step; exp: exp(s / temperature); threshold: 1 from a
+       * time the best in view of those already taken; stochastic-greedy: draws sample after sample, each in
+       * proportion to its worth in view of those already drawn; nnls: the weights >= 0 whose sum of updates
+       * comes nearest to the update that is wanted; fixed-point: softmax over the step of the score less what
+       * the sample shares with those of weight; min-max-softmax: softmax over the step of where the score
+       * lies between its extremes; softmax: n exp(s / temperature) / sum exp(s / temperature) over the step;
+       * min-max: (s - min) / (max - min) over the step; exp: exp(s / temperature); threshold: 1 from a
        * threshold on, else 0; band: draws one band of scores more often than the others, anew every U steps;
        * window: draws from a window that moves down the sorted scores of the pool, anew every U steps;
        * proportional-draw: draws samples in proportion to their scores, taken once before the first step;
-       * linear: max(offset + slope s, 0); stochastic-greedy: draws sample after sample, each in proportion to
-       * its worth in view of those already drawn; nnls: the weights >= 0 whose sum of updates comes nearest
-       * to the update that is wanted; running-min-max: (s - q01) / (q99 - q01), clipped to [0, 1], between
-       * quantiles of the scores seen lately; custom: what the code of the run brings.
+       * linear: max(offset + slope s, 0); running-min-max: (s - q01) / (q99 - q01), clipped to [0, 1],
+       * between quantiles of the scores seen lately; custom: what the code of the run brings.
        */
-      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'curve-slope' | 'as-given' | 'group-dro' | 'source-alignment' | 'greedy' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'min-max' | 'exp' | 'threshold' | 'band' | 'window' | 'proportional-draw' | 'linear' | 'stochastic-greedy' | 'nnls' | 'running-min-max' | 'custom' | undefined
+      readonly kind?: 'identity' | 'sigmoid' | 'calibrated-sigmoid' | 'dataflex' | 'top-fraction' | 'fixed-shares' | 'bandit' | 'curve-slope' | 'as-given' | 'group-dro' | 'source-alignment' | 'greedy' | 'stochastic-greedy' | 'nnls' | 'fixed-point' | 'min-max-softmax' | 'softmax' | 'min-max' | 'exp' | 'threshold' | 'band' | 'window' | 'proportional-draw' | 'linear' | 'running-min-max' | 'custom' | undefined
       /**
        * sigmoid, dataflex, softmax, exp: Divides the score; larger is closer to uniform. Default 1.
-       * fixed-point: Divides the score; larger is closer to uniform. Default 0.05. band: Weights are raised
-       * to 1 / temperature: below 1 is more selective. Default 1. stochastic-greedy: Divides the score;
-       * larger is closer to uniform. Default 0.9.
+       * stochastic-greedy: Divides the score; larger is closer to uniform. Default 0.9. fixed-point: Divides
+       * the score; larger is closer to uniform. Default 0.05. band: Weights are raised to 1 / temperature:
+       * below 1 is more selective. Default 1.
        */
       readonly temperature?: number | undefined
       /** sigmoid: Smallest weight. Default 0. */
@@ -782,6 +804,11 @@ export type RunOptions = {
       readonly byMeanNorm?: boolean | undefined
       /** source-alignment: Largest score, before the learning rate; the least is 0. Default 5. */
       readonly mostScore?: number | undefined
+      /**
+       * stochastic-greedy: zscore: temperatures count standard deviations of the scores of a step; raw:
+       * scores as they are. Default zscore.
+       */
+      readonly scale?: 'zscore' | 'raw' | undefined
       /** fixed-point: How much samples that are alike share their weight; 0: the score alone. Default 0.1. */
       readonly beta?: number | undefined
       /** fixed-point: Iterations towards the fixed point, from equal weights. Default 5. */
@@ -836,11 +863,6 @@ export type RunOptions = {
       readonly offset?: number | undefined
       /** linear: Weight per unit of the score. Default 1. */
       readonly slope?: number | undefined
-      /**
-       * stochastic-greedy: zscore: temperatures count standard deviations of the scores of a step; raw:
-       * scores as they are. Default zscore.
-       */
-      readonly scale?: 'zscore' | 'raw' | undefined
       /** custom: Name under which the code of the run brings it. */
       readonly name?: string | undefined
       /** custom: What its factory is told. Default {}. */

@@ -78,6 +78,7 @@ export function estimateFlops(
       params: N,
       tokens: length.tokens * (1 - Math.min(parts.firstScored / Math.max(1, length.steps), 1)),
       microBatches: config.training.gradient_accumulation_steps,
+      tokensPerSample: length.tokensPerPass / Math.max(1, length.samples),
     })
     const signal = ofSignal + scoring
     const plain6N = trainingFlops(base, length.tokens)

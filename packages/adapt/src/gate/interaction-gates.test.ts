@@ -262,6 +262,8 @@ describe('gate nnls', () => {
     expectClose(weigh(nnls.create({ keep: 1 }, stepFacts())), [0.740632, 0.240632, 0.668618, 0.166276])
     // Samples 0 and 2 alone: w solves [[1, .1], [.1, 1]] w = (1, .8).
     expectClose(weigh(nnls.create({ keep: 0.5 }, stepFacts())), [0.92 / 0.99, 0, 0.7 / 0.99, 0])
+    // Before the first update of an optimiser nothing is known of any sample.
+    expect(weigh(nnls.create({ keep: 0.5 }, stepFacts()), [0, 0, 0, 0], NONE)).toEqual([1, 1, 1, 1])
     const broken = [Number.NaN, ...PRODUCTS.slice(1)]
     expect(weigh(nnls.create({ keep: 1 }, stepFacts()), SCORES, broken).every(Number.isNaN)).toBe(true)
   })

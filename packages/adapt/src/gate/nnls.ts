@@ -43,7 +43,7 @@ export function nonNegativeWeights(
   return weight_S
 }
 
-/** Weights of {@link nonNegativeWeights} over the samples that a greedy pass keeps; 0 for the others. */
+/** Weights of {@link nonNegativeWeights} over the samples that a greedy pass keeps, 0 for the others; 1 for all where no sample has a product with itself. */
 export const nnls = defineGate({
   kind: 'nnls',
   about: 'the weights >= 0 whose sum of updates comes nearest to the update that is wanted',
@@ -59,6 +59,10 @@ export const nnls = defineGate({
       const { score_S, products_SS, isKnown } = readInterplay('nnls', scores)
       // Not finite, as the step that they come from.
       if (!isKnown) return weightsBeside(scores, new Float64Array(score_S.length).fill(Number.NaN))
+      // Before the optimiser knows a layer there is nothing to go by; without a first update it never would.
+      if (!score_S.some((_, i) => products_SS[i * (score_S.length + 1)]! > 0)) {
+        return weightsBeside(scores, new Float64Array(score_S.length).fill(1))
+      }
       const places = pickGreedily(score_S, products_SS, countKept(keep, score_S.length))
       return weightsBeside(scores, nonNegativeWeights(score_S, products_SS, places))
     },

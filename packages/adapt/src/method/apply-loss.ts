@@ -7,6 +7,7 @@ import type { Evidence, StepFacts } from './contract.js'
 import { evidenceOf } from './evidence.js'
 import type { WeightPlan, Weights } from './plan-step.js'
 import { requireUnits } from './require-units.js'
+import { scoredPart } from './scored-part.js'
 import {
   type BatchUnits,
   batchScores,
@@ -29,7 +30,7 @@ export function applyLoss(composition: Composition, batches: readonly Batch[], f
     dropped: [],
     scoredTokens: 0,
     weigh(_, evidence) {
-      const units = unitsOf(composition, evidence)
+      const units = unitsOf(composition, evidence.batch, evidence)
       const score_U = scoreUnits(composition, evidence, units, facts)
       if (composition.view === 'batch') {
         const weight_U = weighAlone(composition, score_U, units, facts)
@@ -59,7 +60,8 @@ function needsScoringPhase(
   { view, needs }: Pick<Composition, 'view' | 'needs'>,
   microBatches: number,
 ): boolean {
-  return needs.ownForward === true || needs.factors === true || (view === 'step' && microBatches !== 1)
+  const sees = needs.ownForward === true || needs.factors === true || needs.window !== undefined
+  return sees || (view === 'step' && microBatches !== 1)
 }
 
 /** Of every rank; 0 where the ranks differ, since all of them must take part in bringing scores together. */
@@ -70,14 +72,26 @@ function numMicroBatches(batches: readonly Batch[], { collective }: StepFacts): 
 }
 
 function scoringPhase(composition: Composition, batches: readonly Batch[], facts: StepFacts): WeightPlan {
-  const { units, scores, weights } = scope(() => {
-    const seen = scoreStep(composition, batches, facts)
-    const { units, scores, looks } = seen
+  const units: BatchUnits[] = []
+  const parts = batches.map((batch) => scoredPart(batch, composition.needs, facts))
+  const { scores, weights } = scope(() => {
+    const looks: Evidence[] = []
+    // Kept until the gate has spoken where samples are compared with each other.
+    const inTurn = composition.interactions ? <T>(fn: () => T): T => fn() : scope
+    const scores = parts.map((part, a) =>
+      inTurn(() => {
+        const evidence = composition.isStored ? evidenceOf(part) : facts.look(part)
+        if (composition.interactions) looks.push(evidence)
+        const own = unitsOf(composition, batches[a]!, evidence)
+        units.push(own)
+        return scoreUnits(composition, evidence, own, facts)
+      }),
+    )
     const weights =
       composition.view === 'step' ? weighTogether(composition, scores, units, looks, facts) : undefined
-    return { units, scores, weights }
+    return { scores, weights }
   })
-  const scoredTokens = composition.isStored ? 0 : numTokensOf(batches)
+  const scoredTokens = composition.isStored ? 0 : numTokensOf(parts)
   return {
     batches,
     dropped: [],
@@ -90,35 +104,14 @@ function scoringPhase(composition: Composition, batches: readonly Batch[], facts
   }
 }
 
-/** Scores of all micro-batches of this rank, by forwards of their own unless they are stored, which are kept where samples are compared with each other. */
-function scoreStep(
-  composition: Composition,
-  batches: readonly Batch[],
-  facts: StepFacts,
-): { readonly units: BatchUnits[]; readonly scores: Tensor[]; readonly looks: Evidence[] } {
-  const inTurn = composition.interactions ? <T>(fn: () => T): T => fn() : scope
-  const units: BatchUnits[] = []
-  const looks: Evidence[] = []
-  const scores = batches.map((batch) =>
-    inTurn(() => {
-      const evidence = composition.isStored ? evidenceOf(batch) : facts.look(batch)
-      if (composition.interactions) looks.push(evidence)
-      const own = unitsOf(composition, evidence)
-      units.push(own)
-      return scoreUnits(composition, evidence, own, facts)
-    }),
-  )
-  return { units, scores, looks }
-}
-
 /** Tokens of the samples, padding not counted. */
 export function numTokensOf(batches: readonly Batch[]): number {
   return batches.flatMap(({ samples }) => samples).reduce((sum, { numTokens }) => sum + numTokens, 0)
 }
 
-function unitsOf({ unit }: Composition, evidence: Evidence): BatchUnits {
-  const { batch } = evidence
-  return unit === 'token' ? tokenUnits(batch, evidence.sampleOf_N) : sampleUnits(batch)
+/** @param batch  Of which the evidence may show a part; tokens are scored one and all. */
+function unitsOf({ unit }: Composition, batch: Batch, { sampleOf_N }: Evidence): BatchUnits {
+  return unit === 'token' ? tokenUnits(batch, sampleOf_N) : sampleUnits(batch)
 }
 
 function scoreUnits(

@@ -8,6 +8,7 @@ import type { Evidence, StepFacts } from './contract.js'
 import type { DroppedSample, WeightPlan } from './plan-step.js'
 import { readTogether } from './read-together.js'
 import { requireUnits } from './require-units.js'
+import { scoredPart } from './scored-part.js'
 import { gatherScores, sampleUnits, scoresOf } from './step-scores.js'
 
 /**
@@ -25,12 +26,12 @@ export function applyMask(composition: Composition, batches: readonly Batch[], f
     )
   }
   return scope((): WeightPlan => {
-    const { kept, scoreOf, dropped, wasFinite } = scoreCandidates(composition, batches, facts)
+    const { kept, scoreOf, dropped, wasFinite, scoredTokens } = scoreCandidates(composition, batches, facts)
     return {
       // Cut as a global batch is: the last ones may be empty.
       batches: layOut(kept).filter(({ rows }) => rows > 0),
       dropped,
-      scoredTokens: numTokensOf(batches),
+      scoredTokens,
       weigh(_, { batch, hidden_BTD }) {
         const { device } = hidden_BTD
         const { samples } = batch
@@ -45,12 +46,13 @@ export function applyMask(composition: Composition, batches: readonly Batch[], f
 }
 
 function scoreCandidates(composition: Composition, batches: readonly Batch[], facts: StepFacts) {
-  const { signal, gate, interactions } = composition
+  const { signal, gate, interactions, needs } = composition
   // Kept until the gate has spoken where samples are compared with each other.
   const inTurn = interactions ? <T>(fn: () => T): T => fn() : scope
   const looks: Evidence[] = []
   const units = batches.map(sampleUnits)
-  const seen = batches.map((batch) =>
+  const scored = batches.map((batch) => scoredPart(batch, needs, facts))
+  const seen = scored.map((batch) =>
     inTurn(() => {
       const evidence = facts.look(batch)
       // Made here, where they outlive the signal's own scope: the ledger shows them too.
@@ -86,7 +88,13 @@ function scoreCandidates(composition: Composition, batches: readonly Batch[], fa
   })
   const { index } = gathered.scores
   const kept = index.filter((_, i) => !wasFinite || weight[i]! > 0)
-  return { scoreOf: new Map(index.map((sample, i) => [sample, score[i]!])), kept, dropped, wasFinite }
+  return {
+    scoreOf: new Map(index.map((sample, i) => [sample, score[i]!])),
+    kept,
+    dropped,
+    wasFinite,
+    scoredTokens: numTokensOf(scored),
+  }
 
   function weigh(): Tensor {
     const { score, index, labels } = gathered.scores

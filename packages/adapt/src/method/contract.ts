@@ -20,6 +20,8 @@ export interface Needs {
   readonly reference?: boolean
   /** Inputs and output gradients of the trained linear layers. */
   readonly factors?: boolean
+  /** Most tokens of a sample that are looked at, in a forward of its own: of a longer one a part at random. For scores of samples alone. */
+  readonly window?: number
   /** Records with prompts: not plain text alone. */
   readonly prompts?: boolean
   /** One sample a row. */
@@ -87,6 +89,18 @@ export interface RunFacts {
   readonly layout?: { readonly accumulation: number; readonly worldSize: number }
 }
 
+/** AdamW as it stands before the update of a step: what it would make of a gradient. */
+export interface OptimizerView {
+  readonly beta1: number
+  readonly beta2: number
+  readonly epsilon: number
+  /**
+   * Mean square of a parameter's gradients, as stored, in the parameter's shape: the optimiser's own, read only.
+   * @param name  As in `LinearFactors`. @returns undefined for one that is not trained; `updates`: how often it was.
+   */
+  secondMoment(name: string): { readonly value: Tensor; readonly updates: number } | undefined
+}
+
 /** What the trainer lends a method in one optimiser step. */
 export interface StepTools {
   readonly collective: Collective
@@ -96,6 +110,8 @@ export interface StepTools {
   readonly step: number
   /** Of this step. */
   readonly learningRate: number
+  /** Absent where nothing is trained. */
+  readonly optimizer?: OptimizerView
   /** All anchors as batches, the same on every rank. */
   readonly anchors: readonly Batch[]
   /** What other batches look like to the model as it is now, in evaluation mode and the dtype of training; belongs to the current scope. */

@@ -11,6 +11,7 @@ export {
   type MethodEvent,
   type Needs,
   NO_STATE,
+  type OptimizerView,
   type PluginState,
   type RunFacts,
   type ScoredPool,

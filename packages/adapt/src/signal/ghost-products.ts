@@ -1,15 +1,13 @@
 /** P, Q positions, S, R samples, I inputs and O outputs of a linear layer. */
 import {
   add_,
+  addmm_,
   cat,
-  type Device,
   indexAdd,
-  indexSelect,
-  matmul,
   mm,
   mul,
+  mul_,
   narrow,
-  noGrad,
   reshape,
   scope,
   type Tensor,
@@ -18,22 +16,24 @@ import {
   transpose,
   zeros,
 } from '@adapt-ts/torch'
-import { type Evidence, gatherInOrder, type LinearFactors, type StepTools } from '../method/index.js'
+import type { LinearFactors } from '../method/index.js'
 
 /** Most numbers of a block of position products, or of explicit gradients: 64 MiB. */
 const BLOCK_SIZE = 2 ** 24
 
 /** One linear layer's factors of several samples, with the samples that its positions belong to. */
-interface LayerSide {
+export interface LayerSide {
   /** float32 [P, I] */
   readonly input_PI: Tensor
   /** float32 [P, O] */
   readonly gradient_PO: Tensor
   readonly samples: Stretches
+  /** float32 [1, O I]: gradients are multiplied by it, number by number, before they meet. */
+  readonly scale?: Tensor
 }
 
 /** Where the positions of each of S samples stand. */
-interface Stretches {
+export interface Stretches {
   readonly count: number
   readonly sampleOf_P: Int32Array
   /** First position and number of positions of the samples that have any. */
@@ -47,105 +47,35 @@ export interface ProductPlan {
   readonly way?: 'positions' | 'explicit'
 }
 
-/**
- * <g_i, g_j> of the gradients of two sets of samples over all trained linear layers, without any of them in memory as a whole:
- *
- *   <g_i, g_j> = sum over layers, t in i, u in j of (a_t . a_u)(e_t . e_u),   a inputs, e output gradients of the layer
- *
- * Layer by layer either as products of positions, masked by sample, or, where samples are long, as products of explicit gradients of a block of
- * samples. Belongs to the current scope.
- *
- * @param rows  Factors whose samples are the rows. @param columns  Of the same layers. @param plan.device  Where all of them are.
- * @returns float32 [S, R]
- * @see Wang et al., GREATS, NeurIPS 2024, section 4: the ghost inner product.
- */
-export function ghostProducts(
-  rows: LinearFactors,
-  numRows: number,
-  columns: LinearFactors,
-  numColumns: number,
-  plan: ProductPlan & { readonly device: Device },
-): Tensor {
-  const { device } = plan
-  const rowSamples = stretchesOf(rows.sampleOf_P, numRows)
-  const columnSamples = stretchesOf(columns.sampleOf_P, numColumns)
-  return noGrad(() =>
-    scope(() => {
-      const total_SR = zeros([numRows, numColumns], { device })
-      const [left, right] = [sharedInputs(rows), sharedInputs(columns)]
-      for (const [l, layer] of left.entries()) {
-        scope(() => {
-          const row = sideOf(layer, rowSamples)
-          addProducts(total_SR, row, sideOf(right[l]!, columnSamples), plan)
-        })
-      }
-      return total_SR
-    }),
-  )
-}
-
-/**
- * <g_i, g_j> of all samples with labels of a step, over all micro-batches and ranks, in the order of its scores. Factors are brought together
- * one layer at a time, and every rank makes a part of the rows; all ranks must call it. Belongs to the current scope.
- *
- * @returns float32 [S, S]
- */
-export function stepProducts(
-  step: readonly Evidence[],
-  { collective, device }: Pick<StepTools, 'collective' | 'device'>,
-  plan: ProductPlan = {},
-): Tensor {
-  return noGrad(() =>
-    scope(() => {
-      const factors = step.map((evidence) => evidence.factors())
-      const samples = gatherSamples(step, factors, collective)
-      const layers = factors.map(sharedInputs)
-      const numLayers = Math.max(
-        ...collective.allGather(tensor([layers[0]?.length ?? 0], [1])).map((n) => n.item()),
-      )
-      const total_SS = zeros([samples.count, samples.count], { device })
-      for (let l = 0; l < numLayers; l++) {
-        scope(() => {
-          const together = (parts: readonly Tensor[]): Tensor =>
-            cat(gatherInOrder(parts.map(asFloat32), collective, { device }).map(({ rows }) => rows))
-          const side: LayerSide = {
-            input_PI: together(layers.map((list) => list[l]!.input_PI)),
-            gradient_PO: together(layers.map((list) => list[l]!.gradient_PO)),
-            samples,
-          }
-          addProducts(total_SS, shareOf(side, collective), side, plan)
-        })
-      }
-      collective.allReduceSum([total_SS])
-      return labelledOnly(total_SS, step, collective)
-    }),
-  )
+/** Layers that read the same tensor, as one layer with more outputs. */
+export interface SharedLayer {
+  readonly names: readonly string[]
+  /** Outputs of each of them. */
+  readonly outputs: readonly number[]
+  readonly input_PI: Tensor
+  readonly gradient_PO: Tensor
 }
 
 /** Layers that read the same tensor are one layer with more outputs: the products of their inputs are made once. */
-function sharedInputs({
-  layers,
-}: LinearFactors): { readonly input_PI: Tensor; readonly gradient_PO: Tensor }[] {
-  const byInput = new Map<Tensor, Tensor[]>()
-  for (const { input_PI, gradient_PO } of layers) {
-    const gradients = byInput.get(input_PI) ?? []
-    gradients.push(gradient_PO)
-    byInput.set(input_PI, gradients)
-  }
-  return Array.from(byInput, ([input_PI, gradients]) => ({
-    input_PI,
-    gradient_PO: gradients.length === 1 ? gradients[0]! : cat(gradients, 1),
-  }))
+export function sharedInputs({ layers }: LinearFactors): SharedLayer[] {
+  const byInput = new Map<Tensor, LinearFactors['layers'][number][]>()
+  for (const layer of layers) byInput.set(layer.input_PI, [...(byInput.get(layer.input_PI) ?? []), layer])
+  return Array.from(byInput, ([input_PI, members]) => {
+    const gradients = members.map(({ gradient_PO }) => gradient_PO)
+    return {
+      names: members.map(({ name }) => name),
+      outputs: gradients.map(({ shape }) => shape[1]!),
+      input_PI,
+      gradient_PO: gradients.length === 1 ? gradients[0]! : cat(gradients, 1),
+    }
+  })
 }
 
-const asFloat32 = (x: Tensor): Tensor => (x.dtype === 'float32' ? x : toDType(x, 'float32'))
+/** Factors may be in the dtype of autocast; their products are not. */
+export const asFloat32 = (x: Tensor): Tensor => (x.dtype === 'float32' ? x : toDType(x, 'float32'))
 
-const sideOf = (
-  { input_PI, gradient_PO }: { readonly input_PI: Tensor; readonly gradient_PO: Tensor },
-  samples: Stretches,
-): LayerSide => ({ input_PI: asFloat32(input_PI), gradient_PO: asFloat32(gradient_PO), samples })
-
-function stretchesOf(sampleOf_P: Int32Array, count: number): Stretches {
+/** Where samples stand among positions that follow one another sample by sample. */
+export function stretchesOf(sampleOf_P: Int32Array, count: number): Stretches {
   const stretches: { sample: number; start: number; length: number }[] = []
   for (const [position, sample] of sampleOf_P.entries()) {
     const last = stretches.at(-1)
@@ -155,20 +85,22 @@ function stretchesOf(sampleOf_P: Int32Array, count: number): Stretches {
   return { count, sampleOf_P, stretches }
 }
 
-/** Adds the products of one layer, in the way that needs fewer operations. */
-function addProducts(total_SR: Tensor, rows: LayerSide, columns: LayerSide, plan: ProductPlan): void {
+/** Adds the products of one layer, in the way that needs fewer operations; where gradients are scaled they must be made. */
+export function addProducts(total_SR: Tensor, rows: LayerSide, columns: LayerSide, plan: ProductPlan): void {
   const { blockSize = BLOCK_SIZE } = plan
   const P = rows.input_PI.shape[0]!
   const Q = columns.input_PI.shape[0]!
   if (P === 0 || Q === 0) return
   const I = rows.input_PI.shape[1]!
   const O = rows.gradient_PO.shape[1]!
-  const inBlock = Math.max(1, Math.floor(blockSize / (I * O)))
+  const inBlock = samplesInBlock(columns, blockSize)
   const [S, R] = [rows.samples.stretches.length, columns.samples.stretches.length]
   const byPositions = P * Q * (I + O + columns.samples.count)
-  // The columns' gradients are made anew for each block of rows.
-  const explicit = (P + Q * Math.ceil(S / inBlock)) * I * O + S * R * I * O
-  const way = plan.way ?? (byPositions <= explicit ? 'positions' : 'explicit')
+  // The columns' gradients are made anew for each block of rows, but for a block that meets itself.
+  const blocks = Math.ceil(S / inBlock)
+  const made = rows === columns ? P * blocks : P + Q * blocks
+  const explicit = (made + S * R) * I * O
+  const way = plan.way ?? (columns.scale === undefined && byPositions <= explicit ? 'positions' : 'explicit')
   if (way === 'positions') addByPositions(total_SR, rows, columns, Math.max(1, Math.floor(blockSize / Q)))
   else addExplicit(total_SR, rows, columns, inBlock)
 }
@@ -213,13 +145,14 @@ function addExplicit(total_SR: Tensor, rows: LayerSide, columns: LayerSide, inBl
       [block.length],
       { dtype: 'int64', device },
     )
-  for (const block of blocksOf(rows.samples, inBlock)) {
+  for (const [b, block] of blocksOf(rows.samples, inBlock).entries()) {
     scope(() => {
       const row_SG = gradientsOf(rows, block)
       const products = zeros([block.length, total_SR.shape[1]!], { device })
-      for (const other of blocksOf(columns.samples, inBlock)) {
+      for (const [c, other] of blocksOf(columns.samples, inBlock).entries()) {
         scope(() => {
-          const column_GR = transpose(gradientsOf(columns, other), 0, 1)
+          const isItself = rows === columns && b === c
+          const column_GR = transpose(isItself ? row_SG : gradientsOf(columns, other), 0, 1)
           add_(products, indexAdd(zeros(products.shape, { device }), 1, ids(other), mm(row_SG, column_GR)))
         })
       }
@@ -228,82 +161,30 @@ function addExplicit(total_SR: Tensor, rows: LayerSide, columns: LayerSide, inBl
   }
 }
 
+/** Samples whose gradients of this layer make up a block. */
+export function samplesInBlock({ input_PI, gradient_PO }: LayerSide, blockSize = BLOCK_SIZE): number {
+  return Math.max(1, Math.floor(blockSize / (input_PI.shape[1]! * gradient_PO.shape[1]!)))
+}
+
 type Block = Stretches['stretches']
 
-function blocksOf({ stretches }: Stretches, size: number): Block[] {
+/** Samples in groups of at most `size`. */
+export function blocksOf({ stretches }: Stretches, size: number): Block[] {
   return Array.from({ length: Math.ceil(stretches.length / size) }, (_, b) =>
     stretches.slice(b * size, (b + 1) * size),
   )
 }
 
-/** The layer's gradient of each sample, flat: [S, O * I]. */
-function gradientsOf({ input_PI, gradient_PO }: LayerSide, block: Block): Tensor {
-  return cat(
-    block.map(({ start, length }) => {
+/** The layer's gradient of each sample, scaled and flat: [S, O * I]. */
+export function gradientsOf({ input_PI, gradient_PO, scale }: LayerSide, block: Block): Tensor {
+  const [I, O] = [input_PI.shape[1]!, gradient_PO.shape[1]!]
+  return scope(() => {
+    const gradient_SG = zeros([block.length, O * I], { device: input_PI.device })
+    for (const [row, { start, length }] of block.entries()) {
       const gradient_OP = transpose(narrow(gradient_PO, 0, start, length), 0, 1)
-      return reshape(matmul(gradient_OP, narrow(input_PI, 0, start, length)), [1, -1])
-    }),
-  )
-}
-
-/** Samples of all ranks' positions, counted through the step in global order. */
-function gatherSamples(
-  step: readonly Evidence[],
-  factors: readonly LinearFactors[],
-  collective: StepTools['collective'],
-): Stretches {
-  const asColumn = (values: ArrayLike<number>) => tensor(Float32Array.from(values), [values.length, 1])
-  const counts = gatherInOrder(
-    step.map(({ batch }) => asColumn([batch.samples.length])),
-    collective,
-    { device: 'cpu' },
-  ).map(({ rows }) => rows.item())
-  const positions = gatherInOrder(
-    factors.map(({ sampleOf_P }) => asColumn(sampleOf_P)),
-    collective,
-    { device: 'cpu' },
-  ).map(({ rows }) => rows.toFloat32Array())
-  const sampleOf: number[] = []
-  let first = 0
-  for (const [a, part] of positions.entries()) {
-    for (const sample of part) sampleOf.push(first + sample)
-    first += counts[a]!
-  }
-  return stretchesOf(Int32Array.from(sampleOf), first)
-}
-
-/** The positions of every so many-th sample: this rank's rows. */
-function shareOf(side: LayerSide, { rank, worldSize }: StepTools['collective']): LayerSide {
-  if (worldSize === 1) return side
-  const mine = side.samples.stretches.filter((_, i) => i % worldSize === rank)
-  const part = (x: Tensor): Tensor =>
-    mine.length === 0 ? narrow(x, 0, 0, 0) : cat(mine.map(({ start, length }) => narrow(x, 0, start, length)))
-  const sampleOf = mine.flatMap(({ sample, length }) => Array<number>(length).fill(sample))
-  return {
-    input_PI: part(side.input_PI),
-    gradient_PO: part(side.gradient_PO),
-    samples: stretchesOf(Int32Array.from(sampleOf), side.samples.count),
-  }
-}
-
-/** Rows and columns of the samples that have a score: those with labels. */
-function labelledOnly(
-  total_SS: Tensor,
-  step: readonly Evidence[],
-  collective: StepTools['collective'],
-): Tensor {
-  const flags = gatherInOrder(
-    step.map(({ batch: { samples } }) =>
-      tensor(
-        Float32Array.from(samples, ({ numLabels }) => (numLabels > 0 ? 1 : 0)),
-        [samples.length, 1],
-      ),
-    ),
-    collective,
-    { device: 'cpu' },
-  ).flatMap(({ rows }) => [...rows.toFloat32Array()])
-  const kept = [...flags.keys()].filter((i) => flags[i]! > 0)
-  if (kept.length === flags.length) return total_SS
-  const ids = tensor(Int32Array.from(kept), [kept.length], { dtype: 'int64', device: total_SS.device })
-  return indexSelect(indexSelect(total_SS, 0, ids), 1, ids)
+      const own_OI = reshape(narrow(gradient_SG, 0, row, 1), [O, I])
+      addmm_(own_OI, gradient_OP, narrow(input_PI, 0, start, length))
+    }
+    return scale === undefined ? gradient_SG : mul_(gradient_SG, scale)
+  })
 }

@@ -74,3 +74,4 @@ export {
   transportProbabilities,
 } from './transport.js'
 export { cosineOf, dotRows, lengthOf, unitRows } from './unit-vectors.js'
+export { updateAlignment } from './update-alignment.js'

@@ -1,7 +1,7 @@
 /** S samples of a step. */
 import type { Tensor } from '@adapt-ts/torch'
 import { defineSignal, type Evidence, type Signal, type StepFacts } from '../method/index.js'
-import { stepProducts } from './ghost-products.js'
+import { stepProducts } from './step-products.js'
 
 /** The loss of each sample, and the products of their gradients: <g_i, g_j>, g the gradient of a sample's mean loss. */
 const sampleGradients: Signal = {

@@ -4,8 +4,8 @@ import { lookAt } from '../method/index.js'
 import { openGolden } from '../model/golden.test.fixture.js'
 import { loadModelFolder } from '../model/index.js'
 import { batchOf, relativeDistance, type TestSample } from '../model/tiny-llama.test.fixture.js'
-import { drawAnchors } from '../signal/ghost-alignment.js'
-import { ghostProducts, stepProducts } from '../signal/ghost-products.js'
+import { drawAnchors } from '../signal/draw-anchors.js'
+import { stepProducts } from '../signal/step-products.js'
 import { createCase, methodOf } from './training-case.test.fixture.js'
 
 interface Values {
@@ -77,12 +77,6 @@ describe('products of samples', () => {
         const products = stepProducts(step, facts, { way, blockSize: 5000 }).toFloat32Array()
         expect(relativeDistance(products, expected)).toBeLessThan(golden.tolerance)
       }
-      const [first, second] = step.map((evidence) => evidence.factors()) as [never, never]
-      const block = ghostProducts(first, 4, second, 4, { device: training.model.device }).toFloat32Array()
-      const corner = [0, 1, 2, 3].flatMap((i) =>
-        runs[0]!.products[i]!.slice(4).map((j) => j / runs[0]!.eta ** 2),
-      )
-      expect(relativeDistance(block, corner)).toBeLessThan(golden.tolerance)
     })
   })
 })

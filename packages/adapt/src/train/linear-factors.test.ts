@@ -1,7 +1,7 @@
-import { matmul, scope, type Tensor, tensor, transpose } from '@adapt-ts/torch'
+import { distributed, matmul, scope, type Tensor, tensor, transpose } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
-import { linearFactors } from '../method/index.js'
+import { type Evidence, type LinearFactors, linearFactors } from '../method/index.js'
 import { addLora, type CausalLM, LORA_DEFAULTS } from '../model/index.js'
 import {
   batchOf,
@@ -13,7 +13,7 @@ import {
   setValues,
   type TestSample,
 } from '../model/tiny-llama.test.fixture.js'
-import { ghostProducts } from '../signal/ghost-products.js'
+import { type StepProductPlan, stepProducts } from '../signal/step-products.js'
 import { plainBackward } from './plain-backward.test.fixture.js'
 
 const draw = createTokens(41)
@@ -121,14 +121,20 @@ describe.each(cases)('factors of %s training, %s', (kind, layout) => {
       )
       for (const way of ['positions', 'explicit', undefined] as const) {
         for (const blockSize of [1, 700, 2 ** 24]) {
-          const plan = { device: model.device, blockSize, ...(way ? { way } : {}) }
-          const products = ghostProducts(factors, count, factors, count, plan).toFloat32Array()
+          const products = productsOf(factors, batch, { blockSize, ...(way ? { way } : {}) })
           expect(relativeDistance(products, expected)).toBeLessThan(1e-5)
         }
       }
     })
   })
 })
+
+/** Of all samples, those without labels too. */
+function productsOf(factors: LinearFactors, batch: Batch, plan: StepProductPlan = {}): Float32Array {
+  const samples = batch.samples.map((sample) => ({ ...sample, numLabels: 1 }))
+  const step = [{ batch: { ...batch, samples }, factors: () => factors }] as unknown as Evidence[]
+  return stepProducts(step, { collective: distributed.singleProcess, device: 'cpu' }, plan).toFloat32Array()
+}
 
 function mulRows(x: Tensor, row: Tensor): Tensor {
   const values = x.toFloat32Array()
@@ -195,11 +201,10 @@ describe('factors', () => {
   it('under bfloat16 are near those of float32', () => {
     using model = createTinyLlama()
     const batch = LAYOUTS['one a row, padded']!
-    const count = batch.samples.length
     const products = (autocastDtype?: 'bfloat16') =>
       scope(() => {
         const factors = linearFactors(model, batch, autocastDtype ? { autocastDtype } : {})
-        return ghostProducts(factors, count, factors, count, { device: model.device }).toFloat32Array()
+        return productsOf(factors, batch)
       })
     expect(relativeDistance(products('bfloat16'), products())).toBeLessThan(0.05)
   })

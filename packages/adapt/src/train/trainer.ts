@@ -5,6 +5,7 @@ import {
   lookAt,
   type Method,
   type MethodEvent,
+  type OptimizerView,
   type PluginState,
   type PoolProgress,
   type StepTools,
@@ -133,6 +134,7 @@ export class Trainer {
       collective,
       device: model.device,
       anchors,
+      optimizer: viewOf(this.optimizer, model),
       look: (batch) =>
         lookAt(model, batch, {
           autocastDtype: options.autocastDtype,
@@ -305,6 +307,21 @@ export class Trainer {
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+}
+
+/** What a method may know of the optimiser. */
+function viewOf(optimizer: optim.AdamW, model: CausalLM): OptimizerView {
+  const { beta1, beta2, epsilon } = optimizer
+  const byName = new Map(model.namedParameters())
+  return {
+    beta1,
+    beta2,
+    epsilon,
+    secondMoment(name) {
+      const parameter = byName.get(name)
+      return parameter && optimizer.secondMoment(parameter)
+    },
   }
 }
 

@@ -72,10 +72,11 @@ function inBlocks(list: readonly Moments[]): Moments[][] {
  */
 export class AdamW {
   learningRate: number
-  private readonly beta1: number
-  private readonly beta2: number
-  private readonly epsilon: number
+  readonly beta1: number
+  readonly beta2: number
+  readonly epsilon: number
   private readonly moments: Moments[]
+  private readonly byParameter: ReadonlyMap<Parameter, Moments>
   private readonly useFused: boolean
 
   constructor(groups: readonly ParameterGroup[], options: AdamWOptions = {}) {
@@ -94,6 +95,7 @@ export class AdamW {
           step: 0,
         })),
     )
+    this.byParameter = new Map(this.moments.map((item) => [item.parameter, item]))
     const device = this.moments[0]?.parameter.device ?? 'cpu'
     this.useFused = options.fused ?? hasKernel('aten::_fused_adamw_', '', device)
   }
@@ -162,6 +164,12 @@ export class AdamW {
     OP.div(denominators, Math.sqrt(1 - beta2 ** step))
     OP.addScalar(denominators, epsilon)
     OP.addcdiv(parameters, expAvgs, denominators, -learningRate / (1 - beta1 ** step))
+  }
+
+  /** Mean square of a parameter's gradients, the optimizer's own, and how often it was updated; undefined for another's parameter. */
+  secondMoment(parameter: Parameter): { readonly value: Tensor; readonly updates: number } | undefined {
+    const found = this.byParameter.get(parameter)
+    return found && { value: found.expAvgSq, updates: found.step }
   }
 
   /** Moments by parameter index, for a checkpoint; tensors stay the optimizer's own. */

@@ -1,6 +1,7 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { compileChatTemplate, renderPrompt } from '../chat-template/index.js'
+import { printable } from '../dataset/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
 import { ConfigError } from '../errors.js'
 
@@ -48,6 +49,8 @@ export interface TasksRequest {
   readonly bootstrapIterations?: number
   /** Folder for results, samples and what an interrupted evaluation goes on from. */
   readonly output?: string
+  /** Asked between passes; true ends the evaluation with exit 75. */
+  readonly isCancelled?: () => boolean
   readonly onLine?: (line: string) => void
   readonly onProgress?: (task: string, done: number, total: number) => void
 }
@@ -66,6 +69,7 @@ export async function evaluateModelTasks(
 ): Promise<{ readonly evaluation: TaskEvaluation; readonly json: Record<string, unknown> }> {
   const { onLine = () => {}, output } = request
   const started = Date.now()
+  requireFolder(output)
   const selection = await findTasks(request.tasks, {
     ...(request.includePaths === undefined ? {} : { includePaths: request.includePaths }),
   })
@@ -94,6 +98,7 @@ export async function evaluateModelTasks(
         addBosToken: request.addBosToken,
         modelKey: modelKeyOf(places, tokenizer, `${device} ${autocastDtype ?? 'float32'} ${maxLength}`),
         store,
+        ...(request.isCancelled === undefined ? {} : { isCancelled: request.isCancelled }),
         ...(request.bootstrapIterations === undefined
           ? {}
           : { bootstrapIterations: request.bootstrapIterations }),
@@ -125,6 +130,11 @@ export async function evaluateModelTasks(
   } finally {
     model.dispose()
   }
+}
+
+function requireFolder(output: string | undefined): void {
+  if (output === undefined || !existsSync(output) || statSync(output).isDirectory()) return
+  throw new ConfigError('NOT_A_FOLDER', `--output: expected a folder, received the file ${printable(output)}`)
 }
 
 function prepareOptions(

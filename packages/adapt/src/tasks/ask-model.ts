@@ -7,7 +7,7 @@ import type { TaskResponse } from './metrics.js'
 import type { ScoredText } from './plan-trees.js'
 import type { GenerationSettings, TaskRequest } from './prepare-task.js'
 import { ResponseStore, responseKey } from './response-store.js'
-import { scoreTexts } from './score-texts.js'
+import { evaluationStopped, scoreTexts } from './score-texts.js'
 
 /** How a model is asked. */
 export interface AskOptions {
@@ -135,7 +135,7 @@ async function encodeRequests(
       if (room < 1) {
         throw new ConfigError(
           'WINDOW_TOO_SMALL',
-          `generation_kwargs.max_gen_toks: expected less than the window of ${maxLength} tokens, received ${maxNewTokens}; set it lower, or a larger --max-length`,
+          `${request.where}: generation_kwargs.max_gen_toks: expected less than the window of ${maxLength} tokens, received ${maxNewTokens}; set it lower, or a larger --max-length`,
         )
       }
       const tokens = withStart(request.context)
@@ -148,13 +148,13 @@ async function encodeRequests(
     if (continuation.length === 0) {
       throw new DataError(
         'EMPTY_CONTINUATION',
-        `expected a continuation of at least one token, received ${JSON.stringify(request.continuation)} behind ${JSON.stringify(request.context.slice(-40))}`,
+        `${request.where}: expected a continuation of at least one token, received ${JSON.stringify(request.continuation)} behind ${JSON.stringify(request.context.slice(-40))}`,
       )
     }
     if (continuation.length > maxLength) {
       throw new DataError(
         'CONTINUATION_TOO_LONG',
-        `expected a continuation of at most ${maxLength} tokens, received ${continuation.length}: ${JSON.stringify(request.continuation.slice(0, 40))}`,
+        `${request.where}: expected a continuation of at most ${maxLength} tokens, received ${continuation.length}: ${JSON.stringify(request.continuation.slice(0, 40))}`,
       )
     }
     const all = [...context, ...continuation]
@@ -261,7 +261,8 @@ async function writeAnswer(
     tokens.push(token)
     if (tokens.length % LOOK_EVERY !== 0) continue
     const text = await tokenizer.decode(tokens, { skipSpecialTokens: true })
-    if (stops.some((stop) => text.includes(stop)) || isCancelled?.() === true) break
+    if (stops.some((stop) => text.includes(stop))) break
+    if (isCancelled?.() === true) throw evaluationStopped()
     // Signals and timers get their turn.
     await new Promise(setImmediate)
   }

@@ -7,10 +7,14 @@ import type { Task } from './read-task-file.js'
 import { type DocumentOptions, type TaskDocument, TaskDocuments } from './task-documents.js'
 
 /** What the model is asked. */
-export type TaskRequest =
+export type TaskRequest = {
+  /** Task and document, for messages. */
+  readonly where: string
+} & (
   | { readonly kind: 'loglikelihood'; readonly context: string; readonly continuation: string }
   | { readonly kind: 'loglikelihood_rolling'; readonly text: string }
   | { readonly kind: 'generate_until'; readonly context: string; readonly settings: GenerationSettings }
+)
 
 /** How an answer is written. */
 export interface GenerationSettings {
@@ -117,9 +121,10 @@ class ItemBuilder {
     const { task } = this
     const fields = this.fields
     const answer = fields.answer(document)
+    const where = `${document.where}: task ${task.name}`
     if (this.outputType === 'loglikelihood_rolling') {
       const text = answerText(answer, undefined)
-      return { index, document, answer, requests: [{ kind: 'loglikelihood_rolling', text }] }
+      return { index, document, answer, requests: [{ kind: 'loglikelihood_rolling', where, text }] }
     }
     const choices = task.config.doc_to_choice === undefined ? undefined : fields.choices(document)
     const contexts = this.contexts(document, choices, examples)
@@ -127,21 +132,22 @@ class ItemBuilder {
     switch (this.outputType) {
       case 'multiple_choice': {
         const gold = goldOf(this.hasManyTexts ? fields.text(document) : answer, choices!)
-        return { ...item, gold, requests: this.choiceRequests(contexts, choices!, answer) }
+        return { ...item, gold, requests: this.choiceRequests(where, contexts, choices!, answer) }
       }
       case 'loglikelihood': {
         const continuation = answerText(answer, undefined)
-        return { ...item, requests: [{ kind: 'loglikelihood', context: contexts[0]!, continuation }] }
+        return { ...item, requests: [{ kind: 'loglikelihood', where, context: contexts[0]!, continuation }] }
       }
       default:
         return {
           ...item,
-          requests: [{ kind: 'generate_until', context: contexts[0]!, settings: this.settings() }],
+          requests: [{ kind: 'generate_until', where, context: contexts[0]!, settings: this.settings() }],
         }
     }
   }
 
   private choiceRequests(
+    where: string,
     contexts: readonly string[],
     choices: readonly string[],
     answer: Answer,
@@ -150,11 +156,13 @@ class ItemBuilder {
     const asked: TaskRequest[] = this.hasManyTexts
       ? contexts.map((context) => ({
           kind: 'loglikelihood',
+          where,
           context,
           continuation: delimiter + answerText(answer, undefined),
         }))
       : choices.map((choice) => ({
           kind: 'loglikelihood',
+          where,
           context: contexts[0]!,
           continuation: delimiter + choice,
         }))
@@ -166,6 +174,7 @@ class ItemBuilder {
       ...asked,
       ...choices.map((choice) => ({
         kind: 'loglikelihood' as const,
+        where,
         context: '',
         continuation: delimiter + choice,
       })),

@@ -52,7 +52,7 @@ export async function scoreTexts(
   try {
     for (const pass of planTrees(texts, options.maxPositions)) {
       if (options.isCancelled?.() === true) {
-        throw new AdaptError('EVALUATION_CANCELLED', EXIT.resumable, 'the evaluation was cancelled')
+        throw evaluationStopped()
       }
       if (kept === undefined || !isSame(kept.tokens, pass.prefix)) {
         kept?.cache.dispose()
@@ -72,6 +72,15 @@ export async function scoreTexts(
     kept?.cache.dispose()
   }
   return found
+}
+
+/** Exit 75: what was answered is kept where there is a folder for it. */
+export function evaluationStopped(): AdaptError {
+  return new AdaptError(
+    'EVALUATION_CANCELLED',
+    EXIT.resumable,
+    'the evaluation was stopped; the same command goes on from what --output holds',
+  )
 }
 
 function isSame(a: Int32Array, b: Int32Array): boolean {

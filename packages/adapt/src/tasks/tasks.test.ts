@@ -212,7 +212,13 @@ describe('what a task file is refused for', () => {
     const documents = [{ q: 'one', options: ['', 'b'], answer: 1 }]
     const folder = folderWith({ 'test.jsonl': documents, 'bad.yaml': task('bad', { target_delimiter: '' }) })
     await expect(evaluate(['bad'], folder)).rejects.toThrow(
-      expect.objectContaining({ code: 'EMPTY_CONTINUATION', exitCode: 3 }),
+      expect.objectContaining({
+        code: 'EMPTY_CONTINUATION',
+        exitCode: 3,
+        message: expect.stringMatching(
+          /test\.jsonl:1: task bad: expected a continuation of at least one token/,
+        ),
+      }),
     )
   })
 })

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { runCli } from '../run-cli.js'
 
@@ -21,6 +22,14 @@ describe('adapt eval --tasks', () => {
       exitCode: 2,
       stdout: '',
       stderr: `error: ${message}\n`,
+    })
+  })
+
+  test('a file in the place of the folder is refused before anything is read', async () => {
+    const args = ['--model', 'none', '--tasks', 'piqa', '--output', fileURLToPath(import.meta.url)]
+    expect(await evaluate(...args)).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringMatching(/^error: --output: expected a folder, received the file /),
     })
   })
 

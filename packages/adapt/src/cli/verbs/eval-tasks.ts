@@ -10,6 +10,9 @@ const LINE_MS = 2000
 /** `adapt eval --model DIR --tasks NAMES`. */
 export async function evalTasks(options: EvalOptions, io: CliIo): Promise<void> {
   const { evaluateModelTasks } = await import('../../open/index.js')
+  const { StopRequest } = await import('../../run/stop-request.js')
+  using stop = new StopRequest()
+  stop.watchNatively()
   const {
     tasks = [],
     json,
@@ -28,6 +31,7 @@ export async function evalTasks(options: EvalOptions, io: CliIo): Promise<void> 
     ...given({ includePaths: includePath, numFewShot: numFewshot, fewShotSeed: fewshotSeed }),
     ...given({ applyChatTemplate: options.applyChatTemplate, fewShotAsMultiturn: fewshotAsMultiturn }),
     ...given({ system: systemInstruction, addBosToken: options.addBosToken }),
+    isCancelled: () => stop.requested,
     onLine: (line) => io.stderr.line(line),
     onProgress(task, done, total) {
       if (Date.now() - lastLine < LINE_MS && done < total) return

@@ -35,9 +35,11 @@ function runStep(method: Method, cosines: readonly (readonly number[])[]) {
   })
 }
 
-/** Methods that prepare nothing and train all that is drawn. */
+/** Methods that prepare nothing, train all that is drawn and look at no gradient: these samples have hidden states alone. */
 const UNPREPARED = METHODS.flatMap(({ id, signal, apply }) =>
-  signal.prepare === undefined && apply !== 'mask' ? [id] : [],
+  signal.prepare === undefined && apply !== 'mask' && !partsOf(resolve({ preset: id })).needs.factors
+    ? [id]
+    : [],
 )
 
 describe('createMethod', () => {

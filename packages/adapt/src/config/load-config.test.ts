@@ -69,6 +69,7 @@ describe('a valid config', () => {
           tokens: 'all',
           refresh: 'interval',
           refresh_every: 50,
+          refresh_from: 'last',
           probe_every: 25,
           drift: 0.01,
           refresh_min: 25,

@@ -48,7 +48,7 @@ describe('the schema of a method', () => {
   it('fills in the options of the kind, in the order of its table', () => {
     const { gate: filled } = methodSchema.parse({ gate: { kind: 'calibrated-sigmoid', ess: 0.5 } })
     expect(JSON.stringify(filled)).toBe(
-      '{"kind":"calibrated-sigmoid","ess":0.5,"edr":0.3,"update_every":50,"warmup_ratio":0.1}',
+      '{"kind":"calibrated-sigmoid","ess":0.5,"edr":0.3,"update_every":50,"warmup_ratio":0.1,"anneal":false,"anneal_from":0.1,"anneal_to":0.8,"floor":0,"trust":"off"}',
     )
   })
 

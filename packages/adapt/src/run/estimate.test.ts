@@ -193,19 +193,24 @@ describe('estimated FLOPs', () => {
     'evaluation={}',
   ]
 
+  /** Which samples its refreshes embed beside the anchors is known afterwards. */
+  const isNear = (method: string): boolean => method.includes('adapt-contrastive')
+
   it.each([
     ...methods,
     '{ preset: adapt, gate: { kind: softmax } }',
     '{ preset: adapt, signal: { refresh_every: epoch } }',
   ])('are what a run charges: %s', async (method) => {
     const name = `charge-${methods.indexOf(method)}`
-    const { outcome } = await workshop.train(name, [...set, `method=${method}`], { overwrite: true })
-    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), {
-      set: [...set, `method=${method}`],
-    })
+    const packing = method.includes('dataflex') ? ['data.packing=false'] : []
+    const own = [...set, ...packing, `method=${method}`]
+    const { outcome } = await workshop.train(name, own, { overwrite: true })
+    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), { set: own })
     const { flops } = await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })
     const last = outcome.steps.at(-1)!
-    expect([flops.signal, flops.train]).toEqual([last.flopsSignal, last.flopsTrain])
+    if (isNear(method)) expect(Math.abs(flops.signal / last.flopsSignal - 1)).toBeLessThan(0.05)
+    else expect(flops.signal).toBe(last.flopsSignal)
+    expect(flops.train).toBe(last.flopsTrain)
   })
 
   it.each(steering.map(({ id }) => id))('are near what a run of %s charges', async (id) => {

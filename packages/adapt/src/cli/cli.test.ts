@@ -115,7 +115,10 @@ describe('a wrong command line', () => {
     [['trian', 'x.yaml'], "error: unknown command 'trian' (Did you mean train?)\n"],
     [['train', 'x.yaml', '--sett', 'a=b'], "error: unknown option '--sett' (Did you mean --set?)\n"],
     [['train'], "error: missing required argument 'config'\n"],
-    [['eval', '--text', 'a'], "error: required option '--model <dir>' not specified\n"],
+    [
+      ['eval', '--text', 'a'],
+      'error: --model: expected a model folder, adapter folder, run or checkpoint, received none\n',
+    ],
     [
       ['data', 'x.yaml', '--samples', '1.5'],
       "error: option '--samples <n>' argument '1.5' is invalid. Expected a whole number >= 0.\n",

@@ -110,8 +110,8 @@ export function numTokensOf(batches: readonly Batch[]): number {
 }
 
 /** @param batch  Of which the evidence may show a part; tokens are scored one and all. */
-function unitsOf({ unit }: Composition, batch: Batch, { sampleOf_N }: Evidence): BatchUnits {
-  return unit === 'token' ? tokenUnits(batch, sampleOf_N) : sampleUnits(batch)
+function unitsOf({ unit }: Composition, batch: Batch, evidence: Evidence): BatchUnits {
+  return unit === 'token' ? tokenUnits(batch, evidence.sampleOf_N) : sampleUnits(batch)
 }
 
 function scoreUnits(

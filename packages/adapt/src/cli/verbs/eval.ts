@@ -60,7 +60,7 @@ Task files have the keys of lm-evaluation-harness; docs/evaluation.md shows one.
 
 Examples:
   adapt eval --model runs/first --text 'heldout/*.jsonl'
-  adapt eval --model ./Llama-2-7b-hf --tasks arc_easy,my-task.yaml --num-fewshot 5 --output results`,
+  adapt eval --model runs/first --tasks arc_easy,my.yaml --num-fewshot 5`,
     )
     .action(async (options: EvalOptions) => {
       const { evalCommand } = await import('./eval-command.js')

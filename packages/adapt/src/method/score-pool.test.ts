@@ -37,7 +37,7 @@ const composition = compositionOf({
 function factsOf(collective: Collective, charge: (numTokens: number) => number = () => 0) {
   const { rank, worldSize } = collective
   return stepFacts({
-    ...{ data, collective, charge },
+    ...{ data, collective, charge, device: model.device },
     look: (batch) => lookAt(model, batch, { autocastDtype: undefined, reference: undefined }),
     layOutPool: (samples) => layOutPool(samples, { dataset, padId: 0, worldSize, rank }),
   })

@@ -58,8 +58,8 @@ describe('the masses of tokens', () => {
   it('are those of loops over the vocabulary', () => {
     const model = loadModelFolder(golden.modelFolder)
     const masses = scope(() => {
-      const labelled = labelledPositions(batch, 'cpu')
-      const hidden_BTD = embedTokens(model, toModelInputs(batch, 'cpu'))
+      const labelled = labelledPositions(batch, model.device)
+      const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device))
       const options = { chunkSize: 5 }
       return chunkedTokenMasses(
         labelled.select(hidden_BTD),

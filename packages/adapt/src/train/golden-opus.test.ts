@@ -130,7 +130,10 @@ function seenBy(
 ) {
   const look: StepFacts['look'] = (batch) =>
     lookAt(model, batch, { autocastDtype: undefined, reference: undefined, factors: true })
-  const facts = stepFacts({ anchors: ANCHORS, learningRate: rate, look, ...(optimizer ? { optimizer } : {}) })
+  const facts = stepFacts({
+    ...{ anchors: ANCHORS, learningRate: rate, look, device: model.device },
+    ...(optimizer ? { optimizer } : {}),
+  })
   const signal = updateAlignment.create!({ ...OPTIONS, ...options } as typeof OPTIONS, facts, NO_ARTEFACT)
   try {
     return scope(() => {

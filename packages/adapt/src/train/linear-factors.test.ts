@@ -133,7 +133,8 @@ describe.each(cases)('factors of %s training, %s', (kind, layout) => {
 function productsOf(factors: LinearFactors, batch: Batch, plan: StepProductPlan = {}): Float32Array {
   const samples = batch.samples.map((sample) => ({ ...sample, numLabels: 1 }))
   const step = [{ batch: { ...batch, samples }, factors: () => factors }] as unknown as Evidence[]
-  return stepProducts(step, { collective: distributed.singleProcess, device: 'cpu' }, plan).toFloat32Array()
+  const { device } = factors.layers[0]!.input_PI
+  return stepProducts(step, { collective: distributed.singleProcess, device }, plan).toFloat32Array()
 }
 
 function mulRows(x: Tensor, row: Tensor): Tensor {

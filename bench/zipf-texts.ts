@@ -27,12 +27,13 @@ export function zipfTexts({
     ).join(''),
   )
   const words = (count: number): string => {
-    let text = ''
+    const parts: string[] = []
     for (let i = 0; i < count; i++) {
-      if (i > 0) text += joints.length === 1 ? joints[0] : joints[Math.floor(random() * joints.length)]
-      text += vocabulary[Math.floor(Math.exp(random() * Math.log(VOCABULARY)) - 1)]
+      if (i > 0) parts.push(joints.length === 1 ? joints[0]! : joints[Math.floor(random() * joints.length)]!)
+      parts.push(vocabulary[Math.floor(Math.exp(random() * Math.log(VOCABULARY)) - 1)]!)
     }
-    return text
+    // One flat text: what is added up stays in pieces, which every reader would put together again.
+    return parts.join('')
   }
   const pieces = Array.from({ length: 20_000 }, () => words(PIECE_WORDS))
   return {

@@ -1,11 +1,9 @@
-import { existsSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
-import { loadConfig } from '../config/index.js'
 import { printable, readDocuments, resolveSources } from '../dataset/index.js'
-import { AdaptError, DataError, NumericError } from '../errors.js'
+import { DataError, NumericError } from '../errors.js'
 import { type Evaluation, evaluateText } from '../eval/index.js'
 import { assertTokenizerFits, loadTokenizer } from '../tokenize/index.js'
 import { chooseDevice } from './choose-device.js'
+import { chooseWindow } from './choose-window.js'
 import { explainMemory, withMemoryAdvice } from './explain-memory.js'
 import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
 
@@ -66,12 +64,7 @@ export async function evaluateModelFolder({
   )
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)
-    const positions = model.config.maxPositionEmbeddings
-    const wanted =
-      maxLength === undefined ? await windowOfRun(places) : { length: maxLength, of: '--max-length' }
-    const isCut = wanted === undefined || wanted.length > positions
-    const length = isCut ? positions : wanted.length
-    onLine(`window ${length} tokens (${isCut ? 'all positions of the model' : wanted.of})`)
+    const length = await chooseWindow(maxLength, model, places, onLine)
     const evaluation = await evaluateText(model, tokenizer, readDocuments(files), {
       maxLength: length,
       ...(batchSize === undefined ? {} : { batchSize }),
@@ -82,29 +75,6 @@ export async function evaluateModelFolder({
     throw explainMemory(error, 'the evaluation', device, remedies)
   } finally {
     model.dispose()
-  }
-}
-
-/** The window that a run trained with: bits per byte with another one are not those of its own evaluations. */
-export async function windowOfRun({
-  model,
-  adapter,
-}: ModelPlaces): Promise<{ readonly length: number; readonly of: string } | undefined> {
-  const place = adapter ?? model
-  // <run>/model and <run>/checkpoints/step-N.
-  const run = [dirname(place), dirname(dirname(place))].find(
-    (candidate) => existsSync(join(candidate, 'config.yaml')) && existsSync(join(candidate, 'run.json')),
-  )
-  if (run === undefined) return undefined
-  try {
-    const { config } = await loadConfig(join(run, 'config.yaml'))
-    const near = relative(process.cwd(), run) || '.'
-    const shown = printable(near.startsWith('..') ? run : near)
-    return { length: config.data.max_length, of: `data.max_length of ${shown}` }
-  } catch (error) {
-    // The config of another version: the window is printed, so that nobody takes it for the run's.
-    if (error instanceof AdaptError) return undefined
-    throw error
   }
 }
 

@@ -20,7 +20,7 @@ import {
 import { assertTokenizerFits, loadTokenizer, type Tokenizer } from '../tokenize/index.js'
 import { packageVersion } from '../version.js'
 import { chooseDevice } from './choose-device.js'
-import { windowOfRun } from './evaluate-model-folder.js'
+import { chooseWindow } from './choose-window.js'
 import { explainMemory, withMemoryAdvice } from './explain-memory.js'
 import { fingerprintModel } from './fingerprint-base.js'
 import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
@@ -85,7 +85,7 @@ export async function evaluateModelTasks(
   try {
     assertTokenizerFits(tokenizer, model.config.vocabSize)
     const autocastDtype = request.bf16 ? ('bfloat16' as const) : undefined
-    const maxLength = await chooseWindow(request, model, places, onLine)
+    const maxLength = await chooseWindow(request.maxLength, model, places, onLine)
     const store = new ResponseStore(output === undefined ? undefined : join(output, 'responses.jsonl'))
     const evaluation = await evaluateTasks(
       model,
@@ -174,21 +174,6 @@ function prepareOptions(
 }
 
 const EMPTY_CONVERSATION = { numPromptMessages: 0, untrained: [] }
-
-async function chooseWindow(
-  { maxLength }: TasksRequest,
-  model: CausalLM,
-  places: ModelPlaces,
-  onLine: (line: string) => void,
-): Promise<number> {
-  const positions = model.config.maxPositionEmbeddings
-  const wanted =
-    maxLength === undefined ? await windowOfRun(places) : { length: maxLength, of: '--max-length' }
-  const isCut = wanted === undefined || wanted.length > positions
-  const length = isCut ? positions : wanted.length
-  onLine(`window ${length} tokens (${isCut ? 'all positions of the model' : wanted.of})`)
-  return length
-}
 
 function positionsThatFit(model: CausalLM, autocastDtype: 'bfloat16' | undefined): number {
   const rows = rowsThatFit(model, JUDGED_LENGTH, bytesForPass(model.device), autocastDtype)

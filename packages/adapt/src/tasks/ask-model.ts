@@ -38,7 +38,6 @@ export interface Answers {
 const ENCODED_AT_ONCE = 1000
 
 interface Encoded {
-  readonly requests: readonly TaskRequest[]
   /** Windows of each request; one but for rolling likelihoods. */
   readonly texts: readonly (readonly ScoredText[])[]
   /** Tokens before a text that is to be written. */
@@ -161,7 +160,7 @@ async function encodeRequests(
     if (all.length > maxLength + 1) numTruncated += 1
     return [windowOf(all.slice(-(maxLength + 1)), continuation.length)]
   })
-  return { requests, texts, contexts, numTruncated }
+  return { texts, contexts, numTruncated }
 }
 
 /** All tokens but the last are read, the last `numTargets` are scored. */

@@ -41,8 +41,7 @@ export async function findTasks(
   names: readonly string[],
   { includePaths = [], env = process.env }: FindTasksOptions = {},
 ): Promise<TaskSelection> {
-  const index = new TaskIndex(env)
-  for (const folder of [...includePaths, SHIPPED]) await index.add(folder)
+  const index = new TaskIndex([...includePaths, SHIPPED], env)
   const tasks = new Map<string, Task>()
   const groups = new Map<string, SelectedGroup>()
 
@@ -102,24 +101,41 @@ export async function listTasks({
 }: FindTasksOptions = {}): Promise<
   readonly { readonly name: string; readonly kind: 'task' | 'group' | 'tag'; readonly file: string }[]
 > {
-  const index = new TaskIndex(env)
-  for (const folder of [...includePaths, SHIPPED]) await index.add(folder)
-  return index.list()
+  const index = new TaskIndex([...includePaths, SHIPPED], env)
+  return await index.list()
 }
 
 class TaskIndex {
   private readonly byName = new Map<string, TaskOrGroup>()
   private readonly byTag = new Map<string, Task[]>()
 
-  constructor(private readonly env: Environment) {}
+  private loading: Promise<void> | undefined
+
+  constructor(
+    private readonly folders: readonly string[],
+    private readonly env: Environment,
+  ) {
+    for (const folder of folders) {
+      if (!existsSync(folder)) throw wrong('--include-path', `no such folder: ${printable(folder)}`)
+    }
+  }
+
+  /** Reads the folders, once: a task that is named by its file needs none of them. */
+  private load(): Promise<void> {
+    this.loading ??= this.readFolders()
+    return this.loading
+  }
+
+  private async readFolders(): Promise<void> {
+    for (const folder of this.folders) await this.add(folder)
+  }
 
   /** A task file that cannot be read is no reason not to run another: it is refused where it is asked for. */
   private readonly broken = new Map<string, unknown>()
   /** Files of one folder that have the same name. */
   private readonly twice = new Map<string, readonly string[]>()
 
-  async add(folder: string): Promise<void> {
-    if (!existsSync(folder)) throw wrong('--include-path', `no such folder: ${printable(folder)}`)
+  private async add(folder: string): Promise<void> {
     const own = new Map<string, string>()
     for (const file of yamlFiles(folder)) {
       try {
@@ -142,6 +158,7 @@ class TaskIndex {
 
   async find(name: string, where: string): Promise<TaskOrGroup[]> {
     if (/\.ya?ml$/.test(name)) return [await readTaskFile(name, this.env)]
+    await this.load()
     const found = this.byName.get(name)
     const twice = this.twice.get(name)
     if (twice !== undefined) {
@@ -167,6 +184,7 @@ class TaskIndex {
 
   /** A task that a group writes in place, or one of the list with other keys. */
   async entry(entry: Readonly<Record<string, unknown>>, group: Group): Promise<TaskOrGroup> {
+    await this.load()
     const { task: name } = entry
     const known = typeof name === 'string' ? this.byName.get(name) : undefined
     const base = known?.kind === 'task' ? known.task : undefined
@@ -179,7 +197,8 @@ class TaskIndex {
     return checkTask(value, base?.file ?? group.file, locateIssue)
   }
 
-  list() {
+  async list() {
+    await this.load()
     return [
       ...[...this.byName].map(([name, one]) => ({
         name,

@@ -1,5 +1,6 @@
 import { pythonRegExp } from '../chat-template/index.js'
 import { ConfigError } from '../errors.js'
+import { softmaxShares } from '../gate/softmax-shares.js'
 import type { TaskItem } from './prepare-task.js'
 import type { MetricSettings, OutputType } from './task-schema.js'
 
@@ -86,7 +87,7 @@ const METRICS: Readonly<Record<OutputType, Readonly<Record<string, Metric>>>> = 
     brier_score: {
       aggregation: 'brier_score',
       higherIsBetter: false,
-      compute: (item, responses) => [item.gold![0]!, softmax(choiceScores(item, responses))],
+      compute: (item, responses) => [item.gold![0]!, [...softmaxShares(choiceScores(item, responses), 1)]],
     },
     f1: {
       aggregation: 'f1',
@@ -185,11 +186,4 @@ function normalise(
   if (ignore_case) result = result.toLowerCase()
   if (ignore_punctuation) result = Array.from(result, (c) => (PUNCTUATION.has(c) ? '' : c)).join('')
   return ignore_numbers ? result.replace(/[0-9]/g, '') : result
-}
-
-function softmax(scores: readonly number[]): number[] {
-  const largest = Math.max(...scores)
-  const raised = scores.map((score) => Math.exp(score - largest))
-  const total = raised.reduce((a, b) => a + b, 0)
-  return raised.map((value) => value / total)
 }

@@ -112,11 +112,29 @@ describe('solveTau', () => {
 })
 
 describe('ScoreHistogram', () => {
-  it('counts into 4096 equal bins, ends included, out-of-range scores at the ends and NaN nowhere', () => {
-    const counts = countScores([-1, -1.00001, 1, 1.5, 0, -1e-9, Number.NaN])
+  it('shares a score between the midpoints of two bins, at the ends counts what is beyond, and NaN nowhere', () => {
+    const width = 2 / NUM_SCORE_BINS
+    const midpoint = (bin: number) => -1 + (bin + 0.5) * width
+    const counts = countScores([-1, -1.00001, 1, 1.5, midpoint(7), midpoint(2048) + width / 4, Number.NaN])
     expect(counts.length).toBe(NUM_SCORE_BINS)
-    expect([counts[0], counts[4095], counts[2048], counts[2047]]).toEqual([2, 2, 1, 1])
+    expect([counts[0], counts[4095], counts[7], counts[2048], counts[2049]]).toEqual([2, 2, 1, 0.75, 0.25])
     expect(counts.reduce((a, b) => a + b, 0)).toBe(6)
+  })
+
+  it('keeps the mean, and hardly sees a score rounded across the edge of a bin', () => {
+    const edge = -1 + 100 * (2 / NUM_SCORE_BINS)
+    const scores = [edge, 0.3, 0.31001]
+    const moved = [edge - 1e-9, ...scores.slice(1)]
+    const pointsOf = (of: number[]) => {
+      const histogram = new ScoreHistogram()
+      histogram.replace(histogram.countScores(of))
+      return histogram.weightedScores()
+    }
+    const meanOf = ({ scores, counts }: ReturnType<typeof pointsOf>) =>
+      Array.from(scores).reduce((sum, score, i) => sum + score * counts[i]!, 0) / 3
+    expect(meanOf(pointsOf(scores))).toBeCloseTo((edge + 0.61001) / 3, 8)
+    const solve = (of: number[]) => solveTau(pointsOf(of), { edr: 0.4, ess: 0.8 })
+    expect(solve(moved).tau / solve(scores).tau).toBeCloseTo(1, 5)
   })
 
   it('has the same state for any split of a step, and decays what it had', () => {
@@ -136,14 +154,14 @@ describe('ScoreHistogram', () => {
     const histogram = new ScoreHistogram({ low: -8, high: 8 })
     histogram.replace(histogram.countScores([-7.9, 3.3]))
     const { scores, counts } = histogram.weightedScores()
-    expect(Array.from(counts)).toEqual([1, 1])
-    expect(Math.abs(scores[0]! + 7.9)).toBeLessThanOrEqual(8 / 4096)
-    expect(Math.abs(scores[1]! - 3.3)).toBeLessThanOrEqual(8 / 4096)
+    expect(counts.length).toBe(4)
+    expect(scores[0]! * counts[0]! + scores[1]! * counts[1]!).toBeCloseTo(-7.9, 6)
+    expect(scores[2]! * counts[2]! + scores[3]! * counts[3]!).toBeCloseTo(3.3, 6)
     expect(() => histogram.decayAndAdd([1, 2])).toThrow(RangeError)
   })
 
   it('does not hand out its own memory', () => {
-    const counts = countScores([0])
+    const counts = countScores([0.1])
     const histogram = new ScoreHistogram()
     histogram.replace(counts)
     counts.fill(9)

@@ -22,6 +22,8 @@ export interface Calibration {
 
 /** Bins of a histogram of scores. */
 export const NUM_SCORE_BINS = 4096
+/** Counts are multiples of this: exact in float64, so a sum of them does not depend on its order. */
+const COUNT_UNIT = 2 ** -20
 const TAU_MIN = 1e-3
 const TAU_MAX = 10
 /** Of the mean weight when only mu is wanted. */
@@ -35,7 +37,7 @@ const MONOTONE_SLACK = 1e-4
 const NEGLIGIBLE_COUNT = 1e-9
 
 /**
- * Histogram of scores over a fixed range. A step adds its integer counts, summed exactly over the ranks, at the
+ * Histogram of scores over a fixed range. A step adds its counts, summed exactly over the ranks, at the
  * step boundary; so the state is the same for every split of the global batch.
  */
 export class ScoreHistogram {
@@ -62,7 +64,7 @@ export class ScoreHistogram {
   }
 
   /** Counts scores into this histogram's bins without adding them: sum the result over the ranks, then add. */
-  countScores(scores: ArrayLike<number>): Int32Array {
+  countScores(scores: ArrayLike<number>): Float64Array {
     return countScores(scores, this)
   }
 
@@ -102,21 +104,26 @@ export class ScoreHistogram {
 }
 
 /**
- * Integer counts of scores in 4096 equal bins; scores outside the range go to the end bins, NaN nowhere.
+ * Counts of scores over the midpoints of 4096 equal bins: a score is shared between the two midpoints that it lies between, the nearer one has
+ * more of it, so the mean is kept, and a rounding of the score changes the counts by as little (in whole counts it could fall into the
+ * next bin). Scores beyond the outer midpoints count there, NaN nowhere.
  *
- * @returns int32 [4096].
+ * @returns float64 [4096], multiples of 2^-20.
  */
 export function countScores(
   scores: ArrayLike<number>,
   range: { readonly low: number; readonly high: number } = { low: -1, high: 1 },
-): Int32Array {
-  const counts = new Int32Array(NUM_SCORE_BINS)
+): Float64Array {
+  const counts = new Float64Array(NUM_SCORE_BINS)
   const scale = NUM_SCORE_BINS / (range.high - range.low)
   for (let i = 0; i < scores.length; i++) {
     const score = scores[i]!
     if (Number.isNaN(score)) continue
-    const bin = Math.floor((score - range.low) * scale)
-    counts[Math.min(Math.max(bin, 0), NUM_SCORE_BINS - 1)]!++
+    const place = Math.min(Math.max((score - range.low) * scale - 0.5, 0), NUM_SCORE_BINS - 1)
+    const bin = Math.floor(place)
+    const next = Math.round((place - bin) / COUNT_UNIT) * COUNT_UNIT
+    counts[bin]! += 1 - next
+    if (next > 0) counts[bin + 1]! += next
   }
   return counts
 }

@@ -11,6 +11,7 @@ const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   ],
   refresh: ['reason', 'numAnchors', 'refreshMs', 'flops', 'diagnostics'],
   evaluation: ['sources'],
+  tasks: ['seconds', 'maxLength', 'figures'],
   calibration: ['mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores', 'reached'],
   policy: ['shares'],
   prepared: ['key', 'seconds', 'flops', 'isCached', 'figures'],
@@ -48,13 +49,32 @@ export function eventProblem(event: RunEvent): string | undefined {
       return `${name}: expected ${NUM_QUANTILES} numbers, received ${shown(value)}`
   }
   for (const path of NUMERIC_PATHS[event.type] ?? []) {
-    const problem = numberProblem(fields, path.split('.'), { path, orNull: event.type === 'evaluation' })
+    const problem = numberProblem(fields, path.split('.'), {
+      path,
+      orNull: event.type === 'evaluation' || path === 'figures.*.error',
+    })
     if (problem !== undefined) return problem
+  }
+  return event.type === 'tasks' ? figuresProblem(fields.figures) : undefined
+}
+
+const FIGURE_FIELDS = {
+  ...{ task: 'string', kind: 'string', alias: 'string', documents: 'number', metric: 'string' },
+  ...{ filter: 'string', value: 'number', higherIsBetter: 'boolean' },
+}
+
+function figuresProblem(figures: unknown): string | undefined {
+  if (!Array.isArray(figures)) return `figures: expected a list, received ${shown(figures)}`
+  for (const figure of figures as readonly Readonly<Record<string, unknown>>[]) {
+    for (const [name, type] of Object.entries(FIGURE_FIELDS)) {
+      const value = Object.hasOwn(figure, name) ? figure[name] : undefined
+      if (typeof value !== type) return `figures.*.${name}: expected a ${type}, received ${shown(value)}`
+    }
   }
   return undefined
 }
 
-/** @param where.orNull  Null counts too: the figures of a source in which nothing is predicted. */
+/** @param where.orNull  Null counts too: the figures of a source in which nothing is predicted, an error that is not known. */
 function numberProblem(
   container: unknown,
   [head, ...rest]: string[],

@@ -9,7 +9,7 @@ import { HostileFileError, ResourceError } from '../errors.js'
 import { decodeEvent, encodeEvent } from './event-codec.js'
 import { EventWriter } from './event-writer.js'
 import { currentEvents, currentSteps, readEvents } from './read-events.js'
-import type { EvaluationEvent, RunEvent, RunStartEvent } from './run-event.js'
+import type { EvaluationEvent, RunEvent, RunStartEvent, TasksEvent } from './run-event.js'
 import type { StepRecord } from './step-record.js'
 
 let folder: string
@@ -58,6 +58,14 @@ function start(atStep: number): RunStartEvent {
 function evaluation(atStep: number, bits: number): EvaluationEvent {
   const book = { bits_per_byte: bits, nats_per_token: 3, bytes: 100, tokens: 40, documents: 2 }
   return { type: 'evaluation', step: atStep, time: 2, sources: { book } }
+}
+
+function tasks(atStep: number, value: number, error: number | null = 0.25): TasksEvent {
+  const figure = {
+    ...{ task: 'Infinity', kind: 'task' as const, alias: 'NaN', documents: 4, numFewShot: 0 },
+    ...{ metric: 'acc', filter: 'none', value, error, higherIsBetter: true },
+  } as const
+  return { type: 'tasks', step: atStep, time: 3, seconds: 1.5, maxLength: 64, figures: [figure] }
 }
 
 function write(events: readonly RunEvent[]): void {
@@ -139,6 +147,9 @@ describe('the event log', () => {
     step(1),
     step(2, { gradNorm: Number.NaN }),
     evaluation(2, 1.5),
+    tasks(2, 0.5),
+    tasks(4, Number.POSITIVE_INFINITY, Number.NaN),
+    tasks(6, Number.NaN, null),
     step(3),
   ]
 
@@ -205,6 +216,9 @@ describe('the event log', () => {
     ['of half a step', step(2.5)],
     ['of a step before the first', step(-1)],
     ['of an evaluation without figures', { ...evaluation(2, 1), sources: { book: null } }],
+    ['of tasks with a figure that is a number', { ...tasks(2, 1), figures: [7] }],
+    ['of tasks without a value', { ...tasks(2, 1), figures: [{ ...tasks(2, 1).figures[0]!, value: null }] }],
+    ['of tasks that have no list', { ...tasks(2, 1), figures: { a: tasks(2, 1).figures[0] } }],
     ['of a start without versions', { type: 'run-start', step: 0, time: 1, name: 'x', config: {} }],
     [
       'of an alert that says a number',
@@ -311,15 +325,19 @@ describe('currentEvents', () => {
       step(1),
       step(2),
       evaluation(2, 1),
+      tasks(2, 0.25),
       ...lost,
+      tasks(4, 0.75),
       start(2),
       evaluation(2, 2),
+      tasks(2, 0.5),
       ...again,
     ]
     expect(currentSteps(events).map((record) => record.step)).toEqual([1, 2, 3, 4, 5])
     expect(currentSteps(events)[2]!.gradNorm).toBe(2)
     const evaluations = currentEvents(events).filter((event) => event.type === 'evaluation')
     expect(evaluations).toEqual([evaluation(2, 2)])
+    expect(currentEvents(events).filter((event) => event.type === 'tasks')).toEqual([tasks(2, 0.5)])
     expect(currentEvents(events).filter((event) => event.type === 'run-start')).toHaveLength(2)
   })
 })

@@ -4,18 +4,21 @@ export { LedgerSteps, type StepRows } from './ledger-steps.js'
 export { type LedgerOptions, LedgerWriter } from './ledger-writer.js'
 export { methodEvent } from './method-event.js'
 export { currentEvents, currentSteps, type EventLog, readEvents } from './read-events.js'
-export type {
-  AlertEvent,
-  CalibrationEvent,
-  EvaluationEvent,
-  PolicyEvent,
-  PreparedEvent,
-  RefreshEvent,
-  RunEndEvent,
-  RunEvent,
-  RunStartEvent,
-  SourceEvaluation,
-  ValidationFigures,
+export {
+  type AlertEvent,
+  type CalibrationEvent,
+  type EvaluationEvent,
+  type PolicyEvent,
+  type PreparedEvent,
+  type RefreshEvent,
+  type RunEndEvent,
+  type RunEvent,
+  type RunStartEvent,
+  type SourceEvaluation,
+  type TaskFigure,
+  type TasksEvent,
+  taskFigureName,
+  type ValidationFigures,
 } from './run-event.js'
 export { readSamples, type SampleEntry, writeSamples } from './samples-file.js'
 export { type PoolScores, readScores, type ScoredSample, writeScores } from './scores-file.js'

@@ -33,7 +33,7 @@ export function readEvents(path: string): EventLog {
 
 /**
  * The history that counts. A `run-start` takes the run back to its step, so what earlier processes did after
- * that step (work since the last checkpoint, lost and trained again) is left out; of two evaluations of the
+ * that step (work since the last checkpoint, lost and trained again) is left out; of two evaluations of one kind at the
  * same step the later one stays. Every step appears exactly once.
  */
 export function currentEvents(events: readonly RunEvent[]): RunEvent[] {
@@ -44,9 +44,11 @@ export function currentEvents(events: readonly RunEvent[]): RunEvent[] {
     }
     current.push(event)
   }
-  const lastEvaluation = new Map<number, RunEvent>()
-  for (const event of current) if (event.type === 'evaluation') lastEvaluation.set(event.step, event)
-  return current.filter((event) => event.type !== 'evaluation' || lastEvaluation.get(event.step) === event)
+  const last = new Map<string, RunEvent>()
+  const isMeasured = ({ type }: RunEvent) => type === 'evaluation' || type === 'tasks'
+  const keyOf = ({ type, step }: RunEvent) => `${type} ${step}`
+  for (const event of current) if (isMeasured(event)) last.set(keyOf(event), event)
+  return current.filter((event) => !isMeasured(event) || last.get(keyOf(event)) === event)
 }
 
 /** Whether an event belongs to the part of a run that is kept when it goes on from `step`. */

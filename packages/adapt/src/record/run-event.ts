@@ -53,6 +53,46 @@ export interface EvaluationEvent extends EventBase {
   readonly validation?: ValidationFigures
 }
 
+/** One row of the results of benchmark tasks. */
+export interface TaskFigure {
+  /** Name of the task or group. */
+  readonly task: string
+  readonly kind: 'task' | 'group'
+  /** What tables call it. */
+  readonly alias: string
+  /** Documents that were evaluated. */
+  readonly documents: number
+  /** Examples before each document; not of groups, whose tasks may differ. */
+  readonly numFewShot?: number
+  readonly metric: string
+  /** Steps from what the model wrote to what was compared; `none` without any. */
+  readonly filter: string
+  readonly value: number
+  /** Standard error; null where there is none. */
+  readonly error: number | null
+  readonly higherIsBetter: boolean
+}
+
+/** The model was asked the tasks of `evaluation.tasks`; samples and results stand in `eval/step-N.tasks`. */
+export interface TasksEvent extends EventBase {
+  readonly type: 'tasks'
+  /** What the evaluation took. */
+  readonly seconds: number
+  /** Positions of the window. */
+  readonly maxLength: number
+  /** Tasks in the order in which they were asked for, then groups. */
+  readonly figures: readonly TaskFigure[]
+}
+
+/** The name of a figure of a task, among others of a run: `tasks/<task>/<metric>`, with `,<filter>` behind it where there is one. */
+export function taskFigureName({
+  task,
+  metric,
+  filter,
+}: Pick<TaskFigure, 'task' | 'metric' | 'filter'>): string {
+  return `tasks/${task}/${metric}${filter === 'none' ? '' : `,${filter}`}`
+}
+
 /** The gate's constants were solved again from the score histogram. */
 export interface CalibrationEvent extends EventBase {
   readonly type: 'calibration'
@@ -112,6 +152,7 @@ export type RunEvent =
   | StepRecord
   | RefreshEvent
   | EvaluationEvent
+  | TasksEvent
   | CalibrationEvent
   | PolicyEvent
   | PreparedEvent
@@ -141,6 +182,10 @@ export const NUMERIC_PATHS: Readonly<Record<string, readonly string[]>> = {
   ],
   refresh: ['step', 'time', 'numAnchors', 'refreshMs', 'flops', 'diagnostics.*'],
   evaluation: ['step', 'time', 'sources.*.*', 'validation.eval_loss', 'validation.sources.*.*'],
+  tasks: [
+    ...['step', 'time', 'seconds', 'maxLength', 'figures.*.documents', 'figures.*.numFewShot'],
+    ...['figures.*.value', 'figures.*.error'],
+  ],
   calibration: ['step', 'time', 'mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores'],
   policy: ['step', 'time', 'shares.*', 'mean.*', 'rewards.*', 'excess.*', 'exploration'],
   draw: ['step', 'time', 'spread', 'ess', 'scoreDeviation'],

@@ -1,4 +1,4 @@
-import type { RunEvent, ValidationFigures } from './run-event.js'
+import { type RunEvent, type TaskFigure, taskFigureName, type ValidationFigures } from './run-event.js'
 import type { StepRecord } from './step-record.js'
 import type { Scalar } from './tensorboard-format.js'
 import { WEIGHT_PERCENTS } from './weight-stats.js'
@@ -18,6 +18,8 @@ export function tensorboardScalars(event: RunEvent): Scalar[] {
         ),
         ...(event.validation ? validationScalars(event.validation) : []),
       ]
+    case 'tasks':
+      return event.figures.flatMap(taskScalars)
     case 'refresh':
       return Object.entries(event.diagnostics).map(([name, value]) => [`anchors/${name}`, value])
     case 'calibration':
@@ -39,6 +41,11 @@ function validationScalars({ eval_loss, sources }: ValidationFigures): Scalar[] 
     scalars(`eval_loss/${source}`, nats_per_token),
   )
   return [...scalars('eval/loss', eval_loss), ...bySource]
+}
+
+function taskScalars(figure: TaskFigure): Scalar[] {
+  const tag = taskFigureName(figure)
+  return [[tag, figure.value], ...scalars(`${tag}_stderr`, figure.error)]
 }
 
 /** Nothing where nothing was measured. */

@@ -69,7 +69,7 @@ export class TensorBoardWriter {
     this.#add(scalarsRecord(event.time, event.step, scalars))
     // A process that goes on from the checkpoint before an evaluation does not repeat it, so it must not be lost.
     const isDue = this.#pendingBytes >= FLUSH_BYTES || performance.now() - this.#lastFlush >= FLUSH_MS
-    if (isDue || event.type === 'evaluation') this.flush()
+    if (isDue || event.type === 'evaluation' || event.type === 'tasks') this.flush()
   }
 
   /** Writes what is buffered. @throws {ResourceError} TENSORBOARD_WRITE; what was buffered is lost. */

@@ -126,6 +126,18 @@ describe('tensorboardScalars', () => {
       'eval/a/b/bits_per_byte': 1.5,
     })
     const at = { step: 5, time: 1 }
+    const rows = [
+      { metric: 'acc', filter: 'none', value: 0.5, error: 0.25 },
+      { metric: 'exact_match', filter: 'strict', value: 0.125, error: null },
+    ].map((row) => ({
+      ...{ task: 'qa', kind: 'task' as const, alias: 'QA', documents: 4, higherIsBetter: true },
+      ...row,
+    }))
+    expect(values({ type: 'tasks', ...at, seconds: 1, maxLength: 8, figures: rows })).toEqual({
+      'tasks/qa/acc': 0.5,
+      'tasks/qa/acc_stderr': 0.25,
+      'tasks/qa/exact_match,strict': 0.125,
+    })
     const refresh = { reason: 'start', numAnchors: 9, refreshMs: 1, flops: 1 }
     expect(values({ type: 'refresh', ...at, ...refresh, diagnostics: { staleness: 0.1 } })).toEqual({
       'anchors/staleness': 0.1,
@@ -169,6 +181,12 @@ describe('TensorBoardWriter', () => {
     expect(records()).toHaveLength(2)
     writer.append({ type: 'evaluation', step: 1, time: 1, sources: { qa: bits } })
     expect(records()).toHaveLength(4)
+    const figure = {
+      ...{ task: 'qa', kind: 'task' as const, alias: 'qa', documents: 4, metric: 'acc', filter: 'none' },
+      ...{ value: 0.5, error: null, higherIsBetter: true },
+    }
+    writer.append({ type: 'tasks', step: 1, time: 1, seconds: 1, maxLength: 8, figures: [figure] })
+    expect(records()).toHaveLength(5)
   })
 
   it('gives each later file a later name, even within a second', () => {

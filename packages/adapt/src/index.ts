@@ -181,10 +181,18 @@ export {
 } from './gate/index.js'
 export {
   type FinishReason,
+  type GeneratedText,
   type GenerateOptions,
+  type GenerateTextsOptions,
+  GenerationBatch,
+  type GenerationBatchOptions,
+  type GenerationStep,
+  generateTexts,
   generateTokens,
+  type PromptRow,
   type SamplingOptions,
   streamText,
+  type TextPrompt,
 } from './generate/index.js'
 export {
   type ChunkedLoss,
@@ -254,9 +262,11 @@ export {
   createModel,
   DecoderBlock,
   embedTokens,
+  type FillOptions,
   type ForwardContext,
   type ForwardOptions,
   type ForwardPass,
+  fillCache,
   forwardCached,
   hasLora,
   initialiseModel,

@@ -63,6 +63,22 @@ export function rowsThatFit(
   return Math.max(1, Math.min(most, 1 + Math.floor((bytes - one) / perRow)))
 }
 
+/**
+ * Positions whose keys and values fit beside a pass, in half of its bytes: those of all layers, and what a step over them makes in
+ * one layer. At least 1.
+ */
+export function cachedPositionsThatFit(
+  model: CausalLM,
+  bytes: number,
+  autocastDtype: DType | undefined,
+): number {
+  const { numHiddenLayers, numKeyValueHeads, headDim, numAttentionHeads } = model.config
+  const size = autocastDtype === 'bfloat16' || autocastDtype === 'float16' ? 2 : FLOAT32
+  const layer = 2 * numKeyValueHeads * headDim * size
+  const perPosition = numHiddenLayers * layer + 3 * layer + 3 * numAttentionHeads * FLOAT32
+  return Math.max(1, Math.floor(bytes / 2 / perPosition))
+}
+
 /** Bytes that a pass may take on a device now: half of what is free, blocks that the allocator holds for itself included. */
 export function bytesForPass(device: Device): number {
   const { allocatedBytes, reservedBytes } = countersOf(device)

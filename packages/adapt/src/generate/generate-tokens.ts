@@ -1,22 +1,14 @@
-/** T positions of one row. */
-import { autocast, type DType, narrow, noGrad, scope } from '@adapt-ts/torch'
-import { batchTokens } from '../batch/index.js'
-import { ConfigError, NumericError } from '../errors.js'
-import { type CausalLM, forwardCached, KeyValueCache, mixSeeds } from '../model/index.js'
-import { assertSamplingOptions, type SamplingOptions, sampleToken } from './sample-token.js'
+import type { CausalLM } from '../model/index.js'
+import { type FinishReason, GenerationBatch, type GenerationBatchOptions } from './generation-batch.js'
+import type { SamplingOptions } from './sample-token.js'
 
 /** How long a continuation gets and how its tokens are chosen. */
-export interface GenerateOptions extends SamplingOptions {
+export interface GenerateOptions
+  extends SamplingOptions,
+    Pick<GenerationBatchOptions, 'stopIds' | 'autocastDtype'> {
   /** Default 128. */
   readonly maxNewTokens?: number
-  /** Tokens that end the text; they are not part of it. */
-  readonly stopIds?: readonly number[]
-  /** Matrix products in this dtype. Default float32. */
-  readonly autocastDtype?: DType | undefined
 }
-
-/** Why a text ends: a stop token, its length, or the most positions the model was made for. */
-export type FinishReason = 'stop' | 'length' | 'context'
 
 /**
  * Continues a prompt token by token; the caller takes as many as it wants. Keys and values of earlier positions are
@@ -33,52 +25,12 @@ export type FinishReason = 'stop' | 'length' | 'context'
 export function* generateTokens(
   model: CausalLM,
   prompt: ArrayLike<number>,
-  options: GenerateOptions = {},
+  { maxNewTokens = 128, seed = 0, ...options }: GenerateOptions = {},
 ): Generator<number, FinishReason, undefined> {
-  const { maxNewTokens = 128, stopIds = [], autocastDtype, seed = 0 } = options
-  assertSamplingOptions(options)
-  const { maxPositionEmbeddings } = model.config
-  if (prompt.length >= maxPositionEmbeddings) {
-    throw new ConfigError(
-      'PROMPT_TOO_LONG',
-      `the prompt has ${prompt.length} tokens, the model was made for ${maxPositionEmbeddings} in all`,
-    )
+  using batch = new GenerationBatch(model, [{ tokens: prompt, maxNewTokens, seed }], options)
+  for (;;) {
+    const [step] = batch.step()
+    if (step!.token === undefined) return step!.reason
+    yield step!.token
   }
-  const maxLength = Math.min(maxPositionEmbeddings, prompt.length + maxNewTokens)
-  const wasTraining = model.training
-  model.eval()
-  using cache = new KeyValueCache(model.config, maxLength, {
-    dtype: autocastDtype ?? 'float32',
-    device: model.device,
-  })
-  const nextLogits = (tokens: ArrayLike<number>): Float32Array =>
-    noGrad(() =>
-      scope(() =>
-        autocast(model.device, autocastDtype, () => {
-          const hidden_BTD = forwardCached(model, batchTokens([tokens]), cache)
-          return model.forward(narrow(hidden_BTD, 1, tokens.length - 1, 1)).toFloat32Array()
-        }),
-      ),
-    )
-  try {
-    let tokens: ArrayLike<number> = prompt
-    for (let place = 0; place < maxNewTokens; place++) {
-      if (cache.length + tokens.length > maxLength) return 'context'
-      const logits_V = nextLogits(tokens)
-      requireFinite(logits_V)
-      const token = sampleToken(logits_V, mixSeeds(seed, place) / 2 ** 32, options)
-      if (stopIds.includes(token)) return 'stop'
-      yield token
-      tokens = [token]
-    }
-    return 'length'
-  } finally {
-    model.train(wasTraining)
-  }
-}
-
-function requireFinite(logits_V: Float32Array): void {
-  // A sum of float32 in float64 is finite when its terms are.
-  if (Number.isFinite(logits_V.reduce((sum, logit) => sum + logit, 0))) return
-  throw new NumericError('NOT_FINITE', 'the model gives no finite logits; are its weights finite?')
 }

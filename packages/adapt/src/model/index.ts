@@ -8,12 +8,13 @@ export {
 export { CausalLM } from './decoder/causal-lm.js'
 export { type CreateModelOptions, createModel } from './decoder/create-model.js'
 export { DecoderBlock } from './decoder/decoder-block.js'
+export { type FillOptions, fillCache, forwardCached } from './decoder/forward-cached.js'
 export type { ForwardContext, Rotation } from './decoder/forward-context.js'
 export {
   embedTokens,
   type ForwardOptions,
   type ForwardPass,
-  forwardCached,
+  inEvaluation,
   runForward,
   runTappedForward,
   type TappedForward,

@@ -5,7 +5,7 @@ import { printable } from '../dataset/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
 import { ConfigError } from '../errors.js'
 
-import { bytesForPass, rowsThatFit } from '../eval/rows-that-fit.js'
+import { bytesForPass, cachedPositionsThatFit, rowsThatFit } from '../eval/rows-that-fit.js'
 import type { CausalLM } from '../model/index.js'
 import {
   evaluateTasks,
@@ -94,6 +94,7 @@ export async function evaluateModelTasks(
       {
         maxLength,
         maxPositions: positionsThatFit(model, autocastDtype),
+        maxCachedPositions: cachedPositionsThatFit(model, bytesForPass(model.device), autocastDtype),
         autocastDtype,
         addBosToken: request.addBosToken,
         modelKey: modelKeyOf(places, tokenizer, `${device} ${autocastDtype ?? 'float32'} ${maxLength}`),

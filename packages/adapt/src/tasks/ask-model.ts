@@ -1,6 +1,6 @@
 import type { DType } from '@adapt-ts/torch'
 import { ConfigError, DataError } from '../errors.js'
-import { generateTokens } from '../generate/index.js'
+import { generateTexts } from '../generate/index.js'
 import type { CausalLM } from '../model/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
 import type { TaskResponse } from './metrics.js'
@@ -15,6 +15,8 @@ export interface AskOptions {
   readonly maxLength: number
   /** Positions of a pass; no response depends on it. */
   readonly maxPositions: number
+  /** Positions whose keys and values are kept at once while answers are written; no response depends on it. Default: as `maxPositions`. */
+  readonly maxCachedPositions?: number
   readonly autocastDtype?: DType | undefined
   /** Put bos before contexts; default: as the tokenizer's own `encode` does. */
   readonly addBosToken?: boolean | undefined
@@ -68,8 +70,16 @@ export async function askModel(
   const keys = texts.map(keyOf)
   const wanted = new Map<string, ScoredText>()
   for (const [i, key] of keys.entries()) if (store.get(key) === undefined) wanted.set(key, texts[i]!)
-  const total = texts.length + encoded.contexts.size
-  let done = texts.length - wanted.size
+  const answerKeys = new Map<number, string>()
+  const pending = new Map<string, PendingAnswer>()
+  for (const [index, tokens] of encoded.contexts) {
+    const { settings } = requests[index] as { readonly settings: GenerationSettings }
+    const key = responseKey({ model: modelKey, kind: 'generate_until', tokens, more: settings })
+    answerKeys.set(index, key)
+    if (store.get(key) === undefined) pending.set(key, { tokens, settings })
+  }
+  const total = texts.length + new Set(answerKeys.values()).size
+  let done = total - wanted.size - pending.size
   onProgress(done, total)
   const newKeys = [...wanted.keys()]
   await scoreTexts(model, [...wanted.values()], {
@@ -77,23 +87,18 @@ export async function askModel(
     onScored: (found) => {
       store.add(Array.from(found, ([text, response]) => [newKeys[text]!, response] as const))
       done += found.size
-      onProgress(Math.min(done, total), total)
+      onProgress(done, total)
     },
   })
-  done = texts.length
-  const written = new Map<number, TaskResponse>()
-  for (const [index, tokens] of encoded.contexts) {
-    const { settings } = requests[index] as { readonly settings: GenerationSettings }
-    const key = responseKey({ model: modelKey, kind: 'generate_until', tokens, more: settings })
-    const text = store.get(key) ?? { text: await writeAnswer(model, tokenizer, tokens, settings, options) }
-    store.add([[key, text]])
-    written.set(index, text)
-    onProgress(++done, total)
-  }
+  await writeAnswers(model, tokenizer, pending, options, (key, text) => {
+    store.add([[key, { text }]])
+    done += 1
+    onProgress(done, total)
+  })
   let next = 0
   const responses = requests.map((_, index): TaskResponse => {
-    const answer = written.get(index)
-    if (answer !== undefined) return answer
+    const key = answerKeys.get(index)
+    if (key !== undefined) return store.get(key)!
     const windows = encoded.texts[index]!.map(() => store.get(keys[next++]!) as LikelihoodResponse)
     return {
       logLikelihood: windows.reduce((sum, { logLikelihood }) => sum + logLikelihood, 0),
@@ -236,34 +241,41 @@ async function encoder(
   return (text) => found.get(text)!
 }
 
-/** Tokens between two looks at what was written, for a stop text. */
-const LOOK_EVERY = 8
+/** A text to write, and how. */
+interface PendingAnswer {
+  readonly tokens: Int32Array
+  readonly settings: GenerationSettings
+}
 
-async function writeAnswer(
+/** Writes answers, those that are drawn alike together. */
+async function writeAnswers(
   model: CausalLM,
   tokenizer: Tokenizer,
-  context: Int32Array,
-  { until, maxNewTokens, temperature }: GenerationSettings,
-  { autocastDtype, seed = 0, isCancelled, maxLength }: AskOptions,
-): Promise<string> {
-  const tokens: number[] = []
-  const stops = until.filter((stop) => stop !== '')
-  const cut = (text: string): string => stops.reduce((kept, stop) => kept.split(stop)[0]!, text)
-  const generated = generateTokens(model, context, {
-    maxNewTokens: Math.min(maxNewTokens, Math.max(1, maxLength - context.length)),
-    stopIds: [tokenizer.eosId],
-    temperature,
-    seed,
-    autocastDtype,
-  })
-  for (const token of generated) {
-    tokens.push(token)
-    if (tokens.length % LOOK_EVERY !== 0) continue
-    const text = await tokenizer.decode(tokens, { skipSpecialTokens: true })
-    if (stops.some((stop) => text.includes(stop))) break
-    if (isCancelled?.() === true) throw evaluationStopped()
-    // Signals and timers get their turn.
-    await new Promise(setImmediate)
+  pending: ReadonlyMap<string, PendingAnswer>,
+  { autocastDtype, seed = 0, isCancelled, maxPositions, maxCachedPositions = maxPositions }: AskOptions,
+  onAnswer: (key: string, text: string) => void,
+): Promise<void> {
+  const temperatures = new Set(Array.from(pending.values(), ({ settings }) => settings.temperature))
+  for (const temperature of temperatures) {
+    const own = [...pending].filter(([, { settings }]) => settings.temperature === temperature)
+    const prompts = own.map(
+      ([
+        ,
+        {
+          tokens,
+          settings: { until, maxNewTokens },
+        },
+      ]) => ({
+        ...{ tokens, maxNewTokens, seed },
+        until: until.filter((stop) => stop !== ''),
+      }),
+    )
+    await generateTexts(model, tokenizer, prompts, {
+      ...{ stopIds: [tokenizer.eosId], temperature, autocastDtype, maxPositions, maxCachedPositions },
+      onStep() {
+        if (isCancelled?.() === true) throw evaluationStopped()
+      },
+      onText: (place, { text }) => onAnswer(own[place]![0], text),
+    })
   }
-  return cut(await tokenizer.decode(tokens, { skipSpecialTokens: true }))
 }

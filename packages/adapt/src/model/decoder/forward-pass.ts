@@ -13,20 +13,17 @@ import {
   reshape,
   scope,
   type Tensor,
-  tensor,
   unsqueeze,
   zeros,
 } from '@adapt-ts/torch'
-import type { Batch } from '../../batch/index.js'
 import { ConfigError } from '../../errors.js'
 import { AdapterDropout } from '../lora/adapter-dropout.js'
 import { fitsSequenceAttention, sequencesOf } from './attend-sequences.js'
 import { attentionGroups, attentionMask, masksOf, OPEN_MASK, packedMask } from './attention.js'
 import type { CausalLM } from './causal-lm.js'
 import type { ForwardContext } from './forward-context.js'
-import type { KeyValueCache } from './key-value-cache.js'
 import { LinearTaps, sampleOfPositions, type TappedLayer } from './linear-taps.js'
-import { type ModelInputs, toModelInputs } from './model-inputs.js'
+import type { ModelInputs } from './model-inputs.js'
 
 /** Precision and memory of a forward. */
 export interface ForwardOptions {
@@ -61,7 +58,8 @@ export function assertFits({ config }: CausalLM, length: number): void {
   )
 }
 
-function prepare(model: CausalLM, inputs: ModelInputs, computeDtype?: DType): ForwardContext {
+/** What the blocks share for these inputs. Belongs to the current scope. @throws {ConfigError} SEQUENCE_TOO_LONG */
+export function prepareForward(model: CausalLM, inputs: ModelInputs, computeDtype?: DType): ForwardContext {
   const { length } = inputs.batch
   assertFits(model, length)
   const { config, device } = model
@@ -111,45 +109,21 @@ export function embedTokens(
   inputs: ModelInputs,
   { autocastDtype }: ForwardOptions = {},
 ): Tensor {
+  return inEvaluation(model, autocastDtype, () => {
+    const context = prepareForward(model, inputs, autocastDtype)
+    return spread(runBlocks(model, inputs.tokens_BT, context), inputs)
+  })
+}
+
+/** Without a graph, in evaluation mode, with matrix products in a dtype. */
+export function inEvaluation<T>(model: CausalLM, autocastDtype: DType | undefined, use: () => T): T {
   const wasTraining = model.training
   model.eval()
   try {
-    return noGrad(() =>
-      autocast(model.device, autocastDtype, () => {
-        const context = prepare(model, inputs, autocastDtype)
-        return spread(runBlocks(model, inputs.tokens_BT, context), inputs)
-      }),
-    )
+    return noGrad(() => autocast(model.device, autocastDtype, use))
   } finally {
     model.train(wasTraining)
   }
-}
-
-/**
- * Hidden states of new positions that follow those in the cache: for generation. The first call may bring several
- * positions, later ones bring one. Takes part in the caller's autocast and grad mode.
- *
- * @param batch  One row without padding.
- * @returns float32 [1, T, D] after the final norm. Belongs to the current scope.
- * @throws {RangeError} for several positions behind a cache that holds some.
- */
-export function forwardCached(model: CausalLM, batch: Batch, cache: KeyValueCache): Tensor {
-  const { length } = batch
-  if (cache.length > 0 && length !== 1) throw new RangeError('forwardCached: one position at a time')
-  const context =
-    cache.length === 0
-      ? { ...prepare(model, toModelInputs(batch, model.device)), cache }
-      : {
-          rotation: model.rotation(undefined, 1, cache.length),
-          mask: OPEN_MASK,
-          slidingMask: OPEN_MASK,
-          cache,
-        }
-  const tokens_BT = tensor(batch.tokens_BT, [1, length], { dtype: 'int64', device: model.device })
-  let x_BTD = model.model.run(tokens_BT)
-  for (const layer of model.model.layers) x_BTD = replace(x_BTD, layer.run(x_BTD, context))
-  cache.advance(length)
-  return replace(x_BTD, model.model.norm.run(x_BTD))
 }
 
 /**
@@ -159,7 +133,7 @@ export function forwardCached(model: CausalLM, batch: Batch, cache: KeyValueCach
 export function runForward(model: CausalLM, inputs: ModelInputs, options: ForwardOptions = {}): ForwardPass {
   const inAutocast = <T>(fn: () => T): T => autocast(model.device, options.autocastDtype, fn)
   const dropout = new AdapterDropout(inputs.batch, options.dropoutSeed ?? 0, inputs.dense !== undefined)
-  const context = { ...noGrad(() => prepare(model, inputs, options.autocastDtype)), dropout }
+  const context = { ...noGrad(() => prepareForward(model, inputs, options.autocastDtype)), dropout }
   if (options.checkpoint) return runCheckpointedForward(model, inputs, inAutocast, context)
   const output_BTD = enableGrad(() => inAutocast(() => runBlocks(model, inputs.tokens_BT, context)))
   return {
@@ -196,7 +170,7 @@ export function runTappedForward(
   using taps = new LinearTaps()
   try {
     return scope(() => {
-      const context = { ...noGrad(() => prepare(model, inputs, autocastDtype)), taps }
+      const context = { ...noGrad(() => prepareForward(model, inputs, autocastDtype)), taps }
       const output_BTD = enableGrad(() =>
         autocast(model.device, autocastDtype, () => runBlocks(model, inputs.tokens_BT, context)),
       )

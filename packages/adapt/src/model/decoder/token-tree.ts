@@ -1,9 +1,9 @@
 /** N positions of a tree, P cached positions before it, D width. */
-import { autocast, type DType, noGrad, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
-import { batchTokens } from '../../batch/index.js'
+import { type DType, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
 import { type AttentionGroup, GROUP_POSITIONS, masksOf } from './attention.js'
 import type { CausalLM } from './causal-lm.js'
-import { assertFits, forwardCached, runBlocks } from './forward-pass.js'
+import { fillCache } from './forward-cached.js'
+import { assertFits, inEvaluation, runBlocks } from './forward-pass.js'
 import { KeyValueCache } from './key-value-cache.js'
 
 /** Texts that begin alike, what they share once: every token follows its parent, which stands before it. */
@@ -29,7 +29,7 @@ export function cachePrefix(
   const dtype = autocastDtype ?? 'float32'
   const cache = new KeyValueCache(model.config, tokens.length, { dtype, device: model.device })
   inEvaluation(model, autocastDtype, () =>
-    scope(() => void forwardCached(model, batchTokens([tokens]), cache)),
+    scope(() => void fillCache(model, [tokens], cache, { computeDtype: autocastDtype })),
   )
   return cache
 }
@@ -66,16 +66,6 @@ export function embedTree(
       return reshape(runBlocks(model, ids(tokens_N), context), [N, config.hiddenSize])
     }),
   )
-}
-
-function inEvaluation<T>(model: CausalLM, autocastDtype: DType | undefined, use: () => T): T {
-  const wasTraining = model.training
-  model.eval()
-  try {
-    return noGrad(() => autocast(model.device, autocastDtype, use))
-  } finally {
-    model.train(wasTraining)
-  }
 }
 
 interface GroupOptions {

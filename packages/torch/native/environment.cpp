@@ -270,6 +270,7 @@ NAPI_MODULE_INIT() {
     exportDevice(env, exports);
     exportOnednnLinear(env, exports);
     exportStopSignals(env, exports);
+    exportProcessGroup(env, exports);
     return exports;
   } catch (...) {
     return throwMapped(env);

@@ -9,6 +9,7 @@
 #include <torch/csrc/api/include/torch/version.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -78,6 +79,8 @@ struct ResolvedOperator {
   std::vector<int> aliasOfArgument;  // per return: argument it aliases and writes to, or -1
 };
 
+struct Distributed;  // process_group.h
+
 struct Environment {
   SlotTable slots;
   std::vector<at::Generator> generators;
@@ -88,6 +91,7 @@ struct Environment {
   double* buffer = nullptr;
   size_t bufferLength = 0;
   int autocastDepth = 0;
+  std::shared_ptr<Distributed> distributed;  // empty until a process group is asked for
 };
 
 // Every entry point has this shape; `guarded` adapts it to N-API and maps C++ exceptions to JS errors.
@@ -137,6 +141,7 @@ void exportSystem(napi_env env, napi_value exports);
 void exportDevice(napi_env env, napi_value exports);
 void exportOnednnLinear(napi_env env, napi_value exports);
 void exportStopSignals(napi_env env, napi_value exports);
+void exportProcessGroup(napi_env env, napi_value exports);
 
 void installCachingAllocator();
 

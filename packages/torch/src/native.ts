@@ -119,6 +119,30 @@ export interface Native {
   watchStopSignal(signal: number): void
   stopSignal(): number
   unwatchStopSignals(): void
+  // Of torch.distributed; absent where this LibTorch was built without it.
+  storeOpen(host: string, port: number, isServer: boolean, timeoutMs: number): number
+  storePort(store: number): number
+  storePrefix(store: number, prefix: string): number
+  storeSet(store: number, key: string, text: string, limitMs: number): void
+  storeGet(store: number, key: string, limitMs: number): string | undefined
+  storeAdd(store: number, key: string, value: number, limitMs: number): number
+  storeClose(store: number): void
+  groupOpen(
+    store: number,
+    rank: number,
+    worldSize: number,
+    timeoutMs: number,
+    host: string,
+    interfaces: string,
+  ): number
+  groupClose(group: number): void
+  exchange(group: number, sent: number, received: number): void
+  gatherPieces(group: number, piece: number, all: number): void
+  sumOverRanks(group: number, handle: number): void
+  sumStacked(out: number, pieces: number): void
+  broadcastFrom(group: number, handle: number, source: number): void
+  allReduce(group: number, handle: number, reduction: 'sum' | 'max' | 'min'): void
+  barrier(group: number): void
 }
 
 /** What was built; `current.json`, written by setup/build-addon.mjs. */

@@ -1,2 +1,5 @@
 export { type Collective, singleProcess } from './collective.js'
+export { type Launch, readLaunch } from './launch-environment.js'
+export { PeerError } from './peer-error.js'
+export { type JoinOptions, joinProcessGroup, type ProcessGroup } from './process-group.js'
 export { createVirtualRankMemory, joinVirtualRanks, type VirtualRankMemory } from './virtual-ranks.js'

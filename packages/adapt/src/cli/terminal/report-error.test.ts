@@ -28,6 +28,8 @@ describe('reportError', () => {
     ['TorchError', 'LIBTORCH_NOT_FOUND', 5],
     ['TorchError', 'ADDON_NOT_BUILT', 5],
     ['TorchError', 'SAFETENSORS_HEADER', 7],
+    ['TorchError', 'LAUNCH_ENVIRONMENT', 2],
+    ['PeerError', 'PEER_FAILED', 6],
     ['SafetensorsError', 'SAFETENSORS_LENGTH', 7],
     ['TorchError', 'SHAPE_MISMATCH', 1],
     ['Error', 'ENOSPC', 5],

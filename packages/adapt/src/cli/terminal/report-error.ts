@@ -49,6 +49,8 @@ function exitCodeOf(error: unknown): number {
   if (typeof code !== 'string') return EXIT.bug
   // The engine is not imported to tell its errors: most commands never load it.
   if (error.name === 'SafetensorsError') return EXIT.hostile
+  if (error.name === 'PeerError') return EXIT.peer
+  if (code === 'LAUNCH_ENVIRONMENT') return EXIT.config
   if (error.name === 'TorchError') {
     if (code === 'OUT_OF_MEMORY' || code === 'LIBTORCH_NOT_FOUND' || code === 'ADDON_NOT_BUILT')
       return EXIT.resource

@@ -1,0 +1,302 @@
+// Store, Gloo group and collectives of torch.distributed. Calls block until the group has done them. Sizes are compared by the
+// caller (src/distributed/process-group.ts): different ones end the process inside Gloo, where nothing can catch it.
+#include "process_group.h"
+
+#ifdef ADAPT_HAS_C10D
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <c10/util/Logging.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <future>
+#include <thread>
+
+namespace adapt {
+
+using std::chrono::milliseconds;
+
+// A group that was not closed may have work that waits for a peer which never answers; its destructor would wait as long. It
+// stays, with its threads, until the process ends.
+Distributed::~Distributed() {
+  for (auto& [id, group] : groups) group.release();
+  for (auto& [id, store] : stores) store.release();
+}
+
+Distributed& distributedOf(Call& call) {
+  if (!call.state.distributed) call.state.distributed = std::make_shared<Distributed>();
+  return *call.state.distributed;
+}
+
+namespace {
+
+template <typename Value>
+Value& find(std::unordered_map<int64_t, Value>& map, int64_t id, const char* what) {
+  const auto found = map.find(id);
+  if (found == map.end()) throw CodedError("GROUP_CLOSED", std::string("this ") + what + " was closed");
+  return found->second;
+}
+
+StorePtr storeOf(Call& call, size_t i) { return find(distributedOf(call).stores, call.integer(i), "store"); }
+
+}  // namespace
+
+GroupPtr groupOf(Call& call, size_t i) { return find(distributedOf(call).groups, call.integer(i), "process group"); }
+
+at::Tensor bytesOf(const at::Tensor& tensor) {
+  if (!tensor.device().is_cpu() || !tensor.is_contiguous())
+    throw CodedError("BAD_ARGUMENT", "a collective needs a contiguous tensor on the CPU");
+  const at::Tensor owner = tensor.detach();
+  return at::from_blob(owner.data_ptr(), {static_cast<int64_t>(owner.nbytes())}, [owner](void*) {}, at::TensorOptions().dtype(at::kByte));
+}
+
+WorkPtr startAllToAll(Group& group, const at::Tensor& received, const at::Tensor& sent) {
+  at::Tensor output = bytesOf(received), input = bytesOf(sent);
+  std::vector<int64_t> equalSplits;
+  return group.alltoall_base(output, input, equalSplits, equalSplits);
+}
+
+WorkPtr startAllGather(Group& group, const at::Tensor& all, const at::Tensor& piece) {
+  std::vector<at::Tensor> inputs{bytesOf(piece)};
+  const at::Tensor bytes = bytesOf(all);
+  const int64_t length = inputs[0].numel();
+  std::vector<std::vector<at::Tensor>> outputs(1);
+  for (int rank = 0; rank < group.getSize(); ++rank) outputs[0].push_back(bytes.narrow(0, rank * length, length));
+  return group.allgather(outputs, inputs);
+}
+
+namespace {
+
+constexpr int64_t kBlock = 1024;
+
+template <typename Item, typename Total>
+void sumInRankOrder(Item* out, const Item* in, int64_t numPieces, int64_t length) {
+  at::parallel_for(0, length, 1 << 16, [&](int64_t begin, int64_t end) {
+    Total total[kBlock];
+    for (int64_t start = begin; start < end; start += kBlock) {
+      const int64_t n = std::min(kBlock, end - start);
+      std::fill(total, total + n, Total(0));
+      for (int64_t piece = 0; piece < numPieces; ++piece) {
+        const Item* source = in + piece * length + start;
+        for (int64_t i = 0; i < n; ++i) total[i] += static_cast<Total>(source[i]);
+      }
+      for (int64_t i = 0; i < n; ++i) out[start + i] = static_cast<Item>(total[i]);
+    }
+  });
+}
+
+}  // namespace
+
+void sumPieces(const at::Tensor& out, const at::Tensor& in) {
+  const int64_t length = out.numel();
+  if (length == 0) return;
+  if (in.numel() % length != 0 || in.scalar_type() != out.scalar_type() || !in.is_contiguous() || !out.is_contiguous() ||
+      !in.device().is_cpu() || !out.device().is_cpu())
+    throw CodedError("BAD_ARGUMENT", "pieces to sum do not fit their sum");
+  const int64_t numPieces = in.numel() / length;
+  const at::ScalarType type = out.scalar_type();
+  if (at::isFloatingType(type)) {
+    AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, type, "sumPieces", [&] {
+      sumInRankOrder<scalar_t, double>(out.data_ptr<scalar_t>(), in.data_ptr<scalar_t>(), numPieces, length);
+    });
+  } else {
+    AT_DISPATCH_INTEGRAL_TYPES(type, "sumPieces", [&] {
+      sumInRankOrder<scalar_t, int64_t>(out.data_ptr<scalar_t>(), in.data_ptr<scalar_t>(), numPieces, length);
+    });
+  }
+}
+
+namespace {
+
+// What `action` gives, or an error after so long: some calls of the store wait for its host without an end. The thread that
+// waits stays behind and holds what it uses.
+template <typename Action>
+auto within(milliseconds limit, Action action) -> decltype(action()) {
+  auto task = std::make_shared<std::packaged_task<decltype(action())()>>(std::move(action));
+  auto result = task->get_future();
+  std::thread([task] { (*task)(); }).detach();
+  if (result.wait_for(limit) != std::future_status::ready) throw CodedError("STORE_SILENT", "the store does not answer");
+  return result.get();
+}
+
+napi_value keepStore(Call& call, StorePtr store) {
+  Distributed& state = distributedOf(call);
+  state.stores[state.next] = std::move(store);
+  return call.fromNumber(static_cast<double>(state.next++));
+}
+
+// storeOpen(host, port, isServer, timeoutMs) -> store; port 0: the system chooses one (storePort)
+napi_value storeOpen(Call& call) {
+#if ADAPT_TORCH_AT_LEAST(2, 0)
+  c10::initLogging();  // only Python calls it; without it TORCH_CPP_LOG_LEVEL is not read
+#endif
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<std::uint16_t>(call.count(1));
+  options.isServer = call.boolean(2);
+  options.waitWorkers = false;
+  options.timeout = milliseconds(call.count(3));
+  options.multiTenant = false;
+  return keepStore(call, c10::make_intrusive<c10d::TCPStore>(call.string(0), options));
+}
+
+// storePort(store) -> port
+napi_value storePort(Call& call) {
+  const auto* store = dynamic_cast<c10d::TCPStore*>(storeOf(call, 0).get());
+  if (store == nullptr) throw CodedError("BAD_ARGUMENT", "only a TCP store has a port");
+  return call.fromNumber(static_cast<double>(store->getPort()));
+}
+
+// storePrefix(store, prefix) -> store
+napi_value storePrefix(Call& call) {
+  return keepStore(call, c10::make_intrusive<c10d::PrefixStore>(call.string(1), storeOf(call, 0)));
+}
+
+// storeSet(store, key, text, limitMs)
+napi_value storeSet(Call& call) {
+  const std::string text = call.string(2);
+  within(milliseconds(call.count(3)), [store = storeOf(call, 0), key = call.string(1), bytes = std::vector<uint8_t>(text.begin(), text.end())] {
+    store->set(key, bytes);
+  });
+  return call.undefined();
+}
+
+// storeGet(store, key, limitMs) -> text, or undefined where nobody has set it
+napi_value storeGet(Call& call) {
+  using Found = std::pair<bool, std::vector<uint8_t>>;
+  const auto [isSet, bytes] = within(milliseconds(call.count(2)), [store = storeOf(call, 0), key = call.string(1)]() -> Found {
+    if (!store->check({key})) return {false, {}};
+    return {true, store->get(key)};
+  });
+  return isSet ? call.fromString(std::string(bytes.begin(), bytes.end())) : call.undefined();
+}
+
+// storeAdd(store, key, value, limitMs) -> the new sum
+napi_value storeAdd(Call& call) {
+  const int64_t sum = within(milliseconds(call.count(3)), [store = storeOf(call, 0), key = call.string(1), value = call.integer(2)] {
+    return store->add(key, value);
+  });
+  return call.fromNumber(static_cast<double>(sum));
+}
+
+// storeClose(store)
+napi_value storeClose(Call& call) {
+  distributedOf(call).stores.erase(call.integer(0));
+  return call.undefined();
+}
+
+// groupOpen(store, rank, size, timeoutMs, hostname, interfaces) -> group. Where both are empty, Gloo looks up this host's name.
+napi_value groupOpen(Call& call) {
+  auto options = c10d::ProcessGroupGloo::Options::create(milliseconds(call.count(3)));
+  const std::string host = call.string(4);
+  std::string interfaces = call.string(5);
+  while (!interfaces.empty()) {
+    const size_t comma = interfaces.find(',');
+    options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(interfaces.substr(0, comma)));
+    interfaces = comma == std::string::npos ? "" : interfaces.substr(comma + 1);
+  }
+  if (options->devices.empty())
+    options->devices.push_back(host.empty() ? c10d::ProcessGroupGloo::createDefaultDevice() : c10d::ProcessGroupGloo::createDeviceForHostname(host));
+  Distributed& state = distributedOf(call);
+  state.groups[state.next] = c10::make_intrusive<c10d::ProcessGroupGloo>(storeOf(call, 0), static_cast<int>(call.integer(1)),
+                                                                         static_cast<int>(call.integer(2)), options);
+  return call.fromNumber(static_cast<double>(state.next++));
+}
+
+// groupClose(group): only when nothing is under way
+napi_value groupClose(Call& call) {
+  distributedOf(call).groups.erase(call.integer(0));
+  return call.undefined();
+}
+
+// exchange(group, sent, received): uint8 tensors [N * piece]; piece r of `sent` goes to rank r
+napi_value exchange(Call& call) {
+  startAllToAll(*groupOf(call, 0), call.tensor(2), call.tensor(1))->wait();
+  return call.undefined();
+}
+
+// gatherPieces(group, piece, all)
+napi_value gatherPieces(Call& call) {
+  startAllGather(*groupOf(call, 0), call.tensor(2), call.tensor(1))->wait();
+  return call.undefined();
+}
+
+// sumOverRanks(group, tensor): [N * piece], in place, in rank order
+napi_value sumOverRanks(Call& call) {
+  const GroupPtr group = groupOf(call, 0);
+  const at::Tensor tensor = call.tensor(1).detach();
+  const int64_t length = tensor.numel() / group->getSize();
+  const at::Tensor received = at::empty_like(tensor);
+  startAllToAll(*group, received, tensor)->wait();
+  const at::Tensor piece = tensor.narrow(0, group->getRank() * length, length);
+  sumPieces(piece, received);
+  startAllGather(*group, tensor, piece.clone())->wait();
+  return call.undefined();
+}
+
+// sumStacked(out, in): out = the sum of in's pieces, in their order
+napi_value sumStacked(Call& call) {
+  sumPieces(call.tensor(0), call.tensor(1));
+  return call.undefined();
+}
+
+// broadcastFrom(group, tensor, root): in place
+napi_value broadcastFrom(Call& call) {
+  std::vector<at::Tensor> tensors{bytesOf(call.tensor(1))};
+  c10d::BroadcastOptions options;
+  options.rootRank = call.integer(2);
+  groupOf(call, 0)->broadcast(tensors, options)->wait();
+  return call.undefined();
+}
+
+c10d::ReduceOp reduceOpOf(const std::string& name) {
+  if (name == "sum") return c10d::ReduceOp::SUM;
+  if (name == "max") return c10d::ReduceOp::MAX;
+  if (name == "min") return c10d::ReduceOp::MIN;
+  throw CodedError("BAD_ARGUMENT", "unknown reduction " + name);
+}
+
+// allReduce(group, tensor, op): c10d's own, as a process of PyTorch calls it
+napi_value allReduce(Call& call) {
+  std::vector<at::Tensor> tensors{call.tensor(1)};
+  c10d::AllreduceOptions options;
+  options.reduceOp = reduceOpOf(call.string(2));
+  groupOf(call, 0)->allreduce(tensors, options)->wait();
+  return call.undefined();
+}
+
+// barrier(group): c10d's own
+napi_value barrier(Call& call) {
+  groupOf(call, 0)->barrier()->wait();
+  return call.undefined();
+}
+
+}  // namespace
+
+void exportProcessGroup(napi_env env, napi_value exports) {
+  exportFunction(env, exports, "storeOpen", guarded<storeOpen>);
+  exportFunction(env, exports, "storePort", guarded<storePort>);
+  exportFunction(env, exports, "storePrefix", guarded<storePrefix>);
+  exportFunction(env, exports, "storeSet", guarded<storeSet>);
+  exportFunction(env, exports, "storeGet", guarded<storeGet>);
+  exportFunction(env, exports, "storeAdd", guarded<storeAdd>);
+  exportFunction(env, exports, "storeClose", guarded<storeClose>);
+  exportFunction(env, exports, "groupOpen", guarded<groupOpen>);
+  exportFunction(env, exports, "groupClose", guarded<groupClose>);
+  exportFunction(env, exports, "exchange", guarded<exchange>);
+  exportFunction(env, exports, "gatherPieces", guarded<gatherPieces>);
+  exportFunction(env, exports, "sumOverRanks", guarded<sumOverRanks>);
+  exportFunction(env, exports, "sumStacked", guarded<sumStacked>);
+  exportFunction(env, exports, "broadcastFrom", guarded<broadcastFrom>);
+  exportFunction(env, exports, "allReduce", guarded<allReduce>);
+  exportFunction(env, exports, "barrier", guarded<barrier>);
+}
+
+}  // namespace adapt
+
+#else
+namespace adapt {
+void exportProcessGroup(napi_env, napi_value) {}
+}  // namespace adapt
+#endif

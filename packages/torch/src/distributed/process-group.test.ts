@@ -1,0 +1,189 @@
+// Process groups over Gloo: every rank is a process of its own.
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { describe, expect, it } from 'vitest'
+import { distributed } from '../index.js'
+import type { RankReport, RankTask } from './collective.test.worker.js'
+import type { RankMessage } from './process-group.test.rank.js'
+
+const RANK_FILE = fileURLToPath(new URL('./process-group.test.rank.js', import.meta.url))
+
+interface RankEnd extends RankMessage {
+  readonly exitCode: number | null
+  readonly stderr: string
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+async function endOf(child: ChildProcess): Promise<RankEnd> {
+  let message: RankMessage = {}
+  let stderr = ''
+  child.on('message', (received) => {
+    message = received as RankMessage
+  })
+  child.stderr!.on('data', (text) => {
+    stderr += String(text)
+  })
+  const [exitCode] = (await once(child, 'close')) as [number | null]
+  return { ...message, exitCode, stderr }
+}
+
+/** Runs a task on so many ranks; those in `killed` never end by themselves. */
+async function runJob(
+  task: string,
+  { worldSize = 2, timeoutMs = 60_000, joinTimeoutMs = 60_000, killed = -1, env = (_: number) => ({}) } = {},
+): Promise<RankEnd[]> {
+  const port = await freePort()
+  const children = Array.from({ length: worldSize }, (_, rank) =>
+    fork(RANK_FILE, [task], {
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+      env: {
+        ...process.env,
+        ...{ RANK: String(rank), WORLD_SIZE: String(worldSize), LOCAL_RANK: String(rank) },
+        ...{ MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(port), TEST_TIMEOUT_MS: String(timeoutMs) },
+        ...{ TEST_JOIN_TIMEOUT_MS: String(joinTimeoutMs) },
+        ...env(rank),
+      },
+    }),
+  )
+  const ends = children.map(endOf)
+  const others = await Promise.all(ends.filter((_, rank) => rank !== killed))
+  if (killed < 0) return others
+  children[killed]!.kill('SIGKILL')
+  await ends[killed]
+  return others
+}
+
+async function runVirtualRanks(worldSize: number): Promise<RankReport[]> {
+  const memory = distributed.createVirtualRankMemory(worldSize, 64)
+  return Promise.all(
+    Array.from({ length: worldSize }, async (_, rank) => {
+      const workerData: RankTask = { memory, rank }
+      const worker = new Worker(new URL('./collective.test.worker.js', import.meta.url), { workerData })
+      const [report] = (await once(worker, 'message')) as [RankReport]
+      return report
+    }),
+  )
+}
+
+describe.each([2, 3])('%i processes', (worldSize) => {
+  it('get from every collective what virtual ranks get, to the bit', async () => {
+    const virtual = await runVirtualRanks(worldSize)
+    const real = await runJob('collectives', { worldSize })
+    expect(real.map(({ exitCode, stderr }) => [exitCode, stderr])).toEqual(Array(worldSize).fill([0, '']))
+    expect(real.map(({ report }) => report)).toEqual(virtual.map(({ arrivals, ...report }) => report))
+  })
+})
+
+describe('two processes', () => {
+  it('exchange texts and numbers of any length', async () => {
+    for (const { texts, numbers, sums } of await runJob('texts')) {
+      expect(texts).toEqual(['0', '1'.repeat(601)])
+      expect(numbers).toEqual([[], Array.from({ length: 100 }, (_, i) => i + 0.5)])
+      expect(sums).toEqual(Array.from({ length: 1000 }, (_, i) => 3 * i))
+    }
+  })
+
+  it('count what they send: a frame, and two halves of a sum', async () => {
+    for (const { bytesSent } of await runJob('bytes')) expect(bytesSent).toBe(512 + 2 * 501 * 4)
+  })
+
+  it.each([
+    ['other sizes', /rank 0: sum of \[2\], 8 bytes of float32.*; rank 1: sum of \[3\], 12 bytes of float32/],
+    [
+      'other dtypes',
+      /rank 0: sum of \[4\], 16 bytes of float32.*; rank 1: sum of \[4\], 32 bytes of float64/,
+    ],
+    ['other shapes', /rank 0: sum of 2 tensors.*; rank 1: sum of 2 tensors/],
+    ['other calls', /rank 0: exchange of text.*; rank 1: barrier/],
+  ])('learn of %s and go on living', async (task, message) => {
+    for (const { exitCode, failure, failedAgain } of await runJob(task)) {
+      expect([exitCode, failure?.code, failure?.rank, failedAgain]).toEqual([6, 'PEER_MISMATCH', 1, true])
+      expect(failure!.message).toMatch(message)
+    }
+  })
+
+  it.each([
+    ['killed peer', 1, /^rank 1 \(process \d+ on .*\) ended$/],
+    ['killed host', 0, /^rank 0 \(process \d+ on .*\) ended$/],
+    ['own error of a peer', 1, /^rank 1 failed: DATA_DAMAGED: shard 7 is damaged$/],
+    ['own error of the host', 0, /^rank 0 failed: DATA_DAMAGED: shard 7 is damaged$/],
+  ])('end by a %s, whose rank the other names', async (task, rank, message) => {
+    const [survivor] = (await runJob(task)).filter((_, r) => r !== rank)
+    expect([survivor!.exitCode, survivor!.failure?.name, survivor!.failure?.rank]).toEqual([
+      6,
+      'PeerError',
+      rank,
+    ])
+    expect(survivor!.failure!.code).toBe('PEER_FAILED')
+    expect(survivor!.failure!.message).toMatch(message)
+    // Long before the timeout of the group, a minute here.
+    expect(survivor!.failure!.ms).toBeLessThan(20_000)
+  })
+
+  it('wait for a peer that hangs for as long as they were told', async () => {
+    const [survivor] = await runJob('stopped peer', { timeoutMs: 3000, killed: 1 })
+    expect([survivor!.exitCode, survivor!.failure?.code, survivor!.failure?.rank]).toEqual([
+      6,
+      'PEER_TIMEOUT',
+      1,
+    ])
+    expect(survivor!.failure!.message).toMatch(/^no answer from rank 1 \(process \d+ on .*\) for 3 s$/)
+  })
+
+  it('see that they were started as parts of jobs of different size', async () => {
+    const ends = await runJob('collectives', {
+      joinTimeoutMs: 1500,
+      env: (rank) => ({ WORLD_SIZE: String(rank + 2) }),
+    })
+    for (const { exitCode, failure } of ends) {
+      expect([exitCode, failure?.code]).toEqual([6, 'JOIN_FAILED'])
+      expect(failure!.message).toBe('rank 1 was started as one of 3, rank 0 as one of 2')
+    }
+  })
+
+  it('say who did not come', async () => {
+    const ends = await runJob('collectives', {
+      worldSize: 1,
+      joinTimeoutMs: 200,
+      env: () => ({ WORLD_SIZE: '3' }),
+    })
+    expect(ends[0]!.failure?.message).toMatch(
+      /^ranks 1 and 2 of 3 did not come to 127\.0\.0\.1:\d+ within 0\.2 s$/,
+    )
+  })
+
+  it('say where nobody listens', async () => {
+    const ends = await runJob('collectives', {
+      worldSize: 1,
+      joinTimeoutMs: 200,
+      env: () => ({ RANK: '1', WORLD_SIZE: '2' }),
+    })
+    expect(ends[0]!.failure?.message).toMatch(
+      /^rank 1 found nobody at 127\.0\.0\.1:\d+ within 0\.2 s \(ECONNREFUSED\): rank 0 should listen there$/,
+    )
+  })
+})
+
+describe('a process whose job has one rank', () => {
+  it('is a group by itself, without a network', async () => {
+    const launch = distributed.readLaunch({ RANK: '0', WORLD_SIZE: '1' })!
+    const group = await distributed.joinProcessGroup({ launch })
+    expect([group.rank, group.worldSize, group.backend]).toEqual([0, 1, 'none'])
+    expect([group.gatherText('a'), group.gatherNumbers([1]), group.allReduceNumbers([2])]).toEqual([
+      ['a'],
+      [[1]],
+      [2],
+    ])
+    await group.leave()
+  })
+})

@@ -142,6 +142,7 @@ void exportDevice(napi_env env, napi_value exports);
 void exportOnednnLinear(napi_env env, napi_value exports);
 void exportStopSignals(napi_env env, napi_value exports);
 void exportProcessGroup(napi_env env, napi_value exports);
+void exportGradientBuckets(napi_env env, napi_value exports);
 
 void installCachingAllocator();
 

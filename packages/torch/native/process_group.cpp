@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 // A group that was not closed may have work that waits for a peer which never answers; its destructor would wait as long. It
 // stays, with its threads, until the process ends.
 Distributed::~Distributed() {
+  for (auto& [id, bucketsOfGroup] : buckets) new std::shared_ptr<GradientBuckets>(std::move(bucketsOfGroup));
   for (auto& [id, group] : groups) group.release();
   for (auto& [id, store] : stores) store.release();
 }

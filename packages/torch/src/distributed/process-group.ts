@@ -42,6 +42,7 @@ export interface ProcessGroup extends Collective {
   leave(): Promise<void>
 }
 
+/** How a process joins the others. */
 export interface JoinOptions {
   readonly launch: Launch
   /** How long a collective waits for the others. Default 300,000. */

@@ -20,6 +20,7 @@ export function checkMethod(config: MethodConfig): readonly MethodProblem[] {
     ...checkFit(parts, config),
     ...checkTrust(parts),
     ...checkForward(parts),
+    ...checkRescoring(parts),
     ...named('signal', [
       ...idleOptions(signal.options, signalOptions),
       ...(signal.check?.(signalOptions) ?? []),
@@ -33,6 +34,14 @@ function checkForward({ signal, apply, needs }: MethodParts): MethodProblem[] {
   if (apply !== 'sample' || !(needs.factors || needs.ownForward)) return []
   const message = `expected "loss" or "mask" with signal kind "${signal.kind}", which scores in a forward of its own, received "sample"`
   return [{ path: ['apply'], message }]
+}
+
+/** What is kept of the pool is decided before training: nobody would ask for newer scores. */
+function checkRescoring({ signal, signalOptions, apply }: MethodParts): MethodProblem[] {
+  const key = signal.rescores?.(signalOptions)
+  if (key === undefined || apply !== 'mask') return []
+  const message = `expected scores of before training alone with apply "mask", which decides then what is kept, received ${signalOptions[key]}`
+  return [{ path: ['signal', toSnakeCase(key)], message }]
 }
 
 /** A gate that waits for a word of trust which never comes would train as `uniform` does. */

@@ -34,9 +34,10 @@ async function runRanks(layout: ConformanceLayout): Promise<(ConformanceResult |
 
 /**
  * By how much a gate widens the rounding of its scores: one that divides them by a small temperature by 1 / temperature, and what its earlier steps
- * left; one that solves equations by their condition; one that brings gradients to a norm by how far the products of samples cancel in it.
+ * left; one that divides differences of losses by their spread; one that solves equations by their condition; one that brings gradients to a norm by how far the products of samples cancel in it.
  */
 const WIDENED: { readonly [I in MethodId]?: number } = {
+  ica: 5,
   'joint-update-aware': 50,
   'update-match': 50,
   'doge-proxy': 5,

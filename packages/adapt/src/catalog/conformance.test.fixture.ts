@@ -78,6 +78,15 @@ const fraction = (n: number): number => ((n + 1) * 0.6180339887498949) % 1
 
 /** What any preparation may leave: a method reads of it what it needs. */
 const ARTEFACT: Artefact = {
+  // Of ica with k = 3: none, one, two or three of the anchors.
+  numbers: {
+    neighbours: Float32Array.from({ length: 3 * POOL.length }, (_, n) => {
+      const [sample, place] = [Math.floor(n / 3), n % 3]
+      return sample !== UNLABELLED && place < sample % 4 ? (sample + place) % 4 : -1
+    }),
+    chats: Float32Array.of(0, 1, 0, 0),
+    specials: Float32Array.of(1, -1, 2),
+  },
   score_P: Float32Array.from(POOL, (_, i) => fraction(i) - 0.3),
   share_G: Float64Array.of(0.3, 0.7, 0),
   tokenLoss: {
@@ -112,7 +121,7 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
     { gate: { temperature: 0.2 }, collapse: 'source' },
   ],
   static: [{ apply: 'loss', gate: { shares: { a: 3, b: 1 } } }],
-  ica: [{ gate: { kind: 'running-min-max' } }],
+  ica: [{ gate: { kind: 'running-min-max' } }, { signal: { rounds: 5 } }],
   dft: [{ signal: { reference: 'base' } }],
   // Inside of what the fixture's reference says.
   'prift-mass': [{ gate: { threshold: 3.5 } }],

@@ -82,7 +82,12 @@ export function createGate(config: MethodConfig, context: MethodContext): Gate {
 export function createSignal({ signal, signalOptions }: MethodParts, context: MethodContext): Signal {
   if (signal.byCode) return partByCode('signal', signalOptions as never, context.signals, context)
   const { artefact = NO_ARTEFACT } = context
-  return signal.create?.(signalOptions, runFactsOf(context), artefact) ?? createStoredSignal(artefact)
+  const facts = runFactsOf(context)
+  const isOutdated = signal.rescores?.(signalOptions) !== undefined
+  return (
+    signal.create?.(signalOptions, facts, artefact) ??
+    createStoredSignal(artefact, isOutdated ? signal.rescoring?.(signalOptions, facts, artefact) : undefined)
+  )
 }
 
 /** What the parts of a method may know of the run. */

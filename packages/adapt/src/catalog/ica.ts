@@ -1,11 +1,22 @@
 /** In-context approximation, arXiv 2510.14459. P samples of the pool, V anchors, D width, S samples of a batch. Page: docs/methods/ica.md. */
-import { cat, clone, matmul, noGrad, scope, type Tensor, transpose } from '@adapt-ts/torch'
+import { cat, clone, matmul, noGrad, scope, type Tensor, tensor, transpose } from '@adapt-ts/torch'
 import { type Batch, createPermutation } from '../batch/index.js'
 import { ConfigError, DataError } from '../errors.js'
 import { minMaxGate } from '../gate/index.js'
-import { defineMethod, defineSignal, oneOf, type PreparationTools, whole } from '../method/index.js'
+import {
+  type Artefact,
+  defineMethod,
+  defineSignal,
+  oneOf,
+  type PreparationTools,
+  type Rescoring,
+  type RunFacts,
+  whole,
+} from '../method/index.js'
 import type { CausalLM } from '../model/index.js'
 import {
+  countTokens,
+  cutSamples,
   type Demonstration,
   demonstrationsOf,
   frozenLosses,
@@ -15,6 +26,7 @@ import {
   nearestPlaces,
   poolHidden,
   sampleBatches,
+  samplesOf,
   unitRows,
 } from '../signal/index.js'
 import type { TokenizedSample } from '../tokenize/index.js'
@@ -22,19 +34,20 @@ import type { TokenizedSample } from '../tokenize/index.js'
 /** Tells the draw of fixed demonstrations from others. */
 const FIXED_STREAM = 36
 const POOLING = { pooling: 'position_weighted', tokens: 'all' } as const
-/** Numbers that are stored of a sample: its score, and how many demonstrations fitted. */
-const WIDTH = 2
+/** In the place of a demonstration that a sample does not have. */
+const NONE = -1
 
 interface Options {
   readonly k: number
   readonly context: 'nearest' | 'fixed'
+  readonly rounds: number
   readonly withoutGain: 'refuse' | 'warn'
 }
 
 /** s = l(y | x) - l(y | demonstrations, x): how much the anchors, read before it, lower the loss of a sample. */
 export const contextGain = defineSignal({
   kind: 'context-gain',
-  about: 'how far the loss of a sample falls when the model before training reads anchors before it, in nats',
+  about: 'how far the loss of a sample falls when the model reads anchors before it, in nats',
   unit: 'sample',
   options: {
     k: whole(
@@ -47,6 +60,11 @@ export const contextGain = defineSignal({
       'nearest',
       'Which anchors: those nearest to the sample, or the same ones for all, drawn by the seed.',
     ),
+    rounds: whole(
+      { min: 1, max: 1000 },
+      1,
+      'R: how often the samples are scored in a run, at equal distances: before training, then by the model as it is.',
+    ),
     withoutGain: oneOf(
       ['warn', 'refuse'],
       'warn',
@@ -54,14 +72,18 @@ export const contextGain = defineSignal({
     ),
   },
   needs: () => ({ anchors: true }),
+  scoreOptions: ['rounds'],
+  rescores: ({ rounds }) => (rounds > 1 ? 'rounds' : undefined),
+  rescoring: (options, facts, artefact) => laterRounds(options, facts, artefact),
   async prepare(options, tools) {
-    const anchors = demonstrationsOf(tools.anchors, tools.anchorDocuments)
+    const isChat = (v: number) => tools.anchorDocuments[v]?.content.kind === 'chat'
+    const anchors = demonstrationsOf(tools.anchors, isChat)
     if (anchors.length === 0)
       throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
     const stored = await tools.withModel(undefined, async (model) => {
       const unit_VD = options.context === 'nearest' ? embedAnchors(model, tools) : undefined
       try {
-        return await tools.byChunk('gain', WIDTH, (indexes) =>
+        return await tools.byChunk('gain', 1 + options.k, (indexes) =>
           gains(indexes, { model, unit_VD, anchors, options, tools }),
         )
       } finally {
@@ -69,14 +91,40 @@ export const contextGain = defineSignal({
       }
     })
     const { numSamples } = tools.data
-    const score_P = Float32Array.from({ length: numSamples }, (_, i) => stored[WIDTH * i]!)
-    const counts = Float32Array.from({ length: numSamples }, (_, i) => stored[WIDTH * i + 1]!)
-    return { score_P, figures: judged(score_P, counts, options, tools) }
+    const { k } = options
+    const score_P = Float32Array.from({ length: numSamples }, (_, i) => stored[(1 + k) * i]!)
+    const neighbours = stored.filter((_, i) => i % (1 + k) !== 0)
+    const found = neighbours.filter((place) => place !== NONE).length
+    const inContext = withContext(neighbours, k)
+    const gain = meanGain(Array.from(inContext, (i) => score_P[i]!))
+    const problem = problemOf(gain)
+    if (problem !== undefined) {
+      requireGain(gain, options)
+      tools.warn(`method ica: ${problem}, and its scores mean nothing`)
+    }
+    const { startId, bosId, eosId } = tools.specials
+    return {
+      score_P,
+      numbers: {
+        neighbours,
+        chats: Float32Array.from(anchors, (anchor) => (anchor.isChat ? 1 : 0)),
+        specials: Float32Array.of(startId, bosId ?? NONE, eosId),
+      },
+      figures: {
+        meanGain: gain.mean,
+        inContext: gain.count,
+        demonstrations: found / Math.max(1, gain.count),
+      },
+    }
   },
-  cost: ({ k, context }, { params, tokensPerPass, samples, anchors, tokensPerAnchor }) => {
+  cost: ({ k, context, rounds }, { params, steps, tokensPerPass, samples, anchors, tokensPerAnchor }) => {
     const before = Math.min(k, anchors) * samples * tokensPerAnchor
     const embedded = context === 'nearest' ? anchors * tokensPerAnchor : 0
-    return { preparation: 2 * params * (2 * tokensPerPass + before + embedded), signal: 0 }
+    const round = 2 * params * (2 * tokensPerPass + before)
+    return {
+      preparation: round + 2 * params * embedded,
+      signal: roundStarts(rounds, steps).size * round,
+    }
   },
 })
 
@@ -101,39 +149,39 @@ interface Work {
   readonly tools: PreparationTools
 }
 
-/** Mean gain of the samples that had a context. @throws {DataError} NO_GAIN where it is not above 0 and that is refused. */
-function judged(
-  score_P: Float32Array,
-  counts: Float32Array,
-  { withoutGain }: Options,
-  tools: PreparationTools,
-): Readonly<Record<string, number>> {
-  let [inContextCount, sum, demonstrations] = [0, 0, 0]
-  for (const [i, count] of counts.entries()) {
-    if (count === 0) continue
-    inContextCount += 1
-    sum += score_P[i]!
-    demonstrations += count
-  }
-  const meanGain = inContextCount === 0 ? 0 : sum / inContextCount
-  if (!(meanGain > 0)) {
-    const problem =
-      inContextCount === 0
-        ? 'no sample has room for an anchor before it within the positions of the model'
-        : `anchors before a sample raise its loss by ${(-meanGain).toFixed(4)} nats on average: the model does not use what it reads`
-    if (withoutGain === 'refuse')
-      throw new DataError(
-        'NO_GAIN',
-        `method.signal.without_gain: ${problem}; begin with a model that does, or set warn`,
-        { meanGain, inContext: inContextCount },
-      )
-    tools.warn(`method ica: ${problem}, and its scores mean nothing`)
-  }
-  return {
-    meanGain,
-    inContext: inContextCount,
-    demonstrations: demonstrations / Math.max(1, inContextCount),
-  }
+/** What reading anchors brings the samples that have some before them. */
+interface Gain {
+  readonly mean: number
+  readonly count: number
+}
+
+function meanGain(scores: readonly number[]): Gain {
+  const mean = scores.reduce((a, b) => a + b, 0) / Math.max(1, scores.length)
+  return { mean, count: scores.length }
+}
+
+/** What is wrong with scores of such a gain. */
+function problemOf({ mean, count }: Gain): string | undefined {
+  if (count === 0) return 'no sample has room for an anchor before it within the positions of the model'
+  if (mean > 0) return undefined
+  return `anchors before a sample raise its loss by ${(-mean).toFixed(4)} nats on average: the model does not use what it reads`
+}
+
+/** @throws {DataError} NO_GAIN where it is not above 0 and that is refused. */
+function requireGain(gain: Gain, { withoutGain }: Options): void {
+  const problem = problemOf(gain)
+  if (problem === undefined || withoutGain === 'warn') return
+  throw new DataError(
+    'NO_GAIN',
+    `method.signal.without_gain: ${problem}; begin with a model that does, or set warn`,
+    { meanGain: gain.mean, inContext: gain.count },
+  )
+}
+
+/** Samples of the pool that have a demonstration, by the places of all of them, the nearest first [P * k]. */
+function withContext(neighbours: Float32Array, k: number): Uint32Array {
+  const samples = Array.from({ length: neighbours.length / k }, (_, i) => i)
+  return Uint32Array.from(samples.filter((i) => neighbours[k * i] !== NONE))
 }
 
 /** Unit vectors of the anchors, [V, D]; the caller's. */
@@ -148,22 +196,25 @@ function embedAnchors(model: CausalLM, tools: PreparationTools): Tensor {
   )
 }
 
-/** Score and number of demonstrations of some samples of the pool: [samples * 2]. */
+/** Score of some samples of the pool, and the places of their demonstrations, the nearest first: [samples * (1 + k)]. */
 async function gains(indexes: readonly number[], work: Work): Promise<Float32Array> {
   const { model, anchors, tools } = work
+  const { k } = work.options
   const samples = indexes.map((index) => tools.data.sample(index))
   const plain = new Float32Array(samples.length)
-  const contexts: (TokenizedSample & { readonly count: number })[] = []
+  const contexts: TokenizedSample[] = []
   const placeOf: number[] = []
+  const result = new Float32Array((1 + k) * samples.length).fill(NONE)
   const fixed = work.unit_VD === undefined ? drawFixed(anchors.length, tools.seed) : undefined
   for await (const { places, batch } of sampleBatches(samples)) {
     const { loss_S, similarity_SV } = readPlain(batch, work)
     for (const [s, place] of places.entries()) {
       plain[place] = loss_S[s]!
+      result[(1 + k) * place] = 0
       const sample = samples[place]!
       if (batch.samples[s]!.numLabels === 0) continue
       const nearest = fixed ?? similarity_SV!.subarray(s * anchors.length, (s + 1) * anchors.length)
-      const found = nearestPlaces(nearest, work.options.k, (v) => !isSame(anchors[v]!.tokens, sample.tokens))
+      const found = nearestPlaces(nearest, k, (v) => !isSame(anchors[v]!.tokens, sample.tokens))
       const { maxPositionEmbeddings } = model.config
       const behind = inContext(
         sample,
@@ -172,19 +223,71 @@ async function gains(indexes: readonly number[], work: Work): Promise<Float32Arr
         maxPositionEmbeddings,
       )
       if (behind === undefined) continue
-      contexts.push({ ...sample, ...behind })
+      const { count, ...own } = behind
+      result.set(found.slice(0, count), (1 + k) * place + 1)
+      contexts.push({ ...sample, ...own })
       placeOf.push(place)
     }
   }
-  const result = new Float32Array(WIDTH * samples.length)
   for await (const { places, batch } of sampleBatches(contexts)) {
     const loss_S = scope(() => frozenLosses(model, frozenStates(model, batch, tools), batch).toFloat32Array())
     for (const [s, i] of places.entries()) {
       const place = placeOf[i]!
-      result.set([plain[place]! - loss_S[s]!, contexts[i]!.count], WIDTH * place)
+      result[(1 + k) * place] = plain[place]! - loss_S[s]!
     }
   }
   return result
+}
+
+/** Completed steps before the rounds after the first one, which is made before training. */
+function roundStarts(rounds: number, totalSteps: number): ReadonlySet<number> {
+  const starts = Array.from({ length: rounds }, (_, r) => Math.round((r * totalSteps) / rounds))
+  return new Set(starts.filter((step) => step > 0 && step < totalSteps))
+}
+
+/**
+ * Scores by the model as it is, behind the demonstrations of before training.
+ * @throws {ConfigError} NOT_PREPARED without them.
+ */
+function laterRounds(options: Options, { totalSteps }: RunFacts, { numbers }: Artefact): Rescoring {
+  const { neighbours, chats, specials } = numbers ?? {}
+  if (neighbours === undefined || chats === undefined || specials === undefined)
+    throw new ConfigError(
+      'NOT_PREPARED',
+      'method.signal.rounds: expected what the first round leaves, received nothing',
+    )
+  const { k, rounds } = options
+  const starts = roundStarts(rounds, totalSteps)
+  const scored = withContext(neighbours, k)
+  const [startId, bosId, eosId] = specials as unknown as [number, number, number]
+  let anchors: readonly Demonstration[] | undefined
+  const behind = (sample: TokenizedSample, given: readonly Batch[]): TokenizedSample => {
+    anchors ??= demonstrationsOf(given, (v) => chats[v] === 1)
+    const { index } = sample
+    const places = [...neighbours.subarray(k * index, k * (index + 1))].filter((v) => v !== NONE)
+    const nearestFirst = places.map((v) => anchors![v]!)
+    // Those that had no room are not among them.
+    return { ...sample, ...inContext(sample, nearestFirst, { startId, bosId, eosId }, Infinity) }
+  }
+  return {
+    wants: (step) => (starts.has(step) ? scored : undefined),
+    score(batch, facts) {
+      const losses = (of: Batch): Float32Array => {
+        facts.charge(countTokens([of]))
+        return scope(() => facts.look(of, { exactLosses: true }).sampleLoss_S().toFloat32Array())
+      }
+      const gain_S = losses(batch)
+      const contexts = samplesOf(batch).map((sample) => behind(sample, facts.anchors))
+      for (const { places, batch: longer } of cutSamples(contexts))
+        for (const [i, loss] of losses(longer).entries()) gain_S[places[i]!]! -= loss
+      return tensor(gain_S, [gain_S.length], { device: facts.device })
+    },
+    figures({ score }) {
+      const gain = meanGain([...score])
+      requireGain(gain, options)
+      return { meanGain: gain.mean }
+    },
+  }
 }
 
 /** Losses of samples without context, and their cosines to the anchors where those are asked for: one forward for both. */

@@ -119,6 +119,23 @@ describe('pretraining of a 120M model on 50B tokens', () => {
   })
 })
 
+describe('methods that read anchors before a sample', () => {
+  const ica = (rounds: number, epochs: number) => {
+    const tokensPerPass = TUNING.samples * 2048
+    const shape = { ...TUNING, anchors: 3, tokensPerPass, tokens: epochs * tokensPerPass }
+    const { preparation, signal } = cost({ preset: 'ica', signal: { rounds } }, shape)
+    const training = trainingFlops(TUNING.params, shape.tokens)
+    return [preparation / training, signal / training] as const
+  }
+
+  it('cost ICA 1.6667 of one epoch with three anchors as long as the sample, 0.5556 of three, in every round', () => {
+    expect(ica(1, 1)[0]).toBeCloseTo(1.6667, 3)
+    expect(ica(1, 3)[0]).toBeCloseTo(0.5556, 4)
+    expect(ica(1, 1)[1]).toBe(0)
+    expect(ica(5, 3)).toEqual([ica(1, 3)[0], expect.closeTo(4 * 0.5556, 3)])
+  })
+})
+
 describe('methods that draw more than they train', () => {
   it('costs RHO-LOSS 4.3333 times the training of what it keeps, at a tenth', () => {
     const parts = partsOf(configOf({ preset: 'rho-loss', gate: { keep: 0.1 } }))

@@ -250,13 +250,13 @@ export type RunOptions = {
        * gradients along a short warm-up run (LESS); path-gain: how far the loss of a sample falls while a
        * small adapter is trained on the anchors alone; loss: the mean loss of the sample over its labels, in
        * nats; reducible-loss: the mean loss of the sample less that of a reference which has not seen it, in
-       * nats; context-gain: how far the loss of a sample falls when the model before training reads anchors
-       * before it, in nats; token-likelihood: the logarithm of the probability of each token, under the model
-       * as it is now or a frozen one; token-mass: the probability of each token together with all less likely
-       * ones, under a frozen model; loss-fall: how far the mean loss of the sample fell since the pool was
-       * first scored, in nats; transport: probability by optimal transport to the anchors, less where samples
-       * are many of a kind (TSDS); random: a standard normal number of seed and sample: a control; source: a
-       * number per source, from a table; custom: what the code of the run brings.
+       * nats; context-gain: how far the loss of a sample falls when the model reads anchors before it, in
+       * nats; token-likelihood: the logarithm of the probability of each token, under the model as it is now
+       * or a frozen one; token-mass: the probability of each token together with all less likely ones, under
+       * a frozen model; loss-fall: how far the mean loss of the sample fell since the pool was first scored,
+       * in nats; transport: probability by optimal transport to the anchors, less where samples are many of a
+       * kind (TSDS); random: a standard normal number of seed and sample: a control; source: a number per
+       * source, from a table; custom: what the code of the run brings.
        */
       readonly kind?: 'constant' | 'model-embedding' | 'contrastive' | 'frozen-embedding' | 'bm25' | 'random-key' | 'ngram-importance' | 'perplexity' | 'text-embedding' | 'representation' | 'doremi' | 'excess-loss' | 'doge' | 'gradient-products' | 'regmix' | 'ghost-alignment' | 'update-alignment' | 'anchor-direction' | 'less' | 'path-gain' | 'loss' | 'reducible-loss' | 'context-gain' | 'token-likelihood' | 'token-mass' | 'loss-fall' | 'transport' | 'random' | 'source' | 'custom' | undefined
       /**
@@ -625,6 +625,11 @@ export type RunOptions = {
        * seed. Default nearest.
        */
       readonly context?: 'nearest' | 'fixed' | undefined
+      /**
+       * context-gain: R: how often the samples are scored in a run, at equal distances: before training, then
+       * by the model as it is. Default 1.
+       */
+      readonly rounds?: number | undefined
       /**
        * context-gain: What follows where reading anchors does not lower the mean loss of the samples: the
        * model does not use what it reads, and the scores mean nothing. Default warn.

@@ -12,7 +12,7 @@ import {
   type StepTools,
 } from './contract.js'
 import type { Method, WeightPlan } from './plan-step.js'
-import { scorePool } from './score-pool.js'
+import { rescorePool, scorePool } from './score-pool.js'
 
 type Planner = (composition: Composition, batches: WeightPlan['batches'], facts: StepFacts) => WeightPlan
 
@@ -80,9 +80,13 @@ export function composeMethod(composition: Composition): Method {
     decidesDraw: (step) =>
       (composition.apply === 'sample' && gate.shares !== undefined) || gate.wants?.(step) !== undefined,
     *beforeDraw(tools) {
+      const facts = factsOf(tools)
+      const { stored } = signal
+      const outdated = stored?.rescoring?.wants(tools.step)
+      if (stored?.rescoring && outdated)
+        stored.take(yield* rescorePool(composition.id, stored.rescoring, outdated, facts), facts)
       const wanted = gate.wants?.(tools.step)
       if (wanted === undefined) return
-      const facts = factsOf(tools)
       if (refreshedAhead !== tools.step) signal.beforeStep?.(facts)
       refreshedAhead = tools.step
       const pool = yield* scorePool(composition, wanted, facts)

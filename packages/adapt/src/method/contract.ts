@@ -114,8 +114,11 @@ export interface StepTools {
   readonly optimizer?: OptimizerView
   /** All anchors as batches, the same on every rank. */
   readonly anchors: readonly Batch[]
-  /** What other batches look like to the model as it is now, in evaluation mode and the dtype of training; belongs to the current scope. */
-  look(batch: Batch): Evidence
+  /**
+   * What other batches look like to the model as it is now, in evaluation mode and the dtype of training; belongs to the current scope.
+   * @param how.exactLosses  The output head is multiplied in float32 all the same: for small differences of losses.
+   */
+  look(batch: Batch, how?: { readonly exactLosses?: boolean }): Evidence
   /** Charges the forward of these tokens (over all ranks) to the signal; gives its FLOPs. What is scored is charged by the planner. */
   charge(numTokens: number): number
   /**
@@ -221,6 +224,28 @@ export interface Signal extends Life {
   takeRescored?(): Float64Array | undefined
   /** How far its scores can be trusted, after a refresh that could tell; once. */
   takeTrust?(): Trust | undefined
+  /** Of a signal whose scores were made before training and are looked up. */
+  readonly stored?: StoredScores
+}
+
+/** Scores by dense index that are looked up, and how they are made anew while training. */
+export interface StoredScores {
+  /** As they stand, [P]; undefined where preparation left shares or a selection only. */
+  scores(): Float32Array | undefined
+  /** Where they are made anew. */
+  readonly rescoring?: Rescoring
+  /** Takes new scores over, the same on every rank. */
+  take(pool: ScoredPool, facts: StepFacts): void
+}
+
+/** Scores of the pool by the model as it is, between two steps, for a signal that was scored before training. */
+export interface Rescoring {
+  /** Which samples are scored anew before the rows of the step after `step` completed ones are drawn; undefined: none. A function of `step`. */
+  wants(step: number): ArrayLike<number> | undefined
+  /** float32 [S] of samples of the pool, one a row; charges every token that it looks at. */
+  score(batch: Batch, facts: StepFacts): Tensor
+  /** What the event log should know of all new scores. @throws {AdaptError} to end the run. */
+  figures?(pool: ScoredPool): Readonly<Record<string, number>>
 }
 
 /** Scores of one micro-batch, or of the whole step over all ranks for a gate whose view is `step`, or of the pool. */

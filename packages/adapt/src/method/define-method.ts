@@ -1,5 +1,5 @@
 import type { Normalizer } from '../loss/index.js'
-import type { Apply, Gate, Needs, RunFacts, Signal, Unit } from './contract.js'
+import type { Apply, Gate, Needs, Rescoring, RunFacts, Signal, Unit } from './contract.js'
 import type { OptionsOf, OptionTable } from './option-table.js'
 import type { Artefact, PreparationTools } from './preparation.js'
 
@@ -53,7 +53,7 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   readonly trainsProxies?: true
   /** Signals of one name share what they prepare where their options agree. Default: the kind. */
   readonly preparedAs?: string
-  /** Options that `create` alone reads: what is prepared does not depend on them. */
+  /** Options that `create` or `rescoring` alone read: what is prepared does not depend on them. */
   readonly scoreOptions?: readonly string[]
   /** Folders of models that `prepare` reads, by the option that names each: what they hold is part of what it is a function of. */
   readonly readsModels?: (options: OptionsOf<T>) => Readonly<Record<string, string>>
@@ -64,6 +64,9 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   /** Once before training. A signal with `prepare` alone scores by what it left and has no `create`. */
   readonly prepare?: (options: OptionsOf<T>, tools: PreparationTools) => Promise<Artefact>
   readonly create?: (options: OptionsOf<T>, facts: RunFacts, artefact: Artefact) => Signal
+  /** Whether scores of before training are made anew while training, by `rescoring`, and which option asks for that. */
+  readonly rescores?: (options: OptionsOf<T>) => string | undefined
+  readonly rescoring?: (options: OptionsOf<T>, facts: RunFacts, artefact: Artefact) => Rescoring
   /** Default: none. */
   readonly cost?: (options: OptionsOf<T>, shape: RunShape) => MethodCost
 }

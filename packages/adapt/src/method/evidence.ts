@@ -16,6 +16,8 @@ export interface EvidenceParts {
   readonly hidden_BTD: Tensor
   readonly labelled: LabelledPositions
   readonly autocastDtype: DType | undefined
+  /** Whether the output head is multiplied in float32 whatever `autocastDtype`. */
+  readonly exactLosses?: boolean
   readonly reference: Artefact['tokenLoss']
   /** Of the same forward; absent in the training pass, whose graph is the loss's own. */
   readonly factors?: LinearFactors
@@ -25,7 +27,7 @@ export interface EvidenceParts {
 
 /** Evidence of a forward that was made. Losses are computed once, when a signal first asks, and belong to the scope of that moment. */
 export function createEvidence(parts: EvidenceParts): Evidence {
-  const { model, inputs, hidden_BTD, labelled, autocastDtype, reference } = parts
+  const { model, inputs, hidden_BTD, labelled, autocastDtype, exactLosses, reference } = parts
   const { batch } = inputs
   let { loss_N } = parts
   const tokenLoss_N = (): Tensor => {
@@ -34,7 +36,7 @@ export function createEvidence(parts: EvidenceParts): Evidence {
         labelled.count === 0
           ? tensor(new Float32Array(0), [0], { device: model.device })
           : chunkedTokenLosses(labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, {
-              computeDtype: autocastDtype,
+              computeDtype: exactLosses ? undefined : autocastDtype,
             })
     }
     return loss_N
@@ -69,15 +71,16 @@ export function lookAt(
     readonly reference: Artefact['tokenLoss']
     /** Whether to take gradients back to the trained linear layers, +4N FLOPs per token. */
     readonly factors?: boolean
+    readonly exactLosses?: boolean
   },
 ): Evidence {
-  const { autocastDtype, reference } = options
+  const { autocastDtype, reference, exactLosses = false } = options
   const inputs = toModelInputs(batch, model.device)
   const labelled = labelledPositions(batch, model.device)
   const forward = options.factors
     ? factoredForward(model, inputs, labelled, autocastDtype)
     : { hidden_BTD: embedTokens(model, inputs, { autocastDtype }) }
-  return createEvidence({ model, inputs, labelled, autocastDtype, reference, ...forward })
+  return createEvidence({ model, inputs, labelled, autocastDtype, exactLosses, reference, ...forward })
 }
 
 /** The same evidence with token losses of another reference. */

@@ -13,6 +13,7 @@ export {
   NO_STATE,
   type OptimizerView,
   type PluginState,
+  type Rescoring,
   type RunFacts,
   type ScoredPool,
   type Scores,
@@ -21,6 +22,7 @@ export {
   type StepFacts,
   type StepOutcome,
   type StepTools,
+  type StoredScores,
   type Trust,
   type Unit,
 } from './contract.js'

@@ -16,6 +16,8 @@ export interface Artefact {
   readonly share_G?: Float64Array
   /** Token losses of a reference, or another statistic of its tokens: float32 of the labelled positions of a sample in their order. */
   readonly tokenLoss?: { at(index: number): Float32Array }
+  /** Other numbers that the signal's `rescoring` goes on from, by name. */
+  readonly numbers?: Readonly<Record<string, Float32Array>>
   /** Figures worth a line in the event log. */
   readonly figures?: Readonly<Record<string, number>>
 }

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { layOutPool } from '../batch/index.js'
 import { createTinyLlama, createTokens } from '../model/tiny-llama.test.fixture.js'
 import { composeMethod } from './compose-method.js'
-import type { ScoredPool, Signal, StepTools } from './contract.js'
+import type { Rescoring, ScoredPool, Signal, StepTools } from './contract.js'
 import { lookAt } from './evidence.js'
 import { scorePool } from './score-pool.js'
 import { compositionOf, stepFacts } from './step-facts.test.fixture.js'
@@ -93,9 +93,45 @@ describe('scorePool', () => {
   })
 
   it('looks scores up that were made before training', () => {
-    const stored = { ...composition, isStored: true, artefact: { score_P: Float32Array.of(3, 1, 2) } }
+    const stored = {
+      ...composition,
+      isStored: true,
+      signal: { ...loss, stored: { scores: () => Float32Array.of(3, 1, 2), take: () => {} } },
+    }
     const { score } = finish(scorePool(stored, [2, 0], factsOf(distributed.singleProcess)))
     expect([...score]).toEqual([2, 3])
+  })
+})
+
+describe('scores of before training that are made anew', () => {
+  const rescoring: Rescoring = {
+    wants: (step) => (step === 3 ? all : undefined),
+    score(batch, facts) {
+      facts.charge(2 * batch.samples.reduce((sum, { numTokens }) => sum + numTokens, 0))
+      return facts.look(batch).sampleLoss_S()
+    },
+  }
+
+  it('are taken over when all is done, and charged then: a round that was left half way changes nothing', () => {
+    const taken: ScoredPool[] = []
+    let charged = 0
+    const method = composeMethod({
+      ...composition,
+      isStored: true,
+      signal: {
+        ...loss,
+        stored: { scores: () => undefined, rescoring, take: (pool) => void taken.push(pool) },
+      },
+    })
+    const facts = factsOf(distributed.singleProcess, (n) => (charged += n))
+    for (const { done, total } of method.beforeDraw({ ...facts, step: 3 })) if (done < total) break
+    expect([taken.length, charged]).toEqual([0, 0])
+    for (const _ of method.beforeDraw({ ...facts, step: 2 }));
+    expect(taken).toEqual([])
+    for (const _ of method.beforeDraw({ ...facts, step: 3 }));
+    const expected = finish(scorePool(composition, all, factsOf(distributed.singleProcess)))
+    expect(taken.map(({ score }) => score)).toEqual([expected.score])
+    expect(charged).toBe(2 * texts.length * LENGTH)
   })
 })
 

@@ -9,7 +9,7 @@ import type { TokenDataset } from '../tokenize/index.js'
 import { StoredTokenLosses } from './token-losses.js'
 
 /** Changes with what the files of an artefact mean. */
-const FORMAT = 1
+const FORMAT = 2
 
 /** An artefact with what making it took. */
 export interface Prepared {
@@ -38,6 +38,8 @@ interface Facts {
   readonly share_G?: readonly number[]
   readonly figures?: Readonly<Record<string, number>>
   readonly parts: readonly string[]
+  /** Names of `numbers`, a file each. */
+  readonly numbers?: readonly string[]
   readonly warnings?: readonly string[]
 }
 
@@ -96,7 +98,7 @@ export class ArtefactFolder {
     artefact: Artefact,
     { flops, seconds, warnings }: Pick<Prepared, 'flops' | 'seconds' | 'warnings'>,
   ): Prepared {
-    const { score_P, kept_P, share_G, tokenLoss, figures } = artefact
+    const { score_P, kept_P, share_G, tokenLoss, numbers = {}, figures } = artefact
     const losses = tokenLoss as StoredTokenLosses | undefined
     publishFolder(
       this.whole,
@@ -108,6 +110,7 @@ export class ArtefactFolder {
           )
         if (score_P) write('score.f32', score_P)
         if (kept_P) write('kept.u8', kept_P)
+        for (const [name, values] of Object.entries(numbers)) write(`numbers-${name}.f32`, values)
         if (losses) {
           write('has-losses.u8', losses.hasLosses)
           place(losses.path, join(folder, 'token-loss.f32'))
@@ -121,6 +124,7 @@ export class ArtefactFolder {
           flops,
           seconds,
           parts,
+          ...(Object.keys(numbers).length > 0 ? { numbers: Object.keys(numbers) } : {}),
           ...(share_G ? { share_G: [...share_G] } : {}),
           ...(figures ? { figures } : {}),
           ...(warnings.length > 0 ? { warnings } : {}),
@@ -137,14 +141,18 @@ export class ArtefactFolder {
   private load(): Prepared {
     const file = (name: string) => join(this.whole, name)
     const bytes = (name: string) => Uint8Array.from(readFileSync(file(name)))
+    const floats = (name: string) => new Float32Array(bytes(`${name}.f32`).buffer)
     const facts = JSON.parse(readFileSync(file('artefact.json'), 'utf8')) as Facts
     const has = (part: string) => facts.parts.includes(part)
     const artefact: Artefact = {
-      ...(has('score') ? { score_P: new Float32Array(bytes('score.f32').buffer) } : {}),
+      ...(has('score') ? { score_P: floats('score') } : {}),
       ...(has('kept') ? { kept_P: bytes('kept.u8') } : {}),
       ...(facts.share_G ? { share_G: Float64Array.from(facts.share_G) } : {}),
       ...(has('token-loss')
         ? { tokenLoss: new StoredTokenLosses(file('token-loss.f32'), bytes('has-losses.u8'), this.data) }
+        : {}),
+      ...(facts.numbers
+        ? { numbers: Object.fromEntries(facts.numbers.map((name) => [name, floats(`numbers-${name}`)])) }
         : {}),
       ...(facts.figures ? { figures: facts.figures } : {}),
     }

@@ -8,12 +8,7 @@ export async function trainLoop(parts: RunParts, observers: readonly RunObserver
   const nextBatches = () => (trainer.step + 1 < plan.totalSteps ? queue.drawAhead(trainer.step + 1) : [])
   for (const observer of observers) await observer.begin?.()
   while (trainer.step < plan.totalSteps && !isOver()) {
-    for (const progress of trainer.prepareDraw()) {
-      for (const observer of observers) observer.whileScoring?.(progress)
-      await new Promise(setImmediate)
-      if (isOver()) break
-    }
-    if (isOver()) break
+    if (!(await prepareDraw(parts, observers, isOver))) break
     const { batches, epoch } = drawOrTell(parts, observers)
     const step = trainer.runStep(batches, epoch, nextBatches)
     for (const observer of observers) observer.afterStep?.(step)
@@ -21,6 +16,20 @@ export async function trainLoop(parts: RunParts, observers: readonly RunObserver
     await new Promise(setImmediate)
     for (const observer of observers) await observer.betweenSteps?.()
   }
+}
+
+/** @returns Whether all was scored: its step follows then, whoever asks for the stop, or what is saved would be scored and charged again. */
+async function prepareDraw(
+  { built: { trainer } }: RunParts,
+  observers: readonly RunObserver[],
+  isOver: () => boolean,
+): Promise<boolean> {
+  for (const progress of trainer.prepareDraw()) {
+    for (const observer of observers) observer.whileScoring?.(progress)
+    await new Promise(setImmediate)
+    if (isOver()) return false
+  }
+  return true
 }
 
 function drawOrTell({ queue }: RunParts, observers: readonly RunObserver[]) {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Document } from '../dataset/index.js'
 import { batchOf } from '../model/tiny-llama.test.fixture.js'
-import { demonstrationsOf, inContext, nearestPlaces } from './demonstrations.js'
+import { demonstrationsOf, inContext, nearestPlaces, samplesOf } from './demonstrations.js'
 
 const SPECIALS = { startId: 1, eosId: 2 }
 const sampleOf = (tokens: readonly number[], labelsFrom: number) => ({
@@ -49,15 +48,32 @@ describe('a sample in context', () => {
 
 describe('anchors as demonstrations', () => {
   it('are the tokens of each without padding, and know which are conversations', () => {
-    const documents = ['chat', 'text', 'text'].map((kind) => ({ content: { kind } }) as unknown as Document)
     const batches = [
       batchOf([[{ tokens: [5, 6] }], [{ tokens: [7, 8, 9] }]]),
       batchOf([[{ tokens: [3, 4] }]]),
     ]
-    expect(demonstrationsOf(batches, documents).map(({ tokens, isChat }) => [[...tokens], isChat])).toEqual([
+    expect(
+      demonstrationsOf(batches, (v) => v === 0).map(({ tokens, isChat }) => [[...tokens], isChat]),
+    ).toEqual([
       [[5, 6], true],
       [[7, 8, 9], false],
       [[3, 4], false],
+    ])
+  })
+})
+
+describe('the samples of a batch', () => {
+  it('are what was laid out, label by label', () => {
+    const batch = batchOf([[{ tokens: [5, 6, 7, 8], labelsFrom: 2 }], [{ tokens: [7, 8], labelsFrom: 2 }]])
+    expect(samplesOf(batch).map(({ tokens, labelMask }) => [[...tokens], [...labelMask]])).toEqual([
+      [
+        [5, 6, 7, 8],
+        [0, 0, 1, 1],
+      ],
+      [
+        [7, 8],
+        [0, 0],
+      ],
     ])
   })
 })

@@ -1,7 +1,6 @@
 /** V anchors. */
-import type { Batch } from '../batch/index.js'
-import type { Document } from '../dataset/index.js'
-import { holdsStart, type SpecialIds } from '../tokenize/index.js'
+import { type Batch, IGNORED_LABEL } from '../batch/index.js'
+import { holdsStart, type SpecialIds, type TokenizedSample } from '../tokenize/index.js'
 
 /** An anchor that may stand before a sample. */
 export interface Demonstration {
@@ -10,18 +9,26 @@ export interface Demonstration {
   readonly isChat: boolean
 }
 
+/** The samples of a batch as they were before they were laid out, without the place that they came from. */
+export function samplesOf({ samples, segment_BT, tokens_BT, labels_BT }: Batch): TokenizedSample[] {
+  return samples.map(({ index, id, source, weight, numTokens }, segment) => {
+    const start = segment_BT.indexOf(segment)
+    const labelMask = new Uint8Array(numTokens)
+    for (let t = 1; t < numTokens; t++) labelMask[t] = labels_BT[start + t - 1] === IGNORED_LABEL ? 0 : 1
+    const tokens = tokens_BT.slice(start, start + numTokens)
+    return { ...{ index, id, source, weight, tokens, labelMask }, path: '', line: 0 }
+  })
+}
+
 /**
  * The anchors as demonstrations, in the order of their batches.
- * @param documents  In the same order.
+ * @param isChat  Of the anchor at a place in that order.
  */
-export function demonstrationsOf(anchors: readonly Batch[], documents: readonly Document[]): Demonstration[] {
-  const tokens = anchors.flatMap((batch) =>
-    batch.samples.map(({ numTokens }, segment) => {
-      const start = batch.segment_BT.indexOf(segment)
-      return batch.tokens_BT.slice(start, start + numTokens)
-    }),
-  )
-  return tokens.map((own, v) => ({ tokens: own, isChat: documents[v]?.content.kind === 'chat' }))
+export function demonstrationsOf(
+  anchors: readonly Batch[],
+  isChat: (place: number) => boolean,
+): Demonstration[] {
+  return anchors.flatMap(samplesOf).map(({ tokens }, v) => ({ tokens, isChat: isChat(v) }))
 }
 
 /** The k places with the largest similarities, the largest first; of equal ones the first. */

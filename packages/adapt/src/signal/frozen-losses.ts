@@ -7,19 +7,32 @@ import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import type { TokenizedSample } from '../tokenize/index.js'
 import { countTokens } from './embed-anchors.js'
 
+/** Some samples of a list, and their places in it. */
+interface PlacedBatch {
+  readonly places: readonly number[]
+  readonly batch: Batch
+}
+
 /**
- * Samples in batches of about one length; signals and timers get their turn between two.
+ * Samples in batches of about one length.
  * @param maxTokens  Of a batch, padding included; 0: each sample alone.
  */
-export async function* sampleBatches(
-  samples: readonly TokenizedSample[],
-  maxTokens?: number,
-): AsyncGenerator<{ readonly places: readonly number[]; readonly batch: Batch }> {
+export function* cutSamples(samples: readonly TokenizedSample[], maxTokens?: number): Generator<PlacedBatch> {
   const data = { sample: (place: number) => samples[place]! }
   const lengths = samples.map(({ tokens }) => tokens.length)
   for (const places of likeLengths(lengths, maxTokens)) {
     const rows = places.map((place) => [place])
     yield { places, batch: buildBatch(rows, data, { padId: 0, packing: false }) }
+  }
+}
+
+/** The same; signals and timers get their turn between two. */
+export async function* sampleBatches(
+  samples: readonly TokenizedSample[],
+  maxTokens?: number,
+): AsyncGenerator<PlacedBatch> {
+  for (const batch of cutSamples(samples, maxTokens)) {
+    yield batch
     await new Promise(setImmediate)
   }
 }

@@ -24,6 +24,7 @@ export {
   inContext,
   isSame,
   nearestPlaces,
+  samplesOf,
 } from './demonstrations.js'
 export {
   type DivideOptions,
@@ -36,7 +37,7 @@ export { MAX_MODULUS } from './dsir/sha256-remainder.js'
 export { countTokens } from './embed-anchors.js'
 export { excessLoss, reducibleLoss } from './excess-loss.js'
 export { frozenEmbedding } from './frozen-embedding.js'
-export { frozenLosses, frozenStates, sampleBatches } from './frozen-losses.js'
+export { cutSamples, frozenLosses, frozenStates, sampleBatches } from './frozen-losses.js'
 export { KeptNumbers } from './kept-numbers.js'
 export { lossFall } from './loss-fall.js'
 export { lossSignal } from './loss-signal.js'

@@ -138,7 +138,7 @@ function seenBy(
   try {
     return scope(() => {
       signal.beforeStep!(facts)
-      const step = CANDIDATES.map(look)
+      const step = CANDIDATES.map((batch) => look(batch))
       return {
         scores: step.flatMap((evidence) => [...signal.score(evidence, facts).toFloat32Array()]),
         products: [...signal.interactions!(step, facts).toFloat32Array()],

@@ -135,8 +135,9 @@ export class Trainer {
       device: model.device,
       anchors,
       optimizer: viewOf(this.optimizer, model),
-      look: (batch) =>
+      look: (batch, how) =>
         lookAt(model, batch, {
+          ...how,
           autocastDtype: options.autocastDtype,
           reference: method.reference,
           factors: method.needs.factors ?? false,

@@ -32,6 +32,7 @@ export const adaptFolders = [
   'score',
   'audit',
   'compare',
+  'launch',
   'cli',
 ]
 

@@ -378,10 +378,10 @@ export {
   writeReport,
 } from './report/index.js'
 export {
+  aloneWorld,
   type BestEvaluation,
   buildTrainer,
   drawStep,
-  joinWorld,
   prepareRun,
   runTraining,
   type TrainHooks,

@@ -1,4 +1,5 @@
 export { CheckpointStore, type FoundCheckpoint } from './checkpoint-store.js'
+export { fromExactJson, toExactJson } from './exact-json.js'
 export { type FileDigest, MANIFEST_NAME, type Manifest, verifyManifest, writeManifest } from './manifest.js'
 export { publishFolder } from './publish-folder.js'
 export { publishCheckpointModel, publishModel } from './publish-model.js'

@@ -18,6 +18,8 @@ export interface TrainingState {
   readonly cursor: RowCursor
   /** Rows of a global batch, over all ranks and micro-batches. */
   readonly global_rows: number
+  /** Ranks that shared it; absent in checkpoints of a version that knew one alone. */
+  readonly world_size?: number
   /** The method's resolved config: its state means something under this one alone. */
   readonly method: unknown
   /** What the run was made from, by name: SHA-256 of data, anchors and tokenizer, and the order of the data. */

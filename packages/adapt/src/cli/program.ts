@@ -9,6 +9,7 @@ import { declareDoctor } from './verbs/doctor.js'
 import { declareEstimate } from './verbs/estimate.js'
 import { declareEval } from './verbs/eval.js'
 import { declareGenerate } from './verbs/generate.js'
+import { declareLaunch } from './verbs/launch.js'
 import { declareMerge } from './verbs/merge.js'
 import { declareMethods } from './verbs/methods.js'
 import { declareReport } from './verbs/report.js'
@@ -25,6 +26,7 @@ export const UNKNOWN_OPTION = /^error: unknown option '([\s\S]*?)'(?=\s|$)/
 // In the order of the help.
 const VERBS = [
   declareTrain,
+  declareLaunch,
   declareCompare,
   declareEval,
   declareGenerate,
@@ -80,7 +82,7 @@ Examples:
   adapt report runs/first               write its report again
 
 Exit codes: 0 done, 1 bug, 2 config or missing file, 3 data, 4 numeric,
-5 resource or set-up, 7 damaged file, 75 saved: the same command goes on.`,
+5 resource or set-up, 6 another rank failed, 7 damaged file, 75 saved: the same command goes on.`,
     )
 
   for (const declare of VERBS) declare({ program, io, onExitCode })

@@ -84,6 +84,11 @@ export const trainingSchema = z
       .describe(
         'Save a checkpoint every this many steps; one is saved at the end and when the run is stopped anyway.',
       ),
+    ddp_timeout: wholeNumber({ min: 1, max: 31_536_000 })
+      .default(1800)
+      .describe(
+        'Seconds that a rank of several waits for the others before it takes one of them for hanging.',
+      ),
     save_total_limit: wholeNumber({ min: 1, max: 1_000_000 })
       .default(2)
       .describe(

@@ -58,6 +58,16 @@ export function chooseDevice(wanted = 'auto', options: ChooseDeviceOptions = {})
 }
 
 /**
+ * The name of the device for one of several processes of a machine: they take its GPUs in turn, where the config leaves the choice.
+ * @param localRank  Among the processes of this machine.
+ */
+export function deviceOfRank(wanted: string, localRank: number, facts: DeviceFacts = deviceFacts()): string {
+  if (wanted !== 'auto' && wanted !== 'cuda') return wanted
+  const count = facts.libtorch.hasCuda ? facts.deviceCount() : 0
+  return count > 1 ? `cuda:${localRank % count}` : wanted
+}
+
+/**
  * What `chooseDevice` will look for, as far as it is known without loading LibTorch.
  * @returns `text` for a person, and `problem` where a run on this machine would be refused.
  */

@@ -4,6 +4,7 @@ export {
   type ChooseDeviceOptions,
   type ChosenDevice,
   chooseDevice,
+  deviceOfRank,
   foretellDevice,
   HOW_TO_SWITCH,
   hasBf16,

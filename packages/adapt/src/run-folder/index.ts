@@ -1,7 +1,7 @@
 export { ignoresSignal, readProcessArguments, readProcessStat } from './process-stat.js'
 export { checkpointBytes, requireRoom } from './require-room.js'
 export { requireSameSteps } from './require-same-steps.js'
-export { inspectRunFolder, openRunFolder, type RunFolder, readRunState } from './run-folder.js'
+export { inspectRunFolder, openRunFolder, RunFolder, readRunState } from './run-folder.js'
 export { RunLock } from './run-lock.js'
 export { RunLog } from './run-log.js'
 export {
@@ -11,5 +11,6 @@ export {
   requireSameData,
   requireSameDraw,
   type StartPoint,
+  startPoint,
 } from './start-point.js'
 export { TensorBoardLog, tensorboardFolder } from './tensorboard-log.js'

@@ -136,7 +136,11 @@ export function openRunFolder(folder: string, kind: 'new' | 'continue', totalSte
 
 /** Paths of a run folder and the files that are replaced whole. */
 export class RunFolder {
-  constructor(readonly path: string) {}
+  /** @param writes  Whether this process is the one that writes; of several ranks one is, and `write` does nothing on the others. */
+  constructor(
+    readonly path: string,
+    private readonly writes = true,
+  ) {}
 
   file(name: string): string {
     return join(this.path, name)
@@ -147,6 +151,7 @@ export class RunFolder {
    * @throws {ResourceError} RUN_WRITE; the file is as it was.
    */
   write(name: string, content: string): void {
+    if (!this.writes) return
     const target = this.file(name)
     const temporary = `${target}.${process.pid}.tmp`
     try {

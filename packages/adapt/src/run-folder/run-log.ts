@@ -24,7 +24,8 @@ const MAX_PENDING = 10_000
  * what could not be written is kept and tried again, until a checkpoint needs it to be on the disk.
  */
 export class RunLog {
-  private readonly events: EventWriter
+  /** Of rank 0: what happens is the same on every rank. */
+  private readonly events: EventWriter | undefined
   private readonly ledger: LedgerWriter
   private readonly pending: (() => void)[] = []
   private hasWarned = false
@@ -32,14 +33,16 @@ export class RunLog {
   /**
    * @param board  Gets every event too; it may lose some.
    * @param onWarning  Told once when something could not be written.
+   * @param rank  Of a rank above 0 only the samples that it trained are recorded, in parts of its own.
    */
   constructor(
-    folder: RunFolder,
-    private readonly board: TensorBoardLog,
+    private readonly folder: RunFolder,
+    private readonly board: TensorBoardLog | undefined,
     private readonly onWarning: (message: string) => void,
+    rank = 0,
   ) {
-    this.events = new EventWriter(folder.file('events.jsonl'))
-    this.ledger = new LedgerWriter(folder.file(LEDGER_FOLDER))
+    this.events = rank === 0 ? new EventWriter(folder.file('events.jsonl')) : undefined
+    this.ledger = new LedgerWriter(folder.file(LEDGER_FOLDER), { rank })
   }
 
   /**
@@ -61,13 +64,15 @@ export class RunLog {
 
   /** What is not there of the steps before the run goes on; see `missingRecords`. */
   missing(step: number): string[] {
-    return missingRecords(this.events.path, this.ledger.folder, step)
+    return missingRecords(this.folder.file('events.jsonl'), this.ledger.folder, step)
   }
 
   /** Records an event, now or when there is room again. */
   event(event: RunEvent): void {
-    this.write(() => this.events.append(event))
-    this.board.append(event)
+    const { events } = this
+    if (events === undefined) return
+    this.write(() => events.append(event))
+    this.board?.append(event)
   }
 
   /** Records what each sample of a step got. */
@@ -97,8 +102,8 @@ export class RunLog {
   flush(): void {
     this.writePending()
     this.ledger.flush()
-    this.events.sync()
-    this.board.flush()
+    this.events?.sync()
+    this.board?.flush()
   }
 
   /** Closes the files. What cannot be written now is later than the last checkpoint and will be run again. */
@@ -110,7 +115,7 @@ export class RunLog {
       if (!(error instanceof ResourceError)) throw error
       this.onWarning(error.message)
     }
-    this.events.close()
-    this.board.close()
+    this.events?.close()
+    this.board?.close()
   }
 }

@@ -21,6 +21,11 @@ export interface StartPoint {
   readonly isOwn: boolean
 }
 
+/** The start at a checkpoint that was found and verified. @throws {HostileFileError} CHECKPOINT_DAMAGED. */
+export function startPoint(folder: string, isOwn: boolean): StartPoint {
+  return { folder, state: readTrainingState(folder), isOwn }
+}
+
 /** The config that a run folder was written under. @throws {ConfigError} RUN_CONFIG_UNREADABLE */
 function readRunConfig(runFolder: string): RunConfig {
   const path = join(runFolder, 'config.yaml')
@@ -47,7 +52,7 @@ export function findOwnStart(
 ): StartPoint | undefined {
   requireSameConfig(runFolder, readRunConfig(runFolder), config)
   const found = checkpointStore(runFolder).newest(onDamaged)
-  return found && { folder: found.folder, state: readTrainingState(found.folder), isOwn: true }
+  return found && startPoint(found.folder, true)
 }
 
 /**
@@ -69,7 +74,7 @@ export function findNamedStart(config: RunConfig, baseDir: string): StartPoint |
     )
   }
   verifyManifest(folder)
-  return { folder, state: readTrainingState(folder), isOwn: false }
+  return startPoint(folder, false)
 }
 
 /**

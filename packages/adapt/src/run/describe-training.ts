@@ -7,7 +7,8 @@ export function describeTraining({
   data,
   built,
   plan,
-}: Pick<RunParts, 'request' | 'data' | 'built' | 'plan'>): string {
+  world,
+}: Pick<RunParts, 'request' | 'data' | 'built' | 'plan' | 'world'>): string {
   const { numSamples, numTokens } = data.train
   const numAnchors = data.anchorDocuments.length
   const { trainer, method, dtype } = built
@@ -18,6 +19,7 @@ export function describeTraining({
     `model ${(numParameters / 1e6).toFixed(2)}M parameters${adapter ?? ''}, ${dtype ?? 'float32'}; ` +
     `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
     `${numAnchors > 0 ? `, ${numAnchors} anchors` : ''}; ` +
-    `method ${describeMethod(request.config.method)} (${method.normalizer}); ${plan.totalSteps} steps`
+    `method ${describeMethod(request.config.method)} (${method.normalizer}); ${plan.totalSteps} steps` +
+    `${world.worldSize > 1 ? ` of ${plan.globalRows} rows over ${world.worldSize} ranks` : ''}`
   )
 }

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AdaptError, EXIT, ResourceError } from '../errors.js'
 import { currentSteps, readEvents } from '../record/index.js'
+import { RunFolder } from '../run-folder/index.js'
 import { writeRunReport } from '../run-report/index.js'
 import type { BestModel } from './best-model.js'
 import type { Evaluator } from './observers/evaluate.js'
 import type { Recorder } from './observers/record.js'
 import type { Saver } from './observers/save.js'
 import { publishTrained } from './publish-trained.js'
-import type { RunParts, TrainingOutcome } from './run-parts.js'
+import type { RunNote, RunParts, TrainingOutcome } from './run-parts.js'
+import { isOfPeer } from './world.js'
 
 /** Longest that a run which was asked to stop, or failed, works on its report. */
 const REPORT_MS = 10_000
@@ -27,20 +29,25 @@ export class RunEnd {
    * @throws what the last evaluation did, when the model is published: the same call makes up for it.
    */
   async finish(): Promise<TrainingOutcome> {
-    const { built, folder, stop, plan, request } = this.parts
+    const { built, folder, stop, plan, request, world } = this.parts
     const { best, recorder, saver, evaluator } = this
     const { trainer } = built
     saver.save()
     // Someone may have removed them meanwhile; what is recorded is no model.
     recorder.side.attemptNow('records', () => recorder.tellMissing())
     // Patience ends with an evaluation.
-    if (!(best.isOver && evaluator.latest !== undefined)) await evaluator.evaluate()
+    if (!(best.isOver && evaluator.hasEvaluated)) await evaluator.evaluate()
+    stop.settle()
     if (stop.requested) return this.leave()
-    const note = publishTrained(best, {
-      trainer,
-      checkpoints: saver.checkpoints,
-      folder: folder.file('model'),
-      options: saver.modelOptions(),
+    let note: RunNote | undefined
+    world.together(() => {
+      if (!world.isFirst) return
+      note = publishTrained(best, {
+        trainer,
+        checkpoints: saver.checkpoints,
+        folder: folder.file('model'),
+        options: saver.modelOptions(),
+      })
     })
     if (best.isOver && trainer.step < plan.totalSteps) {
       const message = `stopped early after step ${trainer.step} of ${plan.totalSteps}: no better evaluation in ${request.config.training.early_stopping_patience}`
@@ -49,25 +56,32 @@ export class RunEnd {
     if (note) recorder.note(note)
     const outcome = await this.writeReport()
     const missing = recorder.side.failure('evaluation')
-    if (missing !== undefined) throw missing
+    world.together(() => {
+      if (missing !== undefined) throw missing
+    })
     this.writeEnd('finished', EXIT.done)
+    await world.leave()
     return outcome
   }
 
   /** The end of a run that was stopped and can go on. @throws {AdaptError} INTERRUPTED after a signal. */
   async leave(): Promise<TrainingOutcome> {
-    const { built, stop, folder } = this.parts
+    const { built, stop, folder, world } = this.parts
     const { step } = built.trainer
     this.saver.save()
     this.writeEnd('interrupted', EXIT.resumable)
     // Who asked for the stop may not wait long: nothing is lost when the page is cut off, and `adapt report` makes it later.
     const limit = stop.requested ? REPORT_MS : undefined
     const outcome = await this.writeReport(limit)
+    await world.leave()
     stop.throwIfRequested(`after step ${step}; the same command goes on from ${folder.path}`)
     return { ...outcome, stoppedAt: step }
   }
 
-  /** Leaves failure.json and a report, and says in the log and in run.json how far the run came. */
+  /**
+   * Leaves failure.json and a report, and says in the log and in run.json how far the run came. Of several ranks the one that failed writes
+   * failure.json; one that ends because of it has nothing to say there.
+   */
   async recordFailure(error: unknown): Promise<void> {
     const known = error instanceof AdaptError
     const failure = {
@@ -78,7 +92,9 @@ export class RunEnd {
     }
     try {
       this.writeEnd('failed', known ? error.exitCode : EXIT.bug)
-      this.parts.folder.write('failure.json', `${JSON.stringify(failure, null, 2)}\n`)
+      if (!isOfPeer(error))
+        new RunFolder(this.parts.folder.path).write('failure.json', `${JSON.stringify(failure, null, 2)}\n`)
+      if (!this.parts.world.isFirst) return
       await this.writeReport(REPORT_MS)
     } catch {
       // What ended the run may keep this from being written too; the run's own error is what counts.
@@ -86,8 +102,9 @@ export class RunEnd {
   }
 
   private async writeReport(limitMs?: number): Promise<TrainingOutcome> {
-    const { folder, request } = this.parts
+    const { folder, request, world } = this.parts
     const reportPath = await this.recorder.side.attempt('report', async () => {
+      if (!world.isFirst) return undefined
       const written = writeRunReport([folder.path], { baseDir: request.baseDir })
       if (limitMs === undefined) return await written
       const timer = new AbortController()
@@ -97,6 +114,7 @@ export class RunEnd {
       throw new ResourceError('REPORT_LATE', `no report after ${limitMs / 1000} s: adapt report makes one`)
     })
     return {
+      isFirst: world.isFirst,
       outputDir: folder.path,
       ...(reportPath === undefined ? {} : { reportPath }),
       // Read when asked for: a long run's records are not held in memory.

@@ -17,10 +17,15 @@ export class NpmParent {
   private nextLook = 0
   private gone = false
 
-  private constructor(private readonly chain: readonly number[]) {}
+  private constructor(
+    private readonly chain: readonly number[],
+    /** npm, or `adapt launch`, which hands every signal on. */
+    readonly kind: 'npm' | 'launcher' = 'npm',
+  ) {}
 
   /** Undefined for a process that npm did not start, or does not wait for, and where there is no `/proc`. */
   static find(env: NodeJS.ProcessEnv = process.env): NpmParent | undefined {
+    if (env.ADAPT_LAUNCHER_PID === String(process.ppid)) return new NpmParent([process.ppid], 'launcher')
     if (env.npm_lifecycle_event === undefined || LEFT_BEHIND.test(env.npm_lifecycle_script ?? '')) {
       return undefined
     }

@@ -6,7 +6,7 @@ import { orderData, type RunInputs } from '../open/index.js'
 import { type Prepared, prepareSignal, selectPool, type TrainTo, trainProxy } from '../prepare/index.js'
 import type { TrainingRequest } from './run-parts.js'
 import type { StopRequest } from './stop-request.js'
-import type { World } from './world.js'
+import { aloneWorld, type World } from './world.js'
 
 /** Between two lines on how far a proxy is. */
 const LINE_MS = 2000
@@ -89,6 +89,8 @@ function proxyTrainer(
       stopAfterStep,
       overwrite: false,
       stop,
+      // The other ranks wait for what it leaves.
+      world: aloneWorld(),
       ...(signals ? { signals } : {}),
       ...(gates ? { gates } : {}),
       onLine: (line) => onLine(`${name}: ${line}`),

@@ -10,6 +10,7 @@ import type { RunFolder, StartPoint } from '../run-folder/index.js'
 import type { StepEvents } from '../train/index.js'
 import type { BestEvaluation } from './best-model.js'
 import type { BuiltTrainer } from './build-trainer.js'
+import type { SettledStop } from './settled-stop.js'
 import type { StepQueue } from './step-queue.js'
 import type { StopRequest } from './stop-request.js'
 import type { World } from './world.js'
@@ -30,6 +31,8 @@ export interface TrainingRequest {
   readonly artefact?: Artefact
   /** Who else may ask for the stop and watches signals over several runs; default: the run watches them itself. */
   readonly stop?: StopRequest
+  /** The ranks that train it; default: those that this process was started with. A run that is part of another has one. */
+  readonly world?: World
   /** Events worth a line: refreshes, evaluations, alerts. */
   readonly onLine: (line: string) => void
   /** Called once per optimiser step. */
@@ -40,6 +43,8 @@ export interface TrainingRequest {
 
 /** What a run left. */
 export interface TrainingOutcome {
+  /** Whether this process is rank 0, which tells the results of all. */
+  readonly isFirst: boolean
   readonly outputDir: string
   /** Undefined when the report could not be written. */
   readonly reportPath?: string
@@ -66,7 +71,7 @@ export interface RunParts {
   readonly queue: StepQueue
   readonly plan: StepPlan
   readonly built: BuiltTrainer
-  readonly stop: StopRequest
+  readonly stop: SettledStop
   readonly folder: RunFolder
   readonly start: StartPoint | undefined
   /** What the method's preparation left and took; absent for a method without. */
@@ -88,7 +93,7 @@ export interface RunNote {
   readonly message: string
 }
 
-/** Who is told how a run goes, on rank 0. Each is called in the order of the list. */
+/** Who is told how a run goes, on every rank: what they write but for the ledger, rank 0 alone writes. Each is called in the order of the list. */
 export interface RunObserver {
   /** Whether the run is over before its last step. */
   readonly isOver?: boolean

@@ -3,12 +3,13 @@ import { isDeepStrictEqual } from 'node:util'
 import { FIRST_ROW } from '../batch/index.js'
 import { partsOf, requireNeeds } from '../catalog/index.js'
 import { loadTrainingState } from '../checkpoint/index.js'
-import { planSteps, type StepPlan } from '../config/index.js'
+import { planSteps, renderResolvedConfig, type StepPlan } from '../config/index.js'
 import { AdaptError } from '../errors.js'
 import { NO_ARTEFACT } from '../method/index.js'
 import {
   chooseDevice,
   configInputs,
+  deviceOfRank,
   explainMemory,
   loadingRemedies,
   type OrderedData,
@@ -24,6 +25,7 @@ import {
   findOwnStart,
   inspectRunFolder,
   openRunFolder,
+  RunFolder,
   RunLock,
   RunLog,
   requireRoom,
@@ -31,10 +33,13 @@ import {
   requireSameDraw,
   requireSameSteps,
   type StartPoint,
+  startPoint,
 } from '../run-folder/index.js'
+import { packageVersion } from '../version.js'
 import { BestModel } from './best-model.js'
 import { type BuiltTrainer, buildTrainer } from './build-trainer.js'
 import { RunEnd } from './end-run.js'
+import { holdBatch } from './hold-batch.js'
 import { Evaluator } from './observers/evaluate.js'
 import { Heartbeat } from './observers/heartbeat.js'
 import { Recorder } from './observers/record.js'
@@ -43,10 +48,12 @@ import { prepareRun } from './prepare-run.js'
 import { describeMove } from './provenance.js'
 import { requireMetric } from './require-metric.js'
 import { type RunParts, stopsEarly, type TrainingOutcome, type TrainingRequest } from './run-parts.js'
+import { describeModel, requireSameRanks } from './same-ranks.js'
+import { SettledStop } from './settled-stop.js'
 import { StepQueue } from './step-queue.js'
 import { StopRequest } from './stop-request.js'
 import { trainLoop } from './train-loop.js'
-import { joinWorld, type World } from './world.js'
+import { type World, withinWorld } from './world.js'
 
 /**
  * Trains what a config describes and leaves a run folder; goes on with the run that is there when it was interrupted.
@@ -55,41 +62,61 @@ import { joinWorld, type World } from './world.js'
  * @throws {ConfigError} RUN_ACTIVE, RUN_EXISTS, NOT_A_RUN, CONFIG_CHANGED, DATA_CHANGED, STEPS_CHANGED and what a config can get wrong.
  */
 export async function runTraining(request: TrainingRequest): Promise<TrainingOutcome> {
+  if (request.world) return await trainIn(request.world, request)
+  return await withinWorld((world) => trainIn(world, world.isFirst ? request : silent(request)), {
+    timeoutSeconds: request.config.training.ddp_timeout,
+  })
+}
+
+/** Of the ranks of a run one speaks. */
+function silent(request: TrainingRequest): TrainingRequest {
+  const nothing = () => {}
+  return { ...request, onLine: nothing, onStep: nothing, onEvaluation: nothing }
+}
+
+function onOwnDevice(request: TrainingRequest, { worldSize, localRank }: World): TrainingRequest {
+  if (worldSize === 1) return request
+  const { config } = request
+  const device = deviceOfRank(config.training.device, localRank)
+  return { ...request, config: { ...config, training: { ...config.training, device } } }
+}
+
+async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOutcome> {
+  requireSameRanks(world, { version: packageVersion(), config: renderResolvedConfig(asked.config) })
+  const request = onOwnDevice(asked, world)
   const { config, baseDir, onLine } = request
   const runFolder = resolve(config.output_dir)
-  using _lock = RunLock.acquire(runFolder)
+  using _lock = world.isFirst ? RunLock.acquire(runFolder) : undefined
   using ownStop = request.stop ? undefined : new StopRequest()
   const stop = request.stop ?? ownStop!
   if (ownStop?.warning !== undefined) onLine(`warning: ${ownStop.warning}`)
-  const kind = inspectRunFolder(runFolder, request.overwrite)
   const chosen = chooseDevice(config.training.device)
   // A proxy runs where its run does.
   if (request.artefact === undefined) onLine(chosen.line)
-  // A run that goes on goes on from its own checkpoints, wherever it began.
-  const namedInputs = (await configInputs(config, baseDir)).filter(
-    ({ key }) => kind === 'new' || key !== 'training.resume_from_checkpoint',
-  )
-  requireInputsOutside(runFolder, namedInputs)
-  const start =
-    (kind === 'continue'
-      ? findOwnStart(runFolder, config, (error) => onLine(`warning: ${error.message}; an older one is used`))
-      : undefined) ?? findNamedStart(config, baseDir)
+  const { kind, ...found } = await world.fromFirst(() => findStart(request, runFolder))
+  const start = found.folder === undefined ? undefined : startPoint(found.folder, found.isOwn)
   const goesOn = `before the first step; ${runFolder} can go on`
   const { needs, byCode, candidates } = partsOf(config.method)
-  const inputs = await openInputs(config, baseDir, {
-    // A signal of the caller's may want those that are given.
-    needsAnchors: needs.anchors === true || (byCode.includes('signal') && config.anchors.length > 0),
-    onLine,
-    checkStop: () => stop.throwIfRequested(goesOn),
-  })
+  const inputs = await world.inTurn(() =>
+    openInputs(config, baseDir, {
+      // A signal of the caller's may want those that are given.
+      needsAnchors: needs.anchors === true || (byCode.includes('signal') && config.anchors.length > 0),
+      onLine,
+      checkStop: () => stop.throwIfRequested(goesOn),
+    }),
+  )
   try {
     requireNeeds(config.method, { sources: inputs.train.sources.length, isPlainText: inputs.isPlainText })
     await requireMetric(new BestModel(config), inputs)
-    const world = joinWorld()
     const { worldSize } = world
-    const prepared = await prepareRun(request, inputs, { worldSize, stop, goesOn }, runTraining)
+    const prepared = await world.inTurn(() =>
+      prepareRun(request, inputs, { worldSize, stop, goesOn }, runTraining),
+    )
     const data = orderData(config, inputs, prepared?.artefact ?? NO_ARTEFACT, prepared?.key)
-    const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch), candidates, worldSize)
+    requireSameRanks(world, data.fingerprints)
+    const held = holdBatch(config, start, worldSize)
+    if (held.line !== undefined) onLine(held.line)
+    const plan = planSteps(held.config, (epoch) => data.rows.numRowsPerEpoch(epoch), candidates, worldSize)
     if (start) {
       requireSameData(start, data.fingerprints, plan)
       requireSameSteps(start, data.rowsFrom(FIRST_ROW), plan, config)
@@ -97,12 +124,14 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
     stop.throwIfRequested(goesOn)
     stop.watchNatively()
     // What can be refused is refused before an older run in the folder is removed.
-    const built = startTrainer(request, data, plan, world, start)
+    const built = startTrainer({ ...request, config: held.config }, data, plan, world, start)
     try {
       if (start) requireSameDraw(start, built.method)
       const moved = start && describeMove(start, chosen, built.dtype)
       if (moved !== undefined) onLine(moved)
-      return await trainInFolder({ request, world, data, prepared, plan, built, stop, start }, kind)
+      requireSameRanks(world, { ...plan, ...describeModel(built.trainer.model) })
+      const settled = new SettledStop(stop, world)
+      return await trainInFolder({ request, world, data, prepared, plan, built, stop: settled, start }, kind)
     } finally {
       built.trainer.dispose()
       built.trainer.model.dispose()
@@ -112,6 +141,21 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   } finally {
     inputs.train.close()
   }
+}
+
+/** What a start in the run's folder means, and the checkpoint that it begins at: plain data, for ranks that did not look. */
+async function findStart({ config, baseDir, overwrite, onLine }: TrainingRequest, runFolder: string) {
+  const kind = inspectRunFolder(runFolder, overwrite)
+  // A run that goes on goes on from its own checkpoints, wherever it began.
+  const namedInputs = (await configInputs(config, baseDir)).filter(
+    ({ key }) => kind === 'new' || key !== 'training.resume_from_checkpoint',
+  )
+  requireInputsOutside(runFolder, namedInputs)
+  const start =
+    (kind === 'continue'
+      ? findOwnStart(runFolder, config, (error) => onLine(`warning: ${error.message}; an older one is used`))
+      : undefined) ?? findNamedStart(config, baseDir)
+  return { kind, folder: start?.folder, isOwn: start?.isOwn === true }
 }
 
 /** The trainer of a config, as it was at the start point. */
@@ -142,7 +186,21 @@ function startTrainer(
 type Unplaced = Omit<RunParts, 'rows' | 'queue' | 'folder' | 'startStep'>
 
 async function trainInFolder(unplaced: Unplaced, kind: 'new' | 'continue'): Promise<TrainingOutcome> {
-  const { request, start, plan, data, built } = unplaced
+  const { request, start, data, world } = unplaced
+  const runFolder = resolve(request.config.output_dir)
+  const startStep = start?.state.step ?? 0
+  await world.fromFirst(async () => {
+    const folder = makeReady(unplaced, kind)
+    await RunLog.prepare(folder, startStep, data.train)
+  })
+  const folder = new RunFolder(runFolder, world.isFirst)
+  const rows = start ? data.rowsFrom(start.state.cursor) : data.rows
+  const queue = new StepQueue({ ...unplaced, rows })
+  return await trainAndEnd({ ...unplaced, rows, queue, folder, startStep })
+}
+
+/** The folder of the run, with room for what it will write and without what comes after its start. */
+function makeReady({ request, start, plan, built }: Unplaced, kind: 'new' | 'continue'): RunFolder {
   const runFolder = resolve(request.config.output_dir)
   const checkpoints = checkpointStore(runFolder)
   const { save_total_limit, load_best_model_at_end } = request.config.training
@@ -156,11 +214,7 @@ async function trainInFolder(unplaced: Unplaced, kind: 'new' | 'continue'): Prom
   const folder = openRunFolder(runFolder, kind, plan.totalSteps)
   // A run that goes on without a checkpoint of its own goes on from where it began.
   checkpoints.rewind(start?.isOwn === true ? start.state.step : -1)
-  const startStep = start?.state.step ?? 0
-  await RunLog.prepare(folder, startStep, data.train)
-  const rows = start ? data.rowsFrom(start.state.cursor) : data.rows
-  const queue = new StepQueue({ ...unplaced, rows })
-  return await trainAndEnd({ ...unplaced, rows, queue, folder, startStep })
+  return folder
 }
 
 async function trainAndEnd(parts: RunParts): Promise<TrainingOutcome> {

@@ -49,7 +49,7 @@ export class StopRequest implements Disposable {
 
   /** What a user should know of how the process was started, if anything. */
   get warning(): string | undefined {
-    if (this.npm === undefined || process.stdin.isTTY === true) return undefined
+    if (this.npm?.kind !== 'npm' || process.stdin.isTTY === true) return undefined
     return (
       'npm started this process and hands not every signal on; in jobs and scripts start node_modules/.bin/adapt itself ' +
       '(docs/jobs.md)'
@@ -64,7 +64,8 @@ export class StopRequest implements Disposable {
   throwIfRequested(done: string): void {
     if (!this.requested) return
     const { signal } = this
-    const why = signal === undefined ? 'the npm that started this process is gone' : `${signal} came`
+    const why =
+      signal === undefined ? `the ${this.npm?.kind} that started this process is gone` : `${signal} came`
     throw new AdaptError('INTERRUPTED', EXIT.resumable, `${why}; the run ended ${done}`, { signal })
   }
 

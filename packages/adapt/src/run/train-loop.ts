@@ -2,10 +2,11 @@ import { type RunObserver, type RunParts, stopsEarly } from './run-parts.js'
 
 /** Draws, steps and tells, until the last step or until the run is to end before it. The same on every rank. */
 export async function trainLoop(parts: RunParts, observers: readonly RunObserver[]): Promise<void> {
-  const { built, plan, queue } = parts
+  const { built, plan, queue, stop } = parts
   const { trainer } = built
   const isOver = () => stopsEarly(parts) || observers.some((observer) => observer.isOver === true)
   const nextBatches = () => (trainer.step + 1 < plan.totalSteps ? queue.drawAhead(trainer.step + 1) : [])
+  stop.settle()
   for (const observer of observers) await observer.begin?.()
   while (trainer.step < plan.totalSteps && !isOver()) {
     if (!(await prepareDraw(parts, observers, isOver))) break
@@ -14,6 +15,7 @@ export async function trainLoop(parts: RunParts, observers: readonly RunObserver
     for (const observer of observers) observer.afterStep?.(step)
     // Timers and the log get their turn between two steps.
     await new Promise(setImmediate)
+    stop.settle()
     for (const observer of observers) await observer.betweenSteps?.()
   }
 }

@@ -1,14 +1,161 @@
 import { type Collective, distributed } from '@adapt-ts/torch'
+import { fromExactJson, toExactJson } from '../checkpoint/index.js'
+import { AdaptError, EXIT } from '../errors.js'
 
-/** The processes that train one model together, as one of them sees it. */
+/** The processes that train one model together, as one of them sees it. All of them call the same methods in the same order. */
 export interface World {
   readonly rank: number
   readonly worldSize: number
+  /** Among the ranks of this machine. */
+  readonly localRank: number
   readonly collective: Collective
+  /** Whether this is the one that writes what a run has once: its folder, its lines, its checkpoints. */
+  readonly isFirst: boolean
+  /** What `work` gives on rank 0, as plain data, on every rank; the others wait for it as long as it takes. */
+  fromFirst<T>(work: () => T | Promise<T>): Promise<T>
+  /** Every rank works: rank 0 before one of each other machine, those before the rest, so that what one leaves in a cache the others find. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>
+  /** Every rank's text, in rank order. */
+  gatherText(text: string): string[]
+  /** Whether a rank says so. */
+  any(flag: boolean): boolean
+  /**
+   * Every rank does its part.
+   * @throws what `work` did; {@link AdaptError} RANK_FAILED, with the same exit code, where it did on another rank.
+   */
+  together(work: () => void): void
+  /** The end of a run that is done or was stopped: waits for the others. */
+  leave(): Promise<void>
 }
 
-/** The world that this process trains in: itself alone. */
-export function joinWorld(): World {
-  const collective = distributed.singleProcess
-  return { rank: collective.rank, worldSize: collective.worldSize, collective }
+/** The world of a process without peers. */
+export function aloneWorld(): World {
+  return {
+    rank: 0,
+    worldSize: 1,
+    localRank: 0,
+    collective: distributed.singleProcess,
+    isFirst: true,
+    fromFirst: async (work) => await work(),
+    inTurn: (work) => work(),
+    gatherText: (text) => [text],
+    any: (flag) => flag,
+    together: (work) => work(),
+    leave: async () => {},
+  }
+}
+
+/**
+ * Runs what the ranks that this process was started with do together: under torchrun, srun, a Kubernetes job or `adapt launch`, as the
+ * environment says; alone without one. A rank that fails tells the others, which end by a PeerError that names it.
+ *
+ * @param options.timeoutSeconds  Longest that a rank waits for another.
+ */
+export async function withinWorld<T>(
+  run: (world: World) => Promise<T>,
+  { timeoutSeconds }: { readonly timeoutSeconds: number },
+): Promise<T> {
+  const launch = distributed.readLaunch(process.env)
+  if (launch === undefined || launch.worldSize === 1) return await run(aloneWorld())
+  const group = await distributed.joinProcessGroup({ launch, timeoutMs: timeoutSeconds * 1000 })
+  const world = new GroupWorld(group)
+  try {
+    return await run(world)
+  } catch (error) {
+    if (!world.hasLeft && !isOfPeer(error)) group.fail(describe(error))
+    throw peerInterrupted(error) ?? error
+  }
+}
+
+/** Whether an error is another rank's. */
+export function isOfPeer(error: unknown): boolean {
+  return (
+    error instanceof distributed.PeerError || (error instanceof AdaptError && error.code === 'RANK_FAILED')
+  )
+}
+
+/** A rank that was asked to stop before the ranks could agree on it ends the others in the same way. */
+function peerInterrupted(error: unknown): AdaptError | undefined {
+  if (!(error instanceof distributed.PeerError) || !error.message.includes('INTERRUPTED')) return undefined
+  return new AdaptError('INTERRUPTED', EXIT.resumable, error.message, {}, { cause: error })
+}
+
+function describe(error: unknown): { readonly code: string; readonly message: string } {
+  const message = error instanceof Error ? error.message : String(error)
+  return { code: error instanceof AdaptError ? error.code : 'INTERNAL', message: message.split('\n')[0]! }
+}
+
+/** A world on a process group of torch.distributed. */
+class GroupWorld implements World {
+  hasLeft = false
+
+  constructor(private readonly group: distributed.ProcessGroup) {}
+
+  get rank(): number {
+    return this.group.rank
+  }
+
+  get worldSize(): number {
+    return this.group.worldSize
+  }
+
+  get localRank(): number {
+    return this.group.launch.localRank
+  }
+
+  get collective(): Collective {
+    return this.group
+  }
+
+  get isFirst(): boolean {
+    return this.rank === 0
+  }
+
+  async fromFirst<T>(work: () => T | Promise<T>): Promise<T> {
+    if (this.isFirst) {
+      const value = await work()
+      this.group.gatherText(toExactJson({ value }))
+      return value
+    }
+    const [text] = this.group.gatherText('') as [string]
+    return (fromExactJson(text) as { value: T }).value
+  }
+
+  async inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.isFirst ? 0 : this.localRank === 0 ? 1 : 2
+    let result: T | undefined
+    for (let i = 0; i < 3; i++) {
+      if (i === turn) result = await work()
+      this.group.barrier()
+    }
+    return result as T
+  }
+
+  gatherText(text: string): string[] {
+    return this.group.gatherText(text)
+  }
+
+  any(flag: boolean): boolean {
+    return this.group.allReduceNumbers([flag ? 1 : 0])[0]! > 0
+  }
+
+  together(work: () => void): void {
+    let failure: { readonly error: unknown } | undefined
+    try {
+      work()
+    } catch (error) {
+      failure = { error }
+    }
+    const code = failure?.error instanceof AdaptError ? failure.error.exitCode : EXIT.bug
+    const codes = this.group.gatherNumbers([failure ? code : 0]).map(([of]) => of!)
+    if (failure) throw failure.error
+    const failed = codes.findIndex((of) => of !== 0)
+    if (failed < 0) return
+    throw new AdaptError('RANK_FAILED', codes[failed]!, `rank ${failed} could not do its part; it says why`)
+  }
+
+  async leave(): Promise<void> {
+    await this.group.leave()
+    this.hasLeft = true
+  }
 }

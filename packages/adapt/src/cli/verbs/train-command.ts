@@ -37,7 +37,7 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     return progress
   }
   try {
-    const { outputDir, reportPath } = await runTraining({
+    const { outputDir, reportPath, isFirst } = await runTraining({
       config,
       baseDir,
       overwrite: options.overwrite === true,
@@ -56,6 +56,7 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     })
     progress?.done()
     progress = undefined
+    if (!isFirst) return
     const change = isQuiet ? '' : changeOf(outputDir)
     io.stdout.write(`${change === '' ? '' : `\n${change}\n`}${renderPlaces(outputDir, reportPath, !isQuiet)}`)
   } finally {

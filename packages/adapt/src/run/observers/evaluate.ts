@@ -1,5 +1,6 @@
 import { AdaptError } from '../../errors.js'
 import { evaluationRemedies, explainMemory } from '../../open/index.js'
+import type { EvaluationEvent } from '../../record/index.js'
 import type { BestModel } from '../best-model.js'
 import { describeMeasures, measureRun, type RunMeasures, unmeasuredSources } from '../measure-run.js'
 import { type RunObserver, type RunParts, stopsEarly } from '../run-parts.js'
@@ -10,6 +11,7 @@ import type { Saver } from './save.js'
 export class Evaluator implements RunObserver {
   private readonly steps = new Set<number>()
   private found: RunMeasures | undefined
+  private numEvaluations = 0
 
   constructor(
     private readonly parts: RunParts,
@@ -28,7 +30,12 @@ export class Evaluator implements RunObserver {
     return this.best.isOver
   }
 
-  /** Of this process; undefined before its first. */
+  /** Whether this process has evaluated, whichever rank did the work. */
+  get hasEvaluated(): boolean {
+    return this.numEvaluations > 0
+  }
+
+  /** Of this process, on rank 0; undefined before its first. */
   get latest(): RunMeasures | undefined {
     return this.found
   }
@@ -50,23 +57,31 @@ export class Evaluator implements RunObserver {
 
   /** Evaluates the model as it is, where there is something to evaluate on. A failure is side work: it is told and remembered. */
   async evaluate(): Promise<void> {
-    await this.recorder.side.attempt('evaluation', () => this.measureAndRecord())
+    const { world } = this.parts
+    const event = await world.fromFirst(() =>
+      this.recorder.side.attempt('evaluation', () => this.measureAndRecord()),
+    )
+    if (event === undefined) return
+    this.numEvaluations += 1
+    this.steps.add(event.step)
+    // The first has noted it.
+    if (!world.isFirst) this.best.note(event)
   }
 
-  private async measureAndRecord(): Promise<void> {
+  private async measureAndRecord(): Promise<EvaluationEvent | undefined> {
     const { data, folder, request } = this.parts
-    if (data.evaluationFiles.length === 0 && data.validation === undefined) return
+    if (data.evaluationFiles.length === 0 && data.validation === undefined) return undefined
     const { step } = this.parts.built.trainer
     const measures = await this.measure(step)
-    if (measures === undefined) return
+    if (measures === undefined) return undefined
     const { evaluation, validation } = measures
-    const event = {
+    const event: EvaluationEvent = {
       type: 'evaluation',
       step,
       time: Date.now() / 1000,
       sources: evaluation?.sources ?? {},
       ...(validation ? { validation: { eval_loss: validation.eval_loss, sources: validation.sources } } : {}),
-    } as const
+    }
     this.recorder.log.event(event)
     this.best.note(event)
     for (const line of describeMeasures(measures)) request.onLine(`step ${step}: ${line}`)
@@ -74,6 +89,7 @@ export class Evaluator implements RunObserver {
       `eval/step-${step}.json`,
       `${JSON.stringify({ ...evaluation, ...(validation ? { validation } : {}) }, null, 2)}\n`,
     )
+    return event
   }
 
   /** Undefined when the run was asked to stop meanwhile: there is little time to save, and a run that goes on makes it up. */

@@ -28,7 +28,7 @@ export class Recorder implements RunObserver, Disposable {
   private lastLine = performance.now()
 
   constructor(private readonly parts: RunParts) {
-    const { request, built, folder, start, startStep } = parts
+    const { request, built, folder, start, startStep, world } = parts
     this.flat = new FlatRun(built.trainer.model.config.vocabSize)
     for (const event of start?.isOwn === true ? RunLog.history(folder, startStep) : []) {
       if (event.type === 'evaluation') this.evaluations.push(event)
@@ -37,7 +37,8 @@ export class Recorder implements RunObserver, Disposable {
       this.flat.note(event)
     }
     const onWarning = (message: string): void => this.warn(message)
-    this.log = new RunLog(folder, new TensorBoardLog(request.config, startStep, onWarning), onWarning)
+    const board = world.isFirst ? new TensorBoardLog(request.config, startStep, onWarning) : undefined
+    this.log = new RunLog(folder, board, onWarning, world.rank)
   }
 
   /** The last step of the run, of an earlier process too. */
@@ -105,6 +106,7 @@ export class Recorder implements RunObserver, Disposable {
 
   /** What the log and the ledger lack of the steps so far: each gap once. */
   tellMissing(): void {
+    if (!this.parts.world.isFirst) return
     const missing = this.log.missing(this.parts.built.trainer.step)
     for (const message of missing.filter((one) => !this.toldMissing.has(one))) {
       this.toldMissing.add(message)

@@ -1,6 +1,6 @@
 import type { RowCursor } from '../../batch/index.js'
 import { type CheckpointStore, requireFiniteState, writeTrainingState } from '../../checkpoint/index.js'
-import { ResourceError } from '../../errors.js'
+import { AdaptError, EXIT } from '../../errors.js'
 import type { SaveTrainedOptions } from '../../model/index.js'
 import { baseModelName } from '../../open/index.js'
 import { checkpointStore } from '../../run-folder/index.js'
@@ -46,7 +46,7 @@ export class Saver implements RunObserver {
       this.save()
       this.failedSaves = 0
     } catch (error) {
-      if (!(error instanceof ResourceError)) throw error
+      if (!(error instanceof AdaptError && error.exitCode === EXIT.resource)) throw error
       this.failedSaves += 1
       if (this.failedSaves >= MAX_FAILED_SAVES) throw error
       this.recorder.alert('CHECKPOINT_FAILED', `${error.message}; the run goes on`)
@@ -58,25 +58,35 @@ export class Saver implements RunObserver {
    * @throws {NumericError} for weights that are not finite. @throws {ResourceError} when it cannot be written.
    */
   save(cursor = this.parts.queue.cursor): void {
-    const { request, built, data, plan } = this.parts
-    const { trainer } = built
+    const { trainer } = this.parts.built
     // Before anything is written or pruned, and before a model is published.
     requireFiniteState(trainer, this.checkpoints.steps().at(-1))
     if (this.lastSaved === trainer.step) return
+    const { world } = this.parts
+    // What the ranks recorded up to here is on the disk before the checkpoint that stands on it.
+    world.together(() => this.recorder.log.flush())
+    world.together(() => {
+      if (world.isFirst) this.publish(cursor)
+    })
+    this.lastSaved = trainer.step
+  }
+
+  private publish(cursor: RowCursor): void {
+    const { request, built, data, plan } = this.parts
+    const { trainer } = built
     const position = {
       cursor,
       global_rows: plan.globalRows,
+      world_size: this.parts.world.worldSize,
       method: request.config.method,
       fingerprints: data.fingerprints,
     }
-    this.recorder.log.flush()
     this.checkpoints.publish(
       trainer.step,
       (folder) => writeTrainingState(folder, trainer, position, this.modelOptions()),
       request.config.training.save_total_limit,
       this.best.best?.step,
     )
-    this.lastSaved = trainer.step
     this.recorder.side.attemptNow('tokenizer', () => {
       const change = data.tokenizerFiles.change()
       if (change !== undefined)

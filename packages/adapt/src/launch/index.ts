@@ -1,0 +1,1 @@
+export { type RankJob, superviseRanks } from './supervise-ranks.js'

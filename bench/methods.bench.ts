@@ -13,9 +13,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
+  aloneWorld,
   buildTrainer,
   drawStep,
-  joinWorld,
   loadConfig,
   METHOD_IDS,
   NO_ARTEFACT,
@@ -70,7 +70,7 @@ async function open(method: string) {
     onLine: (line: string) => console.log(`${method}: ${line}`),
     onStep: () => {},
   }
-  const world = joinWorld()
+  const world = aloneWorld()
   const stopping = { ...world, stop: stop as never, goesOn: '' }
   const prepared = await prepareRun(request, inputs, stopping, (proxy) =>
     runTraining({ ...proxy, stop: undefined as never }),

@@ -114,7 +114,6 @@ export class RunEnd {
       throw new ResourceError('REPORT_LATE', `no report after ${limitMs / 1000} s: adapt report makes one`)
     })
     return {
-      isFirst: world.isFirst,
       outputDir: folder.path,
       ...(reportPath === undefined ? {} : { reportPath }),
       // Read when asked for: a long run's records are not held in memory.

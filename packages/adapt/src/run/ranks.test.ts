@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SafetensorsFile, scope } from '@adapt-ts/torch'
@@ -21,23 +21,55 @@ interface Ended {
   readonly stdout: string
 }
 
+interface LaunchOptions {
+  readonly flags?: readonly string[]
+  /** Called every now and then while the job runs. */
+  readonly watch?: (job: ChildProcess) => void
+}
+
 /** `adapt launch` on the common config; what it left is in the run's folder. */
 async function launch(
   name: string,
   numRanks: number,
   set: readonly string[] = [],
-  { flags = [], env = {} }: { flags?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
+  { flags = [], watch }: LaunchOptions = {},
 ): Promise<Ended> {
-  const args = ['launch', '--nproc', String(numRanks), workshop.file('run.yaml'), ...flags]
   const sets = [...BASE, ...set].flatMap((one) => ['--set', one])
-  const child = spawn(process.execPath, [main, ...args, ...sets, '--output-dir', workshop.runFolder(name)], {
-    env: { ...process.env, OMP_NUM_THREADS: '1', ...env },
-  })
+  const job = spawn(
+    process.execPath,
+    [
+      ...[main, 'launch', '--nproc', String(numRanks), workshop.file('run.yaml'), ...flags, ...sets],
+      ...['--output-dir', workshop.runFolder(name)],
+    ],
+    { env: { ...process.env, OMP_NUM_THREADS: '1' } },
+  )
   let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (text) => (stdout += text))
-  child.stderr.on('data', (text) => (stderr += text))
-  const [code] = (await once(child, 'close')) as [number | null]
+  job.stdout.on('data', (text) => (stdout += text))
+  job.stderr.on('data', (text) => (stderr += text))
+  const timer = watch && setInterval(() => watch(job), 20)
+  const [code] = (await once(job, 'close')) as [number | null]
+  clearInterval(timer)
   return { code, stdout, stderr }
+}
+
+/** The process of a rank that a job has started. */
+function rankOf(job: ChildProcess, rank: number): number | undefined {
+  const children = readFileSync(`/proc/${job.pid}/task/${job.pid}/children`, 'utf8').trim().split(' ')
+  return children.map(Number).find((pid) => {
+    const environment = pid > 0 ? readFileSync(`/proc/${pid}/environ`, 'utf8') : ''
+    return environment.split('\0').includes(`RANK=${rank}`)
+  })
+}
+
+/** Does something once, when a run has this many steps. */
+function whenAt(name: string, step: number, act: (job: ChildProcess) => void): (job: ChildProcess) => void {
+  let isDone = false
+  return (job) => {
+    const log = path.join(workshop.runFolder(name), 'events.jsonl')
+    if (isDone || !existsSync(log) || (stepsOf(name).at(-1)?.step ?? 0) < step) return
+    isDone = true
+    act(job)
+  }
 }
 
 /** Writes run.yaml and trains on one process. */
@@ -71,7 +103,7 @@ const stepsOf = (name: string) =>
 
 describe('two ranks', () => {
   const METHODS: readonly (readonly [string, readonly string[]])[] = [
-    ['uniform', []],
+    ['uniform', ['anchors=[]']],
     ['adapt-calibrated', ['method=adapt-calibrated', 'method.signal.refresh_every=2']],
     ['bm25', ['method=bm25']],
   ]
@@ -88,32 +120,63 @@ describe('two ranks', () => {
     )
     const ledgerOf = async (run: string) => {
       const rows: string[] = []
-      for await (const row of readLedger(path.join(workshop.runFolder(run), 'ledger')))
-        rows.push(`${row.step} ${row.sample} ${row.weight.toFixed(5)}`)
+      for await (const part of readLedger(path.join(workshop.runFolder(run), 'ledger')))
+        for (let i = 0; i < part.rows; i++)
+          rows.push(`${part.step[i]} ${part.sample[i]} ${part.weight[i]!.toFixed(4)}`)
       return rows.sort()
     }
     expect(await ledgerOf(`${name}-two`)).toEqual(await ledgerOf(`${name}-one`))
-    const parts = readdirSync(path.join(workshop.runFolder(`${name}-two`), 'ledger'))
+  })
+
+  it('give the same bits again', async () => {
+    await launch('again', 2, ['anchors=[]'])
+    expect(bytes('again').equals(bytes('uniform-two'))).toBe(true)
+    const parts = readdirSync(path.join(workshop.runFolder('again'), 'ledger'))
     expect(new Set(parts.map((part) => /-r(\d+)\./.exec(part)![1]))).toEqual(new Set(['0', '1']))
   })
-
-  it('give the same bits again, and after a stop', async () => {
-    await launch('again', 2)
-    expect(bytes('again').equals(bytes('uniform-two'))).toBe(true)
-  })
 })
 
-describe('a rank that fails', () => {
-  it('ends the job with its own exit code and a line that names it', async () => {
-    // Only one of them finds the file of its data changed.
-    const { code, stderr } = await launch('failed', 2, [
-      'training.learning_rate=1e30',
-      'training.max_grad_norm=null',
+describe('a job that is stopped', () => {
+  const LONG = [
+    'anchors=[]',
+    'training.max_steps=60',
+    'training.save_steps=25',
+    'evaluation.every_steps=1000',
+  ]
+
+  it('saves on every rank, and goes on to the same bits, on fewer ranks to float32 rounding', async () => {
+    const watch = (name: string) => whenAt(name, 8, (job) => job.kill('SIGTERM'))
+    const ends = await Promise.all([
+      launch('whole', 2, LONG),
+      launch('stopped', 2, LONG, { watch: watch('stopped') }),
     ])
-    expect(code).toBe(4)
-    expect(stderr).toMatch(/NOT_FINITE|not finite/)
-    expect(existsSync(path.join(workshop.runFolder('failed'), 'failure.json'))).toBe(true)
+    const fewer = await launch('fewer', 2, LONG, { watch: watch('fewer') })
+    expect([...ends, fewer].map(({ code }) => code)).toEqual([0, 75, 75])
+    expect(stepsOf('stopped').length).toBeLessThan(60)
+    expect((await launch('stopped', 2, LONG)).code).toBe(0)
+    expect(bytes('stopped').equals(bytes('whole'))).toBe(true)
+    const refused = await launch('fewer', 3, LONG)
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain('4 / (3 x 2) = 0.67 micro-batches')
+    const alone = await launch('fewer', 1, LONG)
+    expect(alone.code).toBe(0)
+    expect(alone.stdout).toContain('2 -> 1 ranks: 2 micro-batches of 2 rows a rank keep the 4 rows of a step')
+    expect(distance('fewer', 'whole')).toBeLessThan(1e-5)
+  })
+
+  it('ends with 6 where a rank is killed, naming it, and starts again to the same bits where it may', async () => {
+    const kill = (name: string) => whenAt(name, 30, (job) => process.kill(rankOf(job, 1)!, 'SIGKILL'))
+    const killed = await launch('killed', 2, LONG, { watch: kill('killed') })
+    expect(killed.code).toBe(6)
+    expect(killed.stderr).toMatch(/rank 1/)
+    expect(killed.stderr).toContain('launch: rank 1 was ended by SIGKILL; the job ends')
+    expect(existsSync(path.join(workshop.runFolder('killed'), 'failure.json'))).toBe(false)
+    const restarted = await launch('restarted', 2, LONG, {
+      flags: ['--max-restarts', '1'],
+      watch: kill('restarted'),
+    })
+    expect(restarted.stderr).toContain('all ranks start again (1 of 1)')
+    expect(restarted.code).toBe(0)
+    expect(bytes('restarted').equals(bytes('whole'))).toBe(true)
   })
 })
-
-writeFileSync(workshop.file('unused'), '')

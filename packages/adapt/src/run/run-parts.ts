@@ -43,8 +43,6 @@ export interface TrainingRequest {
 
 /** What a run left. */
 export interface TrainingOutcome {
-  /** Whether this process is rank 0, which tells the results of all. */
-  readonly isFirst: boolean
   readonly outputDir: string
   /** Undefined when the report could not be written. */
   readonly reportPath?: string

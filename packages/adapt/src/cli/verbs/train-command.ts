@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { distributed } from '@adapt-ts/torch'
 import { loadConfig } from '../../config/index.js'
 import { AdaptError } from '../../errors.js'
 import { currentEvents, readEvents } from '../../record/index.js'
@@ -22,7 +23,9 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     set: assignments(options),
     ...(options.outputDir === undefined ? {} : { outputDir: options.outputDir }),
   })
-  for (const warning of warnings) io.stderr.line(`warning: ${warning}`)
+  // Of several ranks one speaks.
+  const isFirst = (distributed.readLaunch(io.env)?.rank ?? 0) === 0
+  for (const warning of isFirst ? warnings : []) io.stderr.line(`warning: ${warning}`)
   const { runTraining } = await import('../../run/index.js')
   const isQuiet = options.quiet === true
   let progress: Progress | undefined
@@ -37,7 +40,7 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     return progress
   }
   try {
-    const { outputDir, reportPath, isFirst } = await runTraining({
+    const { outputDir, reportPath } = await runTraining({
       config,
       baseDir,
       overwrite: options.overwrite === true,

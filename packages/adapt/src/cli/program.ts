@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { packageVersion } from '../version.js'
 import type { CliIo } from './terminal/cli-io.js'
+import { requireOneRank } from './terminal/require-one-rank.js'
 import { declareAnchors } from './verbs/anchors.js'
 import { declareAudit } from './verbs/audit.js'
 import { declareCompare } from './verbs/compare.js'
@@ -45,6 +46,9 @@ const VERBS = [
   declareSchema,
 ]
 
+/** What a rank may be asked for; `launch` starts ranks, whoever started it. */
+const FOR_RANKS = ['train', 'launch', 'doctor', 'setup', 'schema', 'methods', 'validate', 'estimate']
+
 /**
  * The command line. Each verb imports its code when it runs, so that `--help` answers at once.
  *
@@ -85,6 +89,9 @@ Exit codes: 0 done, 1 bug, 2 config or missing file, 3 data, 4 numeric,
 5 resource or set-up, 6 another rank failed, 7 damaged file, 75 saved: the same command goes on.`,
     )
 
+  program.hook('preAction', async (_, action) => {
+    if (!FOR_RANKS.includes(action.name())) await requireOneRank(action.name(), io.env)
+  })
   for (const declare of VERBS) declare({ program, io, onExitCode })
   return program
 }

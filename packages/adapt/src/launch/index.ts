@@ -1,1 +1,2 @@
-export { type RankJob, superviseRanks } from './supervise-ranks.js'
+export { type NodeOptions, readNodes } from './read-nodes.js'
+export { type JobNodes, type RankJob, superviseRanks } from './supervise-ranks.js'

@@ -6,11 +6,25 @@ import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
 import { EXIT } from '../errors.js'
 
+/** Where this machine stands among those of a job. */
+export interface JobNodes {
+  readonly numNodes: number
+  readonly nodeRank: number
+  /** Of the first machine, where the store of the job is. */
+  readonly masterAddr: string
+  readonly masterPort: number
+  /** The same on every machine, another for every job. */
+  readonly runId: string
+}
+
 /** What the ranks of a job on this machine are. */
 export interface RankJob {
   /** Program and arguments of every rank. @param restart  0 at first. */
   readonly command: (restart: number) => readonly [string, ...string[]]
+  /** On this machine. */
   readonly numRanks: number
+  /** Default: this machine alone. */
+  readonly nodes?: JobNodes | undefined
   /** How often all of them are started again after one of them failed by what another attempt may not meet. */
   readonly maxRestarts: number
   readonly env: Readonly<Record<string, string | undefined>>
@@ -45,8 +59,14 @@ const LASTING: readonly number[] = [EXIT.config, EXIT.data, EXIT.numeric, EXIT.h
 export async function superviseRanks(job: RankJob): Promise<number> {
   const runId = randomUUID()
   for (let restart = 0; ; restart++) {
-    const port = job.port ?? (await freePort())
-    const attempt = new Attempt(job, { port, runId, restart })
+    const nodes = job.nodes ?? {
+      numNodes: 1,
+      nodeRank: 0,
+      masterAddr: '127.0.0.1',
+      masterPort: job.port ?? (await freePort()),
+      runId,
+    }
+    const attempt = new Attempt(job, nodes, restart)
     const ends = await attempt.ends()
     const code = exitCodeOf(ends)
     if (code === EXIT.done || code === EXIT.resumable || code === EXIT.interrupted) return code
@@ -65,15 +85,17 @@ export async function superviseRanks(job: RankJob): Promise<number> {
 class Attempt {
   wasSignalled = false
   private readonly children: ChildProcess[]
+  private readonly firstRank: number
   private readonly timers: NodeJS.Timeout[] = []
   private readonly forward = (signal: NodeJS.Signals) => {
     this.wasSignalled = true
     this.kill(signal)
   }
 
-  constructor(job: RankJob, of: { readonly port: number; readonly runId: string; readonly restart: number }) {
+  constructor(job: RankJob, nodes: JobNodes, restart: number) {
     for (const signal of FORWARDED) process.on(signal, this.forward)
-    this.children = Array.from({ length: job.numRanks }, (_, rank) => startRank(job, rank, of))
+    this.firstRank = nodes.nodeRank * job.numRanks
+    this.children = Array.from({ length: job.numRanks }, (_, local) => startRank(job, local, nodes, restart))
   }
 
   /** In the order in which the ranks ended. */
@@ -81,7 +103,8 @@ class Attempt {
     const ends: RankEnd[] = []
     try {
       await Promise.all(
-        this.children.map(async (child, rank) => {
+        this.children.map(async (child, localRank) => {
+          const rank = this.firstRank + localRank
           const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
           ends.push({ rank, code, signal })
           if (code !== EXIT.done && ends.length === 1) this.endOthers()
@@ -108,9 +131,11 @@ class Attempt {
 
 function startRank(
   { command, numRanks, env, onLine }: RankJob,
-  rank: number,
-  { port, runId, restart }: { readonly port: number; readonly runId: string; readonly restart: number },
+  localRank: number,
+  { numNodes, nodeRank, masterAddr, masterPort, runId }: JobNodes,
+  restart: number,
 ): ChildProcess {
+  const rank = nodeRank * numRanks + localRank
   const [program, ...args] = command(restart)
   const threads = String(Math.max(1, Math.floor(availableParallelism() / numRanks)))
   const child = spawn(program, args, {
@@ -118,11 +143,11 @@ function startRank(
       OMP_NUM_THREADS: threads,
       ...env,
       RANK: String(rank),
-      LOCAL_RANK: String(rank),
-      WORLD_SIZE: String(numRanks),
+      LOCAL_RANK: String(localRank),
+      WORLD_SIZE: String(numRanks * numNodes),
       LOCAL_WORLD_SIZE: String(numRanks),
-      MASTER_ADDR: '127.0.0.1',
-      MASTER_PORT: String(port),
+      MASTER_ADDR: masterAddr,
+      MASTER_PORT: String(masterPort),
       TORCHELASTIC_RUN_ID: runId,
       TORCHELASTIC_RESTART_COUNT: String(restart),
       ADAPT_LAUNCHER_PID: String(process.pid),

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { type Collective, distributed } from '@adapt-ts/torch'
 import { fromExactJson, toExactJson } from '../checkpoint/index.js'
 import { AdaptError, EXIT } from '../errors.js'
@@ -62,7 +63,10 @@ export async function withinWorld<T>(
   try {
     return await run(world)
   } catch (error) {
-    if (!world.hasLeft && !isOfPeer(error)) group.fail(describe(error))
+    if (!world.hasLeft && !isOfPeer(error)) {
+      group.fail(describe(error))
+      writeErrorFile(process.env.TORCHELASTIC_ERROR_FILE, error)
+    }
     throw peerInterrupted(error) ?? error
   }
 }
@@ -83,6 +87,21 @@ function peerInterrupted(error: unknown): AdaptError | undefined {
 function describe(error: unknown): { readonly code: string; readonly message: string } {
   const message = error instanceof Error ? error.message : String(error)
   return { code: error instanceof AdaptError ? error.code : 'INTERNAL', message: message.split('\n')[0]! }
+}
+
+/** What torchrun shows of the rank that failed first. Only that one writes it: torchrun takes the earliest of them for the cause. */
+function writeErrorFile(path: string | undefined, error: unknown): void {
+  if (path === undefined || (error instanceof AdaptError && error.code === 'INTERRUPTED')) return
+  const { code, message } = describe(error)
+  const extraInfo = {
+    py_callstack: error instanceof Error ? error.stack : undefined,
+    timestamp: String(Math.floor(Date.now() / 1000)),
+  }
+  try {
+    writeFileSync(path, JSON.stringify({ message: { message: `${code}: ${message}`, extraInfo } }))
+  } catch {
+    // The error itself is what counts.
+  }
 }
 
 /** A world on a process group of torch.distributed. */

@@ -1,20 +1,27 @@
 import { loadConfig } from '../../config/index.js'
 import { ConfigError } from '../../errors.js'
-import { superviseRanks } from '../../launch/index.js'
+import { type NodeOptions, readNodes, superviseRanks } from '../../launch/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { assignments } from '../terminal/option-parsers.js'
 import type { TrainOptions } from './train-command.js'
 
-export interface LaunchOptions extends TrainOptions {
-  readonly nproc: number
+export interface LaunchOptions extends TrainOptions, NodeOptions {
   readonly maxRestarts: number
-  readonly masterPort?: number
 }
 
 /** `adapt launch CONFIG` */
 export async function launchCommand(path: string, options: LaunchOptions, io: CliIo): Promise<number> {
-  const { nproc, maxRestarts, masterPort } = options
-  if (io.env.WORLD_SIZE !== undefined && io.env.RANK !== undefined) {
+  const { maxRestarts, masterPort } = options
+  const { numRanks, nodes } = readNodes(options, io.env)
+  if (nodes !== undefined && maxRestarts > 0) {
+    throw new ConfigError(
+      'OUT_OF_RANGE',
+      '--max-restarts: only on one machine; over several torchrun starts all of them again',
+    )
+  }
+  // An operator of Kubernetes sets them too, as the place of the machine.
+  const isOfOperator = io.env.PET_NNODES !== undefined
+  if (!isOfOperator && io.env.WORLD_SIZE !== undefined && io.env.RANK !== undefined) {
     throw new ConfigError(
       'LAUNCHED_TWICE',
       `launch: RANK ${io.env.RANK} of WORLD_SIZE ${io.env.WORLD_SIZE} is set, so another launcher started this; let it start adapt train`,
@@ -33,7 +40,8 @@ export async function launchCommand(path: string, options: LaunchOptions, io: Cl
       ...[...process.execArgv, process.argv[1]!, 'train', path],
       ...trainFlags({ ...options, overwrite: options.overwrite === true && restart === 0 }),
     ],
-    numRanks: nproc,
+    numRanks,
+    nodes,
     maxRestarts,
     env: io.env,
     ...(masterPort === undefined ? {} : { port: masterPort }),

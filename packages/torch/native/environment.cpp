@@ -271,6 +271,7 @@ NAPI_MODULE_INIT() {
     exportOnednnLinear(env, exports);
     exportStopSignals(env, exports);
     exportProcessGroup(env, exports);
+    exportGradientBuckets(env, exports);
     return exports;
   } catch (...) {
     return throwMapped(env);

@@ -143,6 +143,13 @@ export interface Native {
   broadcastFrom(group: number, handle: number, source: number): void
   allReduce(group: number, handle: number, reduction: 'sum' | 'max' | 'min'): void
   barrier(group: number): void
+  bucketsNew(group: number, numParameters: number, numBuckets: number): number
+  bucketsZero(id: number): void
+  bucketsArm(id: number, scale: number): void
+  bucketsReady(id: number, parameter: number): void
+  bucketsFinish(id: number, gatherSums: boolean): { waitMs: number; launchedInBackward: number }
+  bucketsGather(id: number): void
+  bucketsClose(id: number, limitMs: number): boolean
 }
 
 /** What was built; `current.json`, written by setup/build-addon.mjs. */

@@ -20,7 +20,17 @@ export interface Frame {
   readonly payload: Uint8Array
 }
 
-const OPERATIONS = ['sum', 'gather', 'broadcast', 'numbers', 'text', 'barrier', 'buckets', 'leave'] as const
+const OPERATIONS = [
+  'sum',
+  'gather',
+  'broadcast',
+  'numbers',
+  'text',
+  'barrier',
+  'buckets',
+  'pieces',
+  'leave',
+] as const
 export type Operation = (typeof OPERATIONS)[number]
 
 /** float64 values before the payload; the last of them are the sizes of the dimensions. */
@@ -102,7 +112,8 @@ function describe(frame: Frame | undefined, dtypeName: (scalarType: number) => s
     numbers: () => 'exchange of numbers',
     text: () => 'exchange of text',
     barrier: () => 'barrier',
-    buckets: () => `gradient buckets of ${argument} parameters, ${size}`,
+    buckets: () => `gradient buckets of ${argument} parameters, ${bytes.toLocaleString('en')} bytes`,
+    pieces: () => `gather of [${shape.join(', ')}], ${size}`,
     leave: () => 'end of the job',
   }
   return `${what[operation]()} (call ${sequence})`

@@ -1,18 +1,17 @@
-/** One process of a job: joins, does what its task says, sends what it saw to the process that started it. */
-import { distributed, full, scope, type Tensor, zeros } from '../index.js'
+/** One process of a job: what is to be seen of collectives, and of the ends of peers. */
+import { type distributed, full, scope, type Tensor, zeros } from '../index.js'
 import { type CollectiveReport, runEveryCollective } from './every-collective.test.fixture.js'
+import { runAsRank } from './job.test.fixture.js'
 
 type Group = distributed.ProcessGroup
 
-/** What a rank saw; a failure with the milliseconds that it took to be known. */
-export interface RankMessage {
-  readonly report?: CollectiveReport
+/** What a rank saw. */
+export interface GroupReport {
+  readonly collectives?: CollectiveReport
   readonly texts?: readonly string[]
   readonly numbers?: readonly (readonly number[])[]
   readonly sums?: readonly number[]
   readonly bytesSent?: number
-  readonly failure?: { name: string; code: string; message: string; rank: number | undefined; ms: number }
-  readonly failedAgain?: boolean
 }
 
 const sumOf = (tensors: (rank: number) => Tensor[]) => (group: Group) =>
@@ -21,8 +20,8 @@ const sumOf = (tensors: (rank: number) => Tensor[]) => (group: Group) =>
     return {}
   })
 
-const TASKS: Readonly<Record<string, (group: Group) => RankMessage>> = {
-  collectives: (group) => ({ report: runEveryCollective(group) }),
+const TASKS: Readonly<Record<string, (group: Group) => GroupReport>> = {
+  collectives: (group) => ({ collectives: runEveryCollective(group) }),
 
   // More than a frame holds, of lengths that differ.
   texts: (group) => ({
@@ -73,41 +72,9 @@ function endByOwnError(group: Group): void {
   process.exit(3)
 }
 
-function waitForPeers(group: Group): RankMessage {
+function waitForPeers(group: Group): GroupReport {
   group.barrier()
   return {}
 }
 
-function send(message: RankMessage): Promise<void> {
-  return new Promise((resolve) => process.send!(message, undefined, undefined, () => resolve()))
-}
-
-async function main(): Promise<void> {
-  let startMs = performance.now()
-  let group: Group | undefined
-  try {
-    const launch = distributed.readLaunch(process.env)!
-    group = await distributed.joinProcessGroup({
-      launch,
-      timeoutMs: Number(process.env.TEST_TIMEOUT_MS),
-      joinTimeoutMs: Number(process.env.TEST_JOIN_TIMEOUT_MS),
-    })
-    startMs = performance.now()
-    await send(TASKS[process.argv[2]!]!(group))
-    await group.leave()
-  } catch (error) {
-    const ms = performance.now() - startMs
-    if (!(error instanceof distributed.PeerError)) throw error
-    const { name, code, message, rank } = error
-    let failedAgain = false
-    try {
-      group?.barrier()
-    } catch (again) {
-      failedAgain = again === error
-    }
-    await send({ failure: { name, code, message, rank, ms }, failedAgain })
-    process.exit(6)
-  }
-}
-
-await main()
+await runAsRank(TASKS)

@@ -1,67 +1,15 @@
 // Process groups over Gloo: every rank is a process of its own.
-import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import { distributed } from '../index.js'
 import type { RankReport, RankTask } from './collective.test.worker.js'
-import type { RankMessage } from './process-group.test.rank.js'
+import { runJob as runFile } from './job.test.fixture.js'
+import type { GroupReport } from './process-group.test.rank.js'
 
-const RANK_FILE = fileURLToPath(new URL('./process-group.test.rank.js', import.meta.url))
-
-interface RankEnd extends RankMessage {
-  readonly exitCode: number | null
-  readonly stderr: string
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
-async function endOf(child: ChildProcess): Promise<RankEnd> {
-  let message: RankMessage = {}
-  let stderr = ''
-  child.on('message', (received) => {
-    message = received as RankMessage
-  })
-  child.stderr!.on('data', (text) => {
-    stderr += String(text)
-  })
-  const [exitCode] = (await once(child, 'close')) as [number | null]
-  return { ...message, exitCode, stderr }
-}
-
-/** Runs a task on so many ranks; those in `killed` never end by themselves. */
-async function runJob(
-  task: string,
-  { worldSize = 2, timeoutMs = 60_000, joinTimeoutMs = 60_000, killed = -1, env = (_: number) => ({}) } = {},
-): Promise<RankEnd[]> {
-  const port = await freePort()
-  const children = Array.from({ length: worldSize }, (_, rank) =>
-    fork(RANK_FILE, [task], {
-      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
-      env: {
-        ...process.env,
-        ...{ RANK: String(rank), WORLD_SIZE: String(worldSize), LOCAL_RANK: String(rank) },
-        ...{ MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(port), TEST_TIMEOUT_MS: String(timeoutMs) },
-        ...{ TEST_JOIN_TIMEOUT_MS: String(joinTimeoutMs) },
-        ...env(rank),
-      },
-    }),
-  )
-  const ends = children.map(endOf)
-  const others = await Promise.all(ends.filter((_, rank) => rank !== killed))
-  if (killed < 0) return others
-  children[killed]!.kill('SIGKILL')
-  await ends[killed]
-  return others
-}
+const file = new URL('./process-group.test.rank.js', import.meta.url)
+const runJob = (task: string, options: Parameters<typeof runFile>[2] = {}) =>
+  runFile<GroupReport>(file, task, options)
 
 async function runVirtualRanks(worldSize: number): Promise<RankReport[]> {
   const memory = distributed.createVirtualRankMemory(worldSize, 64)
@@ -80,13 +28,16 @@ describe.each([2, 3])('%i processes', (worldSize) => {
     const virtual = await runVirtualRanks(worldSize)
     const real = await runJob('collectives', { worldSize })
     expect(real.map(({ exitCode, stderr }) => [exitCode, stderr])).toEqual(Array(worldSize).fill([0, '']))
-    expect(real.map(({ report }) => report)).toEqual(virtual.map(({ arrivals, ...report }) => report))
+    expect(real.map(({ report }) => report?.collectives)).toEqual(
+      virtual.map(({ arrivals, ...report }) => report),
+    )
   })
 })
 
 describe('two processes', () => {
   it('exchange texts and numbers of any length', async () => {
-    for (const { texts, numbers, sums } of await runJob('texts')) {
+    for (const { report } of await runJob('texts')) {
+      const { texts, numbers, sums } = report!
       expect(texts).toEqual(['0', '1'.repeat(601)])
       expect(numbers).toEqual([[], Array.from({ length: 100 }, (_, i) => i + 0.5)])
       expect(sums).toEqual(Array.from({ length: 1000 }, (_, i) => 3 * i))
@@ -94,7 +45,7 @@ describe('two processes', () => {
   })
 
   it('count what they send: a frame, and two halves of a sum', async () => {
-    for (const { bytesSent } of await runJob('bytes')) expect(bytesSent).toBe(512 + 2 * 501 * 4)
+    for (const { report } of await runJob('bytes')) expect(report!.bytesSent).toBe(512 + 2 * 501 * 4)
   })
 
   it.each([

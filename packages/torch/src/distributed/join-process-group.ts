@@ -1,0 +1,55 @@
+import { engine } from '../native.js'
+import { singleProcess } from './collective.js'
+import { GlooGroup } from './gloo-group.js'
+import type { Launch } from './launch-environment.js'
+import { PeerError } from './peer-error.js'
+import type { ProcessGroup } from './process-group.js'
+import { meet } from './rendezvous.js'
+
+/** How a process joins the others. */
+export interface JoinOptions {
+  readonly launch: Launch
+  /** How long a collective waits for the others. Default 300,000. */
+  readonly timeoutMs?: number
+  /** How long ranks wait for each other to start. Default: `timeoutMs`. */
+  readonly joinTimeoutMs?: number
+  /** Network interfaces of this machine, separated by commas. Default: GLOO_SOCKET_IFNAME, else that of this host's name. */
+  readonly interfaces?: string | undefined
+}
+
+/**
+ * Joins the other processes of a job, over Gloo. A world of one needs no network.
+ *
+ * @throws {PeerError} JOIN_FAILED when the ranks do not find each other in time.
+ */
+export async function joinProcessGroup(options: JoinOptions): Promise<ProcessGroup> {
+  const { launch, timeoutMs = 300_000 } = options
+  if (launch.worldSize === 1) return aloneInTheWorld(launch)
+  // LibTorch's own lines on sockets say nothing that the errors here do not.
+  process.env.TORCH_CPP_LOG_LEVEL ??= 'FATAL'
+  engine()
+  const met = await meet(launch, options.joinTimeoutMs ?? timeoutMs)
+  try {
+    return new GlooGroup(launch, met, timeoutMs, options.interfaces ?? process.env.GLOO_SOCKET_IFNAME ?? '')
+  } catch (error) {
+    met.store.close()
+    const text = String((error as Error).message).split('\n', 1)[0]!
+    throw new PeerError(
+      'JOIN_FAILED',
+      `rank ${launch.rank} cannot connect to the others: ${text}`,
+      undefined,
+      { cause: error },
+    )
+  }
+}
+
+function aloneInTheWorld(launch: Launch): ProcessGroup {
+  return {
+    ...singleProcess,
+    ...{ launch, backend: 'none', members: [], bytesSent: 0 },
+    gatherNumbers: (values) => [[...values]],
+    gatherText: (text) => [text],
+    fail() {},
+    async leave() {},
+  }
+}

@@ -22,7 +22,9 @@ export {
   readRows,
 } from './read-documents.js'
 export { readJsonField } from './read-json.js'
+export { promptOf, type RecordPrompt } from './record-content.js'
 export { isObject } from './record-fields.js'
+export { jsonText } from './record-json.js'
 export { type FindElsewhere, type FoundFile, isDataFile, resolveSources } from './resolve-sources.js'
 export { type JsonScan, scanJson } from './scan-json.js'
 export { isStaticWeight, STATIC_WEIGHT_RANGE } from './static-weight.js'

@@ -54,12 +54,65 @@ export function contentOf(record: JsonRecord, textField: string | undefined, fai
     }
   }
   if (has('prompt') && has('completion')) return completionOf(record, fail)
-  if (has('instruction') && has('output')) return chat(record, alpacaMessages(record, fail), 0, fail)
+  if (has('instruction') && has('output')) {
+    return chat(record, alpacaMessages(record, stringOf(record, 'output', fail), fail), 0, fail)
+  }
   if (has('text')) return { kind: 'text', text: stringOf(record, 'text', fail) }
   const forms =
     '"messages", "conversations", "prompt" and "completion", "instruction" and "output", or "text"'
   return unknown(record, forms, fail)
 }
+
+/** What a model is asked by a record. */
+export interface RecordPrompt {
+  /** The prompt itself where it is text; undefined where it is messages. */
+  readonly text: string | undefined
+  /** The same as a conversation, to be answered. */
+  readonly chat: ChatContent
+}
+
+/**
+ * What a record asks, by its keys; the first of these that it has decides:
+ * the key of `field` alone; `messages`; `conversations`; `prompt`; `instruction`; `text`. Answers beside a prompt are left out.
+ *
+ * @throws UNKNOWN_RECORD, BAD_FIELD, BAD_MESSAGES through `fail`.
+ */
+export function promptOf(record: JsonRecord, field: string | undefined, fail: Fail): RecordPrompt {
+  const has = (key: string) => fieldOf(record, key) !== undefined
+  const name = (field === undefined ? ['messages', 'conversations', 'prompt'] : [field]).find(has)
+  if (name !== undefined) {
+    const value = listOf(record, name, fail)
+    const isText = typeof value === 'string' && !['messages', 'conversations'].includes(name)
+    if (isText) return { text: value, chat: chat(record, userTurn(value), 0, fail) }
+    const read = readMessages(value, name, fail)
+    if (read.messages.at(-1)!.role === 'assistant') {
+      fail(
+        'BAD_MESSAGES',
+        `"${printable(name)}": expected a last message to be answered, received one of the assistant`,
+      )
+    }
+    return { text: undefined, chat: chat(record, read, 0, fail) }
+  }
+  if (field === undefined && has('instruction')) {
+    const { messages } = alpacaMessages(record, '', fail)
+    return {
+      text: undefined,
+      chat: chat(record, { messages: messages.slice(0, -1), untrained: [] }, 0, fail),
+    }
+  }
+  if (field === undefined && has('text')) {
+    const text = stringOf(record, 'text', fail)
+    return { text, chat: chat(record, userTurn(text), 0, fail) }
+  }
+  const keys = keyList([...(record instanceof Map ? record.keys() : Object.keys(record))].map(String))
+  const accepted =
+    field === undefined
+      ? '"messages", "conversations", "prompt", "instruction" or "text"'
+      : `"${printable(field)}"`
+  return fail('UNKNOWN_RECORD', `expected a record with the key ${accepted}, received the keys ${keys}`)
+}
+
+const userTurn = (content: string): ReadMessages => ({ messages: [{ role: 'user', content }], untrained: [] })
 
 function unknown(record: JsonRecord, accepted: string, fail: Fail): never {
   const keys = Object.keys(record)
@@ -173,9 +226,8 @@ function completionOf(record: JsonRecord, fail: Fail): DocumentContent {
 }
 
 /** `{instruction, input?, output, history?}`; earlier turns come before the instruction. */
-function alpacaMessages(record: JsonRecord, fail: Fail): ReadMessages {
+function alpacaMessages(record: JsonRecord, output: string, fail: Fail): ReadMessages {
   const instruction = stringOf(record, 'instruction', fail)
-  const output = stringOf(record, 'output', fail)
   const input = optionalStringOf(record, 'input', fail)
   const history = fieldOf(record, 'history') ?? []
   if (!Array.isArray(history) || !history.every(isTurn)) {

@@ -5,8 +5,6 @@ import { printable } from '../dataset/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
 import { ConfigError } from '../errors.js'
 
-import { bytesForPass, cachedPositionsThatFit, rowsThatFit } from '../eval/rows-that-fit.js'
-import type { CausalLM } from '../model/index.js'
 import {
   evaluateTasks,
   findTasks,
@@ -22,8 +20,8 @@ import { packageVersion } from '../version.js'
 import { chooseDevice } from './choose-device.js'
 import { chooseWindow } from './choose-window.js'
 import { explainMemory, withMemoryAdvice } from './explain-memory.js'
-import { fingerprintModel } from './fingerprint-base.js'
-import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
+import { loadModel, locateModel, withTokenizer } from './locate-model.js'
+import { modelKeyOf, passLimits } from './pass-limits.js'
 
 /** Which model is asked which tasks. */
 export interface TasksRequest {
@@ -54,11 +52,6 @@ export interface TasksRequest {
   readonly onLine?: (line: string) => void
   readonly onProgress?: (task: string, done: number, total: number) => void
 }
-
-/** Positions of a pass on a CPU: more gain nothing, and wait longer for a signal. */
-const CPU_POSITIONS = 1024
-/** Positions of a sequence by which the memory of a pass is judged. */
-const JUDGED_LENGTH = 256
 
 /**
  * Results of tasks under a model folder.
@@ -93,8 +86,7 @@ export async function evaluateModelTasks(
       { selection, prepared },
       {
         maxLength,
-        maxPositions: positionsThatFit(model, autocastDtype),
-        maxCachedPositions: cachedPositionsThatFit(model, bytesForPass(model.device), autocastDtype),
+        ...passLimits(model, autocastDtype),
         autocastDtype,
         addBosToken: request.addBosToken,
         modelKey: modelKeyOf(places, tokenizer, `${device} ${autocastDtype ?? 'float32'} ${maxLength}`),
@@ -175,17 +167,6 @@ function prepareOptions(
 }
 
 const EMPTY_CONVERSATION = { numPromptMessages: 0, untrained: [] }
-
-function positionsThatFit(model: CausalLM, autocastDtype: 'bfloat16' | undefined): number {
-  const rows = rowsThatFit(model, JUDGED_LENGTH, bytesForPass(model.device), autocastDtype)
-  const positions = rows * JUDGED_LENGTH
-  return model.device === 'cpu' ? Math.min(CPU_POSITIONS, positions) : positions
-}
-
-function modelKeyOf(places: ModelPlaces, tokenizer: Tokenizer, precision: string): string {
-  const of = (folder: string | undefined) => (folder === undefined ? '' : fingerprintModel(folder, '.'))
-  return [of(places.model), of(places.adapter), tokenizer.hash, precision].join(' ')
-}
 
 function writeResults(folder: string, evaluation: TaskEvaluation, json: Record<string, unknown>): void {
   makeFolder(folder)

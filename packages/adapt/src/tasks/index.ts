@@ -18,5 +18,5 @@ export {
 } from './find-tasks.js'
 export type { PreparedTask, PrepareTaskOptions } from './prepare-task.js'
 export type { Group, Task } from './read-task-file.js'
-export { ResponseStore } from './response-store.js'
+export { ResponseStore, responseKey } from './response-store.js'
 export { type ResultsHead, resultsJson, sampleJson } from './results-json.js'

@@ -26,8 +26,8 @@ export function responseKey({ model, kind, tokens, more }: ResponseKey): string 
  * Responses that a model gave, one line each, as they come: what an interrupted evaluation asked is not asked again. A last line that a kill cut
  * off is asked again.
  */
-export class ResponseStore {
-  private readonly known = new Map<string, TaskResponse>()
+export class ResponseStore<Response = TaskResponse> {
+  private readonly known = new Map<string, Response>()
 
   /** @param path  File of lines; without one responses live as long as the store. */
   constructor(private readonly path?: string) {
@@ -36,19 +36,19 @@ export class ResponseStore {
     if (!existsSync(path)) return
     const text = readFileSync(path, 'utf8')
     for (const line of text.split('\n')) {
-      const found = parseLine(line)
+      const found = parseLine<Response>(line)
       if (found !== undefined) this.known.set(found[0], found[1])
     }
     if (text !== '' && !text.endsWith('\n')) appendFileSync(path, '\n')
   }
 
   /** What was answered already. */
-  get(key: string): TaskResponse | undefined {
+  get(key: string): Response | undefined {
     return this.known.get(key)
   }
 
   /** Keeps what is new, and writes it at once. */
-  add(entries: Iterable<readonly [key: string, response: TaskResponse]>): void {
+  add(entries: Iterable<readonly [key: string, response: Response]>): void {
     const lines: string[] = []
     for (const [key, response] of entries) {
       if (this.known.has(key)) continue
@@ -59,11 +59,11 @@ export class ResponseStore {
   }
 }
 
-function parseLine(line: string): [string, TaskResponse] | undefined {
+function parseLine<Response>(line: string): [string, Response] | undefined {
   if (!line.endsWith(']')) return undefined
   try {
     const found: unknown = JSON.parse(line)
-    return Array.isArray(found) && found.length === 2 ? (found as [string, TaskResponse]) : undefined
+    return Array.isArray(found) && found.length === 2 ? (found as [string, Response]) : undefined
   } catch {
     return undefined
   }

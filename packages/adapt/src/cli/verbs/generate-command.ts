@@ -1,46 +1,13 @@
 import { createInterface } from 'node:readline/promises'
-import { compileChatTemplate, renderPrompt } from '../../chat-template/index.js'
-import { type ChatMessage, printable } from '../../dataset/index.js'
-import { AdaptError } from '../../errors.js'
-import { type FinishReason, type GenerateOptions, generateTokens, streamText } from '../../generate/index.js'
-import { readStopTokens } from '../../model/index.js'
-import {
-  chooseDevice,
-  explainMemory,
-  hasBf16,
-  loadModel,
-  locateModel,
-  withMemoryAdvice,
-  withTokenizer,
-} from '../../open/index.js'
-import {
-  assertTokenizerFits,
-  findTurnEnds,
-  holdsStart,
-  loadTokenizer,
-  type Tokenizer,
-  type TurnEnds,
-} from '../../tokenize/index.js'
+import type { ChatMessage } from '../../dataset/index.js'
+import { AdaptError, ConfigError } from '../../errors.js'
+import { type FinishReason, generateTokens, streamText } from '../../generate/index.js'
+import { explainMemory } from '../../open/index.js'
+import type { Tokenizer } from '../../tokenize/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { renderJson } from '../terminal/render-json.js'
-
-export interface GenerateCommandOptions {
-  readonly model: string
-  readonly adapter?: string
-  readonly tokenizer?: string
-  readonly prompt?: string
-  readonly system?: string
-  readonly chatTemplate?: string
-  readonly raw?: boolean
-  readonly maxNewTokens: number
-  readonly temperature: number
-  readonly topP: number
-  readonly topK: number
-  readonly seed: number
-  readonly device?: string
-  readonly dtype: 'float32' | 'bfloat16' | 'auto'
-  readonly json?: boolean
-}
+import type { GenerateCommandOptions } from './generate-options.js'
+import { encodeMessages, encodeText, openGenerator } from './open-generator.js'
 
 /** What the model said, with the names that servers of language models use. */
 interface Answer {
@@ -54,39 +21,24 @@ interface Answer {
  * turn of a conversation after the other.
  */
 export async function generateCommand(options: GenerateCommandOptions, io: CliIo): Promise<void> {
-  const onLine = (line: string) => io.stderr.line(line)
-  const found = await locateModel(options.model, options.adapter, { onLine })
-  const places = await withTokenizer(found, options.tokenizer, { onLine })
-  const configured = options.chatTemplate
-  const tokenizer = loadTokenizer(places.tokenizer, configured === undefined ? {} : { configured })
-  const chat = options.raw === true ? undefined : openChat(tokenizer)
-  const converses = chat !== undefined && options.prompt === undefined && process.stdin.isTTY === true
-  const prompt = converses ? '' : (options.prompt ?? (await readStdin()))
-  const { device, line: deviceLine } = chooseDevice(options.device, { key: '--device' })
-  onLine(deviceLine)
-  const remedies = ['--dtype bfloat16', 'a shorter prompt', 'another --device']
-  using model = withMemoryAdvice('loading the model', device, remedies, () =>
-    loadModel(places, { dtype: options.dtype, device }),
-  )
-  assertTokenizerFits(tokenizer, model.config.vocabSize)
-  const isBf16 = model.headWeight.dtype === 'bfloat16' && hasBf16(device)
-  const folder = places.adapter ?? places.model
-  const ends = chat && (await findTurnEnds(tokenizer))
-  const stated = [folder, places.model].map(readStopTokens).find((ids) => ids.length > 0) ?? []
-  const unstated = [tokenizer.eosId, ...(ends?.ids ?? [])].filter((id) => !stated.includes(id))
-  for (const line of await describeEnds(tokenizer, folder, ends, unstated))
-    io.stderr.write(`warning: ${line}\n`)
-  const { maxNewTokens, temperature, topP, topK, seed } = options
-  const generation: GenerateOptions = {
-    ...{ maxNewTokens, temperature, topP, topK, seed },
-    stopIds: [...stated, ...unstated],
-    autocastDtype: isBf16 ? 'bfloat16' : undefined,
+  refuseIdleOptions(options)
+  if (options.prompts !== undefined) {
+    const { generateFile } = await import('./generate-file.js')
+    await generateFile(options, io)
+    return
   }
+  const opened = await openGenerator(options, io, async (_, chat) => {
+    const converses = chat !== undefined && options.prompt === undefined && process.stdin.isTTY === true
+    return { converses, prompt: converses ? '' : (options.prompt ?? (await readStdin())) }
+  })
+  const { tokenizer, chat, stopText, generation, device, remedies } = opened
+  const { converses, prompt } = opened.checked
+  using model = opened.model
   const write = (piece: string) => (options.json === true ? undefined : io.stdout.writeData(piece))
   const answer = async (ids: ArrayLike<number>, isOver = () => false): Promise<Answer> => {
     const tokens = until(isOver, generateTokens(model, ids, generation))
     try {
-      return await writeAnswer(tokens, tokenizer, ends?.text, write)
+      return await writeAnswer(tokens, tokenizer, stopText, write)
     } catch (error) {
       throw explainMemory(error, 'the answer', device, remedies)
     }
@@ -96,63 +48,34 @@ export async function generateCommand(options: GenerateCommandOptions, io: CliIo
   if (converses) {
     await converse(
       system,
-      async (messages, isOver) => (await answer(await chat.encode(messages), isOver)).text,
+      async (messages, isOver) =>
+        (await answer(await encodeMessages(tokenizer, chat!, messages), isOver)).text,
       io,
     )
     return
   }
   const ids = chat
-    ? await chat.encode([...system, { role: 'user', content: prompt }])
+    ? await encodeMessages(tokenizer, chat, [...system, { role: 'user', content: prompt }])
     : await encodeText(tokenizer, prompt)
   const result = await answer(ids)
   io.stdout.write(options.json === true ? `${renderJson({ prompt, ...result })}\n` : '\n')
 }
 
-/** Plain text as transformers would give it to the model: behind bos, where the tokenizer has one. */
-async function encodeText(tokenizer: Tokenizer, prompt: string): Promise<readonly number[]> {
-  const [ids] = await tokenizer.encodeBatch([prompt])
-  if (holdsStart(ids!, tokenizer)) return [...ids!]
-  const startsWithBos = tokenizer.startId === tokenizer.bosId
-  return startsWithBos || ids!.length === 0 ? [tokenizer.startId, ...ids!] : [...ids!]
-}
-
-/** A conversation by the rules of a tokenizer's template. */
-interface Chat {
-  /** Tokens of the messages and of the beginning of the next answer. */
-  encode(messages: readonly ChatMessage[]): Promise<ArrayLike<number>>
-}
-
-/** Undefined for a tokenizer without a template. */
-function openChat(tokenizer: Tokenizer): Chat | undefined {
-  const { template, specialTokens } = tokenizer.chat
-  if (template === undefined) return undefined
-  const compiled = compileChatTemplate(template.source, template.where)
-  return {
-    async encode(messages) {
-      const text = renderPrompt(compiled, { messages }, specialTokens)
-      return (await tokenizer.encodeBatch([text]))[0]!
-    },
+/** What would have no effect is a mistake. */
+function refuseIdleOptions(options: GenerateCommandOptions): void {
+  const fail = (message: string): never => {
+    throw new ConfigError('USAGE', message)
   }
-}
-
-/** What stops an answer here, but not in programs that know the model's folder alone. */
-async function describeEnds(
-  tokenizer: Tokenizer,
-  folder: string,
-  ends: TurnEnds | undefined,
-  unstated: readonly number[],
-): Promise<readonly string[]> {
-  const lines = [...(ends?.warnings ?? [])]
-  const missing = ends === undefined ? unstated : unstated.filter((id) => ends.ids.includes(id))
-  if (missing.length > 0) {
-    const shown = await Promise.all(
-      missing.map(async (id) => `"${printable(await tokenizer.decode([id]), 40)}" (${id})`),
-    )
-    lines.push(
-      `${printable(folder)}: its eos_token_id lacks ${shown.join(', ')}, where an answer ends: it stops there here, but not in transformers or vLLM`,
-    )
+  const { prompts, prompt, output, json, promptField, completionField, overwrite } = options
+  if (prompts === undefined) {
+    const ofFiles = { output, 'prompt-field': promptField, 'completion-field': completionField, overwrite }
+    for (const [flag, value] of Object.entries(ofFiles))
+      if (value !== undefined) fail(`--${flag}: expected it with --prompts`)
+    return
   }
-  return lines
+  if (prompt !== undefined) fail('expected --prompt or --prompts, received both')
+  if (json !== undefined) fail('--json: expected it without --prompts, whose answers are lines of JSON')
+  if (output === undefined) fail('--output: expected the file for the answers to --prompts, received none')
 }
 
 /** Reads a turn, writes the answer, until the end of the input or `/exit`. */

@@ -1,12 +1,18 @@
-import { deviceOption, dtypeOption, numberOption, wholeNumberOption } from '../terminal/option-parsers.js'
+import {
+  collectOption,
+  deviceOption,
+  dtypeOption,
+  numberOption,
+  wholeNumberOption,
+} from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
-import type { GenerateCommandOptions } from './generate-command.js'
+import type { GenerateCommandOptions } from './generate-options.js'
 
 /** Declares `adapt generate`. */
 export function declareGenerate({ program, io }: CommandLine): void {
   program
     .command('generate')
-    .description('answer or continue a prompt with a model, alone or turn by turn')
+    .description('answer or continue prompts with a model: one, turn by turn, or a file of them')
     .requiredOption('--model <dir>', 'model folder, adapter folder, run or checkpoint')
     .option('--adapter <dir>', 'PEFT adapter folder on top of --model')
     .option('--tokenizer <dir>', "tokenizer folder, instead of the model's own")
@@ -29,6 +35,18 @@ export function declareGenerate({ program, io }: CommandLine): void {
     .option('--seed <n>', 'equal seeds give equal texts', wholeNumberOption(0), 0)
     .addOption(deviceOption())
     .addOption(dtypeOption('auto'))
+    .option(
+      '--prompts <files>',
+      'answer every record of these data files instead of one --prompt (a path or glob; repeatable)',
+      collectOption,
+    )
+    .option('--output <file>', 'with --prompts: JSON lines, each record with its answer')
+    .option(
+      '--prompt-field <name>',
+      'with --prompts: the field that asks (default: messages, conversations, prompt, instruction or text)',
+    )
+    .option('--completion-field <name>', 'with --prompts: the field of the answer (default: completion)')
+    .option('--overwrite', 'with --prompts: replace the file of --output')
     .option('--json', 'print JSON with prompt, text, token ids and finish reason')
     .addHelpText(
       'after',
@@ -41,7 +59,8 @@ goes as it is.
 Examples:
   adapt generate --model runs/first --prompt 'SELECT'
   adapt generate --model runs/chat         a conversation in the terminal
-  adapt generate --model runs/lora --prompt 'Once' --temperature 0.8`,
+  adapt generate --model runs/lora --prompt 'Once' --temperature 0.8
+  adapt generate --model runs/chat --prompts questions.jsonl --output answers.jsonl`,
     )
     .action(async (options: GenerateCommandOptions) => {
       const { generateCommand } = await import('./generate-command.js')

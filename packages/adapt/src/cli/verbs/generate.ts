@@ -60,7 +60,7 @@ Examples:
   adapt generate --model runs/first --prompt 'SELECT'
   adapt generate --model runs/chat         a conversation in the terminal
   adapt generate --model runs/lora --prompt 'Once' --temperature 0.8
-  adapt generate --model runs/chat --prompts questions.jsonl --output answers.jsonl`,
+  adapt generate --model runs/chat --prompts asked.jsonl --output said.jsonl`,
     )
     .action(async (options: GenerateCommandOptions) => {
       const { generateCommand } = await import('./generate-command.js')

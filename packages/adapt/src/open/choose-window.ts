@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { join, relative } from 'node:path'
 import { loadConfig } from '../config/index.js'
 import { printable } from '../dataset/index.js'
 import { AdaptError } from '../errors.js'
 import type { CausalLM } from '../model/index.js'
+import { runOfModel } from './config-of-run.js'
 import type { ModelPlaces } from './locate-model.js'
 
 /** Positions of a window of an evaluation: those asked for, else those that its run trained with, and no more than the model has. */
@@ -23,15 +23,10 @@ export async function chooseWindow(
 }
 
 /** The window that a run trained with: bits per byte with another one are not those of its own evaluations. */
-async function windowOfRun({
-  model,
-  adapter,
-}: ModelPlaces): Promise<{ readonly length: number; readonly of: string } | undefined> {
-  const place = adapter ?? model
-  // <run>/model and <run>/checkpoints/step-N.
-  const run = [dirname(place), dirname(dirname(place))].find(
-    (candidate) => existsSync(join(candidate, 'config.yaml')) && existsSync(join(candidate, 'run.json')),
-  )
+async function windowOfRun(
+  places: ModelPlaces,
+): Promise<{ readonly length: number; readonly of: string } | undefined> {
+  const run = runOfModel(places)
   if (run === undefined) return undefined
   try {
     const { config } = await loadConfig(join(run, 'config.yaml'))

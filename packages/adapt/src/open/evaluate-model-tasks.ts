@@ -1,13 +1,14 @@
 import { closeSync, existsSync, openSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { compileChatTemplate, renderPrompt } from '../chat-template/index.js'
+import type { OverlapCounts } from '../contamination/index.js'
 import { printable } from '../dataset/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
-import { ConfigError } from '../errors.js'
-
+import { AdaptError, ConfigError } from '../errors.js'
 import {
   evaluateTasks,
   findTasks,
+  type PreparedTask,
   type PrepareTaskOptions,
   prepareTasks,
   ResponseStore,
@@ -19,8 +20,10 @@ import { assertTokenizerFits, loadTokenizer, type Tokenizer } from '../tokenize/
 import { packageVersion } from '../version.js'
 import { chooseDevice } from './choose-device.js'
 import { chooseWindow } from './choose-window.js'
+import { loadConfigOf, runOfModel } from './config-of-run.js'
 import { explainMemory, withMemoryAdvice } from './explain-memory.js'
-import { loadModel, locateModel, withTokenizer } from './locate-model.js'
+import { findTaskOverlap, type TaskOverlap } from './find-task-overlap.js'
+import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
 import { modelKeyOf, passLimits } from './pass-limits.js'
 
 /** Which model is asked which tasks. */
@@ -45,6 +48,8 @@ export interface TasksRequest {
   readonly fewShotAsMultiturn?: boolean
   readonly system?: string
   readonly bootstrapIterations?: number
+  /** A run or its config, with whose anchors and training data the tasks are compared. Default: the anchors of the run that the model is of. */
+  readonly against?: string
   /** Folder for results, samples and what an interrupted evaluation goes on from. */
   readonly output?: string
   /** Asked between passes; true ends the evaluation with exit 75. */
@@ -53,23 +58,29 @@ export interface TasksRequest {
   readonly onProgress?: (task: string, done: number, total: number) => void
 }
 
+/** What tasks gave, as it is and as JSON, and what they share with the data of a run, where one is known. */
+export interface TasksOutcome {
+  readonly evaluation: TaskEvaluation
+  readonly json: Record<string, unknown>
+  readonly overlap: TaskOverlap | undefined
+}
+
 /**
  * Results of tasks under a model folder.
  * @throws {ConfigError} NO_CHAT_TEMPLATE; what `findTasks` and `chooseDevice` throw. @throws {DataError} for documents that a task cannot be made of.
  */
-export async function evaluateModelTasks(
-  request: TasksRequest,
-): Promise<{ readonly evaluation: TaskEvaluation; readonly json: Record<string, unknown> }> {
+export async function evaluateModelTasks(request: TasksRequest): Promise<TasksOutcome> {
   const { onLine = () => {}, output } = request
   const started = Date.now()
   requireFolder(output)
   const selection = await findTasks(request.tasks, {
     ...(request.includePaths === undefined ? {} : { includePaths: request.includePaths }),
   })
-  const found = await locateModel(request.model, request.adapter, { onLine })
-  const places = await withTokenizer(found, request.tokenizer, { onLine })
+  const located = await locateModel(request.model, request.adapter, { onLine })
+  const places = await withTokenizer(located, request.tokenizer, { onLine })
   const tokenizer = loadTokenizer(places.tokenizer)
   const prepared = await prepareTasks(selection, prepareOptions(request, tokenizer, onLine))
+  const overlap = await overlapOf(prepared, request.against, places, onLine)
   const { device, line } = chooseDevice(request.device, { key: '--device' })
   onLine(line)
   const model = withMemoryAdvice('loading the model', device, ['another --device'], () =>
@@ -80,7 +91,7 @@ export async function evaluateModelTasks(
     const autocastDtype = request.bf16 ? ('bfloat16' as const) : undefined
     const maxLength = await chooseWindow(request.maxLength, model, places, onLine)
     const store = new ResponseStore(output === undefined ? undefined : join(output, 'responses.jsonl'))
-    const evaluation = await evaluateTasks(
+    const found = await evaluateTasks(
       model,
       tokenizer,
       { selection, prepared },
@@ -98,6 +109,7 @@ export async function evaluateModelTasks(
         ...(request.onProgress === undefined ? {} : { onProgress: request.onProgress }),
       },
     )
+    const evaluation = overlap === undefined ? found : { ...found, anchored: overlap.anchored }
     const json = resultsJson(evaluation, {
       model: request.model,
       modelArgs: { pretrained: request.model, ...(request.adapter ? { peft: request.adapter } : {}) },
@@ -116,13 +128,51 @@ export async function evaluateModelTasks(
       chatTemplate: request.applyChatTemplate ? tokenizer.chat.template?.source : undefined,
       isMultiturn: request.fewShotAsMultiturn === true,
     })
+    if (overlap !== undefined) json.contamination = overlapJson(overlap)
     if (output !== undefined) writeResults(output, evaluation, json)
-    return { evaluation, json }
+    return { evaluation, json, overlap }
   } catch (error) {
     throw explainMemory(error, 'the evaluation', device, ['a smaller --max-length', 'another --device'])
   } finally {
     model.dispose()
   }
+}
+
+/** Anchors of the model's own run are compared unasked: they are few. */
+async function overlapOf(
+  prepared: readonly PreparedTask[],
+  against: string | undefined,
+  places: ModelPlaces,
+  onLine: (line: string) => void,
+): Promise<TaskOverlap | undefined> {
+  if (against !== undefined) {
+    const onProgress = (documents: number) => {
+      if (documents % 65_536 === 0) onLine(`comparing texts: ${documents} training documents`)
+    }
+    return await findTaskOverlap(prepared, {
+      ...(await loadConfigOf(against)),
+      withTraining: true,
+      onProgress,
+    })
+  }
+  const run = runOfModel(places)
+  if (run === undefined) return undefined
+  try {
+    const loaded = await loadConfigOf(run)
+    if (loaded.config.anchors.length === 0) return undefined
+    return await findTaskOverlap(prepared, { ...loaded, withTraining: false })
+  } catch (error) {
+    if (!(error instanceof AdaptError)) throw error
+    onLine(`warning: no task is marked as anchored or unseen: ${error.message.split('\n')[0]}`)
+    return undefined
+  }
+}
+
+/** By task, as in `results`. */
+function overlapJson({ anchors, training }: TaskOverlap): Record<string, unknown> {
+  const byTask = (counts: readonly OverlapCounts[]) =>
+    Object.fromEntries(counts.map(({ group, ...rest }) => [group, rest]))
+  return { anchors: byTask(anchors), ...(training === undefined ? {} : { training: byTask(training) }) }
 }
 
 function requireFolder(output: string | undefined): void {

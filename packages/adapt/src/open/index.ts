@@ -11,6 +11,7 @@ export {
   multipliesBf16,
 } from './choose-device.js'
 export { type ConfigInput, configInputs, requireInputsOutside, requireNoInput } from './config-inputs.js'
+export { loadConfigOf, runOfModel } from './config-of-run.js'
 export {
   type DeviceFacts,
   deviceFacts,
@@ -26,6 +27,7 @@ export {
   withMemoryAdvice,
 } from './explain-memory.js'
 export { fetchModels } from './fetch-models.js'
+export { findTaskOverlap, type TaskOverlap, type TaskOverlapOptions } from './find-task-overlap.js'
 export { fingerprintModel } from './fingerprint-base.js'
 export {
   loadModel,

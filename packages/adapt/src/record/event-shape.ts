@@ -70,6 +70,9 @@ function figuresProblem(figures: unknown): string | undefined {
       const value = Object.hasOwn(figure, name) ? figure[name] : undefined
       if (typeof value !== type) return `figures.*.${name}: expected a ${type}, received ${shown(value)}`
     }
+    const { anchored } = figure
+    if (anchored !== undefined && typeof anchored !== 'boolean')
+      return `figures.*.anchored: expected a boolean, received ${shown(anchored)}`
   }
   return undefined
 }

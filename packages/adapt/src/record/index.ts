@@ -1,3 +1,4 @@
+export { averageTasks, headlineFigures, type TaskAverage } from './average-tasks.js'
 export { EventWriter } from './event-writer.js'
 export { type LedgerPart, readLedger } from './ledger-reader.js'
 export { LedgerSteps, type StepRows } from './ledger-steps.js'

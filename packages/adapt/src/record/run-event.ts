@@ -71,6 +71,8 @@ export interface TaskFigure {
   /** Standard error; null where there is none. */
   readonly error: number | null
   readonly higherIsBetter: boolean
+  /** Of tasks: whether the anchors share data with it; absent where no anchors are known. */
+  readonly anchored?: boolean
 }
 
 /** The model was asked the tasks of `evaluation.tasks`; samples and results stand in `eval/step-N.tasks`. */

@@ -1,3 +1,4 @@
+export { averageParts, type Part } from './average-parts.js'
 export { type BoostedTrees, type BoostingOptions, fitBoostedTrees, type HeldOut } from './boosted-trees.js'
 export { cholesky, choleskySolve } from './cholesky.js'
 export { drawDirichlet } from './dirichlet.js'

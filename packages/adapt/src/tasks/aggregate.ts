@@ -84,28 +84,6 @@ function sampleDeviation(values: readonly number[]): number {
   return Math.sqrt(sum(values.map((value) => (value - mu) ** 2)) / (values.length - 1))
 }
 
-/** A metric of one task among those of a group. */
-export interface Part {
-  readonly value: number
-  readonly error: number | undefined
-  readonly size: number
-}
-
-/**
- * Mean over tasks, by their documents or each alike, and its standard error: pooled over all documents, or of a mean of independent means.
- */
-export function aggregateParts(parts: readonly Part[], isWeighted: boolean): Omit<Part, 'size'> {
-  const weights = parts.map(({ size }) => (isWeighted ? size : 1))
-  const value = sum(parts.map((part, i) => part.value * weights[i]!)) / sum(weights)
-  if (parts.some(({ error }) => error === undefined)) return { value, error: undefined }
-  if (!isWeighted) {
-    return { value, error: Math.sqrt(sum(parts.map(({ error }) => error! ** 2))) / parts.length }
-  }
-  const total = sum(weights)
-  const pooled = sum(parts.map(({ error, size }) => (size - 1) * error! ** 2 * size)) / (total - parts.length)
-  return { value, error: Math.sqrt(pooled / total) }
-}
-
 function count(values: readonly Pair[], test: (gold: number, found: number) => boolean): number {
   return values.filter(([gold, found]) => test(gold, found)).length
 }

@@ -1,8 +1,9 @@
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import type { CausalLM } from '../model/index.js'
+import { averageParts } from '../statistics/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
-import { aggregate, aggregateParts, requireAggregation, standardError } from './aggregate.js'
+import { aggregate, requireAggregation, standardError } from './aggregate.js'
 import { type AskOptions, askModel } from './ask-model.js'
 import { filtersOf } from './filter-answers.js'
 import type { SelectedGroup, TaskSelection } from './find-tasks.js'
@@ -61,6 +62,8 @@ export interface GroupResult {
 export interface TaskEvaluation {
   readonly tasks: readonly TaskResult[]
   readonly groups: readonly GroupResult[]
+  /** Names of the tasks whose data the anchors share; absent where no anchors are known. */
+  readonly anchored?: ReadonlySet<string>
 }
 
 /** How tasks are prepared and asked. */
@@ -199,7 +202,7 @@ function groupResult(group: SelectedGroup, byName: ReadonlyMap<string, TaskResul
         })
         if (found.length === 0) return []
         const { higherIsBetter } = found[0]!
-        return [{ metric, filter, higherIsBetter, ...aggregateParts(found, isWeighted) }]
+        return [{ metric, filter, higherIsBetter, ...averageParts(found, isWeighted) }]
       }),
   )
   return { group, numEvaluated: results.reduce((sum, { numEvaluated }) => sum + numEvaluated, 0), metrics }

@@ -30,6 +30,8 @@ export interface TaskItem {
   readonly index: number
   readonly document: TaskDocument
   readonly requests: readonly TaskRequest[]
+  /** The document as an example would show it: what is asked of it and the right answer, nothing before. */
+  readonly text: string
   readonly answer: Answer
   readonly choices?: readonly string[]
   /** Place of the right choice, or several; undefined where the answer names none. */
@@ -124,11 +126,12 @@ class ItemBuilder {
     const where = `${document.where}: task ${task.name}`
     if (this.outputType === 'loglikelihood_rolling') {
       const text = answerText(answer, undefined)
-      return { index, document, answer, requests: [{ kind: 'loglikelihood_rolling', where, text }] }
+      return { index, document, text, answer, requests: [{ kind: 'loglikelihood_rolling', where, text }] }
     }
     const choices = task.config.doc_to_choice === undefined ? undefined : fields.choices(document)
     const contexts = this.contexts(document, choices, examples)
-    const item = { index, document, answer, ...(choices === undefined ? {} : { choices }) }
+    const text = this.ownText(document, answer, choices)
+    const item = { index, document, text, answer, ...(choices === undefined ? {} : { choices }) }
     switch (this.outputType) {
       case 'multiple_choice': {
         const gold = goldOf(this.hasManyTexts ? fields.text(document) : answer, choices!)
@@ -144,6 +147,13 @@ class ItemBuilder {
           requests: [{ kind: 'generate_until', where, context: contexts[0]!, settings: this.settings() }],
         }
     }
+  }
+
+  private ownText(document: TaskDocument, answer: Answer, choices: readonly string[] | undefined): string {
+    const question = this.fields.text(document)
+    const { target_delimiter: delimiter = ' ' } = this.task.config
+    const asked = typeof question === 'number' ? (choices?.[question] ?? '') : question
+    return `${asked}${delimiter}${answerText(answer, this.hasManyTexts ? undefined : choices)}`
   }
 
   private choiceRequests(

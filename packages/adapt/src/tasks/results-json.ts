@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { JsonValue } from '../dataset/index.js'
+import { averageTasks } from '../record/index.js'
 import type { MetricResult, SampleResult, TaskEvaluation, TaskResult } from './evaluate-tasks.js'
 import type { TaskRequest } from './prepare-task.js'
+import { taskFigures } from './task-figures.js'
 
 /** Facts of an evaluation beside its results. */
 export interface ResultsHead {
@@ -27,7 +29,7 @@ export interface ResultsHead {
 
 /** The results in the schema of lm-evaluation-harness. */
 export function resultsJson(evaluation: TaskEvaluation, head: ResultsHead): Record<string, unknown> {
-  const { tasks, groups } = evaluation
+  const { tasks, groups, anchored } = evaluation
   const byName = <V>(value: (result: TaskResult) => V): Record<string, V> =>
     Object.fromEntries(tasks.map((result) => [result.name, value(result)]))
   const ofGroups = Object.fromEntries(
@@ -64,6 +66,13 @@ export function resultsJson(evaluation: TaskEvaluation, head: ResultsHead): Reco
       effective: numEvaluated,
     })),
     truncated: byName(({ numTruncated }) => numTruncated),
+    averages: Object.fromEntries(
+      averageTasks(taskFigures(evaluation)).map(({ name, error, ...rest }) => [
+        name,
+        { ...rest, stderr: error ?? 'N/A' },
+      ]),
+    ),
+    ...(anchored === undefined ? {} : { anchored: byName(({ name }) => anchored.has(name)) }),
     config: {
       model: head.model,
       model_args: head.modelArgs,

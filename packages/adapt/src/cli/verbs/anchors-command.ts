@@ -1,4 +1,4 @@
-import type { AnchorInspection, OverlapTable } from '../../anchors/index.js'
+import type { AnchorInspection } from '../../anchors/index.js'
 import { loadConfig } from '../../config/index.js'
 import { printable } from '../../dataset/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
@@ -6,6 +6,7 @@ import { assignments } from '../terminal/option-parsers.js'
 import { renderJson } from '../terminal/render-json.js'
 import { formatCount, renderTable } from '../terminal/render-table.js'
 import { judgeAnchors } from './anchor-verdicts.js'
+import { oneLine, renderOverlap } from './overlap-table.js'
 
 export interface AnchorsOptions {
   readonly model?: string
@@ -58,7 +59,12 @@ export function renderInspection(found: AnchorInspection): string {
     renderDiagnostics(found),
     renderSources(found),
     renderAnchors(found),
-    ...found.contamination.map(renderOverlap),
+    ...found.contamination.map(({ data, documents, groups }) =>
+      renderOverlap(
+        `${data === 'training' ? 'training data' : 'anchors'} (${formatCount(documents)})`,
+        groups,
+      ),
+    ),
   ]
   return sections.filter((section) => section !== '').join('\n')
 }
@@ -105,32 +111,4 @@ function renderAnchors({ anchors }: AnchorInspection): string {
   const nearest = table('nearest to the mean', anchors.slice(0, SHOWN_ANCHORS))
   const farthest = table('farthest from the mean', anchors.slice(-SHOWN_ANCHORS))
   return `${nearest}\n${farthest}`
-}
-
-function renderOverlap({ data, documents, groups }: OverlapTable): string {
-  if (groups.length === 0) return ''
-  const share = (count: number, items: number) =>
-    `${formatCount(count)} (${((100 * count) / Math.max(1, items)).toFixed(1)} %)`
-  const rows = groups.map((group) => [
-    printable(group.group, 60),
-    formatCount(group.items),
-    share(group.shared, group.items),
-    share(group.duplicates, group.items),
-    formatCount(group.documents),
-  ])
-  const heading = `text shared with ${data === 'training' ? 'training data' : 'anchors'} (${formatCount(documents)})`
-  const columns = ['items', 'share 13 words', 'duplicates', 'by documents'].map(number)
-  const examples = groups.flatMap(({ examples: found }) =>
-    found
-      .slice(0, 1)
-      .map(
-        ({ kind, item, document, text }) =>
-          `  ${kind}: ${printable(item, 80)} and ${printable(document, 80)}: "${oneLine(text)}"\n`,
-      ),
-  )
-  return `${renderTable([{ heading }, ...columns], rows)}${examples.join('')}`
-}
-
-function oneLine(text: string): string {
-  return printable(text.replace(/\s+/gu, ' ').trim(), 40)
 }

@@ -15,6 +15,7 @@ const OF_TASKS = {
   fewshotAsMultiturn: '--fewshot-as-multiturn',
   systemInstruction: '--system-instruction',
   addBosToken: '--add-bos-token',
+  against: '--against',
   output: '--output',
   bf16: '--bf16',
 } as const

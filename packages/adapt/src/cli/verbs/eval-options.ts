@@ -12,6 +12,7 @@ export interface EvalOptions {
   readonly fewshotAsMultiturn?: boolean
   readonly systemInstruction?: string
   readonly addBosToken?: boolean
+  readonly against?: string
   readonly output?: string
   readonly bf16?: boolean
   readonly maxLength?: number

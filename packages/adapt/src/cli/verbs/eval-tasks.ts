@@ -1,8 +1,10 @@
-import type { GroupResult, MetricResult, TaskResult } from '../../tasks/index.js'
+import type { TaskOverlap } from '../../open/index.js'
+import { averageTasks, type TaskFigure } from '../../record/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { renderJson } from '../terminal/render-json.js'
 import { formatCount, renderTable } from '../terminal/render-table.js'
 import { type EvalOptions, namesOf } from './eval-options.js'
+import { renderOverlap } from './overlap-table.js'
 
 /** Between two lines on how far a task is. */
 const LINE_MS = 2000
@@ -10,6 +12,7 @@ const LINE_MS = 2000
 /** `adapt eval --model DIR --tasks NAMES`. */
 export async function evalTasks(options: EvalOptions, io: CliIo): Promise<void> {
   const { evaluateModelTasks } = await import('../../open/index.js')
+  const { taskFigures } = await import('../../tasks/index.js')
   const { StopRequest } = await import('../../run/stop-request.js')
   using stop = new StopRequest()
   stop.watchNatively()
@@ -23,9 +26,14 @@ export async function evalTasks(options: EvalOptions, io: CliIo): Promise<void> 
     systemInstruction,
   } = options
   let lastLine = 0
-  const { evaluation, json: results } = await evaluateModelTasks({
+  const {
+    evaluation,
+    json: results,
+    overlap,
+  } = await evaluateModelTasks({
     model: options.model ?? '',
     ...given({ adapter: options.adapter, tokenizer: options.tokenizer, maxLength: options.maxLength }),
+    ...given({ against: options.against }),
     ...given({ device: options.device, limit: options.limit, output: options.output, bf16: options.bf16 }),
     tasks: namesOf(tasks),
     ...given({ includePaths: includePath, numFewShot: numFewshot, fewShotSeed: fewshotSeed }),
@@ -43,7 +51,8 @@ export async function evalTasks(options: EvalOptions, io: CliIo): Promise<void> 
     io.stdout.write(`${renderJson(results)}\n`)
     return
   }
-  io.stdout.write(renderTasks(evaluation.tasks, evaluation.groups))
+  io.stdout.write(renderTasks(taskFigures(evaluation)))
+  if (overlap !== undefined) io.stdout.write(renderTaskOverlap(overlap))
   for (const { name, numTruncated } of evaluation.tasks) {
     if (numTruncated > 0)
       io.stderr.line(
@@ -58,28 +67,49 @@ function given<T extends object>(values: T): { [K in keyof T]: Exclude<T[K], und
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never
 }
 
-/** A row a metric: tasks in their order, then groups. */
-export function renderTasks(tasks: readonly TaskResult[], groups: readonly GroupResult[]): string {
+/** A row a metric: tasks in their order, then groups, then averages over the tasks. */
+export function renderTasks(figures: readonly TaskFigure[]): string {
   const number = (heading: string) => ({ heading, isNumeric: true })
+  const isMarked = figures.some(({ anchored }) => anchored !== undefined)
   const columns = [
     ...[{ heading: 'task', canShorten: false }, number('n-shot'), number('documents'), { heading: 'metric' }],
     ...[{ heading: 'better' }, number('value'), number('stderr'), { heading: 'filter' }],
+    ...(isMarked ? [{ heading: 'anchors' }] : []),
   ]
-  const rows = (name: string, shots: string, count: number, metrics: readonly MetricResult[]) =>
-    metrics.map(({ metric, filter, value, error, higherIsBetter }, i) => [
-      i === 0 ? name : '',
-      i === 0 ? shots : '',
-      i === 0 ? formatCount(count) : '',
-      metric,
-      higherIsBetter ? 'higher' : 'lower',
-      value.toFixed(4),
-      error === undefined ? '-' : error.toFixed(4),
-      filter,
-    ])
-  return renderTable(columns, [
-    ...tasks.flatMap((task) => rows(task.alias, String(task.numFewShot), task.numEvaluated, task.metrics)),
-    ...groups.flatMap(({ group, numEvaluated, metrics }) => rows(group.alias, '', numEvaluated, metrics)),
+  const rows = figures.map((figure, i) => {
+    const { task, kind, alias, documents, numFewShot, metric, filter, value, error, anchored } = figure
+    const previous = figures[i - 1]
+    const isFirst = previous?.task !== task || previous.kind !== kind
+    return [
+      ...(isFirst ? [alias, String(numFewShot ?? ''), formatCount(documents)] : ['', '', '']),
+      ...[
+        metric,
+        figure.higherIsBetter ? 'higher' : 'lower',
+        value.toFixed(4),
+        error?.toFixed(4) ?? '-',
+        filter,
+      ],
+      ...(isMarked ? [!isFirst || anchored === undefined ? '' : anchored ? 'anchored' : 'unseen'] : []),
+    ]
+  })
+  const averages = averageTasks(figures).map(({ name, metric, tasks, documents, value, error }) => [
+    ...[`${name} (${formatCount(tasks)} ${tasks === 1 ? 'task' : 'tasks'})`, '', formatCount(documents)],
+    ...[metric, 'higher', value.toFixed(4), error?.toFixed(4) ?? '-', ''],
+    ...(isMarked ? [''] : []),
   ])
+  return renderTable(columns, [...rows, ...averages])
+}
+
+/** What the documents of the tasks share with the data of a run; nothing where only anchors were read and none of them does. */
+export function renderTaskOverlap({ anchors, training }: TaskOverlap): string {
+  const isShared = anchors.some(({ shared, duplicates }) => shared + duplicates > 0)
+  return [
+    ...(training === undefined ? [] : [renderOverlap('training data', training)]),
+    ...(isShared || training !== undefined ? [renderOverlap('anchors', anchors)] : []),
+  ]
+    .filter((table) => table !== '')
+    .map((table) => `\n${table}`)
+    .join('')
 }
 
 /** The tasks there are, a line each; names are whole, to be given to `--tasks`. */

@@ -34,6 +34,10 @@ export function declareEval({ program, io }: CommandLine): void {
       "bos before contexts (default: as the tokenizer's own encode)",
       booleanOption,
     )
+    .option(
+      '--against <run>',
+      'run or run config: look for the tasks in its training data and anchors (default: anchors of the run that --model is of)',
+    )
     .option('--output <dir>', 'folder for results.json, samples and what a stopped evaluation goes on from')
     .option(
       '--max-length <n>',

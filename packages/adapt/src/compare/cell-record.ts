@@ -33,6 +33,22 @@ const shared = {
   finished: z.string(),
 }
 
+const cellTaskSchema = z.strictObject({
+  task: z.string(),
+  alias: z.string(),
+  metric: z.string(),
+  filter: z.string(),
+  documents: z.number(),
+  /** Share of right answers, and its standard error over documents. */
+  value: z.number(),
+  error: figure,
+  anchored: z.exactOptional(z.boolean()),
+  /** SHA-256 (hex) of the documents, and a 1 for each that the model had right, a 0 for the others. */
+  answers: z.exactOptional(z.strictObject({ documents: z.string(), right: z.string() })),
+})
+/** What a benchmark task gave at the end of a cell. */
+export type CellTask = z.output<typeof cellTaskSchema>
+
 const cellSchema = z.strictObject({
   /** 1 took `target_share` from the labels of the data, also where the loss counts samples. */
   schema_version: z.literal(2),
@@ -40,6 +56,8 @@ const cellSchema = z.strictObject({
   arm: z.string(),
   method: z.looseObject({ preset: z.string() }),
   bits_per_byte: z.record(z.string(), z.number()),
+  /** Absent without `evaluation.tasks`. */
+  tasks: z.exactOptional(z.array(cellTaskSchema)),
   /** Mean gate weight over samples, and mean ESS ratio over steps; of the branch alone. */
   edr: figure,
   ess_ratio: figure,

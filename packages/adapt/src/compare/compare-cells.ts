@@ -7,6 +7,7 @@ import {
   type Verdict,
 } from '../statistics/index.js'
 import type { CellRecord } from './cell-record.js'
+import { type ComparedTask, compareTasks } from './compare-tasks.js'
 import { hasRole, type StudyConfig } from './study-schema.js'
 
 /** A figure that arms are compared by: bits per byte of one evaluation source, or the mean over a group of them. */
@@ -63,6 +64,8 @@ export interface Comparison {
   readonly targets: readonly string[]
   /** Groups in the study's order, then single sources. */
   readonly measures: readonly Measure[]
+  /** Benchmark tasks, averages over them first; none where the cells have none. */
+  readonly tasks: readonly ComparedTask[]
   /** Arms with at least one finished cell, in the study's order. */
   readonly arms: readonly ComparedArm[]
   readonly missing: readonly { readonly arm: string; readonly seed: number }[]
@@ -148,14 +151,16 @@ export function compareCells(
     ]
   })
   const missing = seeds.flatMap((seed) => names.flatMap((arm) => (cellOf(arm, seed) ? [] : [{ arm, seed }])))
+  const tasks = compareTasks(study, cells)
   return {
     baseline,
     seeds,
     targets: study.targets,
     measures,
+    tasks,
     arms,
     missing,
-    cautions: cautionsOf(study, { arms, measures, missing, cells, twin }),
+    cautions: cautionsOf(study, { arms, measures, tasks, missing, cells, twin }),
   }
 }
 
@@ -190,12 +195,13 @@ function cautionsOf(
   found: {
     readonly arms: readonly ComparedArm[]
     readonly measures: readonly Measure[]
+    readonly tasks: readonly ComparedTask[]
     readonly missing: Comparison['missing']
     readonly cells: readonly CellRecord[]
     readonly twin: string | undefined
   },
 ): string[] {
-  const { arms, measures, missing, cells, twin } = found
+  const { arms, measures, tasks, missing, cells, twin } = found
   const cautions: string[] = []
   const pairs = Math.max(
     0,
@@ -210,7 +216,7 @@ function cautionsOf(
   if (twin === undefined || !measures.some(({ floor }) => floor)) {
     cautions.push('No twin: what difference two equal runs have was not measured, so there is no floor.')
   }
-  const tested = arms.filter(({ role }) => role === undefined).length * measures.length
+  const tested = arms.filter(({ role }) => role === undefined).length * (measures.length + tasks.length)
   if (pairs > 1 && tested > 1) {
     cautions.push(
       `${tested} differences are shown: about one in twenty 95 % intervals excludes 0 by chance alone.${measures[0]?.isGroup ? ` ${measures[0].name} is the primary one.` : ''}`,

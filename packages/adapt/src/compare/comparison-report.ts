@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { type DotRow, renderDotChart } from '../report/dot-chart.js'
 import { anchoredName, sourceKey } from '../report/evaluation-chart.js'
 import { formatNumber } from '../report/format.js'
 import { type Html, html, visibleText } from '../report/html.js'
@@ -7,7 +6,10 @@ import { type PageSection, renderFacts, renderPage } from '../report/page-shell.
 import { MAX_COLORS, SourceColors } from '../report/source-colors.js'
 import { writePage } from '../report/write-page.js'
 import type { ComparedArm, Comparison, Measure } from './compare-cells.js'
-import { comparisonTables, floorText, signed, type TextTable } from './comparison-tables.js'
+import type { ComparedTask } from './compare-tasks.js'
+import { comparisonTables } from './comparison-tables.js'
+import { minus, renderForest } from './forest.js'
+import { floorText, type TextTable } from './text-table.js'
 
 /**
  * Writes `report.html` of a study: differences with intervals over the noise floor, then the tables. One page that needs
@@ -31,6 +33,7 @@ export function renderComparisonPage(comparison: Comparison): string {
   const colors = sourceColors(comparison)
   const sections: PageSection[] = [
     { id: 'differences', title: 'Differences', body: renderDifferences(comparison, colors) },
+    { id: 'tasks', title: 'Benchmark tasks', body: renderTasks(comparison) },
     { id: 'weights', title: 'Relative weights', body: renderRelativeWeights(comparison, colors) },
     { id: 'tables', title: 'Tables', body: html`${comparisonTables(comparison).map(renderTextTable)}` },
   ]
@@ -73,45 +76,41 @@ function renderDifferences(comparison: Comparison, colors: SourceColors): Html {
   const groups = comparison.measures.filter(({ isGroup }) => isGroup)
   const sources = comparison.measures.filter(({ isGroup }) => !isGroup)
   const charts = (some: readonly Measure[]): Html =>
-    html`<div class="pair level">${some.map((measure) => renderForest(comparison, measure, colors))}</div>`
+    html`<div class="pair level">${some.map((measure) => renderMeasure(comparison, measure, colors))}</div>`
   return html`<p class="about">Held-out bits per byte, paired by seed: left of zero is better than ${visibleText(comparison.baseline)}. Filled mark and line: mean and 95 % interval. Rings: one seed each. Grey band: the noise floor, where differences mean nothing.</p>
 ${groups.length > 0 ? charts(groups) : charts(sources)}
 ${groups.length > 0 ? html`<details><summary>Every source</summary>${charts(sources)}</details>` : html``}`
 }
 
-/** Arms by row, the difference on the axis, the floor as a band around zero. */
-function renderForest(comparison: Comparison, measure: Measure, colors: SourceColors): Html {
+function renderMeasure(comparison: Comparison, measure: Measure, colors: SourceColors): Html {
   const place = comparison.measures.indexOf(measure)
   const [source] = measure.sources
-  const color = measure.isGroup || source === undefined ? 'ink' : colors.of(source)
-  const rows = comparison.arms.flatMap((arm): DotRow[] => {
-    const { paired } = arm.measures[place]!
-    if (paired === undefined) return []
-    const { mean, low, high, differences, verdict } = paired
-    const rings = differences.map((value) => ({ value, color, isRing: true }))
-    const mark = {
-      value: mean,
-      color,
-      title: `${arm.arm}: ${signed(mean)}, ${verdict}`,
-      ...(Number.isFinite(low) ? { interval: [low, high] as const } : { interval: [mean, mean] as const }),
-    }
-    return [
-      {
-        name: arm.arm,
-        marks: [mark, ...(differences.length > 1 ? rings : [])],
-        text: html`${minus(signed(mean))}`,
-      },
-    ]
-  })
-  const chart = renderDotChart({
+  const chart = renderForest({
     label: `difference to ${comparison.baseline} in bits per byte`,
-    rows,
-    fromZero: true,
-    ...(measure.floor ? { floor: measure.floor.largest } : {}),
+    color: measure.isGroup || source === undefined ? 'ink' : colors.of(source),
+    arms: comparison.arms.map(({ arm, measures }) => ({ arm, paired: measures[place]!.paired })),
+    floor: measure.floor,
   })
   const key = measure.isGroup ? html`` : sourceKey(measure.name, colors)
   const of = measure.isGroup ? html`${visibleText(measure.sources.join(', '))}. ` : html``
   return html`<div><h4 class="part">${key}${visibleText(measure.name)}</h4><p class="about">${of}${floorText(measure.floor)}</p>${chart}</div>`
+}
+
+/** Tasks like bits per byte; a single task has no average to begin with. */
+function renderTasks({ tasks, baseline }: Comparison): Html {
+  if (tasks.length === 0) return html``
+  const chart = ({ name, isAverage, anchored, floor, arms, metric, documents }: ComparedTask): Html => {
+    const label = `difference to ${baseline} in the share of right answers`
+    const mark = anchored === undefined ? '' : anchored ? ' anchored' : ' unseen'
+    const title = html`${visibleText(name)}${isAverage ? ' average' : html` <span class="unit">${mark}</span>`}`
+    const about = `${visibleText(metric)} on ${documents.toLocaleString('en-US')} documents. ${floorText(floor)}`
+    return html`<div><h4 class="part">${title}</h4><p class="about">${about}</p>${renderForest({ label, color: 'ink', arms, floor })}</div>`
+  }
+  const charts = (some: readonly ComparedTask[]) => html`<div class="pair level">${some.map(chart)}</div>`
+  const averages = tasks.filter(({ isAverage }) => isAverage)
+  const single = tasks.filter(({ isAverage }) => !isAverage)
+  return html`<p class="about">Share of right answers, paired by seed: right of zero is better than ${visibleText(baseline)}. Marks as above.</p>
+${averages.length === 0 ? charts(single) : html`${charts(averages)}<details><summary>Every task</summary>${charts(single)}</details>`}`
 }
 
 /** What the arms weighted up and down, source by source; nothing when all are uniform. */
@@ -151,8 +150,4 @@ function renderTextTable({ title, about, columns, rows }: TextTable): Html {
     return html`<tr><th scope="row">${first!}</th>${fields}</tr>`
   })
   return html`<h3>${visibleText(title)}</h3><p class="about">${visibleText(about)}</p><div class="scroll"><table class="figures"><thead><tr>${heads}</tr></thead><tbody>${body}</tbody></table></div>`
-}
-
-function minus(text: string): string {
-  return text.replace(/(^|[[ (])-(?=\d)/g, '$1\u2212')
 }

@@ -1,13 +1,6 @@
-import type { ArmMeasure, ComparedArm, Comparison, Measure } from './compare-cells.js'
-
-/** Rows of text under headings; the same for terminal, Markdown and page. */
-export interface TextTable {
-  readonly title: string
-  /** What must be known to read it. */
-  readonly about: string
-  readonly columns: readonly { readonly heading: string; readonly isNumeric?: boolean }[]
-  readonly rows: readonly (readonly string[])[]
-}
+import type { ComparedArm, Comparison, Measure } from './compare-cells.js'
+import { taskTables } from './task-tables.js'
+import { floorText, interval, NONE, number, signed, type TextTable } from './text-table.js'
 
 /** The tables of a comparison: one for each group (each source without groups), all sources, and what the arms cost. */
 export function comparisonTables(comparison: Comparison): TextTable[] {
@@ -18,12 +11,10 @@ export function comparisonTables(comparison: Comparison): TextTable[] {
       first.includes(measure) ? [measureTable(comparison, measure, i)] : [],
     ),
     ...(groups.length > 0 ? [sourceTable(comparison)] : []),
+    ...taskTables(comparison),
     costTable(comparison),
   ]
 }
-
-const NONE = '-'
-const number = (heading: string) => ({ heading, isNumeric: true })
 
 function measureTable({ arms, baseline }: Comparison, measure: Measure, place: number): TextTable {
   const { name, sources, floor } = measure
@@ -70,13 +61,6 @@ function measureTable({ arms, baseline }: Comparison, measure: Measure, place: n
     ],
     rows,
   }
-}
-
-/** The floor in a sentence. */
-export function floorText(floor: Measure['floor']): string {
-  if (!floor) return 'Floor: not measured.'
-  const spread = Number.isFinite(floor.sd) ? `, sd ${floor.sd.toFixed(5)}` : ''
-  return `Floor: ${floor.largest.toFixed(5)} (largest of ${floor.pairs} twin ${floor.pairs === 1 ? 'difference' : 'differences'}${spread}).`
 }
 
 function sourceTable({ arms, measures, baseline }: Comparison): TextTable {
@@ -144,13 +128,4 @@ function flopsInAll(arm: ComparedArm): string {
 function flops(own: number, whole: number): string {
   const text = (value: number) => (value === 0 ? '0' : value.toExponential(2).replace('e+', 'e'))
   return own === whole ? text(own) : `${text(own)} (${text(whole)})`
-}
-
-export function signed(value: number, digits = 4): string {
-  const text = Math.abs(value).toFixed(digits)
-  return /[1-9]/.test(text) ? `${value > 0 ? '+' : '-'}${text}` : text
-}
-
-function interval({ low, high }: NonNullable<ArmMeasure['paired']>): string {
-  return Number.isFinite(low) ? `[${signed(low)}, ${signed(high)}]` : NONE
 }

@@ -7,7 +7,7 @@ export {
   type Measure,
 } from './compare-cells.js'
 export { renderComparisonPage, writeComparisonReport } from './comparison-report.js'
-export { comparisonTables, type TextTable } from './comparison-tables.js'
+export { comparisonTables } from './comparison-tables.js'
 export { type LoadStudyOptions, loadStudy, type Study } from './load-study.js'
 export { planCells } from './plan-cells.js'
 export { renderCsv, renderJson, renderMarkdown } from './render-comparison.js'
@@ -21,3 +21,4 @@ export {
   type TrainFunction,
 } from './run-comparison.js'
 export { type ArmConfig, type StudyConfig, studyJsonSchema } from './study-schema.js'
+export type { TextTable } from './text-table.js'

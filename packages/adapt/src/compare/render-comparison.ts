@@ -24,12 +24,13 @@ export function renderMarkdown(comparison: Comparison): string {
 const HEADINGS = [
   ...['kind', 'arm', 'seed', 'measure', 'bits_per_byte', 'difference', 'sd', 'low', 'high', 'pairs'],
   ...['sign_flip_p', 'floor', 'detectable', 'headroom', 'verdict'],
+  ...['accuracy', 'only_baseline', 'only_arm', 'exact_p', 'mid_p'],
 ] as const
-type Heading = (typeof HEADINGS)[number]
+type CsvRow = Partial<Record<(typeof HEADINGS)[number], string | number>>
 
 /** One row per cell and source, then one per arm and measure (a source or a group) with what the differences say. Comma-separated, with a header. */
 export function renderCsv(comparison: Comparison, cells: readonly CellRecord[]): string {
-  const rows: Partial<Record<Heading, string | number>>[] = []
+  const rows: CsvRow[] = []
   for (const cell of cells) {
     const base = cells.find(({ arm, seed }) => arm === comparison.baseline && seed === cell.seed)
     for (const [measure, value] of Object.entries(cell.bits_per_byte)) {
@@ -66,8 +67,46 @@ export function renderCsv(comparison: Comparison, cells: readonly CellRecord[]):
       })
     }
   }
+  rows.push(...taskRows(comparison, cells))
   const lines = rows.map((row) => HEADINGS.map((heading) => csvField(row[heading])).join(','))
   return `${[HEADINGS.join(','), ...lines].join('\n')}\n`
+}
+
+/** Shares of right answers: one row per cell and task, per arm and task or average, and per arm, task and seed with McNemar's test. */
+function taskRows({ tasks }: Comparison, cells: readonly CellRecord[]): CsvRow[] {
+  return [
+    ...cells.flatMap(({ arm, seed, tasks: own = [] }) =>
+      own.map(
+        ({ task: measure, value: accuracy }): CsvRow => ({ kind: 'task', arm, seed, measure, accuracy }),
+      ),
+    ),
+    ...tasks.flatMap(({ name: measure, isAverage, floor, arms }) =>
+      arms.flatMap(({ arm, mean, paired, items }): CsvRow[] => {
+        if (paired === undefined) return []
+        const { mean: difference, sd, low, high, seeds, signFlipP, detectable, verdict } = paired
+        return [
+          {
+            ...{ kind: isAverage ? 'average-difference' : 'task-difference', arm, measure, accuracy: mean },
+            ...{
+              difference,
+              sd,
+              low,
+              high,
+              pairs: seeds.length,
+              sign_flip_p: signFlipP,
+              detectable,
+              verdict,
+            },
+            ...(floor ? { floor: floor.largest } : {}),
+          },
+          ...items.map(({ seed, onlyFirst, onlySecond, exactP, midP }) => ({
+            ...{ kind: 'task-documents', arm, seed, measure, only_baseline: onlyFirst, only_arm: onlySecond },
+            ...{ exact_p: exactP, mid_p: midP },
+          })),
+        ]
+      }),
+    ),
+  ]
 }
 
 function csvField(value: string | number | undefined): string {

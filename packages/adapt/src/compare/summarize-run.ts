@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import type { RunConfig } from '../config/index.js'
 import { HostileFileError } from '../errors.js'
-import { currentEvents, readEvents, type StepRecord } from '../record/index.js'
+import { currentEvents, type RunEvent, readEvents, type StepRecord } from '../record/index.js'
 import { computeRunFigures } from '../report/run-figures.js'
 import { toReportRun } from '../run-report/index.js'
 import type { CellRecord, RunCost, TrunkRecord } from './cell-record.js'
+import { summarizeTasks } from './summarize-tasks.js'
 
 export interface SummaryContext {
   readonly config: RunConfig
@@ -18,6 +19,7 @@ interface RunSummary {
   readonly steps: readonly StepRecord[]
   readonly cost: RunCost
   readonly figures: ReturnType<typeof computeRunFigures>
+  readonly events: readonly RunEvent[]
 }
 
 function summarize({ config, folder }: SummaryContext, before: RunCost | undefined): RunSummary {
@@ -34,7 +36,7 @@ function summarize({ config, folder }: SummaryContext, before: RunCost | undefin
     tokens: figures.tokens,
     seconds: figures.trainSeconds,
   }
-  return { steps, cost, figures }
+  return { steps, cost, figures, events: current }
 }
 
 /** @throws {HostileFileError} when the log of the run is damaged or has no evaluation. */
@@ -47,7 +49,7 @@ export function summarizeCell(
   },
 ): CellRecord {
   const { arm, seed, hash, config, versions, targets, trunk, folder } = context
-  const { steps, cost, figures } = summarize(context, trunk?.cost)
+  const { steps, cost, figures, events } = summarize(context, trunk?.cost)
   if (figures.bitsPerByte.size === 0) {
     throw new HostileFileError(
       'NO_EVALUATION',
@@ -62,6 +64,7 @@ export function summarizeCell(
   const targetShare = total('uniform')
   const bySource = (share: 'mass' | 'uniform') =>
     Object.fromEntries([...figures.shares].map(([source, shares]) => [source, shares[share]]))
+  const tasks = summarizeTasks(folder, events)
   return {
     schema_version: 2,
     arm,
@@ -70,6 +73,7 @@ export function summarizeCell(
     method: { ...config.method },
     steps: steps.length,
     bits_per_byte: Object.fromEntries(figures.bitsPerByte),
+    ...(tasks.length === 0 ? {} : { tasks }),
     edr: finite(figures.edr),
     ess_ratio: finite(figures.essRatio),
     mass_by_source: bySource('mass'),

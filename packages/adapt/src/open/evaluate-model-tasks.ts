@@ -14,6 +14,7 @@ import {
   ResponseStore,
   resultsJson,
   sampleJson,
+  samplesFile,
   type TaskEvaluation,
 } from '../tasks/index.js'
 import { assertTokenizerFits, loadTokenizer, type Tokenizer } from '../tokenize/index.js'
@@ -229,7 +230,7 @@ function writeResults(folder: string, evaluation: TaskEvaluation, json: Record<s
     }
   }
   for (const { name, samples } of evaluation.tasks) {
-    write(`samples_${name.replace(/[^\w.-]/g, '_')}.jsonl`, samples.map(sampleJson))
+    write(samplesFile(name), samples.map(sampleJson))
   }
   write('results.json', [JSON.stringify(json, null, 2)])
 }

@@ -3,6 +3,7 @@ export { type BoostedTrees, type BoostingOptions, fitBoostedTrees, type HeldOut 
 export { cholesky, choleskySolve } from './cholesky.js'
 export { drawDirichlet } from './dirichlet.js'
 export { leastSquares } from './least-squares.js'
+export { type McNemar, mcNemar } from './mcnemar.js'
 export { type Minimum, minimise, type Objective } from './minimise.js'
 export {
   judge,

@@ -103,6 +103,9 @@ function metricFields(metrics: readonly MetricResult[]): Record<string, number |
   )
 }
 
+/** The name of the file of a task's samples. */
+export const samplesFile = (task: string): string => `samples_${task.replace(/[^\w.-]/g, '_')}.jsonl`
+
 /** One document's line in the schema of the harness. */
 export function sampleJson({ item, responses, filter, values }: SampleResult): string {
   const answers = responses.map((response) =>

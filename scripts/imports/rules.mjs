@@ -19,6 +19,7 @@ export const adaptFolders = [
   'checkpoint',
   'eval',
   'report',
+  'profile',
   'config',
   'tasks',
   'estimate',
@@ -51,6 +52,7 @@ export const engineFreeFolders = [
   'catalog',
   'record',
   'report',
+  'profile',
   'config',
   'estimate',
 ]

@@ -326,6 +326,7 @@ export {
   type TasksRequest,
   type TrainingData,
 } from './open/index.js'
+export type { OperatorShare, PartShare, ProfileSummary, TimeKind, TimeShare } from './profile/index.js'
 export {
   type AlertEvent,
   type CalibrationEvent,

@@ -126,6 +126,7 @@ BlockCache& cache() {
 
 void deallocate(void* data) {
   if (!data) return;
+  const Span span(SpanKind::Allocator, "free");
   if (reinterpret_cast<uintptr_t>(data) % kLargeAlignment == 0) {
     const size_t asked = cache().giveBack(data);
     if (asked > 0) {
@@ -143,6 +144,7 @@ void deallocate(void* data) {
 }
 
 void* allocateBytes(size_t bytes) {
+  const Span span(SpanKind::Allocator, "allocate");
   if (bytes >= kLarge) {
     void* block = cache().take(bytes);
     if (!block) throw std::bad_alloc();

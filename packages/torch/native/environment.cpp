@@ -269,6 +269,7 @@ NAPI_MODULE_INIT() {
     exportSystem(env, exports);
     exportDevice(env, exports);
     exportOnednnLinear(env, exports);
+    exportProfiler(env, exports);
     exportStopSignals(env, exports);
     exportProcessGroup(env, exports);
     exportGradientBuckets(env, exports);

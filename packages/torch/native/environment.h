@@ -15,6 +15,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "profiler.h"
+
 #define ADAPT_TORCH_AT_LEAST(major, minor) \
   (TORCH_VERSION_MAJOR > (major) || (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
 
@@ -122,14 +124,21 @@ void check(napi_env env, napi_status status);
 napi_value throwMapped(napi_env env);  // call inside a catch block
 Call readCall(napi_env env, napi_callback_info info);
 
+// For what begins or ends a recording or a region: as a call of its own it would stand between a region and what that holds.
 template <Entry entry>
-napi_value guarded(napi_env env, napi_callback_info info) {
+napi_value unrecorded(napi_env env, napi_callback_info info) {
   try {
     Call call = readCall(env, info);
     return entry(call);
   } catch (...) {
     return throwMapped(env);
   }
+}
+
+template <Entry entry>
+napi_value guarded(napi_env env, napi_callback_info info) {
+  const Span span(SpanKind::Call, "call");
+  return unrecorded<entry>(env, info);
 }
 
 void exportFunction(napi_env env, napi_value exports, const char* name, napi_callback callback);
@@ -143,6 +152,7 @@ void exportOnednnLinear(napi_env env, napi_value exports);
 void exportStopSignals(napi_env env, napi_value exports);
 void exportProcessGroup(napi_env env, napi_value exports);
 void exportGradientBuckets(napi_env env, napi_value exports);
+void exportProfiler(napi_env env, napi_value exports);
 
 void installCachingAllocator();
 

@@ -116,6 +116,12 @@ export interface Native {
   setGeneratorState(id: number, handle: number): void
   seedAll(seed: number): void
   setFlags(deterministic: boolean, tf32: boolean): void
+  startRecording(): void
+  /** `events` holds, for each: index into `names`, kind, thread, start and duration in microseconds. */
+  stopRecording(): { names: string[]; events: Float64Array; thread: number; wallUs: number; dropped: number }
+  beginRegion(name: string): number
+  endRegion(index: number): void
+  hasRecordCallbacks(): boolean
   watchStopSignal(signal: number): void
   stopSignal(): number
   unwatchStopSignals(): void

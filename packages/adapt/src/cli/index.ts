@@ -11,4 +11,5 @@ export {
 export { reportError } from './terminal/report-error.js'
 export { SafeStream } from './terminal/safe-stream.js'
 export { type Diagnosis, diagnose, renderDiagnosis } from './verbs/diagnose.js'
+export { type ProfileOptions, profileCommand } from './verbs/profile-command.js'
 export { type QuickstartOptions, quickstartCommand } from './verbs/quickstart-command.js'

@@ -30,6 +30,7 @@ const OWN_ENTRIES = [
   'model',
   'tokenizer',
   'eval',
+  'profile',
   'report.html',
   'failure.json',
 ]

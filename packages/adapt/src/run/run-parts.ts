@@ -5,6 +5,7 @@ import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
 import type { Artefact, Gate, PoolProgress, Signal } from '../method/index.js'
 import type { OrderedData } from '../open/index.js'
 import type { Prepared } from '../prepare/index.js'
+import type { ProfileSummary } from '../profile/index.js'
 import type { StepRecord } from '../record/index.js'
 import type { RunFolder, StartPoint } from '../run-folder/index.js'
 import type { StepEvents } from '../train/index.js'
@@ -37,6 +38,13 @@ export interface TrainingRequest {
   readonly onLine: (line: string) => void
   /** Called once per optimiser step. */
   readonly onStep: (record: StepRecord, totalSteps: number) => void
+  /**
+   * Record where the time of these steps goes, into `profile/` of the run folder. Default: five steps, after three of this process.
+   * Both count from 1 and are steps of the run.
+   */
+  readonly profile?: { readonly first?: number; readonly last?: number }
+  /** Called when they are done, with the file of the trace. */
+  readonly onProfile?: (summary: ProfileSummary, path: string) => void
   /** Called while an evaluation is under way, with the documents and held-out samples that are done. */
   readonly onEvaluation?: (numDone: number, step: number, totalSteps: number) => void
 }
@@ -97,6 +105,8 @@ export interface RunObserver {
   readonly isOver?: boolean
   /** Before the first step of this process. */
   begin?(): Promise<void>
+  /** Before the rows of a step are drawn. */
+  beforeStep?(): void
   /** Between two batches of a pool that is scored before a step is drawn. */
   whileScoring?(progress: PoolProgress): void
   /** At once after a step. */

@@ -42,6 +42,7 @@ import { RunEnd } from './end-run.js'
 import { holdBatch } from './hold-batch.js'
 import { Evaluator } from './observers/evaluate.js'
 import { Heartbeat } from './observers/heartbeat.js'
+import { Profiler } from './observers/profile.js'
 import { Recorder } from './observers/record.js'
 import { Saver } from './observers/save.js'
 import { prepareRun } from './prepare-run.js'
@@ -219,12 +220,14 @@ function makeReady({ request, start, plan, built }: Unplaced, kind: 'new' | 'con
 
 async function trainAndEnd(parts: RunParts): Promise<TrainingOutcome> {
   using recorder = new Recorder(parts)
+  using profiler = new Profiler(parts, recorder)
   const best = new BestModel(parts.request.config)
   const saver = new Saver(parts, recorder, best)
   const evaluator = new Evaluator(parts, recorder, saver, best)
   const end = new RunEnd(parts, recorder, saver, evaluator, best)
   try {
-    await trainLoop(parts, [recorder, new Heartbeat(parts, recorder.side), saver, evaluator])
+    await trainLoop(parts, [recorder, new Heartbeat(parts, recorder.side), saver, evaluator, profiler])
+    await profiler.finish()
     return await (stopsEarly(parts) ? end.leave() : end.finish())
   } catch (thrown) {
     const { trainer } = parts.built

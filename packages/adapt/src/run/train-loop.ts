@@ -1,3 +1,4 @@
+import { region } from '@adapt-ts/torch'
 import { type RunObserver, type RunParts, stopsEarly } from './run-parts.js'
 
 /** Draws, steps and tells, until the last step or until the run is to end before it. The same on every rank. */
@@ -9,10 +10,13 @@ export async function trainLoop(parts: RunParts, observers: readonly RunObserver
   stop.settle()
   for (const observer of observers) await observer.begin?.()
   while (trainer.step < plan.totalSteps && !isOver()) {
+    for (const observer of observers) observer.beforeStep?.()
     if (!(await prepareDraw(parts, observers, isOver))) break
-    const { batches, epoch } = drawOrTell(parts, observers)
+    const { batches, epoch } = region('reading', () => drawOrTell(parts, observers))
     const step = trainer.runStep(batches, epoch, nextBatches)
-    for (const observer of observers) observer.afterStep?.(step)
+    region('records', () => {
+      for (const observer of observers) observer.afterStep?.(step)
+    })
     // Timers and the log get their turn between two steps.
     await new Promise(setImmediate)
     stop.settle()

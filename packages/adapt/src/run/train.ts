@@ -17,6 +17,7 @@ export type TrainHooks = Partial<Omit<TrainingRequest, 'config'>>
  * @param hooks.signals  Signals of your own, by the name of `method.signal: { kind: 'custom', name }`; objects or factories.
  * @param hooks.gates  The same for `method.gate`.
  * @param hooks.onStep  Called after each optimiser step with its record and the number of all steps.
+ * @param hooks.profile  Record where the time of some steps goes; `onProfile` gets the result.
  * @param hooks.onLine  Gets what the command would print: refreshes, evaluations, warnings.
  * @returns Where the run folder and the report are, the record of each step and the last evaluation.
  * @throws {ConfigError} for options and missing files. @throws {DataError} for data. @throws {NumericError}

@@ -19,7 +19,5 @@ export {
 export type { PreparedTask, PrepareTaskOptions } from './prepare-task.js'
 export type { Group, Task } from './read-task-file.js'
 export { ResponseStore, responseKey } from './response-store.js'
-export { type ResultsHead, resultsJson, sampleJson } from './results-json.js'
-export { ResponseStore } from './response-store.js'
 export { type ResultsHead, resultsJson, sampleJson, samplesFile } from './results-json.js'
 export { taskFigures } from './task-figures.js'

@@ -4,6 +4,7 @@ import {
   type DType,
   type nn,
   optim,
+  region,
   scope,
   type Tensor,
   zeros,
@@ -57,42 +58,46 @@ export function trainStep(
   const { model, method, optimizer, options } = parts
   const { collective } = tools
   model.train()
-  model.zeroGrad()
+  region('optimiser', () => model.zeroGrad())
   return scope(() => {
     const used = batches.filter((batch) => batch.rows > 0)
     const clock = startClock()
-    const plan = clock.time(() => method.plan(used, tools))
+    const plan = clock.time(() => region('method', () => method.plan(used, tools)))
     const { divisor } = plan
     const normalizer = divisor ? (`${divisor.unit}.mean` as const) : method.normalizer
     const scale = new GradientScale(normalizer, plan.batches, model.device, divisor?.z)
 
     const tallies = plan.batches.map((batch, i) =>
       scope((): MicroBatchTally => {
-        const { inputs, labelled } = parts.inputs.of(batch)
-        const pass = runForward(model, inputs, { ...options, dropoutSeed })
+        const { inputs, labelled } = region('reading', () => parts.inputs.of(batch))
+        const pass = region('forward', () => runForward(model, inputs, { ...options, dropoutSeed }))
         const evidence = createEvidence({
           ...{ model, inputs, labelled, hidden_BTD: pass.hidden_BTD },
           autocastDtype: options.autocastDtype,
           reference: method.reference,
         })
-        const weights = clock.time(() => plan.weigh(i, evidence))
-        const lossWeight_N = scale.lossWeights(batch, weights, labelled)
+        const weights = clock.time(() => region('method', () => plan.weigh(i, evidence)))
+        const lossWeight_N = region('loss', () => scale.lossWeights(batch, weights, labelled))
         const loss_N = backwardWeighted(parts, pass, labelled, lossWeight_N)
         return { batch, sampleOf: labelled.sampleOf, loss_N, ...weights }
       }),
     )
 
     // Norm, check and clip see what the optimiser gets: the gradients of the loss itself.
-    const toLoss = scale.toLoss((z) => collective.allReduceSum([z]))
-    optim.scaleGradients(optimizer.parameters, toLoss)
-    sumGradients(optimizer.parameters, collective)
-    const gradNorm = optim.gradNorm(optimizer.parameters)
-    parts.inputs.makeAhead(nextBatches)
-    const totals = synchronise(tallies, gradNorm, { plan, normalizer, collective })
+    const gradNorm = region('optimiser', () => {
+      const toLoss = scale.toLoss((z) => collective.allReduceSum([z]))
+      optim.scaleGradients(optimizer.parameters, toLoss)
+      sumGradients(optimizer.parameters, collective)
+      return optim.gradNorm(optimizer.parameters)
+    })
+    region('reading', () => parts.inputs.makeAhead(nextBatches))
+    const totals = region('records', () => synchronise(tallies, gradNorm, { plan, normalizer, collective }))
     if (totals.canUpdate) {
-      const clip = (options.maxGradNorm ?? Infinity) / (totals.gradNorm + 1e-6)
-      if (clip < 1) optim.scaleGradients(optimizer.parameters, clip)
-      optimizer.step()
+      region('optimiser', () => {
+        const clip = (options.maxGradNorm ?? Infinity) / (totals.gradNorm + 1e-6)
+        if (clip < 1) optim.scaleGradients(optimizer.parameters, clip)
+        optimizer.step()
+      })
     }
     return { ...totals, signalMs: clock.ms() }
   })
@@ -107,17 +112,19 @@ function backwardWeighted(
 ): Tensor {
   if (labelled.count === 0) return zeros([0], { device: model.device })
   return scope(() => {
-    const { loss_N, gradient_ND } = chunkedCrossEntropy(
-      labelled.select(pass.hidden_BTD),
-      model.headWeight,
-      labelled.labels_N,
-      lossWeight_N,
-      {
-        ...(options.lossChunkSize === undefined ? {} : { chunkSize: options.lossChunkSize }),
-        computeDtype: options.autocastDtype,
-      },
+    const { loss_N, gradient_ND } = region('loss', () =>
+      chunkedCrossEntropy(
+        labelled.select(pass.hidden_BTD),
+        model.headWeight,
+        labelled.labels_N,
+        lossWeight_N,
+        {
+          ...(options.lossChunkSize === undefined ? {} : { chunkSize: options.lossChunkSize }),
+          computeDtype: options.autocastDtype,
+        },
+      ),
     )
-    pass.backward(labelled.scatter(gradient_ND))
+    region('backward', () => pass.backward(labelled.scatter(gradient_ND)))
     return loss_N
   })
 }

@@ -1,4 +1,4 @@
-import { type Collective, type DType, distributed, optim, type Tensor } from '@adapt-ts/torch'
+import { type Collective, type DType, distributed, optim, region, type Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { NumericError } from '../errors.js'
 import {
@@ -181,7 +181,7 @@ export class Trainer {
     const work = this.method.beforeDraw(this.tools())
     for (;;) {
       const start = performance.now()
-      const { done, value } = work.next()
+      const { done, value } = region('method', () => work.next())
       this.drawMs += performance.now() - start
       if (done) return
       yield value
@@ -209,12 +209,12 @@ export class Trainer {
     const { learningRate } = tools
     this.optimizer.learningRate = learningRate
     const { method } = this
-    const upkeepMs = timed(() => method.beforeStep(tools))
+    const upkeepMs = timed(() => region('method', () => method.beforeStep(tools)))
     const dropoutSeed = mixSeeds(this.options.seed ?? 0, this.step)
     const totals = trainStep(this.parts, batches, tools, dropoutSeed, nextBatches)
     this.step += 1
     const outcome = { step: this.step, wasFinite: totals.isFinite, samples: totals.outcome }
-    const observeMs = timed(() => method.observe(outcome, tools))
+    const observeMs = timed(() => region('method', () => method.observe(outcome, tools)))
     this.assertFinite(totals)
     this.countFlops(totals)
     const stepMs = performance.now() - start + this.drawMs

@@ -37,6 +37,16 @@ export function numberOption(min: number, max = Number.POSITIVE_INFINITY): (text
   }
 }
 
+/** Parser of an option that takes the first and the last of some steps, counted from 1: `5-9`. */
+export function stepRangeOption(text: string): { readonly first: number; readonly last: number } {
+  const found = /^(\d{1,15})-(\d{1,15})$/.exec(text)
+  const [first, last] = [Number(found?.[1]), Number(found?.[2])]
+  if (!(first >= 1 && last >= first)) {
+    throw new InvalidArgumentError('Expected the first and the last step, e.g. 5-9.')
+  }
+  return { first, last }
+}
+
 /** Parser of an option that may be given several times. */
 export function collectOption(text: string, earlier: readonly string[] | undefined): readonly string[] {
   return [...(earlier ?? []), text]

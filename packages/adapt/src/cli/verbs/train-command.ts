@@ -3,10 +3,13 @@ import { distributed } from '@adapt-ts/torch'
 import { loadConfig } from '../../config/index.js'
 import { AdaptError } from '../../errors.js'
 import { currentEvents, readEvents } from '../../record/index.js'
+import type { TrainingRequest } from '../../run/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { assignments } from '../terminal/option-parsers.js'
 import { createProgress, type Progress } from '../terminal/progress.js'
+import { renderProfile } from '../terminal/render-profile.js'
 import { renderChange, renderPlaces } from '../terminal/render-run.js'
+import { shortenPath } from '../terminal/shorten-path.js'
 
 export interface TrainOptions {
   readonly set?: readonly string[]
@@ -14,6 +17,8 @@ export interface TrainOptions {
   readonly outputDir?: string
   readonly overwrite?: boolean
   readonly quiet?: boolean
+  readonly profile?: boolean
+  readonly profileSteps?: { readonly first: number; readonly last: number }
 }
 
 /** `adapt train CONFIG` */
@@ -44,6 +49,10 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
       config,
       baseDir,
       overwrite: options.overwrite === true,
+      ...profiling(options, (text) => {
+        if (isQuiet || progress === undefined) io.stdout.write(text)
+        else for (const line of text.split('\n')) progress.line(line)
+      }),
       onLine: (line) => {
         if (isQuiet) {
           if (line.startsWith('warning')) io.stderr.line(line)
@@ -64,6 +73,18 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     io.stdout.write(`${change === '' ? '' : `\n${change}\n`}${renderPlaces(outputDir, reportPath, !isQuiet)}`)
   } finally {
     progress?.done()
+  }
+}
+
+/** `--profile-steps` says which steps and asks for the profile too. */
+function profiling(
+  { profile, profileSteps }: TrainOptions,
+  write: (text: string) => void,
+): Pick<TrainingRequest, 'profile' | 'onProfile'> {
+  if (profile !== true && profileSteps === undefined) return {}
+  return {
+    profile: profileSteps ?? {},
+    onProfile: (summary, path) => write(`\n${renderProfile(summary)}\ntrace   ${shortenPath(path)}\n`),
   }
 }
 

@@ -1,4 +1,4 @@
-import { collectOption, deviceOption, SET_HELP } from '../terminal/option-parsers.js'
+import { collectOption, deviceOption, SET_HELP, stepRangeOption } from '../terminal/option-parsers.js'
 import type { CommandLine } from './command-line.js'
 import type { TrainOptions } from './train-command.js'
 
@@ -15,6 +15,8 @@ export function declareTrain({ program, io }: CommandLine): void {
     )
     .addOption(deviceOption('where the model is trained, instead of training.device'))
     .option('--overwrite', 'replace the run that the output folder holds')
+    .option('--profile', 'show where the time of a step goes: five steps, after three to warm up')
+    .option('--profile-steps <A-B>', 'the same for steps A to B of the run', stepRangeOption)
     .option('--quiet', 'print only the result, and warnings on stderr')
     .addHelpText(
       'after',
@@ -25,6 +27,9 @@ working directory, as the paths of a command line are.
 A run that was interrupted goes on with the same command. Ctrl-C, SIGTERM,
 SIGUSR1 and SIGHUP save first and exit with 75; a second Ctrl-C leaves at once.
 npx does not hand every signal on: start node_modules/.bin/adapt.
+
+--profile prints the share of every operator and writes profile/step-A-B.json
+into the run folder, which chrome://tracing and ui.perfetto.dev open.
 
 Examples:
   adapt train run.yaml

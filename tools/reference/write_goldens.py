@@ -34,6 +34,7 @@ import case_random
 import case_rds_plus
 import case_regmix
 import case_rho
+import case_score_shrinkage
 import case_static
 import case_tacs
 import case_train

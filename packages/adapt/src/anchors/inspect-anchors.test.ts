@@ -93,6 +93,7 @@ describe('inspectAnchors', () => {
     expect(found.tasks.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(found.numTokens)
     expect(Object.keys(found.diagnostics).sort()).toEqual([
       'anisotropy',
+      'betweenSources',
       'participationRatio',
       'resultantLength',
       'resultantLength.json',
@@ -100,6 +101,7 @@ describe('inspectAnchors', () => {
       'scoreAboveAnisotropy',
       'separationAuc',
       'splitHalfReliability',
+      'withinReliability',
     ])
     expect(found.sources.map(({ source }) => source).sort()).toEqual(['code', 'web'])
     expect(found.sources.reduce((sum, { samples }) => sum + samples, 0)).toBe(30)

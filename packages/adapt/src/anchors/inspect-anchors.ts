@@ -16,7 +16,7 @@ import {
   openTrainingData,
   prepareAnchors,
 } from '../open/index.js'
-import { AnchorScorer, anchorTasks, dotRows, lengthOf, poolHidden } from '../signal/index.js'
+import { AnchorScorer, anchorTasks, dotRows, lengthOf, poolHidden, sourceFigures } from '../signal/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
 import { findContamination, type OverlapTable } from './find-contamination.js'
 
@@ -162,7 +162,11 @@ function embedAndMeasure(
       const cosines = dotRows(unit_VD, center_D)
         .toFloat64Array()
         .map((dot) => dot / lengthOf(center_D))
-      const diagnostics = scorer.diagnostics(anchors, undefined, pooled_ND)
+      const sources = training.flatMap((batch) => batch.samples.map(({ source }) => source))
+      const diagnostics = {
+        ...scorer.diagnostics(anchors, undefined, pooled_ND),
+        ...sourceFigures(scores, sources, scorer.halves(anchors, pooled_ND)),
+      }
       scorer.dispose()
       return {
         centered: signal.center,
@@ -172,10 +176,7 @@ function embedAndMeasure(
         tasks: tasks.names.map((task, k) => ({ task, anchors: tasks.counts[k]!, tokens: tokensOf(k) })),
         numSamples: pooled_ND.shape[0]!,
         diagnostics,
-        sources: bySource(
-          training.flatMap((batch) => batch.samples.map(({ source }) => source)),
-          scores,
-        ),
+        sources: bySource(sources, scores),
         anchors: placeAnchors(
           documents,
           tasks.of.map((task) => tasks.names[task]!),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { betweenSources, figuresOf, judgeSignal, type SourceRoles } from './signal-figures.js'
+import { figuresOf, judgeSignal, type SourceRoles } from './signal-figures.js'
 
 const N = 200
 const ROLES: SourceRoles = { target: ['t'], sibling: ['s'], noise: ['n'] }
@@ -103,29 +103,5 @@ describe('figuresOf', () => {
   it('says how two halves agree', () => {
     const parts = [dot, dot.map((value) => value ** 3)].map((drawn) => ({ drawn, heldOut: [2] }))
     expect(figuresOf({ drawn: dot, parts }, sources, NONE).splitHalf).toBeCloseTo(1, 12)
-  })
-})
-
-describe('betweenSources', () => {
-  it('is 1 for a score that is its source, and about 0 for one that knows none', () => {
-    expect(
-      betweenSources(
-        sources.map((name) => name.charCodeAt(0)),
-        sources,
-      ),
-    ).toBeCloseTo(1, 12)
-    expect(betweenSources(randoms(3, N), sources)).toBeLessThan(0.05)
-    expect(
-      betweenSources(
-        dot,
-        sources.map(() => 'one'),
-      ),
-    ).toBeUndefined()
-  })
-
-  it('is epsilon squared of the ranks', () => {
-    // Ranks 1 2 5 | 3 4 6: means 8/3 and 13/3, within 78/9 + 42/9 = 40/3, all 17.5.
-    const shares = betweenSources([1, 2, 5, 3, 4, 6], ['a', 'a', 'a', 'b', 'b', 'b'])
-    expect(shares).toBeCloseTo(1 - 40 / 3 / 4 / (17.5 / 5), 12)
   })
 })

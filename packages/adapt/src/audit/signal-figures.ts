@@ -1,5 +1,5 @@
 /** n samples that were drawn, m of them with a gradient, V anchors. */
-import { midRanks, separationAuc, spearman } from '../signal/index.js'
+import { betweenSources, separationAuc, spearman } from '../signal/index.js'
 import { aucInterval, type Interval, randomAucHalfWidth, spearmanInterval } from '../statistics/index.js'
 
 /** A figure with its 95 % interval. */
@@ -99,21 +99,6 @@ function meanAuc(parts: readonly AucEstimate[]): AucEstimate {
   return parts.length === 0
     ? { value: Number.NaN, interval: [Number.NaN, Number.NaN], positives: 0, negatives: 0 }
     : { value, interval: aucInterval(value, positives, negatives), positives, negatives }
-}
-
-/** epsilon^2 = 1 - (within / (n - G)) / (all / (n - 1)) of the ranks, at least 0: 0 for scores that know no source. */
-export function betweenSources(scores: ArrayLike<number>, sources: readonly string[]): number | undefined {
-  const ranks = midRanks(scores)
-  const groups = [...new Set(sources)].map((source) => pick(ranks, (i) => sources[i] === source))
-  const [n, G] = [ranks.length, groups.length]
-  if (G < 2 || n <= G) return undefined
-  const squares = (values: Float64Array) => {
-    const mean = values.reduce((total, value) => total + value, 0) / values.length
-    return values.reduce((total, value) => total + (value - mean) ** 2, 0)
-  }
-  const all = squares(ranks)
-  const within = groups.reduce((total, group) => total + squares(group), 0)
-  return Math.max(0, 1 - within / (n - G) / (all / (n - 1)))
 }
 
 /** What a signal is found to be. */

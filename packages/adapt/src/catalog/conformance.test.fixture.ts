@@ -119,6 +119,10 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
     { gate: { kind: 'softmax', temperature: 0.2 } },
     { gate: { temperature: 0.2 }, shuffle: true },
     { gate: { temperature: 0.2 }, collapse: 'source' },
+    {
+      signal: { refresh: 'rolling', refresh_every: 2, aggregate: 'zmax', score_shrinkage: 'within_source' },
+      gate: { temperature: 0.2 },
+    },
   ],
   static: [{ apply: 'loss', gate: { shares: { a: 3, b: 1 } } }],
   ica: [{ gate: { kind: 'running-min-max' } }, { signal: { rounds: 5 } }],
@@ -160,6 +164,7 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
       gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 },
     },
     { signal: { form: 'odds', prior: 0.2, refresh_every: 2, background: 2 }, gate: { kind: 'sigmoid' } },
+    { signal: { refresh_every: 2, background: 6, score_shrinkage: 'within_source' } },
   ],
   'adapt-calibrated': [
     {
@@ -170,6 +175,10 @@ const VARIANTS: { readonly [I in MethodId]?: readonly Omit<MethodInput, 'preset'
       },
     },
     { signal: { refresh_every: 3 }, gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 } },
+    {
+      signal: { refresh_every: 2, score_shrinkage: 'within_source' },
+      gate: { ess: 0.8, warmup_ratio: 0.05, update_every: 2 },
+    },
   ],
 }
 

@@ -38,33 +38,40 @@ function runOn(device: string, of: ConformanceCase, { trainer = {}, prepare }: S
  */
 const COPIES: Readonly<Record<string, readonly number[]>> = {
   adapt: [2, 1, 1, 1, 1, 1],
-  'adapt {signal:{refresh_every:3},gate:{temperature:0.2}}': [2, 1, 1, 8, 1, 1],
+  'adapt {signal:{refresh_every:3},gate:{temperature:0.2}}': [2, 1, 1, 9, 1, 1],
   'adapt {signal:{refresh:adaptive,probe_every:1,refresh_min:2,refresh_max:3,aggregate:max}}': [
-    2, 1, 8, 1, 8, 1,
+    2, 1, 9, 1, 9, 1,
   ],
   'adapt {signal:{refresh:rolling,refresh_every:4,aggregate:zmax,center:true},gate:{temperature:0.1}}': [
-    3, 1, 1, 1, 8, 1,
+    3, 1, 1, 1, 9, 1,
   ],
   'adapt {signal:{score_eval:true}}': [2, 1, 1, 1, 1, 1],
   'adapt {gate:{kind:softmax,temperature:0.2}}': [2, 1, 1, 1, 1, 1],
   'adapt {gate:{temperature:0.2},shuffle:true}': [2, 1, 1, 1, 1, 1],
   'adapt {gate:{temperature:0.2},collapse:source}': [2, 1, 1, 1, 1, 1],
+  'adapt {signal:{refresh:rolling,refresh_every:2,aggregate:zmax,score_shrinkage:within_source},gate:{temperature:0.2}}':
+    [3, 1, 9, 1, 9, 1],
   'adapt-paper': [2, 1, 1, 1, 1, 1],
   'adapt-calibrated': [3, 1, 1, 1, 1, 1],
   'adapt-calibrated {signal:{refresh_every:2},gate:{ess:0.8,warmup_ratio:0.05,update_every:1,floor:0.2,trust:separation,anneal:true,anneal_from:0.1,anneal_to:0.5}}':
-    [3, 1, 8, 1, 8, 1],
+    [3, 1, 9, 1, 9, 1],
   'adapt-calibrated {signal:{refresh_every:3},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}': [
-    3, 1, 1, 8, 1, 1,
+    3, 1, 1, 9, 1, 1,
   ],
+  'adapt-calibrated {signal:{refresh_every:2,score_shrinkage:within_source},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}':
+    [3, 1, 9, 1, 9, 1],
   // The discriminant is solved on the host.
   'adapt-contrastive {signal:{refresh_every:3,projection:8,background:6},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}':
     [1, 1, 6, 1, 1, 7],
   'adapt-contrastive {signal:{form:odds,prior:0.2,refresh_every:2,background:2},gate:{kind:sigmoid}}': [
     1, 6, 1, 7, 1, 7,
   ],
+  'adapt-contrastive {signal:{refresh_every:2,background:6,score_shrinkage:within_source}}': [
+    1, 1, 6, 1, 7, 1,
+  ],
   dataflex: [2, 1, 1, 1, 1, 1],
   'dataflex {signal:{refresh_every:3},gate:{temperature:0.2,warmup_steps:2,accumulation:2,world:2}}': [
-    1, 1, 2, 8, 1, 1,
+    1, 1, 2, 9, 1, 1,
   ],
   // Shares of sources are learnt, and samples are picked one after another, on the host; what a mask drops must be known before training.
   'doremi-proxy': [2, 2, 2, 2, 2, 2],
@@ -102,6 +109,8 @@ const SCALAR_READS: Readonly<Record<string, readonly number[]>> = {
   'adapt {gate:{kind:softmax,temperature:0.2}}': [3, 0, 0, 0, 0, 0],
   'adapt {gate:{temperature:0.2},shuffle:true}': [3, 0, 0, 0, 0, 0],
   'adapt {gate:{temperature:0.2},collapse:source}': [3, 0, 0, 0, 0, 0],
+  'adapt {signal:{refresh:rolling,refresh_every:2,aggregate:zmax,score_shrinkage:within_source},gate:{temperature:0.2}}':
+    [3, 0, 8, 0, 8, 0],
   'adapt-paper': [3, 0, 0, 0, 0, 0],
   'adapt-calibrated': [3, 0, 0, 0, 0, 0],
   'adapt-calibrated {signal:{refresh_every:2},gate:{ess:0.8,warmup_ratio:0.05,update_every:1,floor:0.2,trust:separation,anneal:true,anneal_from:0.1,anneal_to:0.5}}':
@@ -109,10 +118,15 @@ const SCALAR_READS: Readonly<Record<string, readonly number[]>> = {
   'adapt-calibrated {signal:{refresh_every:3},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}': [
     3, 0, 0, 9, 0, 0,
   ],
+  'adapt-calibrated {signal:{refresh_every:2,score_shrinkage:within_source},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}':
+    [3, 0, 9, 0, 9, 0],
   'adapt-contrastive {signal:{refresh_every:3,projection:8,background:6},gate:{ess:0.8,warmup_ratio:0.05,update_every:2}}':
     [0, 0, 0, 0, 0, 3],
   'adapt-contrastive {signal:{form:odds,prior:0.2,refresh_every:2,background:2},gate:{kind:sigmoid}}': [
     0, 0, 0, 3, 0, 3,
+  ],
+  'adapt-contrastive {signal:{refresh_every:2,background:6,score_shrinkage:within_source}}': [
+    0, 0, 0, 0, 3, 0,
   ],
   dataflex: [3, 0, 0, 0, 0, 0],
   'dataflex {signal:{refresh_every:3},gate:{temperature:0.2,warmup_steps:2,accumulation:2,world:2}}': [

@@ -14,9 +14,8 @@ import {
   tensor,
   transpose,
 } from '@adapt-ts/torch'
-import { createPermutation } from '../batch/index.js'
 import { type AggregateOptions, aggregateScores, scoreUnits, taskScores } from './aggregate-scores.js'
-import { type AnchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
+import { type AnchorTasks, asOneTask, halvedTasks, taskCentroids } from './anchor-tasks.js'
 import { separationAuc, spearman } from './rank-statistics.js'
 import { cosineOf, lengthOf } from './unit-vectors.js'
 
@@ -81,19 +80,15 @@ function ofTraining(input: DiagnosticsInput): Record<string, number> {
     figures.scoreAboveAnisotropy = mean(scoreUnits(training_RD, scorer_GD, aggregate)).item() - anisotropy
   }
   if (unit_VD.shape[0]! >= 2) {
-    figures.splitHalfReliability = splitHalf(unit_VD, training_RD)
+    figures.splitHalfReliability = splitHalf(input, training_RD)
     figures.separationAuc = separation(input, training_RD)
   }
   return figures
 }
 
 /** Spearman between the scores that two random halves of the anchors give. */
-function splitHalf(unit_VD: Tensor, training_RD: Tensor): number {
-  const V = unit_VD.shape[0]!
-  const place = createPermutation({ seed: 0, epoch: 0, numSamples: V, stream: 24 })
-  const of = Array.from({ length: V }, (_, v) => (place(v) < V / 2 ? 0 : 1))
-  const counts = [Math.ceil(V / 2), Math.floor(V / 2)]
-  const halves_2D = taskCentroids(unit_VD, { names: ['first', 'second'], of, counts })
+function splitHalf({ unit_VD, tasks }: DiagnosticsInput, training_RD: Tensor): number {
+  const halves_2D = taskCentroids(unit_VD, halvedTasks(asOneTask(tasks)))
   const scores = taskScores(training_RD, halves_2D).toFloat64Array()
   const half = (h: number) => Float64Array.from({ length: scores.length / 2 }, (_, i) => scores[2 * i + h]!)
   return spearman(half(0), half(1))

@@ -1,5 +1,5 @@
 /** N samples, V anchors, D width, G rows of the scorer: 1, or one for each task. */
-import { add, clone, mul, noGrad, scope, sub, type Tensor, zeros } from '@adapt-ts/torch'
+import { add, cat, clone, mul, narrow, noGrad, scope, sub, type Tensor, zeros } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import type { PluginState } from '../method/index.js'
@@ -11,11 +11,12 @@ import {
   taskScores,
 } from './aggregate-scores.js'
 import { anchorDiagnostics } from './anchor-diagnostics.js'
-import { anchorTasks, asOneTask, taskCentroids } from './anchor-tasks.js'
+import { type AnchorTasks, anchorTasks, asOneTask, halvedTasks, taskCentroids } from './anchor-tasks.js'
 import type { PooledScorer } from './pooled-scorer.js'
 import type { Reservoir } from './reservoir.js'
 import { TaskMoments } from './task-moments.js'
 import { unitRows } from './unit-vectors.js'
+import type { HalfScores } from './within-sources.js'
 
 /** How similarities become a score. */
 export interface AnchorScorerOptions {
@@ -106,9 +107,7 @@ export class AnchorScorer implements PooledScorer {
     if (!anchors_VD) return
     const { centroidEma, aggregate } = this.options
     this.replace('scorer_GD', () => {
-      const tasks = anchorTasks(batches)
-      const groups = aggregate === 'micro' ? asOneTask(tasks) : tasks
-      const fresh_GD = scorerOf(taskCentroids(this.unit(anchors_VD), groups), aggregate)
+      const fresh_GD = scorerOf(taskCentroids(this.unit(anchors_VD), groupsOf(batches, aggregate)), aggregate)
       return mixWithOld && scorer_GD && centroidEma < 1
         ? add(mul(scorer_GD, 1 - centroidEma), mul(fresh_GD, centroidEma))
         : fresh_GD
@@ -141,6 +140,30 @@ export class AnchorScorer implements PooledScorer {
         const scorer_GD = this.scorer_GD!
         if (this.options.aggregate === 'zmax') this.moments.replace(taskScores(unit_ND, scorer_GD))
         return scoreUnits(unit_ND, scorer_GD, this.aggregation).toFloat64Array()
+      }),
+    )
+  }
+
+  /** Tasks are halved one by one, so each needs two anchors; `zmax` compares with what its half gives these samples. */
+  halves(batches: readonly Batch[], pooled_ND: Tensor): HalfScores | undefined {
+    const { aggregate } = this.options
+    if (!canHalve(batches, aggregate)) return undefined
+    const halved = halvedTasks(groupsOf(batches, aggregate))
+    const K = halved.names.length / 2
+    return noGrad(() =>
+      scope(() => {
+        const centroids_2KD = taskCentroids(this.unit(this.anchors_VD!), halved)
+        const unit_ND = this.unit(pooled_ND)
+        const scores = [0, K].map((start) => {
+          const scorer_GD = scorerOf(narrow(centroids_2KD, 0, start, K), aggregate)
+          using moments = new TaskMoments()
+          if (aggregate === 'zmax') moments.replace(taskScores(unit_ND, scorer_GD))
+          return scoreUnits(unit_ND, scorer_GD, { ...this.aggregation, moments })
+        })
+        // One copy to the host.
+        const both = cat(scores).toFloat64Array()
+        const N = both.length / 2
+        return [both.subarray(0, N), both.subarray(N)]
       }),
     )
   }
@@ -197,4 +220,15 @@ export class AnchorScorer implements PooledScorer {
       this[field] = undefined
     }
   }
+}
+
+/** What one centroid is of. */
+function groupsOf(batches: readonly Batch[], aggregate: Aggregate): AnchorTasks {
+  const tasks = anchorTasks(batches)
+  return aggregate === 'micro' ? asOneTask(tasks) : tasks
+}
+
+/** Whether every centroid is of two anchors or more, so that two halves of them can be compared. */
+export function canHalve(batches: readonly Batch[], aggregate: Aggregate): boolean {
+  return groupsOf(batches, aggregate).counts.every((count) => count > 1)
 }

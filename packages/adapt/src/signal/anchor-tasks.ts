@@ -1,6 +1,6 @@
 /** V anchors, K tasks, D width. */
 import { matmul, mean, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
-import type { Batch } from '../batch/index.js'
+import { type Batch, createPermutation } from '../batch/index.js'
 
 /** Which task each anchor belongs to. */
 export interface AnchorTasks {
@@ -24,6 +24,27 @@ export function anchorTasks(anchors: readonly Batch[]): AnchorTasks {
 /** All anchors as one task. */
 export function asOneTask({ of }: AnchorTasks): AnchorTasks {
   return { names: ['all'], of: of.map(() => 0), counts: [of.length] }
+}
+
+/**
+ * Each task as two, of its anchors in two halves by a keyed permutation that is the same in every run: first halves, then second ones, [2 K].
+ * A task of one anchor has no second half.
+ */
+export function halvedTasks({ names, of, counts }: AnchorTasks): AnchorTasks {
+  const [V, K] = [of.length, names.length]
+  const place = createPermutation({ seed: 0, epoch: 0, numSamples: V, stream: 24 })
+  const seen = new Array<number>(K).fill(0)
+  const halved = new Array<number>(V)
+  const order = Array.from({ length: V }, (_, v) => v).sort((a, b) => place(a) - place(b))
+  for (const v of order) {
+    const task = of[v]!
+    halved[v] = seen[task]!++ < counts[task]! / 2 ? task : K + task
+  }
+  return {
+    names: ['first', 'second'].flatMap((half) => names.map((name) => `${half} of ${name}`)),
+    of: halved,
+    counts: [...counts.map((count) => Math.ceil(count / 2)), ...counts.map((count) => Math.floor(count / 2))],
+  }
 }
 
 /** c_k, the mean of the unit vectors of each task: [V, D] -> [K, D]. Belongs to the current scope. */

@@ -27,6 +27,7 @@ import { separationAuc, spearman } from './rank-statistics.js'
 import type { Reservoir } from './reservoir.js'
 import { SignProjection } from './sign-projection.js'
 import { cosineOf, dotRows, unitRows } from './unit-vectors.js'
+import type { HalfScores } from './within-sources.js'
 
 /** How a score is solved for and said. */
 export interface ContrastiveScorerOptions {
@@ -65,6 +66,8 @@ export class ContrastiveScorer implements PooledScorer {
   private mean_D: Tensor | undefined
   private offset = 0
   private figures: Readonly<Record<string, number>> = {}
+  /** Of what was remembered when v was solved for last; undefined where that failed, or for one anchor. */
+  private halfScores: HalfScores | undefined
   /** float64, of wider states than K: made once, the same in every run. */
   private projection_DK: Tensor | undefined
 
@@ -145,6 +148,7 @@ export class ContrastiveScorer implements PooledScorer {
   /** Nothing changes where samples do not vary. @param mean_D  Of the background, float64. */
   private solve(mean_D: Tensor): void {
     const { reservoir, options } = this
+    this.halfScores = undefined
     const residual_RD = reservoir.rows()
     if (!residual_RD) return
     const [R, D] = residual_RD.shape as [number, number]
@@ -206,7 +210,9 @@ export class ContrastiveScorer implements PooledScorer {
     if (others && halves) {
       const ofHalf = (half: Float64Array) =>
         along(toDType(this.inStates(half, residual_RD.device), 'float32'))
-      figures.splitHalfReliability = spearman(ofHalf(halves[0]), ofHalf(halves[1]))
+      const [first, second] = [ofHalf(halves[0]), ofHalf(halves[1])]
+      this.halfScores = [first, second]
+      figures.splitHalfReliability = spearman(first, second)
       // Both as <v, x> less half of <v, mean anchor>.
       const scale = this.options.form === 'odds' ? 1 : deviation
       const ratios = scores.map((score) => score * scale - distance / 2)
@@ -217,6 +223,11 @@ export class ContrastiveScorer implements PooledScorer {
       figures.stalenessSpearman = spearman(along(direction_D), scores)
     }
     return Object.fromEntries(Object.entries(figures).filter(([, value]) => Number.isFinite(value)))
+  }
+
+  /** v is linear in the mean anchor, so scores are the mean of those of its halves. Without the cut, which few samples meet. */
+  halves(): HalfScores | undefined {
+    return this.halfScores
   }
 
   /** Of the last solution. */

@@ -1,12 +1,22 @@
 import { defineSignal } from '../method/define-method.js'
 import { oneOf, real, usedWith, whole } from '../method/index.js'
 import { ContrastiveScorer } from './contrastive-scorer.js'
-import { refreshCost, stepsOf } from './model-embedding.js'
+import { needsOfEmbedding, refreshCost, stepsOf } from './model-embedding.js'
 import { checkRefresh, MODEL_EMBEDDING_OPTIONS } from './model-embedding-options.js'
 import { ModelEmbeddingSignal } from './model-embedding-signal.js'
 
-const { pooling, tokens, refreshEvery, refreshFrom, probeEvery, drift, refreshMin, refreshMax, scoreEval } =
-  MODEL_EMBEDDING_OPTIONS
+const {
+  pooling,
+  tokens,
+  refreshEvery,
+  refreshFrom,
+  probeEvery,
+  drift,
+  refreshMin,
+  refreshMax,
+  scoreShrinkage,
+  scoreEval,
+} = MODEL_EMBEDDING_OPTIONS
 
 /** {@link ContrastiveScorer} on the states of the model as it is now. */
 export const contrastive = defineSignal({
@@ -54,9 +64,10 @@ export const contrastive = defineSignal({
       ({ form }) => form === 'odds',
       real({ above: 0, below: 1 }, 0.5, 'Share of the training samples that are like the anchors.'),
     ),
+    scoreShrinkage,
     scoreEval,
   },
-  needs: ({ scoreEval }) => ({ anchors: true, ...(scoreEval ? { ownForward: true } : {}) }),
+  needs: needsOfEmbedding,
   check: checkRefresh,
   cost(options, shape) {
     // The first refresh waits for the background.

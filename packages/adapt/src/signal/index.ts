@@ -76,3 +76,4 @@ export {
 } from './transport.js'
 export { cosineOf, dotRows, lengthOf, unitRows } from './unit-vectors.js'
 export { updateAlignment } from './update-alignment.js'
+export { betweenSources, type HalfScores, sourceFigures } from './within-sources.js'

@@ -63,6 +63,11 @@ export const MODEL_EMBEDDING_OPTIONS = {
     1,
     'Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new.',
   ),
+  scoreShrinkage: oneOf(
+    ['off', 'within_source'],
+    'off',
+    "within_source: at every refresh the part of a score that tells samples of one source apart shrinks to its reliability over two halves of the anchors; the sources' means stay.",
+  ),
   scoreEval: flag(false, 'Score by an own forward pass without dropout; costs 2N FLOPs per token.'),
 }
 

@@ -1,5 +1,5 @@
 /** B rows, T positions, D width, S samples, V anchors, R rows of the reservoir, G rows of the scorer. */
-import { cat, clone, mean, narrow, noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
+import { cat, clone, mean, narrow, noGrad, scope, sub, type Tensor, tensor } from '@adapt-ts/torch'
 import { createStream } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import {
@@ -9,6 +9,7 @@ import {
   type MethodEvent,
   type Needs,
   type PluginState,
+  type RunFacts,
   type Signal,
   type StepFacts,
   type StepOutcome,
@@ -16,7 +17,8 @@ import {
   type Trust,
   toSnakeCase,
 } from '../method/index.js'
-import { AnchorScorer } from './anchor-scorer.js'
+import { requireData } from '../method/require-data.js'
+import { AnchorScorer, canHalve } from './anchor-scorer.js'
 import { cosineProducts } from './cosine-products.js'
 import { countTokens, embedAnchors, pickAnchors } from './embed-anchors.js'
 import {
@@ -28,10 +30,22 @@ import { poolHidden } from './pool-hidden.js'
 import type { PooledScorer } from './pooled-scorer.js'
 import { probePlaces, type RefreshReason, upkeepDue } from './refresh-schedule.js'
 import { Reservoir } from './reservoir.js'
+import { ScoreShrinkage } from './score-shrinkage.js'
 import { cosineOf, unitRows } from './unit-vectors.js'
+import { sourceFigures } from './within-sources.js'
 
 /** Tells the order of recent samples apart from other numbers that are drawn. */
 const STREAM = 41
+
+/** The training data, where it is at hand. */
+type KnownData = Pick<RunFacts, 'data'>
+
+/** Samples of one micro-batch. */
+interface SeenSamples {
+  readonly pooled_SD: Tensor
+  /** Indexes of their sources, [S]; absent without facts of the data. */
+  readonly sources: readonly number[] | undefined
+}
 
 /**
  * ADAPT's signal: how close the model itself, at this moment, finds a sample to the anchors.
@@ -55,8 +69,9 @@ export class ModelEmbeddingSignal implements Signal {
   private lastRefresh = -1
   /** FLOPs of what was embedded since the last report. */
   private unreportedFlops = 0
-  /** Pooled vectors of the running step by micro-batch. */
-  private pending: Tensor[] = []
+  /** Of the running step, by micro-batch. */
+  private pending: SeenSamples[] = []
+  private readonly shrinkage: ScoreShrinkage | undefined
   private rescored: Float64Array | undefined
   private trusted: Trust | undefined
   /** Dense indexes of the last samples, as many as the scorer's background. */
@@ -74,13 +89,16 @@ export class ModelEmbeddingSignal implements Signal {
     this.needs = { anchors: true, ownForward: this.options.scoreEval }
     this.reservoir = new Reservoir(this.options.reservoirSize)
     this.scorer = createScorer?.(this.reservoir) ?? new AnchorScorer(this.options)
+    if (this.options.scoreShrinkage === 'within_source') this.shrinkage = new ScoreShrinkage()
   }
 
-  score({ batch, hidden_BTD }: Evidence): Tensor {
+  score({ batch, hidden_BTD }: Evidence, { data }: KnownData = {}): Tensor {
     return noGrad(() => {
       const pooled_SD = poolHidden(hidden_BTD, batch, this.options)
-      this.pending.push(clone(pooled_SD).persist())
-      return this.scorer.scores(pooled_SD)
+      const sources = data && batch.samples.map(({ index }) => data.sourceIndex(index))
+      this.pending.push({ pooled_SD: clone(pooled_SD).persist(), sources })
+      const score_S = this.scorer.scores(pooled_SD)
+      return this.shrinkage && sources ? this.shrinkage.shrink(score_S, sources) : score_S
     })
   }
 
@@ -93,13 +111,14 @@ export class ModelEmbeddingSignal implements Signal {
 
   /**
    * Embeds the anchors, or a part of them, when that is due.
-   * @throws {ConfigError} NO_ANCHORS.
+   * @throws {ConfigError} NO_ANCHORS; with shrinkage NEEDS_ANCHORS where they cannot be halved, NEEDS_DATA without facts of the data.
    */
-  beforeStep(tools: StepTools): void {
+  beforeStep(tools: StepTools & RunFacts): void {
     const { step, anchors } = tools
     const numAnchors = anchors.reduce((sum, { samples }) => sum + samples.length, 0)
     if (numAnchors === 0)
       throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
+    if (this.shrinkage) this.requireHalves(tools)
     if (this.recent.length < (this.scorer.background ?? 0)) return
     const upkeep = upkeepDue(
       this.options,
@@ -124,6 +143,16 @@ export class ModelEmbeddingSignal implements Signal {
     }
   }
 
+  private requireHalves({ anchors, ...facts }: StepTools & RunFacts): void {
+    const name = 'method.signal.score_shrinkage'
+    requireData(facts, name)
+    const { aggregate } = this.options
+    if (canHalve(anchors, aggregate)) return
+    const each = aggregate === 'micro' ? '' : ` for each task with aggregate: ${aggregate}`
+    const message = `anchors: expected at least two${each}, whose halves ${name} compares, received one`
+    throw new ConfigError('NEEDS_ANCHORS', message)
+  }
+
   takeRescored(): Float64Array | undefined {
     const rescored = this.rescored
     this.rescored = undefined
@@ -141,7 +170,7 @@ export class ModelEmbeddingSignal implements Signal {
   }
 
   private refreshAll(
-    tools: StepTools,
+    tools: StepTools & KnownData,
     reason: RefreshReason,
     start: number,
     figures: Readonly<Record<string, number>> = {},
@@ -223,7 +252,7 @@ export class ModelEmbeddingSignal implements Signal {
 
   /** Scores what is remembered again and says what the anchors are worth. */
   private report(
-    { step, anchors }: StepTools,
+    { step, anchors, data }: StepTools & KnownData,
     refresh: {
       readonly reason: RefreshReason
       /** When the refresh began, in ms. */
@@ -238,8 +267,8 @@ export class ModelEmbeddingSignal implements Signal {
     this.lastRefresh = step
     const figures = scope(() => {
       const rows_RD = this.reservoir.rows()
-      if (rows_RD) this.rescored = this.scorer.rescore(rows_RD)
-      return this.scorer.diagnostics(anchors, previous_GD, rows_RD)
+      const ofSources = rows_RD ? this.rescore(rows_RD, anchors, data) : {}
+      return { ...this.scorer.diagnostics(anchors, previous_GD, rows_RD), ...ofSources }
     })
     if (this.options.refresh === 'rolling') {
       this.reported_GD?.dispose()
@@ -256,23 +285,47 @@ export class ModelEmbeddingSignal implements Signal {
     this.events.push({ kind: 'refresh', step, fields: { reason, numAnchors, refreshMs, flops, diagnostics } })
   }
 
+  /** Scores remembered samples again, and shrinks from now on as they say. Gives what sources have to do with their scores. */
+  private rescore(
+    rows_RD: Tensor,
+    anchors: StepTools['anchors'],
+    data: KnownData['data'],
+  ): Readonly<Record<string, number>> {
+    const scores = this.scorer.rescore(rows_RD)
+    const sources = this.reservoir.sources()
+    this.rescored = scores
+    if (!sources) return {}
+    const figures = sourceFigures(scores, sources, this.scorer.halves(anchors, rows_RD))
+    if (!this.shrinkage) return figures
+    this.shrinkage.update(scores, sources, figures.withinReliability)
+    this.rescored = this.shrinkage.shrinkNumbers(scores, sources)
+    return { ...figures, ...this.shrinkage.figures(data?.sources ?? []) }
+  }
+
   /**
    * Remembers the step's samples in global order, and lets the scorer learn from them. Where older scores then mean something else, remembered
    * samples are scored again.
    */
-  observe({ wasFinite, samples }: StepOutcome, { anchors, collective, device }: StepTools): void {
+  observe({ wasFinite, samples }: StepOutcome, tools: StepTools & KnownData): void {
+    const { anchors, collective, device } = tools
     const seen = this.pending
     this.pending = []
     const isNew =
       wasFinite &&
       scope(() => {
-        const gathered = gatherInOrder(seen, collective, { device })
+        const gathered = gatherInOrder(
+          seen.map(({ pooled_SD }) => pooled_SD),
+          collective,
+          { device },
+        )
+        const sources = gatherSources(seen, tools)
         const seen_ND = gathered.length > 0 ? cat(gathered.map(({ rows }) => rows)) : undefined
         const kept_ND = seen_ND && this.scorer.toRemember ? this.scorer.toRemember(seen_ND) : seen_ND
-        if (kept_ND) this.reservoir.push(kept_ND)
+        if (kept_ND) this.reservoir.push(kept_ND, sources)
         return this.reservoir.size > 0 && this.scorer.learn(seen_ND, this.reservoir, anchors)
       })
-    for (const pooled of seen) pooled.dispose()
+    for (const { pooled_SD } of seen) pooled_SD.dispose()
+    // Nothing was scored before it, so nothing is known to shrink by.
     if (isNew) this.rescored = scope(() => this.scorer.rescore(this.reservoir.rows()!))
     const { background = 0 } = this.scorer
     if (background > 0 && wasFinite)
@@ -286,7 +339,7 @@ export class ModelEmbeddingSignal implements Signal {
 
   /** Anchors, centroid, mean and remembered samples. */
   state(): PluginState {
-    const { next, size, rows_RD } = this.reservoir.state()
+    const { next, size, sources, rows_RD } = this.reservoir.state()
     const scorer = this.scorer.state()
     const tensors = new Map(scorer.tensors)
     if (this.reported_GD) tensors.set('reported', this.reported_GD)
@@ -296,6 +349,8 @@ export class ModelEmbeddingSignal implements Signal {
       unreportedFlops: this.unreportedFlops,
       reservoirNext: next,
       reservoirSize: size,
+      reservoirSources: sources,
+      ...(this.shrinkage ? { shrinkage: this.shrinkage.state() } : {}),
       ...(this.scorer.background ? { recent: this.recent } : {}),
       ...scorer.json,
     }
@@ -310,15 +365,34 @@ export class ModelEmbeddingSignal implements Signal {
     this.reported_GD?.dispose()
     const reported = tensors.get('reported')
     this.reported_GD = reported && scope(() => clone(reported)).persist()
-    this.reservoir.load(Number(json.reservoirNext), Number(json.reservoirSize), tensors.get('reservoir'))
+    this.reservoir.load({
+      next: Number(json.reservoirNext),
+      size: Number(json.reservoirSize),
+      sources: json.reservoirSources as readonly number[],
+      rows_RD: tensors.get('reservoir'),
+    })
+    this.shrinkage?.load(json.shrinkage as Readonly<Record<string, unknown>> | undefined)
   }
 
   dispose(): void {
-    for (const tensor of [...this.pending, this.reported_GD]) tensor?.dispose()
+    for (const { pooled_SD } of this.pending) pooled_SD.dispose()
+    this.reported_GD?.dispose()
     this.pending = []
     this.scorer.dispose()
     this.reservoir.dispose()
   }
+}
+
+/** Sources of the samples of all ranks, in the order of their vectors; undefined without facts of the data. */
+function gatherSources(
+  seen: readonly SeenSamples[],
+  { collective, data }: StepTools & KnownData,
+): readonly number[] | undefined {
+  if (data === undefined) return undefined
+  const columns = seen.map(({ sources = [] }) => tensor(Float32Array.from(sources), [sources.length, 1]))
+  return gatherInOrder(columns, collective, { device: 'cpu' }).flatMap(({ rows }) => [
+    ...rows.toFloat32Array(),
+  ])
 }
 
 /** In an order of their own: where a step is cut off must not depend on how its rows are laid out, nor on how the data is sorted. */

@@ -1,5 +1,6 @@
 import { defineSignal, type MethodCost, type RunShape } from '../method/define-method.js'
 import { forwardFlops, numRefreshes, numRefreshesFromStart } from '../method/flops.js'
+import type { Needs } from '../method/index.js'
 import {
   checkModelEmbedding,
   MODEL_EMBEDDING_OPTIONS,
@@ -15,12 +16,24 @@ export const modelEmbedding = defineSignal({
   givesTrust: true,
   interactions: true,
   options: MODEL_EMBEDDING_OPTIONS,
-  needs: ({ scoreEval }) => ({ anchors: true, ...(scoreEval ? { ownForward: true } : {}) }),
+  needs: needsOfEmbedding,
   check: checkModelEmbedding,
   cost: refreshCost,
   create: (options, { stepsPerEpoch }) =>
     new ModelEmbeddingSignal({ ...options, refreshEvery: stepsOf(options.refreshEvery, stepsPerEpoch) }),
 })
+
+/** What the options of an embedding ask for. */
+export function needsOfEmbedding({
+  scoreEval,
+  scoreShrinkage,
+}: Pick<ModelEmbeddingConfig, 'scoreEval' | 'scoreShrinkage'>): Needs {
+  return {
+    anchors: true,
+    ...(scoreEval ? { ownForward: true } : {}),
+    ...(scoreShrinkage === 'off' ? {} : { sources: 2 }),
+  }
+}
 
 /** What a refresh counts by: steps, or those of an epoch. */
 export function stepsOf(refreshEvery: number | 'epoch', stepsPerEpoch: number): number {

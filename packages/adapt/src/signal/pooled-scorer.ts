@@ -3,6 +3,7 @@ import type { Tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import type { PluginState } from '../method/index.js'
 import type { Reservoir } from './reservoir.js'
+import type { HalfScores } from './within-sources.js'
 
 /** What turns pooled states into scores by anchors. Its tensors are its own until `dispose`; it changes between optimiser steps only. */
 export interface PooledScorer {
@@ -32,6 +33,8 @@ export interface PooledScorer {
   scores(pooled_ND: Tensor): Tensor
   /** The scores of remembered samples [N, D]; what is relative to recent scores starts over from them. */
   rescore(pooled_ND: Tensor): Float64Array
+  /** The scores of remembered samples [N, D] by each of two halves of the anchors in force; undefined where they cannot be halved. */
+  halves(batches: readonly Batch[], pooled_ND: Tensor): HalfScores | undefined
   /** What the anchors are worth. @param previous_GD  What samples were compared with before. @param pooled_ND  Training samples. */
   diagnostics(
     batches: readonly Batch[],

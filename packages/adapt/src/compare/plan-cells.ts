@@ -71,7 +71,10 @@ export async function planCells(study: Study): Promise<StudyPlan> {
     }
     const trunk =
       config.trunk &&
-      (await load('trunk', seed, trunkPlace, [setMethod(config.trunk.method), 'evaluation.sets=[]']))
+      (await load('trunk', seed, trunkPlace, [
+        setMethod(config.trunk.method),
+        ...['evaluation.sets=[]', 'evaluation.tasks=[]'],
+      ]))
     const checkpoint = join(trunkPlace.folder, 'checkpoints', `step-${trunkSteps}`)
     const cells: PlannedRun[] = []
     for (const [arm, { method, set }] of Object.entries(config.arms)) {

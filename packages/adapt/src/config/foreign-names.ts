@@ -69,6 +69,19 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
     ],
     ...['evals_per_epoch', 'eval_freq', 'val_check_interval'],
   ],
+  'evaluation.tasks': [
+    ...[
+      'eval_tasks',
+      'benchmarks',
+      'downstream_tasks',
+      'icl_tasks',
+      'downstream_evaluators',
+      'lm_eval_tasks',
+    ],
+  ],
+  'evaluation.task_options.num_fewshot': ['num_shots', 'n_shot', 'fewshot', 'shots'],
+  'training.metric_for_best_model': ['monitor', 'keep_best', 'best_metric', 'early_stopping_metric'],
+  'training.load_best_model_at_end': ['save_best', 'save_best_model', 'keep_best_model', 'save_best_only'],
   'evaluation.per_device_eval_batch_size': ['eval_batch_size', 'val_batch_size'],
   'training.max_steps': [
     ...[

@@ -104,12 +104,13 @@ export const trainingSchema = z
       .exactOptional(z.string().min(1, { error: 'expected the name of a figure' }))
       .describe(
         'Figure that the best model is chosen by: eval_loss, eval_<source>_loss (data.val_set_size), eval_bits_per_byte or ' +
-          'eval_<set>_bits_per_byte (evaluation.sets). Default eval_loss.',
+          'eval_<set>_bits_per_byte (evaluation.sets), tasks/<task>/<metric> (evaluation.tasks). Default eval_loss.',
       ),
     greater_is_better: z
-      .boolean()
-      .default(false)
-      .describe('Whether a greater value of metric_for_best_model is better.'),
+      .exactOptional(z.boolean())
+      .describe(
+        'Whether a greater value of metric_for_best_model is better. Default: false for losses and bits per byte, for a task as its metric says.',
+      ),
     early_stopping_patience: z
       .exactOptional(wholeNumber({ min: 1, max: 1_000_000 }))
       .describe('Stop when so many evaluations in a row were no better than the best before.'),
@@ -160,6 +161,45 @@ export const trainingSchema = z
   })
   .describe('Optimiser, schedule and batch.')
 
+/** How the tasks of a run are asked: names as in `adapt eval`. */
+const taskOptionsSchema = z
+  .strictObject({
+    every_steps: z
+      .exactOptional(realNumber({ above: 0, max: 1_000_000_000 }))
+      .describe(
+        'Ask the tasks every this many steps; below 1: that share of all steps. Default: evaluation.every_steps. They are asked at the end anyway.',
+      ),
+    max_time_share: z
+      .exactOptional(realNumber({ above: 0, max: 1 }))
+      .describe(
+        'Most that the tasks may take of the time of the run; evaluations that would take more are left out, but for the last one.',
+      ),
+    limit: z
+      .exactOptional(realNumber({ above: 0, max: 1_000_000_000 }))
+      .describe('Documents of each task; below 1: that share of them.'),
+    num_fewshot: z
+      .exactOptional(wholeNumber({ min: 0, max: 1000 }))
+      .describe('Examples before each document; a task that says 0 stays at 0.'),
+    fewshot_seed: wholeNumber({ min: 0 }).default(1234).describe('Seed of the draw of examples.'),
+    include_path: z
+      .array(z.string().min(1, { error: 'expected a folder' }))
+      .default([])
+      .describe('Folders with task files of your own, relative to the config file.'),
+    apply_chat_template: z
+      .boolean()
+      .default(false)
+      .describe("Write prompts by the tokenizer's chat template."),
+    fewshot_as_multiturn: z
+      .boolean()
+      .default(false)
+      .describe('With apply_chat_template: examples as turns of their own.'),
+    system_instruction: z.exactOptional(z.string()).describe('Stands before the description of each task.'),
+    add_bos_token: z
+      .exactOptional(z.boolean())
+      .describe("bos before contexts. Default: as the tokenizer's own encode."),
+  })
+  .describe('How and when the tasks are asked; the window is data.max_length.')
+
 export const evaluationSchema = z
   .strictObject({
     every_steps: z
@@ -172,5 +212,12 @@ export const evaluationSchema = z
         'Rows in one evaluation pass, or auto: as many as half of the free memory holds. Figures do not depend on it.',
       ),
     sets: z.array(evaluationSetSchema).default([]).describe('Held-out text; reported in bits per byte.'),
+    tasks: z
+      .array(z.string().min(1, { error: 'expected the name or the file of a task' }))
+      .default([])
+      .describe(
+        'Benchmark tasks: names, groups, tags, patterns, or task files (.yaml, relative to the config file). adapt eval --tasks list shows them.',
+      ),
+    task_options: taskOptionsSchema.prefault({}),
   })
-  .describe('Evaluation on held-out text.')
+  .describe('Evaluation on held-out text and benchmark tasks.')

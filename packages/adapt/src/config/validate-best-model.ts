@@ -13,13 +13,18 @@ export function validateBestModel(config: RunConfig): CrossFieldIssue[] {
   const key = training.load_best_model_at_end ? 'load_best_model_at_end' : 'early_stopping_patience'
   const hasSets = evaluation.sets.length > 0
   const hasHeldOut = data.val_set_size !== undefined
-  if (evaluation.every_steps === undefined || !(hasSets || hasHeldOut)) {
+  const { metric_for_best_model: metric } = training
+  const ofTasks = metric?.startsWith('tasks/') === true
+  const cadence = (ofTasks ? evaluation.task_options.every_steps : undefined) ?? evaluation.every_steps
+  if (cadence === undefined || !(ofTasks ? evaluation.tasks.length > 0 : hasSets || hasHeldOut)) {
+    const needed = ofTasks ? 'evaluation.tasks' : 'data.val_set_size or evaluation.sets'
     const message =
-      'expected evaluations to compare: set evaluation.every_steps, and data.val_set_size or evaluation.sets, received ' +
-      (evaluation.every_steps === undefined ? 'no every_steps' : 'neither of them')
+      `expected evaluations to compare: set evaluation.every_steps, and ${needed}, received ` +
+      (cadence === undefined ? 'no every_steps' : ofTasks ? 'no tasks' : 'neither of them')
     return [{ path: ['training', key], message }]
   }
-  const { metric_for_best_model: metric } = training
+  // Which tasks and metrics there are stands in their files.
+  if (ofTasks) return []
   const problem = metricProblem(metric ?? 'eval_loss', { hasSets, hasHeldOut, setNames: namesOf(config) })
   if (problem === undefined) return []
   const message = metric === undefined ? `${problem}, the default` : problem

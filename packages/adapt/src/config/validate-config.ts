@@ -31,12 +31,15 @@ export function configWarnings(config: RunConfig): readonly string[] {
     warnings.push(`method.gate: a constant signal gives every sample the same weight, whatever the gate`)
   }
   warnings.push(...signalWarnings(config))
+  const hasTasks = evaluation.tasks.length > 0
   const isMeasured = evaluation.sets.length > 0 || data.val_set_size !== undefined
-  if (evaluation.every_steps !== undefined && !isMeasured) {
+  if (evaluation.every_steps !== undefined && !isMeasured && !hasTasks) {
     warnings.push(
-      'evaluation.every_steps: no effect, because evaluation.sets is empty and data.val_set_size not set',
+      'evaluation.every_steps: no effect, because evaluation.sets and evaluation.tasks are empty and data.val_set_size not set',
     )
   }
+  const isIdle = evaluation.task_options.every_steps !== undefined && !hasTasks
+  if (isIdle) warnings.push('evaluation.task_options: no effect, because evaluation.tasks is empty')
   warnings.push(...bestModelWarnings(config))
   if (training.lr_scheduler_type === 'constant' && training.min_lr_ratio > 0) {
     warnings.push('training.min_lr_ratio: no effect on a constant schedule')
@@ -217,6 +220,20 @@ function validateEntries({ data, anchors, evaluation }: RunConfig): CrossFieldIs
 }
 
 function validateEvaluation({ evaluation }: RunConfig): CrossFieldIssue[] {
+  const { limit, every_steps, apply_chat_template, fewshot_as_multiturn } = evaluation.task_options
+  const issues: CrossFieldIssue[] = []
+  const refuse = (key: string, message: string) =>
+    issues.push({ path: ['evaluation', 'task_options', key], message })
+  for (const [key, value] of Object.entries({ limit, every_steps })) {
+    if (value !== undefined && value >= 1 && !Number.isInteger(value))
+      refuse(key, `expected a whole number, or a share below 1, received ${value}`)
+  }
+  if (fewshot_as_multiturn && !apply_chat_template)
+    refuse('fewshot_as_multiturn', 'expected it with apply_chat_template: true')
+  return [...issues, ...repeatedSets(evaluation)]
+}
+
+function repeatedSets(evaluation: RunConfig['evaluation']): CrossFieldIssue[] {
   const seen = new Set<string>()
   return evaluation.sets.flatMap((set, i) => {
     const name = 'name' in set ? set.name : undefined

@@ -6,6 +6,7 @@ import { dataSources, type RunConfig, resolveCacheDir, resolveConfigPath } from 
 import { printable, resolveSources } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import { resolveModelPath } from '../hub/index.js'
+import { runTaskPaths } from './open-run-tasks.js'
 
 /** Something that a run reads, or shares with other runs, and so must never remove. */
 export interface ConfigInput {
@@ -46,6 +47,8 @@ export async function configInputs(config: RunConfig, baseDir: string): Promise<
       for (const { path } of files) add(key, path)
     }
   }
+  // What cannot be read is said by who reads it.
+  for (const path of await runTaskPaths(config, baseDir).catch(() => [])) add('evaluation.tasks', path)
   if (training.resume_from_checkpoint !== undefined)
     add('training.resume_from_checkpoint', resolveConfigPath(baseDir, training.resume_from_checkpoint))
   for (const { key, path } of modelsRead(config.method)) add(key, resolveModelPath(baseDir, path))

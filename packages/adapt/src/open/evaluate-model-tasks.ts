@@ -1,24 +1,18 @@
-import { closeSync, existsSync, openSync, statSync, writeSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { compileChatTemplate, renderPrompt } from '../chat-template/index.js'
 import type { OverlapCounts } from '../contamination/index.js'
 import { printable } from '../dataset/index.js'
-import { makeFolder } from '../dataset/make-folder.js'
 import { AdaptError, ConfigError } from '../errors.js'
 import {
   evaluateTasks,
   findTasks,
   type PreparedTask,
-  type PrepareTaskOptions,
   prepareTasks,
   ResponseStore,
   resultsJson,
-  sampleJson,
-  samplesFile,
   type TaskEvaluation,
 } from '../tasks/index.js'
 import { assertTokenizerFits, loadTokenizer, type Tokenizer } from '../tokenize/index.js'
-import { packageVersion } from '../version.js'
 import { chooseDevice } from './choose-device.js'
 import { chooseWindow } from './choose-window.js'
 import { loadConfigOf, runOfModel } from './config-of-run.js'
@@ -26,9 +20,10 @@ import { explainMemory, withMemoryAdvice } from './explain-memory.js'
 import { findTaskOverlap, type TaskOverlap } from './find-task-overlap.js'
 import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
 import { modelKeyOf, passLimits } from './pass-limits.js'
+import { headOf, type TaskSettings, taskPrepareOptions, writeTaskResults } from './task-settings.js'
 
 /** Which model is asked which tasks. */
-export interface TasksRequest {
+export interface TasksRequest extends TaskSettings {
   /** What `locateModel` finds a model in. */
   readonly model: string
   readonly adapter?: string
@@ -37,17 +32,9 @@ export interface TasksRequest {
   readonly tasks: readonly string[]
   /** Folders with task files of one's own. */
   readonly includePaths?: readonly string[]
-  readonly numFewShot?: number
-  readonly fewShotSeed?: number
-  /** Documents a task, or below 1 a share of them. */
-  readonly limit?: number
   readonly maxLength?: number
   readonly device?: string
   readonly bf16?: boolean
-  readonly addBosToken?: boolean
-  readonly applyChatTemplate?: boolean
-  readonly fewShotAsMultiturn?: boolean
-  readonly system?: string
   readonly bootstrapIterations?: number
   /** A run or its config, with whose anchors and training data the tasks are compared. Default: the anchors of the run that the model is of. */
   readonly against?: string
@@ -80,7 +67,10 @@ export async function evaluateModelTasks(request: TasksRequest): Promise<TasksOu
   const located = await locateModel(request.model, request.adapter, { onLine })
   const places = await withTokenizer(located, request.tokenizer, { onLine })
   const tokenizer = loadTokenizer(places.tokenizer)
-  const prepared = await prepareTasks(selection, prepareOptions(request, tokenizer, onLine))
+  const prepared = await prepareTasks(
+    selection,
+    taskPrepareOptions(request, tokenizer, { onLine, key: '--apply-chat-template' }),
+  )
   const overlap = await overlapOf(prepared, request.against, places, onLine)
   const { device, line } = chooseDevice(request.device, { key: '--device' })
   onLine(line)
@@ -112,25 +102,19 @@ export async function evaluateModelTasks(request: TasksRequest): Promise<TasksOu
     )
     const evaluation = overlap === undefined ? found : { ...found, anchored: overlap.anchored }
     const json = resultsJson(evaluation, {
+      ...headOf(request, tokenizer),
       model: request.model,
       modelArgs: { pretrained: request.model, ...(request.adapter ? { peft: request.adapter } : {}) },
       numParameters: model.numParameters,
       dtype: autocastDtype ?? 'float32',
       device,
-      batchSize: 'auto',
-      limit: request.limit,
       bootstrapIterations: request.bootstrapIterations ?? 100_000,
-      fewShotSeed: request.fewShotSeed ?? 1234,
-      version: packageVersion(),
       date: started / 1000,
       seconds: (Date.now() - started) / 1000,
       maxLength,
-      system: request.system,
-      chatTemplate: request.applyChatTemplate ? tokenizer.chat.template?.source : undefined,
-      isMultiturn: request.fewShotAsMultiturn === true,
     })
     if (overlap !== undefined) json.contamination = overlapJson(overlap)
-    if (output !== undefined) writeResults(output, evaluation, json)
+    if (output !== undefined) writeTaskResults(output, evaluation, json)
     return { evaluation, json, overlap }
   } catch (error) {
     throw explainMemory(error, 'the evaluation', device, ['a smaller --max-length', 'another --device'])
@@ -179,58 +163,4 @@ function overlapJson({ anchors, training }: TaskOverlap): Record<string, unknown
 function requireFolder(output: string | undefined): void {
   if (output === undefined || !existsSync(output) || statSync(output).isDirectory()) return
   throw new ConfigError('NOT_A_FOLDER', `--output: expected a folder, received the file ${printable(output)}`)
-}
-
-function prepareOptions(
-  request: TasksRequest,
-  tokenizer: Tokenizer,
-  onLine: (line: string) => void,
-): PrepareTaskOptions {
-  const { numFewShot, fewShotSeed, limit, system } = request
-  const common = {
-    onLine,
-    ...(numFewShot === undefined ? {} : { numFewShot }),
-    ...(fewShotSeed === undefined ? {} : { seed: fewShotSeed }),
-    ...(limit === undefined ? {} : { limit }),
-    ...(system === undefined ? {} : { system }),
-  }
-  if (!request.applyChatTemplate) return common
-  const { template, problem, specialTokens } = tokenizer.chat
-  if (template === undefined) {
-    throw new ConfigError(
-      'NO_CHAT_TEMPLATE',
-      `--apply-chat-template: expected a tokenizer with a chat template, found none${problem === undefined ? '' : `: ${problem}`}`,
-    )
-  }
-  const compiled = compileChatTemplate(template.source, template.where)
-  return {
-    ...common,
-    chat: {
-      isMultiturn: request.fewShotAsMultiturn === true,
-      render: (messages, isOpen) => {
-        // A begun answer stays open behind the beginning that the template gives it.
-        const before = isOpen ? messages.slice(0, -1) : messages
-        const text = renderPrompt(compiled, { ...EMPTY_CONVERSATION, messages: before }, specialTokens)
-        return isOpen ? text + String(messages.at(-1)!.content) : text
-      },
-    },
-  }
-}
-
-const EMPTY_CONVERSATION = { numPromptMessages: 0, untrained: [] }
-
-function writeResults(folder: string, evaluation: TaskEvaluation, json: Record<string, unknown>): void {
-  makeFolder(folder)
-  const write = (name: string, lines: Iterable<string>) => {
-    const handle = openSync(join(folder, name), 'w')
-    try {
-      for (const line of lines) writeSync(handle, `${line}\n`)
-    } finally {
-      closeSync(handle)
-    }
-  }
-  for (const { name, samples } of evaluation.tasks) {
-    write(samplesFile(name), samples.map(sampleJson))
-  }
-  write('results.json', [JSON.stringify(json, null, 2)])
 }

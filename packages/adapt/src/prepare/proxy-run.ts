@@ -87,7 +87,7 @@ export function proxyConfig(
       load_best_model_at_end: false,
       save_total_limit: 1,
     },
-    evaluation: { ...config.evaluation, every_steps: 1_000_000_000, sets: [] },
+    evaluation: { ...config.evaluation, every_steps: 1_000_000_000, sets: [], tasks: [] },
     output_dir: runFolder,
   }
 }

@@ -1,5 +1,11 @@
 import type { RunConfig } from '../config/index.js'
-import type { EvaluationEvent, SourceEvaluation } from '../record/index.js'
+import {
+  type EvaluationEvent,
+  type SourceEvaluation,
+  type TaskFigure,
+  type TasksEvent,
+  taskFigureName,
+} from '../record/index.js'
 
 /** The evaluation that was the best so far. */
 export interface BestEvaluation {
@@ -25,12 +31,17 @@ export class BestModel {
   private found: BestEvaluation | undefined
   private numWithout = 0
 
-  constructor({ training }: Pick<RunConfig, 'training'>) {
+  /** @param ofTasks  Figures that tasks will give: they know whether more is better. */
+  constructor(
+    { training }: Pick<RunConfig, 'training'>,
+    ofTasks: readonly Pick<TaskFigure, 'task' | 'metric' | 'filter' | 'higherIsBetter'>[] = [],
+  ) {
     const { load_best_model_at_end, early_stopping_patience } = training
     const isWanted = load_best_model_at_end || early_stopping_patience !== undefined
     this.metric = isWanted ? metricName(training.metric_for_best_model) : undefined
     this.isPublished = load_best_model_at_end
-    this.sign = training.greater_is_better ? -1 : 1
+    const figure = ofTasks.find((one) => taskFigureName(one) === this.metric)
+    this.sign = (training.greater_is_better ?? figure?.higherIsBetter ?? false) ? -1 : 1
     this.patience = early_stopping_patience ?? Infinity
     this.threshold = training.early_stopping_threshold
   }
@@ -45,11 +56,11 @@ export class BestModel {
   }
 
   /** Takes an evaluation in; one of a step that is known already changes nothing. */
-  note(event: EvaluationEvent): void {
+  note(event: EvaluationEvent | TasksEvent): void {
     if (this.metric === undefined || this.seen.has(event.step)) return
-    this.seen.add(event.step)
     const value = metricsOf(event).get(this.metric)
     if (value === undefined) return
+    this.seen.add(event.step)
     const before = this.found?.value ?? this.sign * Infinity
     // What is no number is never the best, but an evaluation without progress.
     const gain = Number.isFinite(value) ? this.sign * (before - value) : 0
@@ -68,17 +79,19 @@ export class BestModel {
 
 /** `loss` is short for `eval_loss`, as in transformers. */
 function metricName(name = 'eval_loss'): string {
-  return name.startsWith('eval_') ? name : `eval_${name}`
+  return /^(eval_|tasks\/)/.test(name) ? name : `eval_${name}`
 }
 
 /**
  * The figures of an evaluation by the names that `metric_for_best_model` takes: `eval_loss` and `eval_<source>_loss` of what
- * `data.val_set_size` held out, `eval_bits_per_byte` and `eval_<set>_bits_per_byte` of `evaluation.sets`. NaN where nothing was measured.
+ * `data.val_set_size` held out, `eval_bits_per_byte` and `eval_<set>_bits_per_byte` of `evaluation.sets`, `tasks/<task>/<metric>` of
+ * `evaluation.tasks`. NaN where nothing was measured.
  */
-export function metricsOf({
-  sources,
-  validation,
-}: Pick<EvaluationEvent, 'sources' | 'validation'>): ReadonlyMap<string, number> {
+export function metricsOf(
+  event: Pick<EvaluationEvent, 'sources' | 'validation'> | Pick<TasksEvent, 'figures'>,
+): ReadonlyMap<string, number> {
+  if ('figures' in event) return new Map(event.figures.map((one) => [taskFigureName(one), one.value]))
+  const { sources, validation } = event
   const found = new Map<string, number>()
   if (validation) {
     found.set('eval_loss', validation.eval_loss ?? Number.NaN)

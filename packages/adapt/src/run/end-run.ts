@@ -5,6 +5,7 @@ import { RunFolder } from '../run-folder/index.js'
 import { writeRunReport } from '../run-report/index.js'
 import type { BestModel } from './best-model.js'
 import type { Evaluator } from './observers/evaluate.js'
+import type { TaskEvaluator } from './observers/evaluate-tasks.js'
 import type { Recorder } from './observers/record.js'
 import type { Saver } from './observers/save.js'
 import { publishTrained } from './publish-trained.js'
@@ -20,7 +21,7 @@ export class RunEnd {
     private readonly parts: RunParts,
     private readonly recorder: Recorder,
     private readonly saver: Saver,
-    private readonly evaluator: Evaluator,
+    private readonly measuring: { readonly evaluator: Evaluator; readonly asker: TaskEvaluator },
     private readonly best: BestModel,
   ) {}
 
@@ -30,13 +31,16 @@ export class RunEnd {
    */
   async finish(): Promise<TrainingOutcome> {
     const { built, folder, stop, plan, request, world } = this.parts
-    const { best, recorder, saver, evaluator } = this
+    const { best, recorder, saver } = this
+    const { evaluator, asker } = this.measuring
     const { trainer } = built
     saver.save()
     // Someone may have removed them meanwhile; what is recorded is no model.
     recorder.side.attemptNow('records', () => recorder.tellMissing())
     // Patience ends with an evaluation.
-    if (!(best.isOver && evaluator.hasEvaluated)) await evaluator.evaluate()
+    if (!(best.isOver && evaluator.latestStep === trainer.step)) await evaluator.evaluate()
+    stop.settle()
+    if (!stop.requested) await asker.finish()
     stop.settle()
     if (stop.requested) return this.leave()
     let note: RunNote | undefined
@@ -55,7 +59,7 @@ export class RunEnd {
     }
     if (note) recorder.note(note)
     const outcome = await this.writeReport()
-    const missing = recorder.side.failure('evaluation')
+    const missing = recorder.side.failure('evaluation') ?? recorder.side.failure('tasks')
     world.together(() => {
       if (missing !== undefined) throw missing
     })
@@ -121,7 +125,8 @@ export class RunEnd {
         return currentSteps(readEvents(folder.file('events.jsonl')).events)
       },
       ...(this.best.best ? { best: this.best.best } : {}),
-      ...this.evaluator.latest,
+      ...this.measuring.evaluator.latest,
+      ...(this.measuring.asker.latest ? { tasks: this.measuring.asker.latest } : {}),
     }
   }
 

@@ -3,10 +3,10 @@ import type { CustomParts } from '../catalog/index.js'
 import type { RunConfig, StepPlan } from '../config/index.js'
 import type { Evaluation, HeldOutEvaluation } from '../eval/index.js'
 import type { Artefact, Gate, PoolProgress, Signal } from '../method/index.js'
-import type { OrderedData } from '../open/index.js'
+import type { OrderedData, RunTasks } from '../open/index.js'
 import type { Prepared } from '../prepare/index.js'
 import type { ProfileSummary } from '../profile/index.js'
-import type { StepRecord } from '../record/index.js'
+import type { StepRecord, TasksEvent } from '../record/index.js'
 import type { RunFolder, StartPoint } from '../run-folder/index.js'
 import type { StepEvents } from '../train/index.js'
 import type { BestEvaluation } from './best-model.js'
@@ -45,8 +45,16 @@ export interface TrainingRequest {
   readonly profile?: { readonly first?: number; readonly last?: number }
   /** Called when they are done, with the file of the trace. */
   readonly onProfile?: (summary: ProfileSummary, path: string) => void
-  /** Called while an evaluation is under way, with the documents and held-out samples that are done. */
-  readonly onEvaluation?: (numDone: number, step: number, totalSteps: number) => void
+  /**
+   * Called while an evaluation is under way, with the documents and held-out samples that are done; of a benchmark task, with what it was
+   * asked of all that it is.
+   */
+  readonly onEvaluation?: (
+    numDone: number,
+    step: number,
+    totalSteps: number,
+    task?: { readonly name: string; readonly total: number },
+  ) => void
 }
 
 /** What a run left. */
@@ -60,6 +68,8 @@ export interface TrainingOutcome {
   readonly evaluation?: Evaluation
   /** The last loss on what `data.val_set_size` held out. */
   readonly validation?: HeldOutEvaluation
+  /** The last evaluation of `evaluation.tasks`. */
+  readonly tasks?: TasksEvent
   /** The best evaluation, where the config compares them (`load_best_model_at_end`, `early_stopping_patience`). */
   readonly best?: BestEvaluation
   /** The step that `stopAfterStep` ended the run at. */
@@ -71,6 +81,8 @@ export interface RunParts {
   readonly request: TrainingRequest
   readonly world: World
   readonly data: OrderedData
+  /** What `evaluation.tasks` asks. */
+  readonly tasks?: RunTasks | undefined
   /** The order of the data from the start point on. */
   readonly rows: RowStream
   /** Its steps. */

@@ -14,6 +14,7 @@ import {
   loadingRemedies,
   type OrderedData,
   openInputs,
+  openRunTasks,
   orderData,
   requireInputsOutside,
   trainingRemedies,
@@ -35,12 +36,14 @@ import {
   type StartPoint,
   startPoint,
 } from '../run-folder/index.js'
+import { metricsOfSelection } from '../tasks/index.js'
 import { packageVersion } from '../version.js'
 import { BestModel } from './best-model.js'
 import { type BuiltTrainer, buildTrainer } from './build-trainer.js'
 import { RunEnd } from './end-run.js'
 import { holdBatch } from './hold-batch.js'
 import { Evaluator } from './observers/evaluate.js'
+import { TaskEvaluator } from './observers/evaluate-tasks.js'
 import { Heartbeat } from './observers/heartbeat.js'
 import { Profiler } from './observers/profile.js'
 import { Recorder } from './observers/record.js'
@@ -108,7 +111,8 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
   )
   try {
     requireNeeds(config.method, { sources: inputs.train.sources.length, isPlainText: inputs.isPlainText })
-    await requireMetric(new BestModel(config), inputs)
+    const tasks = await world.inTurn(() => openRunTasks(config, baseDir, inputs.tokenizer, { onLine }))
+    await requireMetric(new BestModel(config), inputs, tasks)
     const { worldSize } = world
     const prepared = await world.inTurn(() =>
       prepareRun(request, inputs, { worldSize, stop, goesOn }, runTraining),
@@ -132,7 +136,8 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
       if (moved !== undefined) onLine(moved)
       requireSameRanks(world, { ...plan, ...describeModel(built.trainer.model) })
       const settled = new SettledStop(stop, world)
-      return await trainInFolder({ request, world, data, prepared, plan, built, stop: settled, start }, kind)
+      const parts = { request, world, data, tasks, prepared, plan, built, stop: settled, start }
+      return await trainInFolder(parts, kind)
     } finally {
       built.trainer.dispose()
       built.trainer.model.dispose()
@@ -221,12 +226,14 @@ function makeReady({ request, start, plan, built }: Unplaced, kind: 'new' | 'con
 async function trainAndEnd(parts: RunParts): Promise<TrainingOutcome> {
   using recorder = new Recorder(parts)
   using profiler = new Profiler(parts, recorder)
-  const best = new BestModel(parts.request.config)
+  const best = new BestModel(parts.request.config, parts.tasks && metricsOfSelection(parts.tasks.selection))
   const saver = new Saver(parts, recorder, best)
   const evaluator = new Evaluator(parts, recorder, saver, best)
-  const end = new RunEnd(parts, recorder, saver, evaluator, best)
+  const asker = new TaskEvaluator(parts, recorder, saver, best)
+  const end = new RunEnd(parts, recorder, saver, { evaluator, asker }, best)
   try {
-    await trainLoop(parts, [recorder, new Heartbeat(parts, recorder.side), saver, evaluator, profiler])
+    const observers = [recorder, new Heartbeat(parts, recorder.side), saver, evaluator, asker, profiler]
+    await trainLoop(parts, observers)
     await profiler.finish()
     return await (stopsEarly(parts) ? end.leave() : end.finish())
   } catch (thrown) {

@@ -1,10 +1,17 @@
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import type { CausalLM } from '../model/index.js'
+import type { TaskFigure } from '../record/index.js'
 import { averageParts } from '../statistics/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
 import { aggregate, requireAggregation, standardError } from './aggregate.js'
 import { type AskOptions, askModel } from './ask-model.js'
+import {
+  countPositions,
+  type EncodedRequests,
+  type EncodeOptions,
+  encodeRequests,
+} from './encode-requests.js'
 import { filtersOf } from './filter-answers.js'
 import type { SelectedGroup, TaskSelection } from './find-tasks.js'
 import { type MetricValue, metricsOf, type TaskResponse } from './metrics.js'
@@ -14,6 +21,7 @@ import {
   prepareTask,
   requireGold,
   type TaskItem,
+  type TaskRequest,
 } from './prepare-task.js'
 import type { Task } from './read-task-file.js'
 
@@ -49,6 +57,11 @@ export interface TaskResult {
   readonly numTruncated: number
   readonly metrics: readonly MetricResult[]
   readonly samples: readonly SampleResult[]
+}
+
+/** A task whose requests are in tokens already. */
+export interface EncodedTask extends PreparedTask {
+  readonly encoded: EncodedRequests
 }
 
 /** Figures of a group that its file asks for. */
@@ -93,16 +106,28 @@ export async function prepareTasks(
 export async function evaluateTasks(
   model: CausalLM,
   tokenizer: Tokenizer,
-  { selection, prepared }: { readonly selection: TaskSelection; readonly prepared: readonly PreparedTask[] },
+  {
+    selection,
+    prepared,
+  }: {
+    readonly selection: TaskSelection
+    readonly prepared: readonly (PreparedTask | EncodedTask)[]
+  },
   options: EvaluateTasksOptions,
 ): Promise<TaskEvaluation> {
   const tasks: TaskResult[] = []
   for (const one of prepared) {
-    const requests = one.items.flatMap((item) => item.requests)
-    const { responses, numTruncated } = await askModel(model, tokenizer, requests, {
-      ...options,
-      onProgress: (done, total) => options.onProgress?.(one.task.name, done, total),
-    })
+    const requests = requestsOf(one)
+    const encoded = 'encoded' in one ? one.encoded : await encodeRequests(tokenizer, requests, options)
+    const { responses, numTruncated } = await askModel(
+      model,
+      tokenizer,
+      { requests, encoded },
+      {
+        ...options,
+        onProgress: (done, total) => options.onProgress?.(one.task.name, done, total),
+      },
+    )
     tasks.push(resultOf(one, responses, numTruncated, options.bootstrapIterations ?? 100_000))
   }
   const byName = new Map(tasks.map((result) => [result.name, result]))
@@ -112,11 +137,60 @@ export async function evaluateTasks(
   return { tasks, groups }
 }
 
+/** The requests of prepared tasks in tokens, for many evaluations with one window. @throws what `encodeRequests` throws. */
+export async function encodeTasks(
+  prepared: readonly PreparedTask[],
+  tokenizer: Tokenizer,
+  options: EncodeOptions,
+): Promise<readonly EncodedTask[]> {
+  const tasks: EncodedTask[] = []
+  for (const one of prepared)
+    tasks.push({ ...one, encoded: await encodeRequests(tokenizer, requestsOf(one), options) })
+  return tasks
+}
+
+/** Positions that a model computes for tasks in passes of `maxPositions`, at most. */
+export function positionsOfTasks(tasks: readonly EncodedTask[], maxPositions: number): number {
+  return tasks.reduce((sum, one) => sum + countPositions(requestsOf(one), one.encoded, maxPositions), 0)
+}
+
+const requestsOf = ({ items }: PreparedTask): readonly TaskRequest[] =>
+  items.flatMap(({ requests }) => requests)
+
 function checkMetrics(task: Task): void {
   const { output_type: outputType = 'generate_until', metric_list: list, filter_list: filters } = task.config
   const where = printable(task.file)
   for (const { aggregation } of metricsOf(outputType, list, where)) requireAggregation(aggregation, where)
   filtersOf(filters, where)
+}
+
+/** Figures that an evaluation of tasks and groups will give. @throws {ConfigError} as `prepareTasks`. */
+export function metricsOfSelection({
+  tasks,
+  groups,
+}: TaskSelection): readonly Pick<TaskFigure, 'task' | 'metric' | 'filter' | 'higherIsBetter'>[] {
+  const ofTasks = tasks.flatMap(({ name, file, config }) => {
+    const { output_type: outputType = 'generate_until', metric_list: list, filter_list } = config
+    const where = printable(file)
+    const filters = filtersOf(outputType === 'generate_until' ? filter_list : undefined, where)
+    return filters.flatMap((filter) =>
+      metricsOf(outputType, list, where).map(({ name: metric, higherIsBetter }) => ({
+        ...{ task: name, metric, filter: filter.name, higherIsBetter },
+      })),
+    )
+  })
+  const ofGroups = groups.flatMap(({ name, tasks: own, aggregates }) =>
+    ofTasks
+      .filter(
+        ({ task, metric, filter }) =>
+          own.includes(task) &&
+          aggregates.some(
+            (one) => one.metric === metric && [one.filter_list ?? 'none'].flat().includes(filter),
+          ),
+      )
+      .map((figure) => ({ ...figure, task: name })),
+  )
+  return [...ofTasks, ...ofGroups]
 }
 
 /** An average over nothing is a mistake. */

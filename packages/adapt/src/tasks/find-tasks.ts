@@ -31,6 +31,8 @@ export interface FindTasksOptions {
   /** Folders with task files of one's own; before those of the package where names are equal. */
   readonly includePaths?: readonly string[]
   readonly env?: Environment
+  /** Who names the tasks, for messages. Default `--tasks`. */
+  readonly where?: string
 }
 
 /**
@@ -39,7 +41,7 @@ export interface FindTasksOptions {
  */
 export async function findTasks(
   names: readonly string[],
-  { includePaths = [], env = process.env }: FindTasksOptions = {},
+  { includePaths = [], env = process.env, where = '--tasks' }: FindTasksOptions = {},
 ): Promise<TaskSelection> {
   const index = new TaskIndex([...includePaths, SHIPPED], env)
   const tasks = new Map<string, Task>()
@@ -90,7 +92,7 @@ export async function findTasks(
     return own
   }
 
-  for (const name of names) for (const found of await index.find(name, '--tasks')) await take(found, [])
+  for (const name of names) for (const found of await index.find(name, where)) await take(found, [])
   return { tasks: [...tasks.values()], groups: [...groups.values()] }
 }
 

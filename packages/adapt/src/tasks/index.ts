@@ -1,9 +1,13 @@
 export type { AskOptions } from './ask-model.js'
 export {
+  type EncodedTask,
   type EvaluateTasksOptions,
+  encodeTasks,
   evaluateTasks,
   type GroupResult,
   type MetricResult,
+  metricsOfSelection,
+  positionsOfTasks,
   prepareTasks,
   type SampleResult,
   type TaskEvaluation,
@@ -20,4 +24,5 @@ export type { PreparedTask, PrepareTaskOptions } from './prepare-task.js'
 export type { Group, Task } from './read-task-file.js'
 export { ResponseStore, responseKey } from './response-store.js'
 export { type ResultsHead, resultsJson, sampleJson, samplesFile } from './results-json.js'
+export { localPaths } from './task-documents.js'
 export { taskFigures } from './task-figures.js'

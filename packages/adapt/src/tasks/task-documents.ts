@@ -24,6 +24,18 @@ export interface DocumentOptions {
 /** Names of readers of `datasets`, whose files `dataset_kwargs.data_files` names. */
 const READERS = ['json', 'csv', 'parquet', 'text']
 
+/** Files and folders of this machine that a task is read from: its own file and data that lies beside it; no data of the hub. */
+export function localPaths({ file, folder, config }: Task): readonly string[] {
+  const { dataset_path: path, dataset_kwargs: kwargs } = config
+  const files = kwargs?.data_files
+  if (files === undefined) {
+    const place = resolve(folder, path)
+    return existsSync(place) ? [resolve(file), place] : [resolve(file)]
+  }
+  const names = (isObject(files) ? Object.values(files) : [files]).flat() as readonly string[]
+  return [resolve(file), ...names.map((name) => resolve(folder, kwargs?.data_dir ?? '.', name))]
+}
+
 /** The records of a task's splits; each split is read once. */
 export class TaskDocuments {
   private readonly splits = new Map<string, Promise<readonly TaskDocument[]>>()

@@ -20,7 +20,7 @@ export interface Progress {
   /** Shows a completed step. */
   step(record: StepRecord): void
   /** Shows that the model is being evaluated after a step, on a terminal. */
-  evaluation(numDone: number, step: number): void
+  evaluation(numDone: number, step: number, task?: { readonly name: string; readonly total: number }): void
   /** Prints a line of its own, above the progress line of a terminal. */
   line(text: string): void
   /** Ends the progress line; what was shown last stays. */
@@ -60,12 +60,15 @@ export function createProgress(options: ProgressOptions): Progress {
         stream.redrawLine(text)
       }
     },
-    evaluation(numDone, step) {
+    evaluation(numDone, step, task) {
       if (!isTty) return
       isEvaluating = true
-      stream.redrawLine(
-        `step ${step}/${totalSteps}  evaluating${numDone > 0 ? `, ${formatCount(numDone)} documents` : ''}`,
-      )
+      const [done, of] = [formatCount(numDone), formatCount(task?.total ?? 0)]
+      const what =
+        task === undefined
+          ? `evaluating${numDone > 0 ? `, ${done} documents` : ''}`
+          : `${task.name}, ${done} of ${of}`
+      stream.redrawLine(`step ${step}/${totalSteps}  ${what}`)
     },
     line(text) {
       if (shown !== undefined || isEvaluating) stream.clearLine()

@@ -1,8 +1,8 @@
 import type { TaskOverlap } from '../../open/index.js'
-import { averageTasks, type TaskFigure } from '../../record/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { renderJson } from '../terminal/render-json.js'
 import { formatCount, renderTable } from '../terminal/render-table.js'
+import { renderTasks } from '../terminal/render-tasks.js'
 import { type EvalOptions, namesOf } from './eval-options.js'
 import { renderOverlap } from './overlap-table.js'
 
@@ -65,39 +65,6 @@ export async function evalTasks(options: EvalOptions, io: CliIo): Promise<void> 
 /** Leaves out what is not there. */
 function given<T extends object>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never
-}
-
-/** A row a metric: tasks in their order, then groups, then averages over the tasks. */
-export function renderTasks(figures: readonly TaskFigure[]): string {
-  const number = (heading: string) => ({ heading, isNumeric: true })
-  const isMarked = figures.some(({ anchored }) => anchored !== undefined)
-  const columns = [
-    ...[{ heading: 'task', canShorten: false }, number('n-shot'), number('documents'), { heading: 'metric' }],
-    ...[{ heading: 'better' }, number('value'), number('stderr'), { heading: 'filter' }],
-    ...(isMarked ? [{ heading: 'anchors' }] : []),
-  ]
-  const rows = figures.map((figure, i) => {
-    const { task, kind, alias, documents, numFewShot, metric, filter, value, error, anchored } = figure
-    const previous = figures[i - 1]
-    const isFirst = previous?.task !== task || previous.kind !== kind
-    return [
-      ...(isFirst ? [alias, String(numFewShot ?? ''), formatCount(documents)] : ['', '', '']),
-      ...[
-        metric,
-        figure.higherIsBetter ? 'higher' : 'lower',
-        value.toFixed(4),
-        error?.toFixed(4) ?? '-',
-        filter,
-      ],
-      ...(isMarked ? [!isFirst || anchored === undefined ? '' : anchored ? 'anchored' : 'unseen'] : []),
-    ]
-  })
-  const averages = averageTasks(figures).map(({ name, metric, tasks, documents, value, error }) => [
-    ...[`${name} (${formatCount(tasks)} ${tasks === 1 ? 'task' : 'tasks'})`, '', formatCount(documents)],
-    ...[metric, 'higher', value.toFixed(4), error?.toFixed(4) ?? '-', ''],
-    ...(isMarked ? [''] : []),
-  ])
-  return renderTable(columns, [...rows, ...averages])
 }
 
 /** What the documents of the tasks share with the data of a run; nothing where only anchors were read and none of them does. */

@@ -9,6 +9,7 @@ import { assignments } from '../terminal/option-parsers.js'
 import { createProgress, type Progress } from '../terminal/progress.js'
 import { renderProfile } from '../terminal/render-profile.js'
 import { renderChange, renderPlaces } from '../terminal/render-run.js'
+import { renderTasks } from '../terminal/render-tasks.js'
 import { shortenPath } from '../terminal/shorten-path.js'
 
 export interface TrainOptions {
@@ -45,7 +46,7 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     return progress
   }
   try {
-    const { outputDir, reportPath } = await runTraining({
+    const { outputDir, reportPath, tasks } = await runTraining({
       config,
       baseDir,
       overwrite: options.overwrite === true,
@@ -62,14 +63,15 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
       onStep: (record, totalSteps) => {
         if (!isQuiet) progressOf(totalSteps).step(record)
       },
-      onEvaluation: (numDone, step, totalSteps) => {
-        if (!isQuiet) progressOf(totalSteps).evaluation(numDone, step)
+      onEvaluation: (numDone, step, totalSteps, task) => {
+        if (!isQuiet) progressOf(totalSteps).evaluation(numDone, step, task)
       },
     })
     progress?.done()
     progress = undefined
     if (!isFirst) return
     const change = isQuiet ? '' : changeOf(outputDir)
+    if (tasks !== undefined && !isQuiet) io.stdout.write(`\n${renderTasks(tasks.figures)}`)
     io.stdout.write(`${change === '' ? '' : `\n${change}\n`}${renderPlaces(outputDir, reportPath, !isQuiet)}`)
   } finally {
     progress?.done()

@@ -11,7 +11,8 @@ import type { Saver } from './save.js'
 export class Evaluator implements RunObserver {
   private readonly steps = new Set<number>()
   private found: RunMeasures | undefined
-  private numEvaluations = 0
+  /** Of the newest evaluation of this process, whichever rank made it. */
+  private foundStep: number | undefined
 
   constructor(
     private readonly parts: RunParts,
@@ -30,14 +31,14 @@ export class Evaluator implements RunObserver {
     return this.best.isOver
   }
 
-  /** Whether this process has evaluated, whichever rank did the work. */
-  get hasEvaluated(): boolean {
-    return this.numEvaluations > 0
-  }
-
   /** Of this process, on rank 0; undefined before its first. */
   get latest(): RunMeasures | undefined {
     return this.found
+  }
+
+  /** Its step. */
+  get latestStep(): number | undefined {
+    return this.foundStep
   }
 
   /** A run that was stopped between a save and the evaluation after it catches up. */
@@ -62,7 +63,7 @@ export class Evaluator implements RunObserver {
       this.recorder.side.attempt('evaluation', () => this.measureAndRecord()),
     )
     if (event === undefined) return
-    this.numEvaluations += 1
+    this.foundStep = event.step
     this.steps.add(event.step)
     // The first has noted it.
     if (!world.isFirst) this.best.note(event)

@@ -1,6 +1,12 @@
 import type { PoolProgress } from '../../method/index.js'
 import { describeAnchorOverlap } from '../../open/index.js'
-import { type EvaluationEvent, methodEvent, type StepRecord } from '../../record/index.js'
+import {
+  type AlertEvent,
+  type EvaluationEvent,
+  methodEvent,
+  type StepRecord,
+  type TasksEvent,
+} from '../../record/index.js'
 import { RunLog, TensorBoardLog } from '../../run-folder/index.js'
 import { describeKept } from '../describe-kept.js'
 import { describeTraining } from '../describe-training.js'
@@ -22,6 +28,10 @@ export class Recorder implements RunObserver, Disposable {
   })
   /** Evaluations that the log holds from before this process. */
   readonly evaluations: EvaluationEvent[] = []
+  /** The same of tasks, asked or left out. */
+  readonly taskEvents: (TasksEvent | AlertEvent)[] = []
+  private trainMs = 0
+  private tokens = 0
   private readonly flat: FlatRun
   private readonly toldMissing = new Set<string>()
   private last: StepRecord | undefined
@@ -32,13 +42,26 @@ export class Recorder implements RunObserver, Disposable {
     this.flat = new FlatRun(built.trainer.model.config.vocabSize)
     for (const event of start?.isOwn === true ? RunLog.history(folder, startStep) : []) {
       if (event.type === 'evaluation') this.evaluations.push(event)
+      const isLeftOut = event.type === 'alert' && event.code === 'TASKS_SKIPPED'
+      if (event.type === 'tasks' || isLeftOut) this.taskEvents.push(event)
       if (event.type !== 'step') continue
-      this.last = event
+      this.noteStep(event)
       this.flat.note(event)
     }
     const onWarning = (message: string): void => this.warn(message)
     const board = world.isFirst ? new TensorBoardLog(request.config, startStep, onWarning) : undefined
     this.log = new RunLog(folder, board, onWarning, world.rank)
+  }
+
+  /** Seconds of all steps so far, of earlier processes too, and the tokens that they computed. */
+  get pace(): { readonly trainSeconds: number; readonly tokens: number } {
+    return { trainSeconds: this.trainMs / 1000, tokens: this.tokens }
+  }
+
+  private noteStep(record: StepRecord): void {
+    this.last = record
+    this.trainMs += record.stepMs
+    this.tokens += record.numTokensProcessed
   }
 
   /** The last step of the run, of an earlier process too. */
@@ -82,7 +105,7 @@ export class Recorder implements RunObserver, Disposable {
   afterStep({ record, events }: StepResult): void {
     const { step } = record
     this.lastLine = performance.now()
-    this.last = record
+    this.noteStep(record)
     this.recordStep(record, events)
     const flat = this.flat.note(record)
     if (flat !== undefined) this.alert('NO_GRADIENT', flat)

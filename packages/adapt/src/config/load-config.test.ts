@@ -105,14 +105,19 @@ describe('a valid config', () => {
         loss_chunk_size: 'auto',
         dataloader_drop_last: false,
         load_best_model_at_end: false,
-        greater_is_better: false,
         early_stopping_threshold: 0,
         logging_steps: 10,
         save_steps: 500,
         save_total_limit: 2,
         report_to: [],
       },
-      evaluation: { per_device_eval_batch_size: 16, sets: [] },
+      evaluation: {
+        ...{ per_device_eval_batch_size: 16, sets: [], tasks: [] },
+        task_options: {
+          ...{ fewshot_seed: 1234, include_path: [] },
+          ...{ apply_chat_template: false, fewshot_as_multiturn: false },
+        },
+      },
       output_dir: 'runs/x',
     })
   })
@@ -188,7 +193,7 @@ learning_rate: 3
       'run.yaml:3:43: data.train.1.limt: expected a known key, received "limt" (did you mean "limit"?)',
     )
     expect(failure(`${MINIMAL}evaluation: { banana: 1 }`)[0]).toContain(
-      '(known keys: every_steps, per_device_eval_batch_size, sets)',
+      '(known keys: every_steps, per_device_eval_batch_size, sets, tasks, task_options)',
     )
     expect(failure(MINIMAL.replace('preset:', 'path: x, preset:'))[0]).toContain('model.path')
   })
@@ -384,7 +389,7 @@ describe('loadConfig', () => {
     })
     expect(warnings).toEqual([
       'anchors: not used, because method.signal.kind is "constant"',
-      'evaluation.every_steps: no effect, because evaluation.sets is empty and data.val_set_size not set',
+      'evaluation.every_steps: no effect, because evaluation.sets and evaluation.tasks are empty and data.val_set_size not set',
     ])
   })
 })

@@ -324,6 +324,11 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'training.threads': real(zero, fraction),
   'evaluation.every_steps': real(zero, fraction),
   'evaluation.per_device_eval_batch_size': real(zero, fraction),
+  'evaluation.task_options.every_steps': real(zero),
+  'evaluation.task_options.max_time_share': real(zero, above(1)),
+  'evaluation.task_options.limit': real(zero),
+  'evaluation.task_options.num_fewshot': real(fraction),
+  'evaluation.task_options.fewshot_seed': real(fraction),
 }
 
 describe('nonsense hyper-parameters', () => {

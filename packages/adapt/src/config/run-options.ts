@@ -332,6 +332,12 @@ export type RunOptions = {
       /** model-embedding: Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new. Default 1. */
       readonly centroidEma?: number | undefined
       /**
+       * model-embedding, contrastive: within_source: at every refresh the part of a score that tells samples
+       * of one source apart shrinks to its reliability over two halves of the anchors; the sources' means
+       * stay. Default off.
+       */
+      readonly scoreShrinkage?: 'off' | 'within_source' | undefined
+      /**
        * model-embedding, contrastive: Score by an own forward pass without dropout; costs 2N FLOPs per token.
        * Default false.
        */
@@ -941,6 +947,11 @@ export type RunOptions = {
      */
     readonly saveSteps?: number | undefined
     /**
+     * Seconds that a rank of several waits for the others before it takes one of them for hanging. Default
+     * 1800.
+     */
+    readonly ddpTimeout?: number | undefined
+    /**
      * Checkpoints that are kept: the newest ones; where evaluations are compared always the best one too.
      * Default 2.
      */
@@ -952,10 +963,14 @@ export type RunOptions = {
     readonly loadBestModelAtEnd?: boolean | undefined
     /**
      * Figure that the best model is chosen by: eval_loss, eval_<source>_loss (data.valSetSize),
-     * eval_bits_per_byte or eval_<set>_bits_per_byte (evaluation.sets). Default eval_loss.
+     * eval_bits_per_byte or eval_<set>_bits_per_byte (evaluation.sets), tasks/<task>/<metric>
+     * (evaluation.tasks). Default eval_loss.
      */
     readonly metricForBestModel?: string | undefined
-    /** Whether a greater value of metricForBestModel is better. Default false. */
+    /**
+     * Whether a greater value of metricForBestModel is better. Default: false for losses and bits per byte,
+     * for a task as its metric says.
+     */
     readonly greaterIsBetter?: boolean | undefined
     /** Stop when so many evaluations in a row were no better than the best before. */
     readonly earlyStoppingPatience?: number | undefined
@@ -989,7 +1004,7 @@ export type RunOptions = {
     /** Threads of the engine. Default: the physical cores. */
     readonly threads?: number | undefined
   } | undefined
-  /** Evaluation on held-out text. */
+  /** Evaluation on held-out text and benchmark tasks. */
   readonly evaluation?: {
     /** Evaluate every this many steps. Default: only at the end. */
     readonly everySteps?: number | undefined
@@ -1053,6 +1068,40 @@ export type RunOptions = {
       /** Name of the set in tables and files. Default: the source of each document. */
       readonly name?: string | undefined
     })[] | undefined
+    /**
+     * Benchmark tasks: names, groups, tags, patterns, or task files (.yaml, relative to the config file).
+     * adapt eval --tasks list shows them.
+     */
+    readonly tasks?: readonly string[] | undefined
+    /** How and when the tasks are asked; the window is data.maxLength. */
+    readonly taskOptions?: {
+      /**
+       * Ask the tasks every this many steps; below 1: that share of all steps. Default:
+       * evaluation.everySteps. They are asked at the end anyway.
+       */
+      readonly everySteps?: number | undefined
+      /**
+       * Most that the tasks may take of the time of the run; evaluations that would take more are left out,
+       * but for the last one.
+       */
+      readonly maxTimeShare?: number | undefined
+      /** Documents of each task; below 1: that share of them. */
+      readonly limit?: number | undefined
+      /** Examples before each document; a task that says 0 stays at 0. */
+      readonly numFewshot?: number | undefined
+      /** Seed of the draw of examples. Default 1234. */
+      readonly fewshotSeed?: number | undefined
+      /** Folders with task files of your own, relative to the config file. */
+      readonly includePath?: readonly string[] | undefined
+      /** Write prompts by the tokenizer's chat template. Default false. */
+      readonly applyChatTemplate?: boolean | undefined
+      /** With applyChatTemplate: examples as turns of their own. Default false. */
+      readonly fewshotAsMultiturn?: boolean | undefined
+      /** Stands before the description of each task. */
+      readonly systemInstruction?: string | undefined
+      /** bos before contexts. Default: as the tokenizer's own encode. */
+      readonly addBosToken?: boolean | undefined
+    } | undefined
   } | undefined
   /** Folder of the run, relative to the WORKING directory, not to the config file. */
   readonly outputDir: string

@@ -12,7 +12,7 @@ import {
   resultsJson,
   type TaskEvaluation,
 } from '../tasks/index.js'
-import { assertTokenizerFits, loadTokenizer, type Tokenizer } from '../tokenize/index.js'
+import { assertTokenizerFits, loadTokenizer } from '../tokenize/index.js'
 import { chooseDevice } from './choose-device.js'
 import { chooseWindow } from './choose-window.js'
 import { loadConfigOf, runOfModel } from './config-of-run.js'

@@ -1,6 +1,5 @@
 /** B rows, T positions, D width, S samples, V anchors, R rows of the reservoir, G rows of the scorer. */
 import { cat, clone, mean, narrow, noGrad, scope, sub, type Tensor, tensor } from '@adapt-ts/torch'
-import { createStream } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import {
   type Evidence,
@@ -31,11 +30,9 @@ import type { PooledScorer } from './pooled-scorer.js'
 import { probePlaces, type RefreshReason, upkeepDue } from './refresh-schedule.js'
 import { Reservoir } from './reservoir.js'
 import { ScoreShrinkage } from './score-shrinkage.js'
+import { shuffledIndexes } from './shuffled-indexes.js'
 import { cosineOf, unitRows } from './unit-vectors.js'
 import { sourceFigures } from './within-sources.js'
-
-/** Tells the order of recent samples apart from other numbers that are drawn. */
-const STREAM = 41
 
 /** The training data, where it is at hand. */
 type KnownData = Pick<RunFacts, 'data'>
@@ -329,7 +326,7 @@ export class ModelEmbeddingSignal implements Signal {
     if (isNew) this.rescored = scope(() => this.scorer.rescore(this.reservoir.rows()!))
     const { background = 0 } = this.scorer
     if (background > 0 && wasFinite)
-      this.recent = [...this.recent, ...shuffled(samples.index)].slice(-background)
+      this.recent = [...this.recent, ...shuffledIndexes(samples.index)].slice(-background)
   }
 
   /** What samples are compared with now: c, float32 [1, D], or the centroid of each task, [K, D]. */
@@ -393,10 +390,4 @@ function gatherSources(
   return gatherInOrder(columns, collective, { device: 'cpu' }).flatMap(({ rows }) => [
     ...rows.toFloat32Array(),
   ])
-}
-
-/** In an order of their own: where a step is cut off must not depend on how its rows are laid out, nor on how the data is sorted. */
-function shuffled(indexes: ArrayLike<number>): number[] {
-  const keyed = Array.from(indexes, (index) => ({ index, key: createStream([index, STREAM])() }))
-  return keyed.sort((a, b) => a.key - b.key || a.index - b.index).map(({ index }) => index)
 }

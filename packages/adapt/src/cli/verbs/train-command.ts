@@ -71,7 +71,7 @@ export async function trainCommand(path: string, options: TrainOptions, io: CliI
     progress = undefined
     if (!isFirst) return
     const change = isQuiet ? '' : changeOf(outputDir)
-    if (tasks !== undefined && !isQuiet) io.stdout.write(`\n${renderTasks(tasks.figures)}`)
+    if (tasks !== undefined && !isQuiet) io.stdout.write(`\n${renderTasks(tasks.figures)}\n`)
     io.stdout.write(`${change === '' ? '' : `\n${change}\n`}${renderPlaces(outputDir, reportPath, !isQuiet)}`)
   } finally {
     progress?.done()

@@ -64,8 +64,8 @@ export const MODEL_EMBEDDING_OPTIONS = {
     'Share of the new centroid at a refresh: c = (1 - b) c_old + b c_new.',
   ),
   scoreShrinkage: oneOf(
-    ['off', 'within_source'],
-    'off',
+    ['none', 'within_source'],
+    'none',
     "within_source: at every refresh the part of a score that tells samples of one source apart shrinks to its reliability over two halves of the anchors; the sources' means stay.",
   ),
   scoreEval: flag(false, 'Score by an own forward pass without dropout; costs 2N FLOPs per token.'),

@@ -31,7 +31,7 @@ export function needsOfEmbedding({
   return {
     anchors: true,
     ...(scoreEval ? { ownForward: true } : {}),
-    ...(scoreShrinkage === 'off' ? {} : { sources: 2 }),
+    ...(scoreShrinkage === 'none' ? {} : { sources: 2 }),
   }
 }
 

@@ -45,7 +45,7 @@ function dataOf(sequences: readonly Sequence[]): PreparationTools['data'] {
 }
 
 type Options = OptionsOf<typeof contextGain.options>
-const DEFAULTS: Options = { k: 3, context: 'nearest', rounds: 1, withoutGain: 'warn' }
+const DEFAULTS: Options = { k: 3, context: 'nearest', rounds: 1, scored: 'auto', withoutGain: 'warn' }
 
 const batchesOf = (sequences: readonly Sequence[]) => {
   const data = dataOf(sequences)

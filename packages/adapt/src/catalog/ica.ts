@@ -11,6 +11,7 @@ import {
   type PreparationTools,
   type Rescoring,
   type RunFacts,
+  SCORED,
   whole,
 } from '../method/index.js'
 import type { CausalLM } from '../model/index.js'
@@ -65,6 +66,7 @@ export const contextGain = defineSignal({
       1,
       'R: how often the samples are scored in a run, at equal distances: before training, then by the model as it is.',
     ),
+    ...SCORED,
     withoutGain: oneOf(
       ['warn', 'refuse'],
       'warn',
@@ -72,6 +74,7 @@ export const contextGain = defineSignal({
     ),
   },
   needs: () => ({ anchors: true }),
+  scoresPart: 'rest has scores',
   scoreOptions: ['rounds'],
   rescores: ({ rounds }) => (rounds > 1 ? 'rounds' : undefined),
   rescoring: (options, facts, artefact) => laterRounds(options, facts, artefact),
@@ -93,10 +96,12 @@ export const contextGain = defineSignal({
     const { numSamples } = tools.data
     const { k } = options
     const score_P = Float32Array.from({ length: numSamples }, (_, i) => stored[(1 + k) * i]!)
-    const neighbours = stored.filter((_, i) => i % (1 + k) !== 0)
+    const neighbours = stored.map((place) => Math.max(place, NONE)).filter((_, i) => i % (1 + k) !== 0)
     const found = neighbours.filter((place) => place !== NONE).length
     const inContext = withContext(neighbours, k)
     const gain = meanGain(Array.from(inContext, (i) => score_P[i]!))
+    // Samples that are not scored have the weight of a mean one: without them a run would read few samples many times.
+    for (let i = 0; i < numSamples; i++) if (!tools.isScored(i)) score_P[i] = gain.mean
     const problem = problemOf(gain)
     if (problem !== undefined) {
       requireGain(gain, options)

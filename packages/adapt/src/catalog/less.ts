@@ -13,13 +13,14 @@ import {
   zeros,
 } from '@adapt-ts/torch'
 import { z } from 'zod'
-import { type Batch, buildBatch, createPermutation, selectSamples } from '../batch/index.js'
+import { type Batch, buildBatch, selectSamples } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
 import { defineMethod, defineSignal } from '../method/define-method.js'
 import { realNumber } from '../method/number-ranges.js'
 import { oneOf, option, real, usedWith, whole } from '../method/option-table.js'
 import type { AdamMoments, PreparationTools } from '../method/preparation.js'
+import { isDrawn } from '../method/scored-share.js'
 import type { CausalLM } from '../model/index.js'
 import { type AnchorTasks, anchorTasks, taskCentroids } from '../signal/anchor-tasks.js'
 import { influenceScores } from '../signal/influence.js'
@@ -125,13 +126,14 @@ export const gradientInfluence = defineSignal({
     const { warmupShare, warmupEpochs, checkpoints: count, projection: width } = options
     const tasks = labelledTasks(tools.anchors)
     const share = scoredShare(options, tools.passes)
-    const isScored = isDrawn(tools, share, SCORED_STREAM)
+    const drawn = { numSamples: tools.data.numSamples, seed: tools.seed }
+    const isScored = isDrawn(drawn, share, SCORED_STREAM)
     const { checkpoints } = await tools.train({
       name: 'warmup',
       method: 'uniform',
       isEarlyRun: true,
       steps: Math.min(1, (warmupEpochs * warmupShare) / tools.passes),
-      keep: isDrawn(tools, warmupShare, WARMUP_STREAM),
+      keep: isDrawn(drawn, warmupShare, WARMUP_STREAM),
       checkpointsAt: Array.from({ length: count }, (_, c) => (c + 1) / count),
     })
     using projection = new SignProjection(width, tools.seed)
@@ -172,19 +174,6 @@ export const less = defineMethod({
   apply: 'mask',
   preset: { gate: { keep: 0.025 } },
 })
-
-/** Whether a sample of the pool is one of a random share: exactly so many of them, a function of seed and sample. */
-function isDrawn(
-  { data, seed }: PreparationTools,
-  share: number,
-  stream: number,
-): (index: number) => boolean {
-  const { numSamples } = data
-  const count = Math.max(1, Math.round(share * numSamples))
-  if (count >= numSamples) return () => true
-  const placeOf = createPermutation({ seed, epoch: 0, numSamples, stream })
-  return (index) => placeOf(index) < count
-}
 
 /** Anchors with labels, as one sample a batch, and their tasks. @throws {ConfigError} NO_ANCHORS without any. */
 function labelledTasks(anchors: readonly Batch[]): AnchorTasks & { readonly batches: readonly Batch[] } {

@@ -11,6 +11,7 @@ import { forwardFlops, trainingFlops } from '../method/flops.js'
 import { needsScoringForward } from '../method/index.js'
 import type { MethodConfig, PartConfig } from '../method/method-config.js'
 import { toCamelCase, toSnakeCase } from '../method/option-names.js'
+import { partOf, scoredShare } from '../method/scored-share.js'
 import { findMethod, GATES, SIGNALS } from './registry.js'
 
 type Options = Readonly<Record<string, unknown>>
@@ -85,7 +86,11 @@ export function needsOf(config: MethodConfig): Needs {
 export function decidesData(config: MethodConfig): string | undefined {
   const { signal, signalOptions, apply, isStored, gate, gateOptions } = partsOf(config)
   const isSelection = apply === 'mask' && isStored
-  if (!isSelection && !signal.decidesData?.(signalOptions)) return undefined
+  const mayLeaveOut =
+    signal.scoresPart === 'rest is left out' &&
+    signalOptions.scored !== 1 &&
+    signal.prepares?.(signalOptions) !== false
+  if (!isSelection && !mayLeaveOut && !signal.decidesData?.(signalOptions)) return undefined
   const prepared = [signal.preparedAs ?? signal.kind, signalOptions]
   return JSON.stringify([...prepared, ...(isSelection ? [gate.kind, gateOptions] : [])])
 }
@@ -111,8 +116,9 @@ export function modelsRead(config: MethodConfig): readonly ModelRead[] {
 export function costOf(config: MethodConfig, shape: RunShape): MethodCost {
   const parts = partsOf(config)
   const { signal, signalOptions, firstScored } = parts
+  const seen = partOf(shape, scoredShare(signal, signalOptions, shape))
   const cost = signal.cost?.(signalOptions, {
-    ...shape,
+    ...seen,
     firstScored: Math.min(firstScored, shape.steps),
   }) ?? {
     preparation: 0,

@@ -5,7 +5,15 @@ import { buildBatch, likeLengths } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
 import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
-import { defineMethod, defineSignal, oneOf, option, type PreparationTools, whole } from '../method/index.js'
+import {
+  defineMethod,
+  defineSignal,
+  oneOf,
+  option,
+  type PreparationTools,
+  SCORED,
+  whole,
+} from '../method/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import { countTokens } from '../signal/index.js'
 import type { TokenizedSample } from '../tokenize/index.js'
@@ -57,7 +65,9 @@ export const perplexity = defineSignal({
       'window',
       'Of a sample of several windows: the mean of their means, however short the last is, or the mean over tokens.',
     ),
+    ...SCORED,
   },
+  scoresPart: 'rest is left out',
   needs: () => ({}),
   check: ({ window, stride }) =>
     stride < window

@@ -3,7 +3,15 @@ import type { PreparationTools } from '../method/preparation.js'
 
 /** What a preparation asks for in a test; anything else that it calls is an error. */
 export function toolsOf(parts: Partial<PreparationTools>): PreparationTools {
-  return { progress() {}, charge() {}, warn() {}, seed: 0, totalSteps: 1, ...parts } as PreparationTools
+  return {
+    progress() {},
+    charge() {},
+    warn() {},
+    isScored: () => true,
+    seed: 0,
+    totalSteps: 1,
+    ...parts,
+  } as PreparationTools
 }
 
 /** The part of the tools that gives texts: a prompt and a response for each sample, or text that is no response to anything. */

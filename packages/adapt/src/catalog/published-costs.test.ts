@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { RunShape } from '../method/define-method.js'
 import { forwardFlops, trainingFlops } from '../method/flops.js'
+import { scoredShare } from '../method/scored-share.js'
 import type { MethodInput } from './method-config.js'
 import { costOf, partsOf, scoringFlops } from './method-parts.js'
 import { resolveMethod } from './resolve-method.js'
@@ -67,18 +68,20 @@ describe('instruction tuning of a 7B model', () => {
   })
 
   it('costs ppl a forward of the pool, of every window where samples have several', () => {
-    expectFigure(cost({ preset: 'ppl' }, TUNING).preparation, 7.4704e18)
+    expectFigure(cost({ preset: 'ppl', signal: { scored: 1 } }, TUNING).preparation, 7.4704e18)
     const { preparation } = cost(
-      { preset: 'ppl', signal: { model: 'x' } },
+      { preset: 'ppl', signal: { model: 'x', scored: 1 } },
       { ...TUNING, paramsRead: { model: 1e9 } },
     )
     expect(preparation).toBe(forwardFlops(1e9, 2048 * 270_679))
     const long = { ...TUNING, params: 1, samples: 1, tokensPerPass: 5000 }
-    expect(cost({ preset: 'ppl' }, long).preparation).toBe(2 * (6 * 2048 + 5000 - 3072))
+    expect(cost({ preset: 'ppl', signal: { scored: 1 } }, long).preparation).toBe(
+      2 * (6 * 2048 + 5000 - 3072),
+    )
   })
 
   it('costs rds-plus a forward of pool and anchors', () => {
-    const { preparation } = cost({ preset: 'rds-plus' }, TUNING)
+    const { preparation } = cost({ preset: 'rds-plus', signal: { scored: 1 } }, TUNING)
     expect(preparation).toBe(forwardFlops(TUNING.params, 2048 * (270_679 + 285)))
   })
 })
@@ -123,7 +126,7 @@ describe('methods that read anchors before a sample', () => {
   const ica = (rounds: number, epochs: number) => {
     const tokensPerPass = TUNING.samples * 2048
     const shape = { ...TUNING, anchors: 3, tokensPerPass, tokens: epochs * tokensPerPass }
-    const { preparation, signal } = cost({ preset: 'ica', signal: { rounds } }, shape)
+    const { preparation, signal } = cost({ preset: 'ica', signal: { rounds, scored: 1 } }, shape)
     const training = trainingFlops(TUNING.params, shape.tokens)
     return [preparation / training, signal / training] as const
   }
@@ -166,5 +169,37 @@ describe('methods that draw more than they train', () => {
   it('costs Rho-1 the training of its reference and a forward of the pool', () => {
     const { preparation } = cost({ preset: 'rho-1', signal: { reference_steps: 0.1 } }, PRETRAINING)
     expect(preparation / (6 * 1.2e8 * 5e9 + 2 * 1.2e8 * 9e9)).toBeCloseTo(1, 12)
+  })
+})
+
+describe('preparation by default', () => {
+  const SHORT = { ...TUNING, tokens: TUNING.tokensPerPass, anchors: 8 }
+  const cases = [
+    ...['ppl', 'embedding', 'rds', 'rds-plus', 'near', 'ica', 'tacs', 'prift-mass', 'tsds'].map((preset) => ({
+      preset,
+    })),
+    { preset: 'dft', signal: { reference: 'base' } },
+  ] as readonly MethodInput[]
+
+  it.each(
+    cases.map((input) => [input.preset, input] as const),
+  )('of %s takes at most a quarter of the FLOPs of a run of one pass, and less of a share that is said', (_, input) => {
+    const share = (more: object, shape: RunShape) => {
+      const { preparation } = cost({ ...input, signal: { ...input.signal, ...more } } as MethodInput, shape)
+      return preparation / trainingFlops(shape.params, shape.tokens)
+    }
+    const usual = share({}, SHORT)
+    // Of embedding less: it reads the first 256 tokens alone.
+    expect(usual).toBeGreaterThan(0.04)
+    expect(usual).toBeLessThan(0.2501)
+    expect(share({ scored: 1 }, SHORT)).toBeGreaterThanOrEqual(usual)
+    expect(share({ scored: 0.1 }, SHORT)).toBeLessThan(share({ scored: 0.2 }, SHORT))
+  })
+
+  it('looks at all of the pool where a run is long enough for that, and at least at a twentieth', () => {
+    const { signal, signalOptions } = partsOf(configOf({ preset: 'ppl' }))
+    const shareOf = (passes: number) =>
+      scoredShare(signal, signalOptions, { ...TUNING, tokens: passes * TUNING.tokensPerPass })
+    expect([0.01, 1, 1.2, 2].map(shareOf)).toEqual([0.05, expect.closeTo(0.75, 9), expect.closeTo(0.9, 9), 1])
   })
 })

@@ -17,6 +17,7 @@ const DEFAULTS: Options = {
   aggregate: 'round_robin',
   turns: 'auto',
   neighbors: 'all',
+  scored: 'auto',
 }
 const golden = openGolden<{
   readonly samples: readonly (readonly number[])[]

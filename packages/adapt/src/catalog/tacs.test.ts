@@ -49,6 +49,7 @@ const DEFAULTS: Options = {
   first: 'unit',
   divide: 'loss',
   floor: 0,
+  scored: 'auto',
 }
 
 async function prepared(options: Partial<Options> = {}, anchors = 3) {

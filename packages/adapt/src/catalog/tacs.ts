@@ -3,7 +3,15 @@ import { noGrad, scope } from '@adapt-ts/torch'
 import { createPermutation } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
-import { defineMethod, defineSignal, oneOf, type PreparationTools, real, whole } from '../method/index.js'
+import {
+  defineMethod,
+  defineSignal,
+  oneOf,
+  type PreparationTools,
+  real,
+  SCORED,
+  whole,
+} from '../method/index.js'
 import type { CausalLM } from '../model/index.js'
 import {
   dividedDifference,
@@ -44,7 +52,9 @@ export const pathGain = defineSignal({
       'Where the fall begins: after the first unit, as in the source, or at the model before it.',
     ),
     ...divideOptions('loss'),
+    ...SCORED,
   },
+  scoresPart: 'rest is left out',
   needs: () => ({ anchors: true }),
   trainsProxies: true,
   check: ({ depth, first }) =>
@@ -83,7 +93,7 @@ export const pathGain = defineSignal({
     const scoreOf = (l_1: number, l_T: number) => dividedDifference(l_1 - l_T, l_1, { divide, floor })
     const score_P = Float32Array.from({ length: data.numSamples }, (_, i) =>
       // Never kept: nothing of it is learnt.
-      data.labelCount(i) === 0 ? -Infinity : scoreOf(losses[0]![i]!, losses[1]![i]!),
+      data.labelCount(i) === 0 || !tools.isScored(i) ? -Infinity : scoreOf(losses[0]![i]!, losses[1]![i]!),
     )
     const falls = repeated.map((i) => losses[0]![i]! - losses[1]![i]!)
     const correlation = spearman(
@@ -119,12 +129,13 @@ export const tacs = defineMethod({
 })
 
 /** Samples with labels that are scored twice, by seed. */
-function drawRepeated({ data, seed }: PreparationTools): number[] {
+function drawRepeated(tools: PreparationTools): number[] {
+  const { data, seed } = tools
   const { numSamples } = data
   const permuted = createPermutation({ seed, epoch: 0, numSamples, stream: REPEAT_STREAM })
   const found: number[] = []
   for (let i = 0; i < numSamples && found.length < REPEATED; i++)
-    if (data.labelCount(permuted(i)) > 0) found.push(permuted(i))
+    if (data.labelCount(permuted(i)) > 0 && tools.isScored(permuted(i))) found.push(permuted(i))
   return found
 }
 

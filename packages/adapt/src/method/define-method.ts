@@ -53,6 +53,11 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   readonly trainsProxies?: true
   /** Signals of one name share what they prepare where their options agree. Default: the kind. */
   readonly preparedAs?: string
+  /**
+   * Whether its option `scored` (`SCORED`) says how much of the pool `prepare` looks at, and what becomes of the rest: it is left out of
+   * training, or the signal gives it scores of its own.
+   */
+  readonly scoresPart?: 'rest is left out' | 'rest has scores'
   /** Options that `create` or `rescoring` alone read: what is prepared does not depend on them. */
   readonly scoreOptions?: readonly string[]
   /** Folders of models that `prepare` reads, by the option that names each: what they hold is part of what it is a function of. */

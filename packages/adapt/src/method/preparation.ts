@@ -145,8 +145,10 @@ export interface PreparationTools {
   pool(batchSize: number): AsyncIterable<Batch>
   /** Some samples of the pool, in batches of like length. */
   samples(indexes: readonly number[], batchSize: number): AsyncIterable<Batch>
+  /** Whether a sample is of the share of the pool that is scored: `SignalDefinition.scoresPart`. */
+  isScored(index: number): boolean
   /**
-   * Values by dense index that are computed once: chunks of the pool are stored as they are done, and a killed preparation goes on behind them.
+   * Values by dense index that are computed once; -Infinity for samples that are not scored: chunks of the pool are stored as they are done, and a killed preparation goes on behind them.
    * @param name  Of this part of the artefact.
    * @param width  Numbers a sample.
    * @param compute  float32 [samples * width] of the samples with these indexes.
@@ -158,7 +160,7 @@ export interface PreparationTools {
   ): Promise<Float32Array>
   /**
    * Token losses of the pool under a frozen model, stored as they are done; 2N FLOPs per token.
-   * @param keep  Samples that they are computed of; asking for those of another is an error. Default all.
+   * @param keep  Samples that they are computed of; asking for those of another is an error. Default: those that are scored.
    * @param statistic  Default loss.
    */
   tokenLosses(

@@ -59,6 +59,8 @@ export interface ToolsContext {
   readonly checkStop: () => void
   /** A model that stands for the one of the config, and the folder that it came from; its owner frees it. */
   readonly lent?: { readonly model: CausalLM; readonly folder: string }
+  /** Whether a sample is scored, where a part of the pool is. Default: all are. */
+  readonly isScored?: (index: number) => boolean
   /** Trains a proxy in a folder, up to some steps; see `trainProxy`. */
   readonly trainProxy: (
     run: ProxyRun,
@@ -240,6 +242,10 @@ export class Preparation implements PreparationTools {
     return gradients.of(batch)
   }
 
+  isScored(index: number): boolean {
+    return this.context.isScored?.(index) ?? true
+  }
+
   async *pool(batchSize: number): AsyncGenerator<Batch> {
     for (let start = 0; start < this.data.numSamples; start += SORTED_SAMPLES) {
       const block = range(start, Math.min(start + SORTED_SAMPLES, this.data.numSamples))
@@ -266,7 +272,17 @@ export class Preparation implements PreparationTools {
   ): Promise<Float32Array> {
     const all = new Float32Array(this.data.numSamples * width)
     let position = 0
-    for await (const values of this.chunks(name, compute, (indexes) => indexes.length * width)) {
+    const ofScored = async (indexes: readonly number[]) => {
+      const wanted = indexes.filter((index) => this.isScored(index))
+      if (wanted.length === indexes.length) return await compute(indexes)
+      const values = new Float32Array(indexes.length * width).fill(-Infinity)
+      if (wanted.length === 0) return values
+      const computed = await compute(wanted)
+      for (const [place, index] of wanted.entries())
+        values.set(computed.subarray(place * width, (place + 1) * width), (index - indexes[0]!) * width)
+      return values
+    }
+    for await (const values of this.chunks(name, ofScored, (indexes) => indexes.length * width)) {
       all.set(values, position)
       position += values.length
     }
@@ -301,7 +317,7 @@ export class Preparation implements PreparationTools {
   async tokenLosses(
     name: string,
     folder: string | undefined,
-    keep: (index: number) => boolean = () => true,
+    keep: (index: number) => boolean = (index) => this.isScored(index),
     statistic: TokenStatistic = 'loss',
   ): Promise<NonNullable<Artefact['tokenLoss']>> {
     const { data } = this

@@ -10,9 +10,11 @@ import { resolveModelPath } from '../hub/index.js'
 import {
   type Artefact,
   type Gate,
+  isDrawn,
   type RunFacts,
   type SignalDefinition,
   type StepFacts,
+  scoredShare,
   scoresOf,
 } from '../method/index.js'
 import { fingerprintModel, type RunInputs } from '../open/index.js'
@@ -78,8 +80,10 @@ export async function prepareSignal(
       if (folder.isThere) continue
       folder.removeLeftovers()
       const start = performance.now()
-      const tools = new Preparation({ ...context, work: folder.work })
-      const artefact = await prepare(options, tools)
+      const { isScored, share } = drawScored(definition, options, context)
+      const tools = new Preparation({ ...context, work: folder.work, isScored })
+      const made = await prepare(options, tools)
+      const artefact = share === 1 ? made : inPart(definition, made, { isScored, share, inputs })
       requireNumbers(definition.kind, artefact, inputs)
       const seconds = (performance.now() - start) / 1000
       onLine(
@@ -91,6 +95,56 @@ export async function prepareSignal(
       if (waits === 0) onLine(`preparation of ${definition.kind}: another process makes it; waiting`)
     }
     await sleep(WAIT_MS)
+  }
+}
+
+/** Tells the draw of what is scored apart from others. */
+const SCORED_STREAM = 42
+
+/** What of the pool is scored. */
+function drawScored(
+  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
+  definition: SignalDefinition<string, any>,
+  options: Readonly<Record<string, unknown>>,
+  { config, inputs: { train, anchors }, totalSteps, passes }: PrepareContext,
+): { readonly isScored: (index: number) => boolean; readonly share: number } {
+  const { numSamples } = train
+  if (definition.scoresPart === undefined) return { isScored: () => true, share: 1 }
+  let tokensPerPass = 0
+  for (let i = 0; i < numSamples; i++) tokensPerPass += train.length(i)
+  const lengths = anchors.flatMap(({ samples }) => samples).map(({ numTokens }) => numTokens)
+  const share = scoredShare(definition, options, {
+    ...{ params: 1, trainable: 1, samples: numSamples, tokensPerPass, tokens: passes * tokensPerPass },
+    ...{ steps: totalSteps, stepsPerEpoch: Math.max(1, totalSteps / passes), anchors: lengths.length },
+    tokensPerAnchor: lengths.reduce((a, b) => a + b, 0) / Math.max(1, lengths.length),
+  })
+  return { isScored: isDrawn({ numSamples, seed: config.training.seed }, share, SCORED_STREAM), share }
+}
+
+/** The artefact of a pool of which a part was scored. */
+function inPart(
+  { scoresPart }: Pick<SignalDefinition, 'scoresPart'>,
+  made: Artefact,
+  {
+    isScored,
+    share,
+    inputs: { train },
+  }: {
+    readonly isScored: (index: number) => boolean
+    readonly share: number
+    readonly inputs: Pick<RunInputs, 'train'>
+  },
+): Artefact {
+  const figures = { ...made.figures, scored: share }
+  if (scoresPart === 'rest has scores') return { ...made, figures }
+  const { numSamples } = train
+  const kept_P = Uint8Array.from({ length: numSamples }, (_, i) =>
+    isScored(i) && made.kept_P?.[i] !== 0 ? 1 : 0,
+  )
+  return {
+    ...made,
+    ...(made.score_P ? { score_P: made.score_P.map((score, i) => (isScored(i) ? score : -Infinity)) } : {}),
+    ...{ kept_P, figures },
   }
 }
 
@@ -120,6 +174,8 @@ function keyOf(
     seed,
     bf16,
     // A proxy is a run: it is a function of how runs train.
+    // Of a part that is drawn by default it is a function of the length of the run.
+    ...(options.scored === 'auto' ? { read: [totalSteps, passes] } : {}),
     ...(trainsProxies
       ? {
           training: withoutFree(config.training),
@@ -173,11 +229,11 @@ export function selectPool(
   const { score_P } = artefact
   if (score_P === undefined) return artefact
   const candidates: number[] = []
-  for (let i = 0; i < data.numSamples; i++)
-    if (data.labelCount(i) > 0 && artefact.kept_P?.[i] !== 0) candidates.push(i)
+  for (let i = 0; i < data.numSamples; i++) if (data.labelCount(i) > 0) candidates.push(i)
   const weights = scope(() => {
     const score = tensor(
-      Float32Array.from(candidates, (i) => score_P[i]!),
+      // What was not scored is no candidate, and still a part of what is kept a share of.
+      Float32Array.from(candidates, (i) => (artefact.kept_P?.[i] === 0 ? Number.NaN : score_P[i]!)),
       [candidates.length],
     )
     const labels = Float64Array.from(candidates, (i) => data.labelCount(i))

@@ -1,5 +1,6 @@
 import { defineSignal } from '../method/define-method.js'
 import { oneOf } from '../method/option-table.js'
+import { SCORED } from '../method/scored-share.js'
 import { similarityOptions, similarityScores } from './anchor-similarity.js'
 
 /** How states become a vector, for signals that embed the pool before training. */
@@ -17,7 +18,8 @@ export const representation = defineSignal({
   kind: 'representation',
   about: 'similarity to the anchors in the states of the model before training',
   unit: 'sample',
-  options: { ...POOLING_OPTIONS, ...similarityOptions('round_robin') },
+  options: { ...POOLING_OPTIONS, ...similarityOptions('round_robin'), ...SCORED },
+  scoresPart: 'rest is left out',
   needs: () => ({ anchors: true }),
   cost: (_, { params, tokensPerPass, anchors, tokensPerAnchor }) => ({
     preparation: 2 * params * (tokensPerPass + anchors * tokensPerAnchor),

@@ -6,6 +6,7 @@ import type { Document } from '../dataset/index.js'
 import { defineSignal } from '../method/define-method.js'
 import { oneOf, option, whole } from '../method/option-table.js'
 import type { PreparationTools, TextTokenizer } from '../method/preparation.js'
+import { SCORED } from '../method/scored-share.js'
 import { similarityOptions, similarityScores } from './anchor-similarity.js'
 
 /** In the place of a folder: the model of the config before training. */
@@ -45,7 +46,9 @@ export const textEmbedding = defineSignal({
     ),
     maxTokens: whole({ min: 2, max: 1_000_000 }, 256, 'Tokens of a text that are read, the first ones.'),
     ...similarityOptions('mean'),
+    ...SCORED,
   },
+  scoresPart: 'rest is left out',
   needs: () => ({ anchors: true }),
   readsModels: ({ encoder }): Readonly<Record<string, string>> => (encoder === BASE ? {} : { encoder }),
   cost: ({ maxTokens }, { params, paramsRead, samples, tokensPerPass, anchors, tokensPerAnchor }) => {

@@ -19,7 +19,7 @@ const evidence = {
 const exp = expGate.create({ temperature: 1 }, stepFacts())
 const weightsOf = (reference: string) =>
   scope(() => {
-    const signal = tokenLikelihood.create!({ reference }, stepFacts(), {})
+    const signal = tokenLikelihood.create!({ scored: 'auto', reference }, stepFacts(), {})
     return weigh(exp, signal.score(evidence, stepFacts()).toFloat32Array())
   })
 const close = (actual: readonly number[], expected: readonly number[]) => {
@@ -42,13 +42,13 @@ describe('the likelihood of tokens under an exponential gate', () => {
   it('asks for a preparation, and pays for it, only where the model is frozen', () => {
     const { prepares, needs, cost } = tokenLikelihood
     const shape = { params: 10, tokensPerPass: 100 } as RunShape
-    expect(prepares!({ reference: 'current' })).toBe(false)
-    expect(needs({ reference: 'current' })).toEqual({ tokenLosses: true })
-    expect(cost!({ reference: 'current' }, shape)).toEqual({ preparation: 0, signal: 0 })
+    expect(prepares!({ scored: 'auto', reference: 'current' })).toBe(false)
+    expect(needs({ scored: 'auto', reference: 'current' })).toEqual({ tokenLosses: true })
+    expect(cost!({ scored: 'auto', reference: 'current' }, shape)).toEqual({ preparation: 0, signal: 0 })
     for (const reference of ['base', './other']) {
-      expect(prepares!({ reference })).toBe(true)
-      expect(needs({ reference })).toEqual({ reference: true })
-      expect(cost!({ reference }, shape)).toEqual({ preparation: 2000, signal: 0 })
+      expect(prepares!({ scored: 'auto', reference })).toBe(true)
+      expect(needs({ scored: 'auto', reference })).toEqual({ reference: true })
+      expect(cost!({ scored: 'auto', reference }, shape)).toEqual({ preparation: 2000, signal: 0 })
     }
   })
 
@@ -60,16 +60,18 @@ describe('the likelihood of tokens under an exponential gate', () => {
         asked.push([call[1], call[3]])
       },
     } as unknown as PreparationTools
-    await tokenLikelihood.prepare!({ reference: 'base' }, tools)
-    await tokenLikelihood.prepare!({ reference: './other' }, tools)
-    await tokenMass.prepare!({ reference: 'base' }, tools)
+    await tokenLikelihood.prepare!({ scored: 'auto', reference: 'base' }, tools)
+    await tokenLikelihood.prepare!({ scored: 'auto', reference: './other' }, tools)
+    await tokenMass.prepare!({ scored: 'auto', reference: 'base' }, tools)
     expect(asked).toEqual([
       [undefined, 'loss'],
       ['method.signal.reference: ./other', 'loss'],
       [undefined, 'mass'],
     ])
-    expect(tokenLikelihood.readsModels!({ reference: './other' })).toEqual({ reference: './other' })
-    expect(tokenLikelihood.readsModels!({ reference: 'base' })).toEqual({})
+    expect(tokenLikelihood.readsModels!({ scored: 'auto', reference: './other' })).toEqual({
+      reference: './other',
+    })
+    expect(tokenLikelihood.readsModels!({ scored: 'auto', reference: 'base' })).toEqual({})
   })
 })
 
@@ -100,8 +102,8 @@ describe('the masses of tokens', () => {
   })
 
   it('are those of a frozen model: another is refused', () => {
-    expect(tokenMass.check!({ reference: 'base' })).toEqual([])
-    expect(tokenMass.check!({ reference: 'current' })).toEqual([
+    expect(tokenMass.check!({ scored: 'auto', reference: 'base' })).toEqual([])
+    expect(tokenMass.check!({ scored: 'auto', reference: 'current' })).toEqual([
       { key: 'reference', message: expect.stringContaining('a model that is frozen') },
     ])
   })

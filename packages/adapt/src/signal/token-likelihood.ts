@@ -3,8 +3,9 @@ import { mul, noGrad } from '@adapt-ts/torch'
 import { z } from 'zod'
 import type { Needs } from '../method/contract.js'
 import { defineSignal, type MethodCost, type RunShape } from '../method/define-method.js'
-import { type OptionsOf, option } from '../method/option-table.js'
+import { type OptionsOf, option, usedWith } from '../method/option-table.js'
 import type { Artefact, PreparationTools, TokenStatistic } from '../method/preparation.js'
+import { SCORED } from '../method/scored-share.js'
 
 /** In the place of a folder: the model as it is now, and the model of the config at its start. */
 const CURRENT = 'current'
@@ -18,6 +19,7 @@ const OPTIONS = {
     CURRENT,
     'Whose probabilities: current, the model as it is now; base, the model at its start, whose adapter changes nothing yet; or the folder of a model with the same tokenizer',
   ),
+  scored: usedWith('reference: base or a folder', ({ reference }) => reference !== CURRENT, SCORED.scored),
 } as const
 
 const FROZEN_OPTIONS = {
@@ -25,6 +27,7 @@ const FROZEN_OPTIONS = {
     BASE,
     'Whose probabilities: base, the model at its start, whose adapter changes nothing yet; or the folder of a model with the same tokenizer',
   ),
+  ...SCORED,
 } as const
 
 type Options = OptionsOf<typeof OPTIONS>
@@ -38,10 +41,13 @@ async function prepareStatistic(
   tools: PreparationTools,
 ): Promise<Artefact> {
   const folder = reference === BASE ? undefined : tools.modelFolder(reference, 'method.signal.reference')
-  return { tokenLoss: await tools.tokenLosses(statistic, folder, () => true, statistic) }
+  return {
+    tokenLoss: await tools.tokenLosses(statistic, folder, (index) => tools.isScored(index), statistic),
+  }
 }
 
 const FROZEN = {
+  scoresPart: 'rest is left out',
   readsModels: ({ reference }: Options): Readonly<Record<string, string>> =>
     reference === CURRENT || reference === BASE ? {} : { reference },
   /** 2 N for each token of the pool; a reference that is given is charged as if it had the run's N. */

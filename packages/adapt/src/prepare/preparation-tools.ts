@@ -1,14 +1,13 @@
 /** P samples of the pool, N labelled positions of a batch. */
 import { closeSync, existsSync, openSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Device, type DType, scope, type Tensor } from '@adapt-ts/torch'
+import type { Device, DType, Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch } from '../batch/index.js'
 import { publishFolder } from '../checkpoint/index.js'
 import type { RunConfig } from '../config/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
 import { syncPath } from '../dataset/sync-path.js'
 import { writeFully } from '../dataset/write-fully.js'
-import { chunkedTokenLosses, chunkedTokenMasses, labelledPositions } from '../loss/index.js'
 import type {
   AdamMoments,
   Artefact,
@@ -20,19 +19,19 @@ import type {
 } from '../method/index.js'
 import {
   type CausalLM,
-  embedTokens,
   isAdapterFolder,
   loadModelFolder,
   mergeLora,
   saveModelFolder,
-  toModelInputs,
 } from '../model/index.js'
 import { autocastDtype, chooseDevice, openModel, type RunInputs, requireModelFolder } from '../open/index.js'
 import { assertTokenizerFits, loadTokenizer, type TokenDataset } from '../tokenize/index.js'
 import { forwardFlops } from '../train/index.js'
 import { ChunkStore } from './chunk-store.js'
 import { SampleGradients } from './sample-gradients.js'
+import { ofPart } from './scored-part.js'
 import { StoredTokenLosses } from './token-losses.js'
+import { bySample } from './token-statistics.js'
 
 /** Samples that are computed between two looks at what is stored. */
 const CHUNK_SAMPLES = 1024
@@ -272,16 +271,7 @@ export class Preparation implements PreparationTools {
   ): Promise<Float32Array> {
     const all = new Float32Array(this.data.numSamples * width)
     let position = 0
-    const ofScored = async (indexes: readonly number[]) => {
-      const wanted = indexes.filter((index) => this.isScored(index))
-      if (wanted.length === indexes.length) return await compute(indexes)
-      const values = new Float32Array(indexes.length * width).fill(-Infinity)
-      if (wanted.length === 0) return values
-      const computed = await compute(wanted)
-      for (const [place, index] of wanted.entries())
-        values.set(computed.subarray(place * width, (place + 1) * width), (index - indexes[0]!) * width)
-      return values
-    }
+    const ofScored = ofPart(compute, width, (index) => this.isScored(index))
     for await (const values of this.chunks(name, ofScored, (indexes) => indexes.length * width)) {
       all.set(values, position)
       position += values.length
@@ -382,32 +372,6 @@ export class Preparation implements PreparationTools {
     this.lastLine = Date.now()
     this.context.onLine(`preparing ${what}: ${done.toLocaleString('en')} of ${total.toLocaleString('en')}`)
   }
-}
-
-const STATISTICS = { loss: chunkedTokenLosses, mass: chunkedTokenMasses } as const
-
-/** A number of each labelled position of a batch, by sample and in their order. */
-function bySample(
-  model: CausalLM,
-  batch: Batch,
-  statistic: TokenStatistic,
-  autocastDtype: DType | undefined,
-): Float32Array[] {
-  return scope(() => {
-    const labelled = labelledPositions(batch, model.device)
-    const values: number[][] = batch.samples.map(() => [])
-    if (labelled.count > 0) {
-      const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device), { autocastDtype })
-      STATISTICS[statistic](labelled.select(hidden_BTD), model.headWeight, labelled.labels_N, {
-        computeDtype: autocastDtype,
-      })
-        .toFloat32Array()
-        .forEach((value, n) => {
-          values[labelled.sampleOf[n]!]!.push(value)
-        })
-    }
-    return values.map((list) => Float32Array.from(list))
-  })
 }
 
 const range = (start: number, end: number): number[] =>

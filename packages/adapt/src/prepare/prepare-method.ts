@@ -10,11 +10,9 @@ import { resolveModelPath } from '../hub/index.js'
 import {
   type Artefact,
   type Gate,
-  isDrawn,
   type RunFacts,
   type SignalDefinition,
   type StepFacts,
-  scoredShare,
   scoresOf,
 } from '../method/index.js'
 import { fingerprintModel, type RunInputs } from '../open/index.js'
@@ -22,6 +20,7 @@ import { RunLock } from '../run-folder/index.js'
 import { packageVersion } from '../version.js'
 import { ArtefactFolder, artefactKey, type Prepared } from './artefact-store.js'
 import { Preparation, type ToolsContext } from './preparation-tools.js'
+import { drawScored, inPart } from './scored-part.js'
 
 /** What a preparation works with. */
 export interface PrepareContext extends Omit<ToolsContext, 'work' | 'trainProxy'> {
@@ -95,56 +94,6 @@ export async function prepareSignal(
       if (waits === 0) onLine(`preparation of ${definition.kind}: another process makes it; waiting`)
     }
     await sleep(WAIT_MS)
-  }
-}
-
-/** Tells the draw of what is scored apart from others. */
-const SCORED_STREAM = 42
-
-/** What of the pool is scored. */
-function drawScored(
-  // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
-  definition: SignalDefinition<string, any>,
-  options: Readonly<Record<string, unknown>>,
-  { config, inputs: { train, anchors }, totalSteps, passes }: PrepareContext,
-): { readonly isScored: (index: number) => boolean; readonly share: number } {
-  const { numSamples } = train
-  if (definition.scoresPart === undefined) return { isScored: () => true, share: 1 }
-  let tokensPerPass = 0
-  for (let i = 0; i < numSamples; i++) tokensPerPass += train.length(i)
-  const lengths = anchors.flatMap(({ samples }) => samples).map(({ numTokens }) => numTokens)
-  const share = scoredShare(definition, options, {
-    ...{ params: 1, trainable: 1, samples: numSamples, tokensPerPass, tokens: passes * tokensPerPass },
-    ...{ steps: totalSteps, stepsPerEpoch: Math.max(1, totalSteps / passes), anchors: lengths.length },
-    tokensPerAnchor: lengths.reduce((a, b) => a + b, 0) / Math.max(1, lengths.length),
-  })
-  return { isScored: isDrawn({ numSamples, seed: config.training.seed }, share, SCORED_STREAM), share }
-}
-
-/** The artefact of a pool of which a part was scored. */
-function inPart(
-  { scoresPart }: Pick<SignalDefinition, 'scoresPart'>,
-  made: Artefact,
-  {
-    isScored,
-    share,
-    inputs: { train },
-  }: {
-    readonly isScored: (index: number) => boolean
-    readonly share: number
-    readonly inputs: Pick<RunInputs, 'train'>
-  },
-): Artefact {
-  const figures = { ...made.figures, scored: share }
-  if (scoresPart === 'rest has scores') return { ...made, figures }
-  const { numSamples } = train
-  const kept_P = Uint8Array.from({ length: numSamples }, (_, i) =>
-    isScored(i) && made.kept_P?.[i] !== 0 ? 1 : 0,
-  )
-  return {
-    ...made,
-    ...(made.score_P ? { score_P: made.score_P.map((score, i) => (isScored(i) ? score : -Infinity)) } : {}),
-    ...{ kept_P, figures },
   }
 }
 

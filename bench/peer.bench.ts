@@ -3,9 +3,9 @@
  * version, in interleaved blocks. The losses of both sides are compared before anything is timed.
  *
  *   npm run bench:peer -- [--blocks 20] [--steps 2] [--dtypes float32,bfloat16] [--threads 2]
- *     [--device cuda] [--compile] [--preset llama-120m] [--rows 32] [--length 1024] [--loss-chunk N]
+ *     [--device cuda] [--no-compile] [--preset llama-120m] [--rows 32] [--length 1024] [--loss-chunk N]
  *
- * The last line of the output is one JSON object.
+ * A second peer goes through torch.compile where its version has that. The last line of the output is one JSON object.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -21,12 +21,14 @@ import {
   setNumThreads,
   synchronize,
 } from '@adapt-ts/torch'
+import { MatrixProducts, stepFlops } from './matrix-products.js'
 import { buildPeerAllocator } from './peer-allocator.js'
 import { Peer, requirePeer } from './peer-process.js'
 import { medianInterval, rounded } from './statistics.js'
 import { type BenchShape, createRunner, randomTokens, toBatch, writeWeights } from './step-runner.js'
 
 const { values: args } = parseArgs({
+  allowNegative: true,
   options: {
     blocks: { type: 'string', default: '20' },
     steps: { type: 'string', default: '2' },
@@ -36,7 +38,7 @@ const { values: args } = parseArgs({
     preset: { type: 'string', default: 'llama-10m' },
     rows: { type: 'string', default: '16' },
     length: { type: 'string', default: '256' },
-    compile: { type: 'boolean', default: false },
+    compile: { type: 'boolean', default: true },
     'loss-chunk': { type: 'string' },
   },
 })
@@ -64,10 +66,12 @@ interface Figures {
   readonly tokens_per_second: number
   readonly peer_tokens_per_second: number
   /** Against the peer under torch.compile. */
-  readonly compiled?: Pick<
-    Figures,
-    'tokens_per_second_ratio' | 'tokens_per_second_ratio_interval' | 'peer_tokens_per_second'
-  >
+  readonly tokens_per_second_ratio_compiled?: number
+  readonly tokens_per_second_ratio_compiled_interval?: readonly [number, number]
+  readonly peer_tokens_per_second_compiled?: number
+  /** FLOPs per second of our step / of the fastest matrix product in its dtype. */
+  readonly matrix_product_share: number
+  readonly matrix_product_flops_per_second: number
   readonly peak_bytes: number
   readonly peak_bytes_ratio: number
   readonly peak_bytes_ratio_checkpointed: number
@@ -130,6 +134,8 @@ function stepper(dtype: DType, gradientCheckpointing = false) {
   }
 }
 
+const DIFFERENT = 'the two sides do not train the same model'
+
 function assertSameLosses(ours: readonly number[], theirs: readonly number[], dtype: DType): void {
   const tolerance = dtype === 'float32' ? 1e-4 : 2e-2
   const difference = Math.max(...ours.map((loss, i) => Math.abs(loss - theirs[i]!) / theirs[i]!))
@@ -137,9 +143,7 @@ function assertSameLosses(ours: readonly number[], theirs: readonly number[], dt
     `${dtype}: losses of the first ${ours.length} steps differ by ${difference.toExponential(1)} (limit ${tolerance})`,
   )
   if (!(difference <= tolerance)) {
-    throw new Error(
-      `the two sides do not train the same model: ${ours.join(', ')} against ${theirs.join(', ')}`,
-    )
+    throw new Error(`${DIFFERENT}: ${ours.join(', ')} against ${theirs.join(', ')}`)
   }
 }
 
@@ -171,27 +175,57 @@ async function measureSameAllocator(dtype: DType): Promise<number | undefined> {
   }
 }
 
+/** Waits until a peer can step, and compares the losses of its first steps, in which it compiles too. */
+async function startPeer(
+  peer: Peer,
+  dtype: DType,
+  ourLosses: readonly number[],
+): Promise<Record<string, unknown>> {
+  const ready = await peer.read()
+  console.log(
+    `${dtype}: peer PyTorch ${ready.torch}, ${ready.optimizer} AdamW, ${ready.attention}${ready.compiled ? ', compiled' : ''}, ${ready.threads} threads`,
+  )
+  assertSameLosses(ourLosses, (await peer.run(numCheckSteps)).losses, dtype)
+  return ready
+}
+
+/** Undefined where compiling fails: it needs a C++ compiler on a CPU, which says so on its own. Other losses are no such failure. */
+async function startCompiledPeer(dtype: DType, ourLosses: readonly number[]): Promise<Peer | undefined> {
+  const peer = new Peer([...peerArguments(dtype), '--compile'])
+  try {
+    await startPeer(peer, dtype, ourLosses)
+    return peer
+  } catch (error) {
+    peer.quit()
+    const { message } = error as Error
+    if (message.startsWith(DIFFERENT)) throw error
+    console.log(`${dtype}: no compiled peer: ${message.split('\n', 1)[0]}`)
+    return undefined
+  }
+}
+
 /** Both sides in turn, peer after peer, after the losses of each were compared with ours. */
 async function measure(dtype: DType): Promise<Figures> {
   const ours = stepper(dtype)
   writeWeights(ours.trainer.model, join(folder, 'weights.safetensors'))
-  const peers = [new Peer(peerArguments(dtype))]
-  if (args.compile) peers.push(new Peer([...peerArguments(dtype), '--compile']))
+  const products = new MatrixProducts(shape, dtype, device)
+  const peers: Peer[] = []
   try {
     const ourLosses = ours.run(numCheckSteps).losses
-    for (const peer of peers) {
-      const ready = await peer.read()
-      console.log(
-        `${dtype}: peer PyTorch ${ready.torch}, ${ready.optimizer} AdamW, ${ready.attention}${ready.compiled ? ', compiled' : ''}, ${ready.threads} threads`,
-      )
-      assertSameLosses(ourLosses, (await peer.run(numCheckSteps)).losses, dtype)
-    }
+    const eager = new Peer(peerArguments(dtype))
+    peers.push(eager)
+    const { compiles } = await startPeer(eager, dtype, ourLosses)
+    if (args.compile && compiles === true) {
+      const compiled = await startCompiledPeer(dtype, ourLosses)
+      if (compiled) peers.push(compiled)
+    } else if (args.compile) console.log(`${dtype}: no compiled peer: its PyTorch has no torch.compile`)
     const mine: number[] = []
     const theirs = peers.map((): number[] => [])
     const ratios = peers.map((): number[] => [])
     let peakBytes = 0
     let devicePeak = 0
     for (let block = 0; block < numBlocks; block++) {
+      products.measure()
       // The order alternates, so that neither side always follows the other's heat.
       let our = block % 2 === 0 ? ours.run(stepsPerBlock) : undefined
       const seconds: number[] = []
@@ -230,7 +264,9 @@ async function measure(dtype: DType): Promise<Figures> {
       ...ratioOf(ratios[0]!),
       tokens_per_second: Math.round(medianInterval(mine).median),
       peer_tokens_per_second: Math.round(medianInterval(theirs[0]!).median),
-      ...(args.compile ? { compiled: compiledFigures(ratios[1]!, theirs[1]!) } : {}),
+      ...(peers.length > 1 ? compiledFigures(ratios[1]!, theirs[1]!) : {}),
+      matrix_product_share: rounded(stepFlops(shape) / plainSeconds / products.best),
+      matrix_product_flops_per_second: Math.round(products.best),
       peak_bytes: peakBytes,
       peak_bytes_ratio: rounded(peakBytes / peerPeak),
       peak_bytes_ratio_checkpointed: rounded(
@@ -242,7 +278,7 @@ async function measure(dtype: DType): Promise<Figures> {
         : { tokens_per_second_ratio_same_allocator: rounded(sameAllocator) }),
     }
     console.log(
-      `${dtype}: ratio ${figures.tokens_per_second_ratio} [${figures.tokens_per_second_ratio_interval.join(', ')}], peak ${(peakBytes / 2 ** 20).toFixed(0)} of ${(peerPeak / 2 ** 20).toFixed(0)} MiB`,
+      `${dtype}: ratio ${figures.tokens_per_second_ratio} [${figures.tokens_per_second_ratio_interval.join(', ')}]${ofCompiled(figures)}, ${(100 * figures.matrix_product_share).toFixed(0)} % of the fastest matrix product, peak ${(peakBytes / 2 ** 20).toFixed(0)} of ${(peerPeak / 2 ** 20).toFixed(0)} MiB`,
     )
     return figures
   } finally {
@@ -260,13 +296,19 @@ function ratioOf(
   }
 }
 
-const compiledFigures = (
-  ratios: readonly number[],
-  speeds: readonly number[],
-): NonNullable<Figures['compiled']> => ({
-  ...ratioOf(ratios),
-  peer_tokens_per_second: Math.round(medianInterval(speeds).median),
-})
+function compiledFigures(ratios: readonly number[], speeds: readonly number[]) {
+  const { tokens_per_second_ratio, tokens_per_second_ratio_interval } = ratioOf(ratios)
+  return {
+    tokens_per_second_ratio_compiled: tokens_per_second_ratio,
+    tokens_per_second_ratio_compiled_interval: tokens_per_second_ratio_interval,
+    peer_tokens_per_second_compiled: Math.round(medianInterval(speeds).median),
+  }
+}
+
+const ofCompiled = (figures: Figures): string =>
+  figures.tokens_per_second_ratio_compiled === undefined
+    ? ''
+    : `, compiled ${figures.tokens_per_second_ratio_compiled} [${figures.tokens_per_second_ratio_compiled_interval!.join(', ')}]`
 
 setNumThreads(Number(args.threads))
 const info = buildInfo()

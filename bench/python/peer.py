@@ -151,7 +151,7 @@ class Trainer:
             "device": self.options.device, "dtype": self.options.dtype, "threads": torch.get_num_threads(),
             "parameters": sum(parameter.numel() for parameter in self.parameters),
             "optimizer": self.optimizer_kind,
-            "attention": ATTENTION, "compiled": self.options.compile,
+            "attention": ATTENTION, "compiles": hasattr(torch, "compile"), "compiled": self.options.compile,
         }
 
 

@@ -9,8 +9,10 @@ import {
   full,
   hasOperator,
   narrow,
+  noGrad,
   permute,
   reshape,
+  scope,
   softmax,
   split,
   type Tensor,
@@ -237,8 +239,16 @@ export function attend(q_BTHE: Tensor, k_BUKE: Tensor, v_BUKE: Tensor, mask: Att
   const q = view(contiguous(q_BHTE), [B * K, G * T, E])
   const k = reshape(transpose(k_BKUE, 2, 3), [B * K, E, U])
   const v = reshape(v_BKUE, [B * K, U, E])
-  const scores = view(bmm(q, k), [B, K, G, T, U])
-  const attention = softmax(additive ? add_(scores, additive) : scores, -1)
+  const products = bmm(q, k)
+  // The gradient of x + constant is that of x: autograd would write an addition in place of a view back through three copies.
+  if (additive) {
+    noGrad(() =>
+      scope(() => {
+        add_(view(products, [B, K, G, T, U]), additive)
+      }),
+    )
+  }
+  const attention = softmax(view(products, [B, K, G, T, U]), -1)
   const attended = view(bmm(view(attention, [B * K, G * T, U]), v), [B, H, T, E])
   return reshape(permute(attended, [0, 2, 1, 3]), [B, T, H * E])
 }

@@ -28,25 +28,54 @@ export function pythonRegExp(pattern: string, flags = ''): RegExp {
   }
 }
 
+/** What Python calls a letter, number or underscore, and a blank; without the brackets of a class. */
+const WORD = '\\p{L}\\p{N}_'
+const BLANK = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
+/** Members of a class that are all but those: a class cannot hold the complement of a set. */
+const NOT_WORD =
+  '\\p{M}\\p{S}\\p{Z}\\p{C}\\p{Pd}\\p{Ps}\\p{Pe}\\p{Pi}\\p{Pf}\\p{Po}\\u203f\\u2040\\u2054\\ufe33\\ufe34\\ufe4d-\\ufe4f\\uff3f'
+const NOT_BLANK =
+  '\\0-\\x08\\x0e-\\x1b!-\\x84\\x86-\\x9f\\xa1-\\u167f\\u1681-\\u1fff\\u200b-\\u2027\\u202a-\\u202e\\u2030-\\u205e\\u2060-\\u2fff\\u3001-\\u{10ffff}'
+const SETS: ReadonlyMap<string, string> = new Map([
+  ['\\w', WORD],
+  ['\\W', NOT_WORD],
+  ['\\d', '\\p{Nd}'],
+  ['\\D', '\\P{Nd}'],
+  ['\\s', BLANK],
+  ['\\S', NOT_BLANK],
+])
+/** Edges of words, and line ends, of which Python has one. */
+const PLACES: ReadonlyMap<string, string> = new Map([
+  ['\\A', '(?<![^])'],
+  ['\\Z', '(?![^])'],
+  ['\\b', `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`],
+  ['\\B', `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`],
+])
+
 /** A class, an escaped character, a quantifier in braces, and what has another meaning by itself. */
-const PARTS = /\[\^?\]?(?:\\[\s\S]|[^\]\\])*\]|\\[\s\S]|\{(?:\d+(?:,\d*)?|,\d*)\}|[{}\]$]/gu
+const PARTS = /\[\^?\]?(?:\\[\s\S]|[^\]\\])*\]|\\[\s\S]|\{(?:\d+(?:,\d*)?|,\d*)\}|[{}\]$^.]/gu
 /** May stand behind a backslash with flag u; within a class `-` too. */
 const SYNTAX = new Set('^$\\.*+?()[]{}|/')
 
 /** `]` stands for itself at the beginning of a class of Python. */
 function classOf(part: string): string {
-  return part
-    .replace(/^(\[\^?)\]/, '$1\\]')
-    .replace(/\\([^\w\s])/gu, (escaped, letter: string) =>
-      SYNTAX.has(letter) || letter === '-' ? escaped : letter,
-    )
+  return part.replace(/^(\[\^?)\]/, '$1\\]').replace(/\\([\s\S])/gu, (escaped, letter: string) => {
+    const set = SETS.get(escaped)
+    if (set !== undefined) return set
+    return /[\w\s]/.test(letter) || SYNTAX.has(letter) || letter === '-' ? escaped : letter
+  })
 }
 
 function outsideOfClasses(part: string, flags: string): string {
-  if (part === '\\A') return '(?<![^])'
-  if (part === '\\Z') return '(?![^])'
+  const place = PLACES.get(part)
+  if (place !== undefined) return place
+  const set = SETS.get(part)
+  if (set !== undefined) return `[${set}]`
+  // Of all line ends of JavaScript Python has this one.
+  if (part === '.') return flags.includes('s') ? part : '[^\\n]'
+  if (part === '^') return flags.includes('m') ? '(?<![^\\n])' : part
   // The end of a text is also before its last line end.
-  if (part === '$') return flags.includes('m') ? part : '(?=\\n?(?![^]))'
+  if (part === '$') return flags.includes('m') ? '(?![^\\n])' : '(?=\\n?(?![^]))'
   if (part.startsWith('\\')) {
     const letter = part.slice(1)
     return SYNTAX.has(letter) || /[\w\s]/.test(letter) ? part : letter

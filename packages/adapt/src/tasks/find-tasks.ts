@@ -96,15 +96,21 @@ export async function findTasks(
   return { tasks: [...tasks.values()], groups: [...groups.values()] }
 }
 
-/** Names of all tasks, groups and tags in folders. */
+/**
+ * Names of all tasks, groups and tags in folders.
+ * @param options.onBroken  Called with what is wrong with a file that cannot be read.
+ */
 export async function listTasks({
   includePaths = [],
   env = process.env,
-}: FindTasksOptions = {}): Promise<
+  onBroken = () => {},
+}: FindTasksOptions & { readonly onBroken?: (problem: string) => void } = {}): Promise<
   readonly { readonly name: string; readonly kind: 'task' | 'group' | 'tag'; readonly file: string }[]
 > {
   const index = new TaskIndex([...includePaths, SHIPPED], env)
-  return await index.list()
+  const found = await index.list()
+  for (const problem of index.problems()) onBroken(problem)
+  return found
 }
 
 class TaskIndex {
@@ -197,6 +203,11 @@ class TaskIndex {
       message,
     })
     return checkTask(value, base?.file ?? group.file, locateIssue)
+  }
+
+  /** What is wrong with files that are left out. */
+  problems(): readonly string[] {
+    return Array.from(this.broken.values(), (error) => (error as Error).message)
   }
 
   async list() {

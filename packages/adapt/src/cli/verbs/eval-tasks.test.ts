@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { runCli } from '../run-cli.js'
@@ -38,5 +41,16 @@ describe('adapt eval --tasks', () => {
     expect((await evaluate('--tasks', 'list')).stdout).toMatch(new RegExp(`^${name} +task `, 'm'))
     const { stdout } = await evaluate('--tasks', 'list', '--json')
     expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ name, kind: 'task' }))
+  })
+
+  test('list names the files that it leaves out, with what is wrong', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'adapt-list-'))
+    writeFileSync(join(folder, 'good.yaml'), 'task: good\ndataset_path: a.jsonl\n')
+    writeFileSync(join(folder, 'bad.yaml'), 'task: bad\ndataset_path: a.jsonl\ntest_splitt: test\n')
+    const found = await evaluate('--tasks', 'list', '--include-path', folder)
+    rmSync(folder, { recursive: true })
+    expect(found.exitCode).toBe(0)
+    expect(found.stdout).toMatch(/^good +task /m)
+    expect(found.stderr).toMatch(/^warning: left out: .*bad\.yaml.*test_splitt/m)
   })
 })

@@ -82,7 +82,10 @@ export function renderTaskOverlap({ anchors, training }: TaskOverlap): string {
 /** The tasks there are, a line each; names are whole, to be given to `--tasks`. */
 export async function printTaskList({ includePath, json }: EvalOptions, io: CliIo): Promise<void> {
   const { listTasks } = await import('../../tasks/index.js')
-  const found = await listTasks(includePath === undefined ? {} : { includePaths: includePath })
+  const found = await listTasks({
+    ...(includePath === undefined ? {} : { includePaths: includePath }),
+    onBroken: (problem) => io.stderr.line(`warning: left out: ${problem}`),
+  })
   if (json === true) {
     io.stdout.write(`${renderJson(found)}\n`)
     return

@@ -125,7 +125,7 @@ export interface Native {
   watchStopSignal(signal: number): void
   stopSignal(): number
   unwatchStopSignals(): void
-  // Of torch.distributed; absent where this LibTorch was built without it.
+  // Of torch.distributed: all of it is absent where this LibTorch was built without.
   storeOpen(host: string, port: number, isServer: boolean, timeoutMs: number): number
   storePort(store: number): number
   storePrefix(store: number, prefix: string): number

@@ -19,6 +19,8 @@ export interface BuildInfo {
   readonly hasBf16: boolean
   /** Whether LibTorch has CUDA and can use a device. */
   readonly hasCuda: boolean
+  /** What ranks of one job can talk by: `gloo`, or nothing where LibTorch was built without torch.distributed. */
+  readonly processGroups: readonly string[]
 }
 
 /** The LibTorch that the add-on was built for. Loads nothing; undefined before the add-on was built. */
@@ -57,6 +59,7 @@ export function buildInfo(): BuildInfo {
     cpuCapability: /CPU capability usage: (\S+)/.exec(info.config)?.[1] ?? 'unknown',
     hasBf16: cpuHasBf16(),
     hasCuda: info.hasCuda,
+    processGroups: native.groupOpen === undefined ? [] : ['gloo'],
   }
 }
 

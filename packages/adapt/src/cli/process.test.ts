@@ -87,6 +87,7 @@ describe('the process', () => {
     expect(stderr).toBe('')
     expect(diagnosis.node).toBe(process.versions.node)
     expect(diagnosis.packages.zod).toMatch(/^4\./)
+    expect(diagnosis.engine.processGroups).toEqual(['gloo'])
     expect(exitCode).toBe(diagnosis.engine.isReady ? 0 : 5)
 
     const watch = `process.env.ADAPT_TORCH_BUILD_DIR = '/nonexistent'`

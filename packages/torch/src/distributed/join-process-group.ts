@@ -1,3 +1,4 @@
+import { TorchError } from '../errors.js'
 import { engine } from '../native.js'
 import { singleProcess } from './collective.js'
 import { GlooGroup } from './gloo-group.js'
@@ -21,13 +22,18 @@ export interface JoinOptions {
  * Joins the other processes of a job, over Gloo. A world of one needs no network.
  *
  * @throws {PeerError} JOIN_FAILED when the ranks do not find each other in time.
+ * @throws {TorchError} NO_PROCESS_GROUPS where LibTorch was built without torch.distributed.
  */
 export async function joinProcessGroup(options: JoinOptions): Promise<ProcessGroup> {
   const { launch, timeoutMs = 300_000 } = options
   if (launch.worldSize === 1) return aloneInTheWorld(launch)
   // LibTorch's own lines on sockets say nothing that the errors here do not.
   process.env.TORCH_CPP_LOG_LEVEL ??= 'FATAL'
-  engine()
+  if (engine().native.groupOpen === undefined)
+    throw new TorchError(
+      'NO_PROCESS_GROUPS',
+      'this LibTorch was built without torch.distributed: ranks cannot talk to each other',
+    )
   const met = await meet(launch, options.joinTimeoutMs ?? timeoutMs)
   try {
     return new GlooGroup(launch, met, timeoutMs, options.interfaces ?? process.env.GLOO_SOCKET_IFNAME ?? '')

@@ -27,6 +27,7 @@ describe('reportError', () => {
     ['TorchError', 'OUT_OF_MEMORY', 5],
     ['TorchError', 'LIBTORCH_NOT_FOUND', 5],
     ['TorchError', 'ADDON_NOT_BUILT', 5],
+    ['TorchError', 'NO_PROCESS_GROUPS', 5],
     ['TorchError', 'SAFETENSORS_HEADER', 7],
     ['TorchError', 'LAUNCH_ENVIRONMENT', 2],
     ['PeerError', 'PEER_FAILED', 6],

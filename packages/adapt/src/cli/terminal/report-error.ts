@@ -7,6 +7,11 @@ const SYSTEM_ERRORS = new Set([
   ...['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'EIO', 'ENOMEM', 'EBUSY'],
 ])
 
+// Of the engine: memory, or a set-up that lacks something.
+const ENGINE_RESOURCES = new Set([
+  ...['OUT_OF_MEMORY', 'LIBTORCH_NOT_FOUND', 'ADDON_NOT_BUILT', 'NO_PROCESS_GROUPS'],
+])
+
 /**
  * Writes an error to stderr and gives the exit code. Errors a user can cause are one `error:` line per problem;
  * anything else is a bug of ours, whose stack is shown only when ADAPT_DEBUG=1.
@@ -52,8 +57,7 @@ function exitCodeOf(error: unknown): number {
   if (error.name === 'PeerError') return EXIT.peer
   if (code === 'LAUNCH_ENVIRONMENT') return EXIT.config
   if (error.name === 'TorchError') {
-    if (code === 'OUT_OF_MEMORY' || code === 'LIBTORCH_NOT_FOUND' || code === 'ADDON_NOT_BUILT')
-      return EXIT.resource
+    if (ENGINE_RESOURCES.has(code)) return EXIT.resource
     return code.startsWith('SAFETENSORS_') ? EXIT.hostile : EXIT.bug
   }
   return SYSTEM_ERRORS.has(code) ? EXIT.resource : EXIT.bug

@@ -214,6 +214,7 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
       ['threads', String(engine.numThreads)],
       ['kernels', engine.cpuCapability],
       ['bfloat16', engine.hasBf16 ? 'yes' : 'no'],
+      ['ranks by', engine.processGroups.join(', ') || 'nothing: LibTorch without torch.distributed'],
       ...(diagnosis.devices === null ? [] : renderDevices(diagnosis.devices)),
     )
   } else {

@@ -50,6 +50,7 @@ describe('findWarnings', () => {
     cpuCapability: 'AVX512',
     hasBf16: true,
     hasCuda: false,
+    processGroups: ['gloo'],
     blas: [],
   } as const
 

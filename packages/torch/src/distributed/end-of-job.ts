@@ -84,7 +84,9 @@ function judge(job: EndOfJob, timedOut: boolean, timeoutMs: number, text: string
         if (found !== undefined) words.set(rank, JSON.parse(found) as LastWords)
       }
     } catch (lost) {
-      const gone = ended()[0]
+      // A process that was killed closes its connections a moment before it counts as ended.
+      let gone = ended()[0]
+      for (; gone === undefined && performance.now() < until; gone = ended()[0]) pause(POLL_MS)
       if (gone !== undefined) return new PeerError('PEER_FAILED', `${nameOf(gone)} ended`, gone, { cause })
       return job.storeRank === undefined
         ? (lost as PeerError)

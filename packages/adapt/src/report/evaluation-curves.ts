@@ -27,7 +27,7 @@ export function evaluationChanges(runs: readonly ReportRun[], context: CurveCont
       }),
     ]
   })
-  return withCommonRange(charts)
+  return withCommonRange(charts, [0])
 }
 
 /** Bits per byte of the other runs less those of the first run at the same step, over the run. */
@@ -48,7 +48,7 @@ export function evaluationDifferences(runs: readonly ReportRun[], context: Curve
       }),
     ]
   })
-  return withCommonRange(charts)
+  return withCommonRange(charts, [0])
 }
 
 /** Loss on the held-out part of the training data over the runs; none when no run has two of them. */
@@ -113,13 +113,18 @@ function setChart(
   }
 }
 
-/** One scale for all charts, zero included: else a difference that means nothing would look as large as any. */
-function withCommonRange(charts: readonly ChartSpec[]): ChartSpec[] {
+/** One scale for all charts; of differences with zero, else one that means nothing would look as large as any. */
+export function withCommonRange(
+  charts: readonly ChartSpec[],
+  alwaysShown: readonly number[] = [],
+): ChartSpec[] {
   const values = charts.flatMap(({ tables }) =>
     tables.flatMap(({ series }) => series.flatMap((one) => one.values)),
   )
-  const low = values.reduce<number>((least, value) => Math.min(least, value ?? 0), 0)
-  const high = values.reduce<number>((most, value) => Math.max(most, value ?? 0), 0)
+  const shown = [...values.filter((value) => value !== null), ...alwaysShown]
+  if (shown.length === 0) return [...charts]
+  const low = shown.reduce((least, value) => Math.min(least, value))
+  const high = shown.reduce((most, value) => Math.max(most, value))
   const margin = 0.06 * (high - low || 1)
   return charts.map((chart) => ({ ...chart, yRange: [low - margin, high + margin] }))
 }

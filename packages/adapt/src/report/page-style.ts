@@ -165,6 +165,19 @@ th.what, td.what { text-align: left; white-space: normal; overflow-wrap: anywher
 .part { margin: 24px 0 4px; }
 .from { font-size: 12.5px; overflow-wrap: anywhere; }
 .text { font: 12.5px/1.45 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 8.8em; overflow-y: auto; margin: 2px 0 4px; }
+.answers > input { margin: 0 6px 0 0; }
+.answers > label { margin-right: 18px; font-size: 14px; }
+.answers details { clear: both; }
+#answers-right:checked ~ details .wrong, #answers-wrong:checked ~ details .right { display: none; }
+.answer { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 8px 20px; align-items: start; background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: 10px 14px; margin: 10px 0; color: var(--text); }
+.answer > div { min-width: 0; }
+.answer .text { max-height: 14em; }
+.answer td { padding: 3px 6px; border-bottom: 1px solid var(--grid); }
+.answer tr:last-child td { border-bottom: 0; }
+.answer td.what { min-width: 0; width: 100%; white-space: pre-wrap; }
+.answer .sign { text-align: left; width: 2.6em; min-width: 2.6em; color: var(--muted); }
+.answer .preferred { font-weight: 600; }
+.answer .diff { padding: 0; }
 details { margin: 10px 0; font-size: 14px; }
 summary { cursor: pointer; color: var(--muted); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; margin: 8px 0; }

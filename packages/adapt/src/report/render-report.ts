@@ -23,6 +23,7 @@ import { renderSeedComparison } from './seed-comparison.js'
 import { MAX_COLORS, SourceColors } from './source-colors.js'
 import { renderSourceTable } from './source-table.js'
 import { renderSummaryTable } from './summary-table.js'
+import { renderTaskSection } from './task-section.js'
 import { hasEqualWeights, TrainingCharts } from './training-charts.js'
 
 /** Collects the charts of a page in the order of their frames. */
@@ -52,6 +53,14 @@ export function renderReport(input: ReportInput): string {
       id: 'evaluation',
       title: 'Held-out evaluation',
       body: renderEvaluation(runs, figures, colors, place),
+    },
+    {
+      id: 'tasks',
+      title: 'Benchmark tasks',
+      body: renderTaskSection(
+        runs.map(({ name, tasks = [], taskAnswers = [] }) => ({ name, tasks, answers: taskAnswers })),
+        place,
+      ),
     },
     {
       id: 'figures',

@@ -8,6 +8,7 @@ import type {
   StepRecord,
   ValidationFigures,
 } from '../record/index.js'
+import type { ReportTasks, TaskAnswer } from './report-tasks.js'
 import type { LedgerSummary } from './summarize-ledger.js'
 
 /** Bits per byte by evaluation set after `step` optimiser steps. */
@@ -76,6 +77,9 @@ export interface ReportRun {
   readonly config: Readonly<Record<string, string | number | boolean | null>>
   readonly steps: readonly StepRecord[]
   readonly evaluations: readonly ReportEvaluation[]
+  /** Evaluations of benchmark tasks, and some documents of the last one. */
+  readonly tasks?: readonly ReportTasks[]
+  readonly taskAnswers?: readonly TaskAnswer[]
   readonly refreshes?: readonly RefreshEvent[]
   readonly calibrations?: readonly CalibrationEvent[]
   readonly policies?: readonly PolicyEvent[]

@@ -1,4 +1,6 @@
+export { chooseAnswers } from './choose-answers.js'
 export { toReportRun } from './describe-run.js'
 export { type ReadRunOptions, readReportRun } from './read-report-run.js'
 export { parseTaskSample, readTaskSamples, type TaskSample, tasksFolder } from './read-task-samples.js'
 export { writeRunReport } from './run-report.js'
+export { requireReportPath, writeTaskReport } from './write-task-report.js'

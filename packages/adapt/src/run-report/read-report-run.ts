@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { loadConfig, type RunConfig } from '../config/index.js'
 import { readRegular } from '../dataset/regular-file.js'
-import { ConfigError } from '../errors.js'
+import { AdaptError, ConfigError } from '../errors.js'
 import {
   currentEvents,
   type EventLog,
@@ -19,7 +19,9 @@ import {
   type SampleWeight,
   summarizeLedger,
 } from '../report/index.js'
+import { chooseAnswers } from './choose-answers.js'
 import { toReportRun } from './describe-run.js'
+import { readTaskSamples, tasksFolder } from './read-task-samples.js'
 import { findSampleTexts } from './sample-texts.js'
 
 /** What a run folder does not say, or says differently. */
@@ -54,6 +56,7 @@ export async function readReportRun(folder: string, options: ReadRunOptions = {}
     calibrations: ofType(events, 'calibration'),
     policies: ofType(events, 'policy'),
     alerts: ofType(events, 'alert'),
+    ...describeTasks(folder, ofType(events, 'tasks')),
     ...(preparation ? { preparation } : {}),
     restarts: countRestarts(log),
     ...describeOrigin(folder, config, log),
@@ -63,6 +66,23 @@ export async function readReportRun(folder: string, options: ReadRunOptions = {}
   const ledger = await summarizeLedger(readLedger(ledgerFolder), steps)
   if (ledger === null) return run
   return { ...run, ledger, samples: await describeSamples(folder, ledger, config, options) }
+}
+
+/** Benchmark tasks, and single documents of the last evaluation as far as they are there and whole. */
+function describeTasks(
+  folder: string,
+  events: readonly Extract<RunEvent, { type: 'tasks' }>[],
+): Pick<ReportRun, 'tasks' | 'taskAnswers'> {
+  const last = events.at(-1)
+  if (last === undefined) return {}
+  const tasks = events.map(({ step, figures }) => ({ step, figures }))
+  try {
+    const samplesOf = (task: string) => readTaskSamples(tasksFolder(folder, last.step), task)
+    return { tasks, taskAnswers: chooseAnswers(last.figures, samplesOf) }
+  } catch (error) {
+    if (!(error instanceof AdaptError)) throw error
+    return { tasks }
+  }
 }
 
 /** The samples of the two lists with what `samples.parquet` and the data say of them. */

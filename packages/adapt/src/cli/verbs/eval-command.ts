@@ -17,6 +17,7 @@ const OF_TASKS = {
   addBosToken: '--add-bos-token',
   against: '--against',
   output: '--output',
+  report: '--report',
   bf16: '--bf16',
 } as const
 

@@ -13,6 +13,7 @@ export interface EvalOptions {
   readonly systemInstruction?: string
   readonly addBosToken?: boolean
   readonly against?: string
+  readonly report?: string
   readonly output?: string
   readonly bf16?: boolean
   readonly maxLength?: number

@@ -96,6 +96,21 @@ describe('tasks beside the data of a run', () => {
     }
   })
 
+  it('stand on a page with the single documents, where --report names a file', async () => {
+    const page = workshop.file('tasks.html')
+    const args = ['--model', run, '--tasks', tasks.join(',')]
+    const shown = await evaluate(...args, '--report', page)
+    expect(shown).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('report: ') })
+    const text = readFileSync(page, 'utf8')
+    expect(text).toContain('shares</strong> <span class="unit">anchored</span>')
+    expect(text).toContain('class="answer ')
+    expect(text).not.toMatch(/NaN|undefined|<script/)
+    expect(await evaluate(...args, '--report', run)).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringMatching(/^error: --report: expected a file, received the folder /),
+    })
+  })
+
   it('have no marks where the anchors are gone, which is said, and none of another model', async () => {
     const anchors = readFileSync(workshop.file('anchors.jsonl'))
     writeFileSync(workshop.file('anchors.jsonl'), '{')

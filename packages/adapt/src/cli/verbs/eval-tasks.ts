@@ -14,6 +14,8 @@ export async function evalTasks(options: EvalOptions, io: CliIo): Promise<void> 
   const { evaluateModelTasks } = await import('../../open/index.js')
   const { taskFigures } = await import('../../tasks/index.js')
   const { StopRequest } = await import('../../run/stop-request.js')
+  const { requireReportPath, writeTaskReport } = await import('../../run-report/index.js')
+  if (options.report !== undefined) requireReportPath(options.report)
   using stop = new StopRequest()
   stop.watchNatively()
   const {
@@ -47,6 +49,10 @@ export async function evalTasks(options: EvalOptions, io: CliIo): Promise<void> 
       io.stderr.line(`${task}: ${formatCount(done)} of ${formatCount(total)}`)
     },
   })
+  if (options.report !== undefined) {
+    writeTaskReport(options.report, evaluation, results, overlap)
+    io.stderr.line(`report: ${options.report}`)
+  }
   if (json === true) {
     io.stdout.write(`${renderJson(results)}\n`)
     return

@@ -38,6 +38,7 @@ export function declareEval({ program, io }: CommandLine): void {
       '--against <run>',
       'run or run config: look for the tasks in its training data and anchors (default: anchors of the run that --model is of)',
     )
+    .option('--report <file>', 'with --tasks: results and single documents as an HTML page')
     .option('--output <dir>', 'folder for results.json, samples and what a stopped evaluation goes on from')
     .option(
       '--max-length <n>',

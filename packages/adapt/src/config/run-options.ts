@@ -334,9 +334,9 @@ export type RunOptions = {
       /**
        * model-embedding, contrastive: within_source: at every refresh the part of a score that tells samples
        * of one source apart shrinks to its reliability over two halves of the anchors; the sources' means
-       * stay. Default off.
+       * stay. Default none.
        */
-      readonly scoreShrinkage?: 'off' | 'within_source' | undefined
+      readonly scoreShrinkage?: 'none' | 'within_source' | undefined
       /**
        * model-embedding, contrastive: Score by an own forward pass without dropout; costs 2N FLOPs per token.
        * Default false.
@@ -438,6 +438,15 @@ export type RunOptions = {
        * the mean over tokens. Default window.
        */
       readonly average?: 'window' | 'token' | undefined
+      /**
+       * perplexity, text-embedding, representation, path-gain, context-gain, token-likelihood, token-mass:
+       * Share of the pool that is scored, drawn at random; auto: as much as takes 25 % of the FLOPs of
+       * training, at least 0.05; 1: all of it. Default auto. less: Share of the pool that is scored, drawn at
+       * random; auto: what the budget leaves, or all with constants: paper. Default auto. transport: Share of
+       * the pool that is embedded, drawn at random, and drawn from; auto: as much as takes 25 % of the FLOPs
+       * of training. Default auto.
+       */
+      readonly scored?: number | 'auto' | undefined
       /**
        * text-embedding: Folder of a model of the families that can be trained, read with its own tokenizer;
        * base: the model of the config before training. Default base.
@@ -597,12 +606,6 @@ export type RunOptions = {
       readonly warmupEpochs?: number | undefined
       /** less: Checkpoints of the warm-up at which gradients are taken. */
       readonly checkpoints?: number | undefined
-      /**
-       * less: Share of the pool that is scored, drawn at random; auto: what the budget leaves, or all with
-       * constants: paper. Default auto. transport: Share of the pool that is embedded, drawn at random, and
-       * drawn from; auto: as much as takes 25 % of the FLOPs of training. Default auto.
-       */
-      readonly scored?: number | 'auto' | undefined
       /** less: Of training samples: Adam's direction, or the gradient itself. Default adam. */
       readonly gradient?: 'adam' | 'sgd' | undefined
       /**

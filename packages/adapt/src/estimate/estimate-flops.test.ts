@@ -13,7 +13,7 @@ const sized = (embedding: number, nonEmbedding: number): ParameterEstimate => ({
 })
 
 describe('estimated preparation', () => {
-  const method = resolveMethod({ preset: 'ppl', signal: { model: 'teacher' } }, (_, message) => {
+  const method = resolveMethod({ preset: 'ppl', signal: { model: 'teacher', scored: 1 } }, (_, message) => {
     throw new Error(message)
   })
   const training = { gradient_checkpointing: false, gradient_accumulation_steps: 1 }

@@ -17,7 +17,7 @@ import { chooseDevice } from './choose-device.js'
 import { chooseWindow } from './choose-window.js'
 import { loadConfigOf, runOfModel } from './config-of-run.js'
 import { explainMemory, withMemoryAdvice } from './explain-memory.js'
-import { findTaskOverlap, type TaskOverlap } from './find-task-overlap.js'
+import { findAnchored, findTaskOverlap, type TaskOverlap } from './find-task-overlap.js'
 import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
 import { modelKeyOf, passLimits } from './pass-limits.js'
 import { headOf, type TaskSettings, taskPrepareOptions, writeTaskResults } from './task-settings.js'
@@ -142,15 +142,15 @@ async function overlapOf(
   }
   const run = runOfModel(places)
   if (run === undefined) return undefined
+  let loaded: Awaited<ReturnType<typeof loadConfigOf>>
   try {
-    const loaded = await loadConfigOf(run)
-    if (loaded.config.anchors.length === 0) return undefined
-    return await findTaskOverlap(prepared, { ...loaded, withTraining: false })
+    loaded = await loadConfigOf(run)
   } catch (error) {
-    if (!(error instanceof AdaptError)) throw error
-    onLine(`warning: no task is marked as anchored or unseen: ${error.message.split('\n')[0]}`)
-    return undefined
+    // The config of another version; nothing was asked of it.
+    if (error instanceof AdaptError) return undefined
+    throw error
   }
+  return await findAnchored(prepared, loaded, onLine)
 }
 
 /** By task, as in `results`. */

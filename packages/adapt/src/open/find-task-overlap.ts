@@ -2,6 +2,7 @@ import { relative, resolve } from 'node:path'
 import { dataSources, type RunConfig } from '../config/index.js'
 import { contentText, type OverlapCounts, OverlapIndex } from '../contamination/index.js'
 import { type DataSource, type ResolvedFile, readDocuments } from '../dataset/index.js'
+import { AdaptError } from '../errors.js'
 import { resolveDataFiles } from '../hub/index.js'
 import type { PreparedTask } from '../tasks/index.js'
 
@@ -62,6 +63,25 @@ export async function findTaskOverlap(
     anchors,
     ...(withTraining ? { training: await findInTraining(prepared, config, baseDir, onProgress) } : {}),
     anchored: new Set(anchored.map(({ task }) => task.name)),
+  }
+}
+
+/**
+ * The tasks whose data the anchors of a run share; undefined where it has none, or where they cannot be read, which is told: marks are
+ * no reason for an evaluation to end.
+ */
+export async function findAnchored(
+  prepared: readonly PreparedTask[],
+  { config, baseDir }: Pick<TaskOverlapOptions, 'config' | 'baseDir'>,
+  onLine: (line: string) => void,
+): Promise<TaskOverlap | undefined> {
+  if (config.anchors.length === 0) return undefined
+  try {
+    return await findTaskOverlap(prepared, { config, baseDir, withTraining: false })
+  } catch (error) {
+    if (!(error instanceof AdaptError)) throw error
+    onLine(`warning: no task is marked as anchored or unseen: ${error.message.split('\n')[0]}`)
+    return undefined
   }
 }
 

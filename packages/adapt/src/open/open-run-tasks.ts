@@ -8,6 +8,7 @@ import {
   type TaskSelection,
 } from '../tasks/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
+import { findAnchored } from './find-task-overlap.js'
 import { type TaskSettings, taskPrepareOptions } from './task-settings.js'
 
 /** The tasks of a run, ready to be asked many times. */
@@ -15,6 +16,8 @@ export interface RunTasks {
   readonly selection: TaskSelection
   readonly prepared: readonly EncodedTask[]
   readonly settings: TaskSettings
+  /** Names of the tasks whose data the anchors share; undefined where no anchors are known. */
+  readonly anchored: ReadonlySet<string> | undefined
   /** Positions of the window: those that the run trains with. */
   readonly maxLength: number
 }
@@ -54,7 +57,8 @@ export async function openRunTasks(
     addBosToken: settings.addBosToken,
     windowKey: 'data.max_length',
   })
-  return { selection, prepared, settings, maxLength }
+  const overlap = await findAnchored(read, { config, baseDir }, onLine)
+  return { selection, prepared, settings, anchored: overlap?.anchored, maxLength }
 }
 
 /** `evaluation.task_options` in the words of `evaluateModelTasks`. */

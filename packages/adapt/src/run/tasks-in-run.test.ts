@@ -64,6 +64,11 @@ describe('evaluation.tasks', () => {
       ...['words acc', 'words acc_norm', 'more acc', 'more acc_norm', 'written exact_match', 'both acc'],
     ])
     expect(tasksOf('asked')[0]).toMatchObject({ maxLength: 48 })
+    const ofTasks = tasksOf('asked')[0]!.figures.filter(({ kind }) => kind === 'task')
+    expect(new Set(ofTasks.map(({ anchored }) => typeof anchored))).toEqual(new Set(['boolean']))
+    const page = read('asked', 'report.html')
+    expect(page).toContain('<section id="tasks">')
+    expect(page).toContain('<article class="answer ')
     const steps = eventsOf('asked').flatMap((event) => (event.type === 'evaluation' ? [event.step] : []))
     expect(steps).toEqual([0, 6, 12])
   })

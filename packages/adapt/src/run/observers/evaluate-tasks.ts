@@ -134,7 +134,7 @@ export class TaskEvaluator implements RunObserver {
   }
 
   private async ask(
-    { selection, prepared, settings, maxLength }: RunTasks,
+    { selection, prepared, settings, anchored, maxLength }: RunTasks,
     step: number,
   ): Promise<TasksEvent> {
     const { request, data, built, stop, plan, folder } = this.parts
@@ -142,7 +142,7 @@ export class TaskEvaluator implements RunObserver {
     const started = Date.now()
     const output = folder.file(`eval/step-${step}.tasks`)
     const responses = `${output}/responses.jsonl`
-    const evaluation = await evaluateTasks(
+    const found = await evaluateTasks(
       model,
       data.tokenizer,
       { selection, prepared },
@@ -166,6 +166,7 @@ export class TaskEvaluator implements RunObserver {
       },
     )
     const seconds = (Date.now() - started) / 1000
+    const evaluation = anchored === undefined ? found : { ...found, anchored }
     const json = resultsJson(evaluation, {
       ...headOf(settings, data.tokenizer),
       model: folder.path,

@@ -17,6 +17,7 @@ export {
   deviceFacts,
   machineHasNvidia,
 } from './device-facts.js'
+export { estimateRunTasks, type TasksEstimate } from './estimate-tasks.js'
 export { type EvaluationRequest, evaluateModelFolder } from './evaluate-model-folder.js'
 export { evaluateModelTasks, type TasksRequest } from './evaluate-model-tasks.js'
 export {

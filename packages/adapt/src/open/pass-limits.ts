@@ -6,7 +6,7 @@ import { fingerprintModel } from './fingerprint-base.js'
 import type { ModelPlaces } from './locate-model.js'
 
 /** Positions of a pass on a CPU: more gain nothing, and wait longer for a signal. */
-const CPU_POSITIONS = 1024
+export const CPU_POSITIONS = 1024
 /** Positions of a sequence by which the memory of a pass is judged. */
 const JUDGED_LENGTH = 256
 

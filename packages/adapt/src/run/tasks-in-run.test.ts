@@ -204,6 +204,29 @@ describe('a task that cannot be asked ends the run before its first step', () =>
   })
 })
 
+describe('estimateRunTasks', () => {
+  it('counts requests, positions and evaluations, and fetches nothing', async () => {
+    const { loadConfig } = await import('../config/index.js')
+    const { estimateRunTasks } = await import('../open/index.js')
+    await workshop.train('estimated', [SET[0]!, 'evaluation={}'])
+    const config = (tasks: string) =>
+      loadConfig(workshop.file('run.yaml'), {
+        set: [SET[0]!, `evaluation={ tasks: [${tasks}], task_options: { every_steps: 4 } }`],
+      })
+    const { config: words, baseDir } = await config('words.yaml')
+    const found = await estimateRunTasks(words, baseDir, { params: 10, totalSteps: 12 })
+    expect(found).toMatchObject({ requests: 27, evaluations: 4, absent: [] })
+    expect(found!.flops).toBe(4 * 2 * 10 * found!.positions)
+    // Context once for its choices: less than each with a context of its own.
+    expect(found!.positions * 4).toBeLessThan(found!.bytes)
+    writeFileSync(workshop.file('away.yaml'), `task: away\n${TASK.replace('asked.jsonl', 'nobody/has-this')}`)
+    const { config: away } = await config('away.yaml')
+    expect(await estimateRunTasks(away, baseDir, { params: 10, totalSteps: undefined })).toMatchObject({
+      ...{ requests: 0, evaluations: 1, absent: ['away'] },
+    })
+  })
+})
+
 describe('max_time_share', () => {
   it('leaves out what would take more, says so, and asks at the end', async () => {
     const { lines } = await workshop.train('short', [SET[0]!, asking(', max_time_share: 1.0e-9')])

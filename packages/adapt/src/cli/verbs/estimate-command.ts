@@ -11,6 +11,7 @@ import {
   thisCpu,
   usableBytes,
 } from '../../estimate/index.js'
+import type { TasksEstimate } from '../../open/index.js'
 import type { CliIo } from '../terminal/cli-io.js'
 import { renderJson } from '../terminal/render-json.js'
 import { formatCount, renderTable, wrapLines } from '../terminal/render-table.js'
@@ -44,10 +45,17 @@ export async function estimateCommand(
     mfu,
     ...(samples === undefined ? {} : { samples }),
   })
+  const tasks =
+    config.evaluation.tasks.length === 0
+      ? undefined
+      : await (await import('../../open/index.js')).estimateRunTasks(config, baseDir, {
+          params: estimate.parameters.total,
+          totalSteps: estimate.length?.steps,
+        })
   io.stdout.write(
     options.json === true
-      ? `${renderJson(toJson(estimate, mfu))}\n`
-      : wrapLines(render(config, estimate, mfu)),
+      ? `${renderJson({ ...(toJson(estimate, mfu) as object), ...(tasks ? { tasks } : {}) })}\n`
+      : wrapLines(`${render(config, estimate, mfu)}${tasks ? renderTasksEstimate(tasks, estimate) : ''}`),
   )
   const expected = estimate.devices.find(({ device }) => device === here)
   if (expected?.fits === false) {
@@ -188,6 +196,16 @@ function renderFlops(config: RunConfig, { length, flops, anchors }: RunEstimate)
       rows,
     )
   )
+}
+
+function renderTasksEstimate(
+  { requests, positions, evaluations, flops, bytes, absent }: TasksEstimate,
+  { flops: { total } }: RunEstimate,
+): string {
+  const share = total > 0 ? `, ${((100 * flops) / total).toPrecision(2)} % of those of the run` : ''
+  const missing = absent.length > 0 ? `\nnot counted, their data is not here: ${absent.join(', ')}` : ''
+  const times = `${formatCount(evaluations)} ${evaluations === 1 ? 'evaluation' : 'evaluations'}`
+  return `\ntasks, beside the above: ${times} of ${formatCount(requests)} requests, ${formatCount(positions)} positions: ${flops.toExponential(3)} FLOPs${share}; ${formatBytes(bytes)} of host memory${missing}\n`
 }
 
 function renderDevices({ devices }: RunEstimate, mfu: number): string {

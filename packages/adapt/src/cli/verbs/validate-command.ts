@@ -63,6 +63,9 @@ export async function validateCommand(path: string, options: ValidateOptions, io
   const train = await entries('data.train', dataSources(config.data.train), config.data.max_bad_records)
   const anchors = await entries('anchors', dataSources(config.anchors))
   const sets = await entries('evaluation.sets', evaluationSources(config))
+  const tasks = await check(undefined, () =>
+    tokenizer === undefined ? undefined : describeTasks(config, baseDir, warn),
+  )
   if (hasChat && tokenizer !== undefined) {
     const ends = await check('data.chat_template', () => requireChatTemplate(config, baseDir))
     ends?.forEach(warn)
@@ -85,6 +88,7 @@ export async function validateCommand(path: string, options: ValidateOptions, io
     ['train', describeFiles(train!)],
     ['anchors', describeFiles(anchors!)],
     ['evaluation', describeFiles(sets!)],
+    ...(config.evaluation.tasks.length > 0 ? [['tasks', tasks!] as const] : []),
     ['method', printable(describeMethod(config.method))],
     ['training', describeTraining(config)],
     ['device', device.text],
@@ -157,6 +161,20 @@ async function describeTokenizer(
   // Only a call shows what the native library thinks of the file.
   await loaded.encodeBatch(['a'])
   return `${printable(tokenizer)}, ${formatCount(loaded.vocabSize)} tokens`
+}
+
+/** What the tasks ask, after reading those whose data is here. @throws what a task file, a record or a window is refused for. */
+async function describeTasks(
+  config: RunConfig,
+  baseDir: string,
+  warn: (text: string) => void,
+): Promise<string> {
+  if (config.evaluation.tasks.length === 0) return 'none'
+  const { estimateRunTasks } = await import('../../open/index.js')
+  const found = await estimateRunTasks(config, baseDir, { params: 0, totalSteps: undefined })
+  const { requests, absent } = found!
+  if (absent.length > 0) warn(`evaluation.tasks: data to be fetched: ${absent.join(', ')}`)
+  return `${config.evaluation.tasks.map((name) => printable(name)).join(', ')}: ${formatCount(requests)} requests`
 }
 
 function describeFiles(files: readonly ResolvedFile[]): string {

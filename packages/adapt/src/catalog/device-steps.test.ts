@@ -73,6 +73,8 @@ const COPIES: Readonly<Record<string, readonly number[]>> = {
   'dataflex {signal:{refresh_every:3},gate:{temperature:0.2,warmup_steps:2,accumulation:2,world:2}}': [
     1, 1, 2, 9, 1, 1,
   ],
+  // A round scores the pool anew, a batch a copy.
+  'ica {signal:{rounds:5}}': [1, 1, 4, 1, 4, 1],
   // Shares of sources are learnt, and samples are picked one after another, on the host; what a mask drops must be known before training.
   'doremi-proxy': [2, 2, 2, 2, 2, 2],
   'doge-proxy': [2, 2, 2, 2, 2, 2],

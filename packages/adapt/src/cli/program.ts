@@ -86,7 +86,8 @@ Examples:
   adapt report runs/first               write its report again
 
 Exit codes: 0 done, 1 bug, 2 config or missing file, 3 data, 4 numeric,
-5 resource or set-up, 6 another rank failed, 7 damaged file, 75 saved: the same command goes on.`,
+5 resource or set-up, 6 another rank failed, 7 damaged file,
+75 saved: the same command goes on.`,
     )
 
   program.hook('preAction', async (_, action) => {

@@ -327,6 +327,7 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'evaluation.task_options.every_steps': real(zero),
   'evaluation.task_options.max_time_share': real(zero, above(1)),
   'evaluation.task_options.limit': real(zero),
+  'training.ddp_timeout': real(fraction),
   'evaluation.task_options.num_fewshot': real(fraction),
   'evaluation.task_options.fewshot_seed': real(fraction),
 }

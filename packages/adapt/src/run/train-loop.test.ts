@@ -90,7 +90,7 @@ function loopOf(
     rows: createRowStream({ dataset, seed: 3, maxLength: 8, packing: false, windowSize: 8 }),
     plan: { totalSteps: 2, drawnRows: 8, batchRows: 1 },
     built: { trainer, method },
-    stop: { requested: false },
+    stop: { requested: false, settle() {} },
   } as unknown as Omit<RunParts, 'queue'>
   return { parts: { ...parts, queue: new StepQueue(parts) }, trained, announced }
 }
@@ -177,7 +177,7 @@ describe('trainLoop', () => {
   })
 
   it('tells how far the pool is scored, and leaves a pool where the run is asked to stop', async () => {
-    const stop = { requested: false }
+    const stop = { requested: false, settle() {} }
     const { parts, trained } = loopOf(
       {},
       {
@@ -195,7 +195,7 @@ describe('trainLoop', () => {
       seen.push(progress)
       stop.requested = progress.done === 2
     }
-    await trainLoop({ ...parts, stop: stop as RunParts['stop'] }, [{ whileScoring }])
+    await trainLoop({ ...parts, stop: stop as unknown as RunParts['stop'] }, [{ whileScoring }])
     expect(seen.map(({ done }) => done)).toEqual([1, 2])
     expect(trained).toEqual([])
   })

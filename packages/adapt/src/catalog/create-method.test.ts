@@ -47,7 +47,7 @@ describe('createMethod', () => {
     const method = createMethod(resolve({ preset }), { ...context, dataset })
     expect(method).toMatchObject({ id: preset, candidates: 1, reference: undefined })
     const { signal, gate } = METHODS.find(({ id }) => id === preset)!
-    const options = { balanced: false } as never
+    const options = { balanced: false, scoreShrinkage: 'none' } as never
     expect(method.needs).toEqual({ ...signal.needs(options), ...gate.needs?.(options) })
     // Of two micro-batches, where the gate must see both.
     expect(runStep(method, [[0.5], [0.25]]).scoredTokens).toBe(gate.view === 'step' ? 2 : 0)

@@ -11,7 +11,7 @@ afterAll(() => workshop[Symbol.dispose]())
 
 const FIXTURE = fileURLToPath(new URL('killed-run.test.fixture.js', import.meta.url))
 const METHOD =
-  'method={ preset: tacs, signal: { epochs_per_unit: 2, path_learning_rate: 0.01 }, gate: { keep: 0.3 } }'
+  'method={ preset: tacs, signal: { epochs_per_unit: 2, path_learning_rate: 0.01, scored: 1 }, gate: { keep: 0.3 } }'
 const settings = (cache: string) => [
   METHOD,
   'training={ max_steps: 6, per_device_train_batch_size: 2, learning_rate: 0.01, seed: 1, bf16: false }',

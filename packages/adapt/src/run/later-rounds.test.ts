@@ -12,7 +12,7 @@ afterAll(() => workshop[Symbol.dispose]())
 const STEPS = 12
 /** Rounds before training and after 4 and 8 steps. */
 const SETTINGS = [
-  'method={ preset: ica, signal: { k: 1, rounds: 3 } }',
+  'method={ preset: ica, signal: { k: 1, rounds: 3, scored: 1 } }',
   `training={ max_steps: ${STEPS}, per_device_train_batch_size: 4, gradient_accumulation_steps: 2, learning_rate: 0.01, seed: 1, bf16: false, save_steps: 100 }`,
   'evaluation={}',
 ]

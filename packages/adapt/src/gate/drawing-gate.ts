@@ -1,6 +1,7 @@
 /** P samples of the pool, U those that were scored for a draw. */
 import { full } from '@adapt-ts/torch'
-import type { Gate, MethodEvent, RunFacts, ScoredPool } from '../method/contract.js'
+import type { Gate, RunFacts, ScoredPool } from '../method/contract.js'
+import { EventList } from '../method/event-list.js'
 import { requireData } from '../method/require-data.js'
 import { KeptNumbers } from '../signal/index.js'
 import { drawnPool, drawSchedule, type PoolDrawOptions, scoredPart } from './draw-schedule.js'
@@ -53,7 +54,7 @@ export function createDrawingGate(
   let weight_P: Float32Array = new Float32Array(numSamples)
   for (const sample of drawnPool(parts)) weight_P[sample] = 1
   const kept = new KeptNumbers('weight')
-  let events: MethodEvent[] = []
+  const events = new EventList()
   return {
     weights: ({ score }) => full([score.shape[0]!], 1, { device: score.device }),
     wants(step) {
@@ -82,16 +83,12 @@ export function createDrawingGate(
       }
       kept.keep(weight_P)
       const scored = { scored: pool.index.length, scoreMean: meanOf(part.score) }
-      events.push({ kind: 'draw', step, fields: { draw: number, ...scored, ...figures } })
+      events.add({ kind: 'draw', step, fields: { draw: number, ...scored, ...figures } })
     },
     draw() {
       return state === undefined ? undefined : { number: state.number, weight_P, replacement: false }
     },
-    takeEvents() {
-      const taken = events
-      events = []
-      return taken
-    },
+    takeEvents: events.take,
     state: () => ({ json: { ...state }, tensors: kept.tensors }),
     load({ json, tensors }) {
       const saved = kept.load(tensors)

@@ -1,7 +1,8 @@
 /** P samples of the pool. */
 import { full } from '@adapt-ts/torch'
-import type { Gate, MethodEvent } from '../method/contract.js'
+import type { Gate } from '../method/contract.js'
 import { defineGate } from '../method/define-method.js'
+import { EventList } from '../method/event-list.js'
 import { flag } from '../method/option-table.js'
 import { requireData } from '../method/require-data.js'
 import { KeptNumbers } from '../signal/index.js'
@@ -28,7 +29,7 @@ export const proportionalDraw = defineGate({
     const { numSamples } = requireData(facts, 'proportional-draw')
     const kept = new KeptNumbers('weight')
     let weight_P: Float32Array | undefined
-    let events: MethodEvent[] = []
+    const events = new EventList()
     return {
       weights: ({ score }) => full([score.shape[0]!], 1, { device: score.device }),
       wants: () =>
@@ -44,14 +45,10 @@ export const proportionalDraw = defineGate({
         weight_P = drawn_P
         kept.keep(drawn_P)
         const drawn = positive.filter((s) => s > 0).length
-        events.push({ kind: 'draw', step, fields: { draw: 0, scored: index.length, drawn } })
+        events.add({ kind: 'draw', step, fields: { draw: 0, scored: index.length, drawn } })
       },
       draw: () => (weight_P === undefined ? undefined : { number: 0, weight_P, replacement }),
-      takeEvents() {
-        const taken = events
-        events = []
-        return taken
-      },
+      takeEvents: events.take,
       state: () => ({ json: {}, tensors: kept.tensors }),
       load({ tensors }) {
         weight_P = kept.load(tensors)

@@ -72,12 +72,13 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   })
 }
 
-/** Of the ranks of a run one speaks. */
-function silent(request: TrainingRequest): TrainingRequest {
+/** Of the ranks of a run one speaks, and is profiled. */
+function silent({ profile: _, onProfile: __, ...request }: TrainingRequest): TrainingRequest {
   const nothing = () => {}
   return { ...request, onLine: nothing, onStep: nothing, onEvaluation: nothing }
 }
 
+/** Ranks of one machine take its GPUs in turn. */
 function onOwnDevice(request: TrainingRequest, { worldSize, localRank }: World): TrainingRequest {
   if (worldSize === 1) return request
   const { config } = request

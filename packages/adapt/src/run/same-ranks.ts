@@ -38,7 +38,7 @@ function describeDifference(key: string, first: unknown, other: unknown): string
   return `${key}: ${(b[place] ?? '(nothing)').trim()}, on rank 0 ${(a[place] ?? '(nothing)').trim()}`
 }
 
-/** The parameters of a model, by shape and by value. */
+/** The parameters of a model by name, shape and dtype. */
 export function describeModel(model: CausalLM): RankFacts {
   const hash = createHash('sha256')
   for (const [name, parameter] of model.namedParameters()) {

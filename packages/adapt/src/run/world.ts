@@ -80,7 +80,7 @@ export function isOfPeer(error: unknown): boolean {
 
 /** A rank that was asked to stop before the ranks could agree on it ends the others in the same way. */
 function peerInterrupted(error: unknown): AdaptError | undefined {
-  if (!(error instanceof distributed.PeerError) || !error.message.includes('INTERRUPTED')) return undefined
+  if (!(error instanceof distributed.PeerError) || error.ownCode !== 'INTERRUPTED') return undefined
   return new AdaptError('INTERRUPTED', EXIT.resumable, error.message, {}, { cause: error })
 }
 

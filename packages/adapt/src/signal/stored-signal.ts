@@ -1,7 +1,8 @@
 /** P samples of the pool. */
 import { full, type Tensor, tensor } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
-import type { MethodEvent, Rescoring, Signal } from '../method/contract.js'
+import type { Rescoring, Signal } from '../method/contract.js'
+import { EventList } from '../method/event-list.js'
 import type { Artefact } from '../method/preparation.js'
 import { KeptNumbers } from './kept-numbers.js'
 
@@ -19,7 +20,7 @@ export function createStoredSignal(artefact: Artefact, rescoring?: Rescoring): S
   }
   let { score_P } = artefact
   const kept = new KeptNumbers('score')
-  let events: MethodEvent[] = []
+  const events = new EventList()
   return {
     stored: {
       scores: () => score_P,
@@ -31,7 +32,7 @@ export function createStoredSignal(artefact: Artefact, rescoring?: Rescoring): S
           if (Number.isFinite(pool.score[place])) next[sample] = pool.score[place]!
         score_P = next
         kept.keep(next)
-        events.push({ kind: 'rescored', step, fields: { scored: pool.index.length, ...figures } })
+        events.add({ kind: 'rescored', step, fields: { scored: pool.index.length, ...figures } })
       },
     },
     score({ batch: { samples } }, { device }): Tensor {
@@ -40,11 +41,7 @@ export function createStoredSignal(artefact: Artefact, rescoring?: Rescoring): S
       const score_S = Float32Array.from(samples, ({ index }) => known[index] ?? Number.NaN)
       return tensor(score_S, [samples.length], { device })
     },
-    takeEvents() {
-      const taken = events
-      events = []
-      return taken
-    },
+    takeEvents: events.take,
     state: () => ({ json: {}, tensors: kept.tensors }),
     load({ tensors }) {
       score_P = kept.load(tensors) ?? score_P

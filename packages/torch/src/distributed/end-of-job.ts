@@ -99,7 +99,10 @@ function judge(job: EndOfJob, timedOut: boolean, timeoutMs: number, text: string
     }
     for (const [rank, { own, code, message }] of words)
       if (own)
-        return new PeerError('PEER_FAILED', `rank ${rank} failed: ${code}: ${message}`, rank, { cause })
+        return new PeerError('PEER_FAILED', `rank ${rank} failed: ${code}: ${message}`, rank, {
+          cause,
+          ownCode: code,
+        })
     const gone = ended()[0]
     if (gone !== undefined && isStillSilent(job, gone))
       return new PeerError('PEER_FAILED', `${nameOf(gone)} ended`, gone, { cause })

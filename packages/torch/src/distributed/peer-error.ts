@@ -13,11 +13,19 @@ import { TorchError } from '../errors.js'
  */
 export class PeerError extends TorchError {
   readonly rank: number | undefined
+  /** Of the error that the rank failed by, where it had one of its own. */
+  readonly ownCode: string | undefined
 
-  constructor(code: string, message: string, rank?: number, options?: ErrorOptions) {
+  constructor(
+    code: string,
+    message: string,
+    rank?: number,
+    options?: ErrorOptions & { readonly ownCode?: string },
+  ) {
     super(code, message, rank === undefined ? {} : { rank }, options)
     this.name = 'PeerError'
     this.rank = rank
+    this.ownCode = options?.ownCode
   }
 }
 

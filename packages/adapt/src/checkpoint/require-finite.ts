@@ -11,9 +11,7 @@ const vectorNorm = bind('aten::linalg_vector_norm')
  * @throws {NumericError} STATE_NOT_FINITE (exit 4) with the name of the first tensor that is not.
  */
 export function requireFiniteState(trainer: Trainer, goodStep: number | undefined): void {
-  const { optimizer, method } = trainer.state()
-  const trained = [...trainer.model.namedParameters()].filter(([, parameter]) => parameter.requiresGrad)
-  const name = firstNotFinite([...trained, ...optimizer, ...method])
+  const name = firstNotFinite(trainer.ownTensors())
   if (name === undefined) return
   const kept =
     goodStep === undefined ? 'there is no checkpoint' : `the newest checkpoint is that of step ${goodStep}`

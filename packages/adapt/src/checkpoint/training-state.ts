@@ -33,15 +33,17 @@ export type TrainingPosition = Omit<TrainingState, 'schema_version' | 'step' | '
 /**
  * Writes a training state into a folder: a Hugging Face model folder (float32), or a PEFT adapter folder when adapters
  * are trained, with `optimizer.safetensors`, `method.safetensors` and `state.json` beside the weights.
+ *
+ * @param state  Taken on every rank, where there are several; one of them writes.
  */
 export function writeTrainingState(
   folder: string,
   trainer: Trainer,
   position: TrainingPosition,
   model: SaveTrainedOptions,
+  { json, optimizer, method } = trainer.state(),
 ): void {
   saveTrainedModel(trainer.model, folder, model)
-  const { json, optimizer, method } = trainer.state()
   writeSafetensors(join(folder, 'optimizer.safetensors'), optimizer)
   writeSafetensors(join(folder, 'method.safetensors'), method)
   const state: TrainingState = { schema_version: 3, step: trainer.step, ...position, trainer: json }

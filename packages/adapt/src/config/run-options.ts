@@ -955,6 +955,11 @@ export type RunOptions = {
      */
     readonly ddpTimeout?: number | undefined
     /**
+     * Of several ranks each keeps and updates its share of the moments of the optimizer (ZeRO-1). off: every
+     * rank keeps all of them. A method that reads them has them whole. Default "auto".
+     */
+    readonly shardedOptimizer?: 'auto' | 'off' | undefined
+    /**
      * Checkpoints that are kept: the newest ones; where evaluations are compared always the best one too.
      * Default 2.
      */

@@ -20,6 +20,8 @@ export interface Needs {
   readonly reference?: boolean
   /** Inputs and output gradients of the trained linear layers. */
   readonly factors?: boolean
+  /** The optimiser's second moments, of the whole model on every rank. */
+  readonly moments?: boolean
   /** Most tokens of a sample that are looked at, in a forward of its own: of a longer one a part at random. For scores of samples alone. */
   readonly window?: number
   /** Records with prompts: not plain text alone. */

@@ -4,11 +4,9 @@ import type { Trainer } from '../train/index.js'
 
 /** Bytes of a checkpoint of this trainer: what is trained and its two moments in float32, and the method's tensors. */
 export function checkpointBytes(trainer: Trainer): number {
-  const { optimizer, method } = trainer.state()
-  const sum = (tensors: ReadonlyMap<string, { readonly numel: number }>) =>
-    [...tensors.values()].reduce((total, { numel }) => total + 4 * numel, 0)
-  const trained = trainer.model.numTrainableParameters
-  return 4 * trained + sum(optimizer) + sum(method)
+  const kept = [...trainer.method.state().tensors.values()].reduce((total, { numel }) => total + numel, 0)
+  // Weights and both moments.
+  return 4 * (3 * trainer.model.numTrainableParameters + kept)
 }
 
 /**

@@ -83,6 +83,7 @@ export function buildTrainer(
     ...(training.loss_chunk_size === 'auto' ? {} : { lossChunkSize: training.loss_chunk_size }),
     seed: training.seed,
     collective,
+    shardedOptimizer: training.sharded_optimizer,
     layOut: (samples) => layOutSamples(samples, layout),
     layOutPool: (samples) => layOutPool(samples, layout),
   })

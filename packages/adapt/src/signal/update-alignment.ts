@@ -207,7 +207,10 @@ export const updateAlignment = defineSignal({
   unit: 'sample',
   interactions: true,
   options: OPTIONS,
-  needs: ({ scoreLength }) => ({ anchors: true, factors: true, tokenLosses: true, window: scoreLength }),
+  needs: ({ scoreLength, precondition }) => ({
+    ...{ anchors: true, factors: true, tokenLosses: true, window: scoreLength },
+    ...(precondition === 'none' ? {} : { moments: true }),
+  }),
   create: (options, { seed }) => new UpdateAlignment(options, seed),
   cost: ({ validation, scoreLength }, { params, steps, tokensPerAnchor, anchors }) => ({
     preparation: 0,

@@ -46,7 +46,7 @@ const ANCHORS = [batchOf(anchors.map((tokens) => [{ tokens }]))]
 
 /** v = (p / 10)^2 for every parameter. */
 function makeUpMoments({ trainer }: TrainingCase): void {
-  const { optimizer } = trainer
+  const { adamw: optimizer } = trainer.optimizer
   optimizer.loadSteps(optimizer.parameters.map(() => updates))
   noGrad(() =>
     scope(() => {

@@ -34,6 +34,8 @@ export interface StepTotals {
   readonly canUpdate: boolean
   readonly isFinite: boolean
   readonly signalMs: number
+  /** Milliseconds that this rank waited for the gradients of the others. */
+  readonly waitMs: number
 }
 
 interface SynchroniseContext {
@@ -48,19 +50,25 @@ interface TrainedSample {
   readonly weightedLoss?: number | undefined
 }
 
-/** The one place in a step where the host waits for the device: everything it wants to know, in one copy. */
+type SynchronisedTotals = Omit<StepTotals, 'signalMs' | 'waitMs'>
+
+/**
+ * The one place in a step where the host waits for the device: everything it wants to know, in one copy.
+ *
+ * @param ownNorm  Norm of the gradients that this rank answers for; those of all ranks are all of them.
+ */
 export function synchronise(
   tallies: readonly MicroBatchTally[],
-  gradNorm: Tensor,
+  ownNorm: Tensor,
   context: SynchroniseContext,
-): Omit<StepTotals, 'signalMs'> {
+): SynchronisedTotals {
   const host = noGrad(() =>
     scope(() => {
       const parts = tallies.flatMap(({ loss_N, score_S, weight_S, weight_N }) => [
         ...[loss_N, score_S, weight_S],
         ...(weight_N ? [weight_N] : []),
       ])
-      return cat([reshape(gradNorm, [1]), ...parts]).toFloat32Array()
+      return cat([reshape(ownNorm, [1]), ...parts]).toFloat32Array()
     }),
   )
   let position = 1
@@ -101,9 +109,9 @@ function recordOf(
 
 function total(
   byMicroBatch: readonly (readonly TrainedSample[])[],
-  gradNorm: number,
+  ownNorm: number,
   { plan, normalizer, collective }: SynchroniseContext,
-): Omit<StepTotals, 'signalMs'> {
+): SynchronisedTotals {
   const isLabelled = ({ record }: TrainedSample) => record.tokens > 0
   const labelled = byMicroBatch.flat().filter(isLabelled)
   const dropped = plan.dropped.map(({ batch, place, score, loss }) =>
@@ -128,6 +136,7 @@ function total(
     numTokens,
     numTokensProcessed,
     scoredTokens,
+    squaredNorm,
   ] = collective.allReduceNumbers([
     sumOf(labelled, ({ record, weightedLoss }) =>
       weightedLoss === undefined
@@ -147,7 +156,9 @@ function total(
     sumOf(labelled, ({ record }) => record.tokens),
     sumOf(plan.batches, ({ samples }) => sumOf(samples, (sample) => sample.numTokens)),
     plan.scoredTokens,
-  ]) as [number, number, number, number, number, number, number, number]
+    ownNorm ** 2,
+  ]) as [number, number, number, number, number, number, number, number, number]
+  const gradNorm = Math.sqrt(squaredNorm)
   const z = plan.divisor?.z ?? countedZ
   const plainZ = plan.divisor?.z ?? countedPlainZ
   // Nothing to learn from is a loss of 0, not 0 / 0.

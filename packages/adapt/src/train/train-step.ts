@@ -1,20 +1,17 @@
 /** B rows, T positions, D width, N labelled positions, S samples of a micro-batch. */
 import {
-  type Collective,
   type DType,
-  type nn,
-  optim,
   region,
   scope,
   type Tensor,
   zeros,
-  zerosLike,
 } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { chunkedCrossEntropy, type LabelledPositions } from '../loss/index.js'
 import { createEvidence, type Method, type StepTools } from '../method/index.js'
 import { type CausalLM, runForward } from '../model/index.js'
 import { GradientScale } from './gradient-scale.js'
+import type { ModelOptimizer } from './model-optimizer.js'
 import type { StepInputs } from './step-inputs.js'
 import { type MicroBatchTally, type StepTotals, synchronise } from './step-totals.js'
 
@@ -22,7 +19,7 @@ import { type MicroBatchTally, type StepTotals, synchronise } from './step-total
 export interface TrainParts {
   readonly model: CausalLM
   readonly method: Method
-  readonly optimizer: optim.AdamW
+  readonly optimizer: ModelOptimizer
   readonly options: TrainStepOptions
   readonly inputs: StepInputs
 }
@@ -57,8 +54,9 @@ export function trainStep(
 ): StepTotals {
   const { model, method, optimizer, options } = parts
   const { collective } = tools
+  const { gradients } = optimizer
   model.train()
-  region('optimiser', () => model.zeroGrad())
+  region('optimiser', () => gradients.zero())
   return scope(() => {
     const used = batches.filter((batch) => batch.rows > 0)
     const clock = startClock()
@@ -66,6 +64,11 @@ export function trainStep(
     const { divisor } = plan
     const normalizer = divisor ? (`${divisor.unit}.mean` as const) : method.normalizer
     const scale = new GradientScale(normalizer, plan.batches, model.device, divisor?.z)
+
+    // What the optimiser gets are the gradients of the loss itself; Z is known when the last micro-batch has its weights.
+    const arm = () => gradients.arm(scale.toLoss((z) => collective.allReduceSum([z])))
+    const last = plan.batches.length - 1
+    if (last < 0) arm()
 
     const tallies = plan.batches.map((batch, i) =>
       scope((): MicroBatchTally => {
@@ -78,34 +81,27 @@ export function trainStep(
         })
         const weights = clock.time(() => region('method', () => plan.weigh(i, evidence)))
         const lossWeight_N = region('loss', () => scale.lossWeights(batch, weights, labelled))
+        if (i === last) region('optimiser', arm)
         const loss_N = backwardWeighted(parts, pass, labelled, lossWeight_N)
         return { batch, sampleOf: labelled.sampleOf, loss_N, ...weights }
       }),
     )
 
-    // Norm, check and clip see what the optimiser gets: the gradients of the loss itself.
-    const gradNorm = region('optimiser', () => {
-      const toLoss = scale.toLoss((z) => collective.allReduceSum([z]))
-      optim.scaleGradients(optimizer.parameters, toLoss)
-      sumGradients(optimizer.parameters, collective)
-      return optim.gradNorm(optimizer.parameters)
-    })
+    const { waitMs, ownNorm } = region('optimiser', () => ({
+      waitMs: gradients.finish(),
+      ownNorm: gradients.ownNorm(),
+    }))
     region('reading', () => parts.inputs.makeAhead(nextBatches))
-    const totals = region('records', () => synchronise(tallies, gradNorm, { plan, normalizer, collective }))
-    if (totals.canUpdate) {
-      region('optimiser', () => {
-        const clip = (options.maxGradNorm ?? Infinity) / (totals.gradNorm + 1e-6)
-        if (clip < 1) optim.scaleGradients(optimizer.parameters, clip)
-        optimizer.step()
-      })
-    }
-    return { ...totals, signalMs: clock.ms() }
+    const totals = region('records', () => synchronise(tallies, ownNorm, { plan, normalizer, collective }))
+    if (totals.canUpdate)
+      region('optimiser', () => optimizer.update(tools.learningRate, totals.gradNorm, options.maxGradNorm))
+    return { ...totals, waitMs, signalMs: clock.ms() }
   })
 }
 
 /** Loss and gradients of one micro-batch: a SUM over its tokens, weighted one by one. */
 function backwardWeighted(
-  { model, options }: TrainParts,
+  { model, optimizer, options }: TrainParts,
   pass: ReturnType<typeof runForward>,
   labelled: LabelledPositions,
   lossWeight_N: Tensor,
@@ -124,17 +120,10 @@ function backwardWeighted(
         },
       ),
     )
+    // A head of its own has its gradient before the backward of the body.
+    if (model.lm_head && model.headWeight.requiresGrad) optimizer.gradients.ready(model.headWeight)
     region('backward', () => pass.backward(labelled.scatter(gradient_ND)))
     return loss_N
-  })
-}
-
-/** Adds the ranks' gradients; a rank without samples takes part with zeros. */
-function sumGradients(parameters: readonly nn.Parameter[], collective: Collective): void {
-  if (collective.worldSize === 1) return
-  scope(() => {
-    for (const parameter of parameters) parameter.grad ??= zerosLike(parameter)
-    collective.allReduceSum(parameters.map((parameter) => parameter.grad!))
   })
 }
 

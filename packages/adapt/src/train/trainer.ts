@@ -5,7 +5,6 @@ import {
   lookAt,
   type Method,
   type MethodEvent,
-  type OptimizerView,
   type PluginState,
   type PoolProgress,
   type StepTools,
@@ -14,6 +13,8 @@ import { type CausalLM, mixSeeds } from '../model/index.js'
 import type { StepRecord } from '../record/index.js'
 import { summarizeSamples } from '../record/index.js'
 import { forwardFlops, trainingFlops } from './flops.js'
+import type { Sharding } from './gradient-exchange.js'
+import { ModelOptimizer } from './model-optimizer.js'
 import { StepInputs } from './step-inputs.js'
 import type { StepTotals } from './step-totals.js'
 import { type TrainParts, trainStep } from './train-step.js'
@@ -50,6 +51,8 @@ export interface TrainerOptions {
   readonly lossChunkSize?: number
   /** Default: one process. */
   readonly collective?: Collective
+  /** `off`: every rank keeps all moments of the optimiser, not its share. A method may need that. Default auto. */
+  readonly shardedOptimizer?: Sharding
   /** Steps in a row without a finite loss after which training stops. Default 3. */
   readonly maxNonFiniteSteps?: number
   /** Seed of dropout. Default 0. */
@@ -89,7 +92,7 @@ export interface TrainerState {
 export class Trainer {
   readonly model: CausalLM
   readonly method: Method
-  readonly optimizer: optim.AdamW
+  readonly optimizer: ModelOptimizer
   private readonly parts: TrainParts
   private readonly lent: Omit<StepTools, 'step' | 'learningRate'>
   private readonly options: TrainerOptions
@@ -110,14 +113,14 @@ export class Trainer {
     this.options = options
     this.numParameters = model.numParameters
     this.numTrainable = model.numTrainableParameters
-    this.optimizer = new optim.AdamW(
-      optim.decayGroups(model.trainableParameters(), options.weightDecay ?? 0),
-      {
-        beta1: options.adamBeta1 ?? 0.9,
-        beta2: options.adamBeta2 ?? 0.999,
-        epsilon: options.adamEpsilon ?? 1e-8,
-      },
-    )
+    this.optimizer = new ModelOptimizer(model, {
+      weightDecay: options.weightDecay ?? 0,
+      collective,
+      sharding: method.needs.moments === true ? 'off' : (options.shardedOptimizer ?? 'auto'),
+      beta1: options.adamBeta1 ?? 0.9,
+      beta2: options.adamBeta2 ?? 0.999,
+      epsilon: options.adamEpsilon ?? 1e-8,
+    })
     this.parts = {
       model,
       method,
@@ -134,7 +137,7 @@ export class Trainer {
       collective,
       device: model.device,
       anchors,
-      optimizer: viewOf(this.optimizer, model),
+      optimizer: this.optimizer.view(),
       look: (batch, how) =>
         lookAt(model, batch, {
           ...how,
@@ -207,7 +210,6 @@ export class Trainer {
     const start = performance.now()
     const tools = this.tools()
     const { learningRate } = tools
-    this.optimizer.learningRate = learningRate
     const { method } = this
     const upkeepMs = timed(() => region('method', () => method.beforeStep(tools)))
     const dropoutSeed = mixSeeds(this.options.seed ?? 0, this.step)
@@ -264,7 +266,7 @@ export class Trainer {
     )
   }
 
-  /** Everything but the model that an identical continuation needs, between two steps. Tensors stay their owners'. */
+  /** Everything but the model that an identical continuation needs, between two steps. Every rank calls it. Tensors stay their owners', or belong to the current scope. */
   state(): {
     readonly json: TrainerState
     readonly optimizer: ReadonlyMap<string, Tensor>
@@ -280,13 +282,18 @@ export class Trainer {
     }
   }
 
+  /** Every tensor that this rank trains or keeps, by what it is, or is a part, of. */
+  ownTensors(): [name: string, tensor: Tensor][] {
+    const trained = [...this.model.namedParameters()].filter(([, parameter]) => parameter.requiresGrad)
+    return [...trained, ...this.optimizer.ownMoments(), ...this.method.state().tensors]
+  }
+
   /**
    * Goes on where `state` was taken; the model is the caller's part.
    * @param fillMoment  Fills a tensor of the optimiser's state in place, by its name in `state().optimizer`.
    */
   load(state: TrainerState, fillMoment: (name: string, target: Tensor) => void): void {
-    this.optimizer.loadSteps(state.optimizerSteps)
-    for (const [name, moment] of this.optimizer.state().tensors) fillMoment(name, moment)
+    this.optimizer.load(state.optimizerSteps, fillMoment)
     this.step = state.step
     this.flopsTrain = state.flopsTrain
     this.flopsSignal = state.flopsSignal
@@ -308,21 +315,6 @@ export class Trainer {
 
   [Symbol.dispose](): void {
     this.dispose()
-  }
-}
-
-/** What a method may know of the optimiser. */
-function viewOf(optimizer: optim.AdamW, model: CausalLM): OptimizerView {
-  const { beta1, beta2, epsilon } = optimizer
-  const byName = new Map(model.namedParameters())
-  return {
-    beta1,
-    beta2,
-    epsilon,
-    secondMoment(name) {
-      const parameter = byName.get(name)
-      return parameter && optimizer.secondMoment(parameter)
-    },
   }
 }
 

@@ -19,3 +19,8 @@ export interface ProcessGroup extends Collective {
   /** The end of the job: meets the others and closes the group. */
   leave(): Promise<void>
 }
+
+/** Whether the ranks are processes, whose gradients can travel in buckets. */
+export function isProcessGroup(collective: Collective): collective is ProcessGroup {
+  return 'launch' in collective && 'backend' in collective
+}

@@ -1,9 +1,11 @@
+import { scope } from '@adapt-ts/torch'
 import type { RowCursor } from '../../batch/index.js'
 import { type CheckpointStore, requireFiniteState, writeTrainingState } from '../../checkpoint/index.js'
 import { AdaptError, EXIT } from '../../errors.js'
 import type { SaveTrainedOptions } from '../../model/index.js'
 import { baseModelName } from '../../open/index.js'
 import { checkpointStore } from '../../run-folder/index.js'
+import type { Trainer } from '../../train/index.js'
 import type { BestModel } from '../best-model.js'
 import { type RunObserver, type RunParts, stopsEarly } from '../run-parts.js'
 import type { Recorder } from './record.js'
@@ -60,18 +62,21 @@ export class Saver implements RunObserver {
   save(cursor = this.parts.queue.cursor): void {
     const { trainer } = this.parts.built
     // Before anything is written or pruned, and before a model is published.
-    requireFiniteState(trainer, this.checkpoints.steps().at(-1))
-    if (this.lastSaved === trainer.step) return
     const { world } = this.parts
+    world.together(() => requireFiniteState(trainer, this.checkpoints.steps().at(-1)))
+    if (this.lastSaved === trainer.step) return
     // What the ranks recorded up to here is on the disk before the checkpoint that stands on it.
     world.together(() => this.recorder.log.flush())
-    world.together(() => {
-      if (world.isFirst) this.publish(cursor)
+    scope(() => {
+      const state = trainer.state()
+      world.together(() => {
+        if (world.isFirst) this.publish(cursor, state)
+      })
     })
     this.lastSaved = trainer.step
   }
 
-  private publish(cursor: RowCursor): void {
+  private publish(cursor: RowCursor, state: ReturnType<Trainer['state']>): void {
     const { request, built, data, plan } = this.parts
     const { trainer } = built
     const position = {
@@ -83,7 +88,7 @@ export class Saver implements RunObserver {
     }
     this.checkpoints.publish(
       trainer.step,
-      (folder) => writeTrainingState(folder, trainer, position, this.modelOptions()),
+      (folder) => writeTrainingState(folder, trainer, position, this.modelOptions(), state),
       request.config.training.save_total_limit,
       this.best.best?.step,
     )

@@ -9,6 +9,7 @@ import {
   Trainer,
 } from '@adapt-ts/adapt'
 import {
+  type Collective,
   type Device,
   type DType,
   fill_,
@@ -82,6 +83,8 @@ export interface RunnerOptions {
   readonly anchors?: readonly Batch[]
   readonly gradientCheckpointing?: boolean
   readonly seed?: number
+  /** Default: one process. */
+  readonly collective?: Collective
 }
 
 /** A model in training as the product trains it, with the hyper-parameters of the peer. */
@@ -123,6 +126,7 @@ export function trainerOf(model: CausalLM, options: RunnerOptions): Trainer {
     maxGradNorm: 1,
     autocastDtype: options.dtype,
     gradientCheckpointing: options.gradientCheckpointing ?? false,
+    ...(options.collective === undefined ? {} : { collective: options.collective }),
     ...(options.lossChunkSize === undefined ? {} : { lossChunkSize: options.lossChunkSize }),
   })
 }

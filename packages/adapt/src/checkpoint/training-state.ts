@@ -4,7 +4,7 @@ import { SafetensorsFile, scope, TorchError, writeSafetensors } from '@adapt-ts/
 import { type RowCursor, readRowCursor } from '../batch/index.js'
 import { AdaptError } from '../errors.js'
 import { type SaveTrainedOptions, saveTrainedModel } from '../model/index.js'
-import type { Trainer, TrainerState } from '../train/index.js'
+import type { Trainer, TrainerState, TrainerTensors } from '../train/index.js'
 import { fromExactJson, toExactJson } from './exact-json.js'
 import { damaged } from './manifest.js'
 
@@ -41,7 +41,7 @@ export function writeTrainingState(
   trainer: Trainer,
   position: TrainingPosition,
   model: SaveTrainedOptions,
-  { json, optimizer, method } = trainer.state(),
+  { json, optimizer, method }: TrainerTensors = trainer.state(),
 ): void {
   saveTrainedModel(trainer.model, folder, model)
   writeSafetensors(join(folder, 'optimizer.safetensors'), optimizer)

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { noGrad, scope } from '@adapt-ts/torch'
+import { distributed, noGrad, scope } from '@adapt-ts/torch'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Document } from '../dataset/index.js'
 import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
@@ -244,6 +244,37 @@ describe('bits per byte of conversations', () => {
 
   it('need a template', async () => {
     await expect(evaluate([chat('q', 'a')])).rejects.toMatchObject({ code: 'CHAT_TEMPLATE_MISSING' })
+  })
+})
+
+describe('ranks that share the passes', () => {
+  it('score every window once, and sum to what one finds', async () => {
+    const documents = [
+      text(LONG),
+      text('the data', 'notes'),
+      completion('what?\n', 'the data'),
+      text('a model'),
+    ]
+    const alone = await evaluate(documents, { maxLength: 8 })
+    const parts: number[][] = []
+    const found = []
+    for (const rank of [0, 1, 2]) {
+      const allReduceNumbers = (values: readonly number[]) => {
+        parts.push([...values])
+        // The last rank has the parts of the others at hand.
+        return values.map((_, i) => sum(parts.map((part) => part[i]!)))
+      }
+      const collective = { ...distributed.singleProcess, rank, worldSize: 3, allReduceNumbers }
+      found.push(await evaluate(documents, { maxLength: 8, collective }))
+    }
+    const [first, , last] = found
+    expect(first!.all.tokens).toBeLessThan(alone.all.tokens)
+    expect(last!.all.tokens).toBe(alone.all.tokens)
+    for (const source of ['web', 'notes', 'qa']) {
+      const [shared, whole] = [last!.sources[source]!, alone.sources[source]!]
+      expect(shared.nats_per_token).toBeCloseTo(whole.nats_per_token!, 6)
+      for (const count of ['bytes', 'documents', 'tokens'] as const) expect(shared[count]).toBe(whole[count])
+    }
   })
 })
 

@@ -15,6 +15,7 @@ import {
   type EvaluationOptions,
   type Sums,
   scoreWindows,
+  shareSums,
   sumsOf,
   toEvaluation,
   type Window,
@@ -65,6 +66,7 @@ export async function evaluateText(
   } finally {
     await encoder.close()
   }
+  shareSums(sums, options.collective)
   return toEvaluation(sums)
 }
 

@@ -6,6 +6,7 @@ import {
   type EvaluationOptions,
   type Sums,
   scoreWindows,
+  shareSums,
   sumsOf,
   toEvaluation,
   type Window,
@@ -47,6 +48,7 @@ export async function evaluateHeldOut(
     await new Promise(setImmediate)
   }
   await bytes.finish()
+  shareSums(sums, options.collective)
   const evaluation = toEvaluation(sums)
   return { eval_loss: evaluation.all.nats_per_token, ...evaluation }
 }

@@ -1,5 +1,5 @@
 /** B rows, T positions, N tokens that are predicted. */
-import { type DType, scope } from '@adapt-ts/torch'
+import { type Collective, type DType, scope } from '@adapt-ts/torch'
 import { type Batch, IGNORED_LABEL } from '../batch/index.js'
 import { AdaptError, EXIT } from '../errors.js'
 import { chunkedTokenLosses, labelledPositions } from '../loss/index.js'
@@ -16,6 +16,8 @@ export interface EvaluationOptions {
   readonly autocastDtype?: DType | undefined
   /** Asked between batches; true ends the evaluation without a result. */
   readonly isCancelled?: () => boolean
+  /** Ranks that share the passes: each is called with the same documents, and gets the same figures. What `isCancelled` says must be the same, too. */
+  readonly collective?: Collective
   /** Called after every group of documents. */
   readonly onProgress?: (numDocuments: number) => void
 }
@@ -70,7 +72,7 @@ export function sumsOf(source: string, sums: Map<string, Sums>): Sums {
 }
 
 /**
- * Adds the nats of every labelled position to the sums of its source.
+ * Adds the nats of every labelled position of this rank's windows to the sums of its source; see {@link shareSums}.
  * @throws {AdaptError} EVALUATION_CANCELLED (exit 75) when `isCancelled` said so.
  */
 export function scoreWindows(
@@ -80,12 +82,14 @@ export function scoreWindows(
   sums: Map<string, Sums>,
 ): void {
   const { batchSize = 16, autocastDtype } = options
-  const sorted = [...windows].sort((a, b) => b.tokens.length - a.tokens.length)
+  const { rank, worldSize } = options.collective ?? { rank: 0, worldSize: 1 }
+  requireWanted(options)
+  const sorted = [...windows]
+    .sort((a, b) => b.tokens.length - a.tokens.length)
+    .filter((_, i) => i % worldSize === rank)
   const bytes = batchSize === 'auto' ? bytesForPass(model.device) : 0
   for (let start = 0, count = 0; start < sorted.length; start += count) {
-    if (options.isCancelled?.() === true) {
-      throw new AdaptError('EVALUATION_CANCELLED', EXIT.resumable, 'the evaluation was cancelled')
-    }
+    requireWanted(options)
     count =
       batchSize === 'auto'
         ? rowsThatFit(model, sorted[start]!.tokens.length, bytes, autocastDtype)
@@ -106,6 +110,22 @@ export function scoreWindows(
         part.tokens += 1
       }
     })
+  }
+}
+
+function requireWanted({ isCancelled }: EvaluationOptions): void {
+  if (isCancelled?.() === true)
+    throw new AdaptError('EVALUATION_CANCELLED', EXIT.resumable, 'the evaluation was cancelled')
+}
+
+/** Sums over the ranks what each has scored; bytes and documents were counted by all of them. */
+export function shareSums(sums: ReadonlyMap<string, Sums>, collective: Collective | undefined): void {
+  if (collective === undefined || collective.worldSize === 1) return
+  const parts = [...sums.keys()].sort().map((source) => sums.get(source)!)
+  const totals = collective.allReduceNumbers(parts.flatMap(({ nats, tokens }) => [nats, tokens]))
+  for (const [i, part] of parts.entries()) {
+    part.nats = totals[2 * i]!
+    part.tokens = totals[2 * i + 1]!
   }
 }
 

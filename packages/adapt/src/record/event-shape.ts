@@ -14,6 +14,7 @@ const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   tasks: ['seconds', 'maxLength', 'figures'],
   calibration: ['mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores', 'reached'],
   policy: ['shares'],
+  ranks: ['workMs', 'waitMs'],
   prepared: ['key', 'seconds', 'flops', 'isCached', 'figures'],
   alert: ['severity', 'code', 'message', 'values'],
   'run-end': ['status', 'exitCode', 'summary'],

@@ -118,6 +118,15 @@ export interface PolicyEvent extends EventBase {
   readonly shares: Readonly<Record<string, number>>
 }
 
+/** How the ranks of a run keep step with each other: means over the steps since the last such event. */
+export interface RanksEvent extends EventBase {
+  readonly type: 'ranks'
+  /** Milliseconds a step that each rank worked, in rank order: what it did not wait for the others. */
+  readonly workMs: readonly number[]
+  /** Milliseconds a step that each rank waited, and moved data. */
+  readonly waitMs: readonly number[]
+}
+
 /** The method's preparation was made, or found where it was kept. */
 export interface PreparedEvent extends EventBase {
   readonly type: 'prepared'
@@ -157,6 +166,7 @@ export type RunEvent =
   | TasksEvent
   | CalibrationEvent
   | PolicyEvent
+  | RanksEvent
   | PreparedEvent
   | AlertEvent
   | RunEndEvent
@@ -191,6 +201,7 @@ export const NUMERIC_PATHS: Readonly<Record<string, readonly string[]>> = {
   calibration: ['step', 'time', 'mu', 'tau', 'targetEdr', 'targetEss', 'edr', 'essRatio', 'numScores'],
   policy: ['step', 'time', 'shares.*', 'mean.*', 'rewards.*', 'excess.*', 'exploration'],
   draw: ['step', 'time', 'spread', 'ess', 'scoreDeviation'],
+  ranks: ['step', 'time', 'workMs.*', 'waitMs.*'],
   'fixed-point': ['step', 'time', 'change', 'contraction'],
   prepared: ['step', 'time', 'seconds', 'flops', 'figures.*'],
   alert: ['step', 'time', 'values.*'],

@@ -31,6 +31,11 @@ export function tensorboardScalars(event: RunEvent): Scalar[] {
       ]
     case 'policy':
       return sourceScalars('share', event.shares)
+    case 'ranks':
+      return [
+        ['perf/slowest_rank_ms', Math.max(...event.workMs)],
+        ['perf/fastest_rank_ms', Math.min(...event.workMs)],
+      ]
     default:
       return []
   }

@@ -11,15 +11,23 @@ export interface RunMeasures {
 }
 
 /**
- * Measures the model of a run on its evaluation sets and on the held-out part of its data.
+ * Measures the model of a run on its evaluation sets and on the held-out part of its data. Every rank calls it and has its share of the work.
  * @throws {AdaptError} EVALUATION_CANCELLED (exit 75) when the run was asked to stop.
  */
-export async function measureRun({ request, data, built, stop, plan }: RunParts): Promise<RunMeasures> {
+export async function measureRun({
+  request,
+  data,
+  built,
+  stop,
+  plan,
+  world,
+}: RunParts): Promise<RunMeasures> {
   const { model, step } = built.trainer
   let numBefore = 0
   let numDone = 0
   const onProgress = (count: number) => {
     numDone = numBefore + count
+    stop.settle()
     request.onEvaluation?.(numDone, step, plan.totalSteps)
   }
   onProgress(0)
@@ -28,6 +36,7 @@ export async function measureRun({ request, data, built, stop, plan }: RunParts)
     batchSize: request.config.evaluation.per_device_eval_batch_size,
     autocastDtype: built.dtype,
     isCancelled: () => stop.requested,
+    collective: world.collective,
   }
   const maxLength = request.config.data.max_length
   const evaluation =

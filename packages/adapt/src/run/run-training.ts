@@ -46,6 +46,7 @@ import { Evaluator } from './observers/evaluate.js'
 import { TaskEvaluator } from './observers/evaluate-tasks.js'
 import { Heartbeat } from './observers/heartbeat.js'
 import { Profiler } from './observers/profile.js'
+import { RankPace } from './observers/rank-pace.js'
 import { Recorder } from './observers/record.js'
 import { Saver } from './observers/save.js'
 import { prepareRun } from './prepare-run.js'
@@ -53,6 +54,7 @@ import { describeMove } from './provenance.js'
 import { requireMetric } from './require-metric.js'
 import { type RunParts, stopsEarly, type TrainingOutcome, type TrainingRequest } from './run-parts.js'
 import { describeModel, requireSameRanks } from './same-ranks.js'
+import { requireSameReplicas } from './same-replicas.js'
 import { SettledStop } from './settled-stop.js'
 import { StepQueue } from './step-queue.js'
 import { StopRequest } from './stop-request.js'
@@ -136,6 +138,7 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
       const moved = start && describeMove(start, chosen, built.dtype)
       if (moved !== undefined) onLine(moved)
       requireSameRanks(world, { ...plan, ...describeModel(built.trainer.model) })
+      requireSameReplicas(world, built.trainer.model, built.trainer.step, 'all')
       const settled = new SettledStop(stop, world)
       const parts = { request, world, data, tasks, prepared, plan, built, stop: settled, start }
       return await trainInFolder(parts, kind)
@@ -233,7 +236,15 @@ async function trainAndEnd(parts: RunParts): Promise<TrainingOutcome> {
   const asker = new TaskEvaluator(parts, recorder, saver, best)
   const end = new RunEnd(parts, recorder, saver, { evaluator, asker }, best)
   try {
-    const observers = [recorder, new Heartbeat(parts, recorder.side), saver, evaluator, asker, profiler]
+    const observers = [
+      recorder,
+      new Heartbeat(parts, recorder.side),
+      new RankPace(parts, recorder),
+      saver,
+      evaluator,
+      asker,
+      profiler,
+    ]
     await trainLoop(parts, observers)
     await profiler.finish()
     return await (stopsEarly(parts) ? end.leave() : end.finish())

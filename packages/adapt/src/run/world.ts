@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { type Collective, distributed } from '@adapt-ts/torch'
 import { fromExactJson, toExactJson } from '../checkpoint/index.js'
 import { AdaptError, EXIT } from '../errors.js'
@@ -16,8 +17,14 @@ export interface World {
   fromFirst<T>(work: () => T | Promise<T>): Promise<T>
   /** Every rank works: rank 0 before one of each other machine, those before the rest, so that what one leaves in a cache the others find. */
   inTurn<T>(work: () => Promise<T>): Promise<T>
+  /** Milliseconds that this rank has spent waiting for the others. */
+  readonly waitedMs: number
+  /** The machine of each rank. */
+  readonly hosts: readonly string[]
   /** Every rank's text, in rank order. */
   gatherText(text: string): string[]
+  /** Every rank's numbers, in rank order. */
+  gatherNumbers(values: readonly number[]): number[][]
   /** Whether a rank says so. */
   any(flag: boolean): boolean
   /**
@@ -39,7 +46,10 @@ export function aloneWorld(): World {
     isFirst: true,
     fromFirst: async (work) => await work(),
     inTurn: (work) => work(),
+    waitedMs: 0,
+    hosts: [hostname()],
     gatherText: (text) => [text],
+    gatherNumbers: (values) => [[...values]],
     any: (flag) => flag,
     together: (work) => work(),
     leave: async () => {},
@@ -150,8 +160,20 @@ class GroupWorld implements World {
     return result as T
   }
 
+  get waitedMs(): number {
+    return this.group.waitedMs
+  }
+
+  get hosts(): readonly string[] {
+    return this.group.members.map(({ host }) => host)
+  }
+
   gatherText(text: string): string[] {
     return this.group.gatherText(text)
+  }
+
+  gatherNumbers(values: readonly number[]): number[][] {
+    return this.group.gatherNumbers(values)
   }
 
   any(flag: boolean): boolean {

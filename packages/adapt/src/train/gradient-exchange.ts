@@ -1,4 +1,13 @@
-import { type Collective, distributed, type nn, optim, scope, type Tensor, zeros, zerosLike } from '@adapt-ts/torch'
+import {
+  type Collective,
+  distributed,
+  type nn,
+  optim,
+  scope,
+  type Tensor,
+  zeros,
+  zerosLike,
+} from '@adapt-ts/torch'
 
 /** Something that this rank's optimiser updates: a whole parameter, or a run of its elements. */
 export interface Updated {
@@ -134,7 +143,11 @@ class BucketExchange implements GradientExchange {
     readonly isSharded: boolean,
   ) {
     this.updated = isSharded
-      ? buckets.shards.map(({ parameterIndex, offset, value }) => ({ part: value, index: parameterIndex, offset }))
+      ? buckets.shards.map(({ parameterIndex, offset, value }) => ({
+          part: value,
+          index: parameterIndex,
+          offset,
+        }))
       : wholes(parameters)
   }
 

@@ -1,9 +1,25 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type Collective, copy_, narrow, noGrad, optim, scope, type Tensor, TorchError, view, zeros } from '@adapt-ts/torch'
+import {
+  type Collective,
+  copy_,
+  narrow,
+  noGrad,
+  optim,
+  scope,
+  type Tensor,
+  TorchError,
+  view,
+  zeros,
+} from '@adapt-ts/torch'
 import { AdaptError, EXIT } from '../errors.js'
 import type { OptimizerView } from '../method/index.js'
 import type { CausalLM } from '../model/index.js'
-import { createGradientExchange, type GradientExchange, type Sharding, type Updated } from './gradient-exchange.js'
+import {
+  createGradientExchange,
+  type GradientExchange,
+  type Sharding,
+  type Updated,
+} from './gradient-exchange.js'
 
 /** Constants of the optimiser, and which part of it a rank keeps. */
 export interface ModelOptimizerOptions extends optim.AdamWOptions {
@@ -132,11 +148,15 @@ export class ModelOptimizer {
     for (const moment of MOMENTS)
       for (const [i, index] of order.entries()) {
         const parts = [...kept.entries()].filter(([, one]) => one.index === index)
-        const targets = parts.map(([place, { offset }]) => ({ offset, target: tensors.get(`${moment}.${place}`)! }))
+        const targets = parts.map(([place, { offset }]) => ({
+          offset,
+          target: tensors.get(`${moment}.${place}`)!,
+        }))
         fillParts(targets, shapes[index]!, (target) => fill(`${moment}.${i}`, target))
       }
   }
 
+  /** Frees the moments and the gradients; the model stays with its owner. */
   dispose(): void {
     this.adamw.dispose()
     this.gradients.dispose()

@@ -1,11 +1,5 @@
 /** B rows, T positions, D width, N labelled positions, S samples of a micro-batch. */
-import {
-  type DType,
-  region,
-  scope,
-  type Tensor,
-  zeros,
-} from '@adapt-ts/torch'
+import { type DType, region, scope, type Tensor, zeros } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { chunkedCrossEntropy, type LabelledPositions } from '../loss/index.js'
 import { createEvidence, type Method, type StepTools } from '../method/index.js'

@@ -81,6 +81,13 @@ export interface TrainerState {
   readonly method: PluginState['json']
 }
 
+/** A trainer between two steps, apart from its model. */
+export interface TrainerTensors {
+  readonly json: TrainerState
+  readonly optimizer: ReadonlyMap<string, Tensor>
+  readonly method: ReadonlyMap<string, Tensor>
+}
+
 /**
  * Model, method and optimiser of one run, and the count of steps. Feeding it batches is the caller's part.
  * The trainer frees the optimiser and the method's tensors with itself; the model stays the caller's.
@@ -267,11 +274,7 @@ export class Trainer {
   }
 
   /** Everything but the model that an identical continuation needs, between two steps. Every rank calls it. Tensors stay their owners', or belong to the current scope. */
-  state(): {
-    readonly json: TrainerState
-    readonly optimizer: ReadonlyMap<string, Tensor>
-    readonly method: ReadonlyMap<string, Tensor>
-  } {
+  state(): TrainerTensors {
     const { steps, tensors: optimizer } = this.optimizer.state()
     const { json, tensors: method } = this.method.state()
     const { step, flopsTrain, flopsSignal, nonFiniteSteps } = this

@@ -45,6 +45,7 @@ export class GlooGroup implements ProcessGroup {
   readonly worldSize: number
   readonly members: readonly Member[]
   bytesSent = 0
+  waitedMs = 0
   private readonly job: EndOfJob
   private readonly timeoutMs: number
   /** The engine's number of the group, and of the groups of gradient buckets by that of the buckets. */
@@ -262,6 +263,7 @@ export class GlooGroup implements ProcessGroup {
   /** Runs a part of a collective; what goes wrong in it is explained once and ends the group. */
   private together<T>(action: () => T): T {
     if (this.failure !== undefined) throw this.failure
+    const start = performance.now()
     try {
       return noGrad(action)
     } catch (error) {
@@ -269,6 +271,8 @@ export class GlooGroup implements ProcessGroup {
       else if (error instanceof TransportFailure)
         this.failure = explainFailure(this.job, error.cause, this.timeoutMs)
       throw this.failure ?? error
+    } finally {
+      this.waitedMs += performance.now() - start
     }
   }
 

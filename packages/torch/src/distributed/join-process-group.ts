@@ -52,7 +52,7 @@ export async function joinProcessGroup(options: JoinOptions): Promise<ProcessGro
 function aloneInTheWorld(launch: Launch): ProcessGroup {
   return {
     ...singleProcess,
-    ...{ launch, backend: 'none', members: [], bytesSent: 0 },
+    ...{ launch, backend: 'none', members: [], bytesSent: 0, waitedMs: 0 },
     gatherNumbers: (values) => [[...values]],
     gatherText: (text) => [text],
     fail() {},

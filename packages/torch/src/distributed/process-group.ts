@@ -10,6 +10,8 @@ export interface ProcessGroup extends Collective {
   readonly members: readonly Member[]
   /** Bytes that this rank has handed over for others. */
   readonly bytesSent: number
+  /** Milliseconds that this rank has spent in what ranks do together, waiting for others above all. */
+  readonly waitedMs: number
   /** Every rank's numbers, in rank order; lengths may differ. */
   gatherNumbers(values: readonly number[]): number[][]
   /** Every rank's text, in rank order. */

@@ -11,7 +11,6 @@ import type { Saver } from './save.js'
 export class Evaluator implements RunObserver {
   private readonly steps = new Set<number>()
   private found: RunMeasures | undefined
-  /** Of the newest evaluation of this process, whichever rank made it. */
   private foundStep: number | undefined
 
   constructor(
@@ -31,7 +30,7 @@ export class Evaluator implements RunObserver {
     return this.best.isOver
   }
 
-  /** Of this process, on rank 0; undefined before its first. */
+  /** Of this process; undefined before its first. */
   get latest(): RunMeasures | undefined {
     return this.found
   }
@@ -58,23 +57,15 @@ export class Evaluator implements RunObserver {
 
   /** Evaluates the model as it is, where there is something to evaluate on. A failure is side work: it is told and remembered. */
   async evaluate(): Promise<void> {
-    const { world } = this.parts
-    const event = await world.fromFirst(() =>
-      this.recorder.side.attempt('evaluation', () => this.measureAndRecord()),
-    )
-    if (event === undefined) return
-    this.foundStep = event.step
-    this.steps.add(event.step)
-    // The first has noted it.
-    if (!world.isFirst) this.best.note(event)
+    await this.recorder.side.attempt('evaluation', () => this.measureAndRecord())
   }
 
-  private async measureAndRecord(): Promise<EvaluationEvent | undefined> {
+  private async measureAndRecord(): Promise<void> {
     const { data, folder, request } = this.parts
-    if (data.evaluationFiles.length === 0 && data.validation === undefined) return undefined
+    if (data.evaluationFiles.length === 0 && data.validation === undefined) return
     const { step } = this.parts.built.trainer
     const measures = await this.measure(step)
-    if (measures === undefined) return undefined
+    if (measures === undefined) return
     const { evaluation, validation } = measures
     const event: EvaluationEvent = {
       type: 'evaluation',
@@ -90,7 +81,6 @@ export class Evaluator implements RunObserver {
       `eval/step-${step}.json`,
       `${JSON.stringify({ ...evaluation, ...(validation ? { validation } : {}) }, null, 2)}\n`,
     )
-    return event
   }
 
   /** Undefined when the run was asked to stop meanwhile: there is little time to save, and a run that goes on makes it up. */
@@ -100,6 +90,7 @@ export class Evaluator implements RunObserver {
       // Once: the data of an evaluation is the same each time.
       const isFirst = this.found === undefined
       this.found = measures
+      this.foundStep = step
       this.steps.add(step)
       for (const message of isFirst ? unmeasuredSources(measures) : [])
         this.recorder.alert('NOTHING_TO_MEASURE', message)

@@ -5,9 +5,10 @@ import { AdaptError, EXIT } from '../../errors.js'
 import type { SaveTrainedOptions } from '../../model/index.js'
 import { baseModelName } from '../../open/index.js'
 import { checkpointStore } from '../../run-folder/index.js'
-import type { Trainer } from '../../train/index.js'
+import type { TrainerTensors } from '../../train/index.js'
 import type { BestModel } from '../best-model.js'
 import { type RunObserver, type RunParts, stopsEarly } from '../run-parts.js'
+import { requireSameReplicas } from '../same-replicas.js'
 import type { Recorder } from './record.js'
 
 /** Saves in a row that may fail before the run ends. */
@@ -65,6 +66,7 @@ export class Saver implements RunObserver {
     const { world } = this.parts
     world.together(() => requireFiniteState(trainer, this.checkpoints.steps().at(-1)))
     if (this.lastSaved === trainer.step) return
+    requireSameReplicas(world, trainer.model, trainer.step, 'trained')
     // What the ranks recorded up to here is on the disk before the checkpoint that stands on it.
     world.together(() => this.recorder.log.flush())
     scope(() => {
@@ -76,7 +78,7 @@ export class Saver implements RunObserver {
     this.lastSaved = trainer.step
   }
 
-  private publish(cursor: RowCursor, state: ReturnType<Trainer['state']>): void {
+  private publish(cursor: RowCursor, state: TrainerTensors): void {
     const { request, built, data, plan } = this.parts
     const { trainer } = built
     const position = {

@@ -7,6 +7,7 @@ import { badRecords, damagedGzip, emptyInputs, strictText } from './inputs.mjs'
 import { killPoints } from './kill-points.mjs'
 import { oneWriter } from './one-writer.mjs'
 import { publishOrder } from './publish-order.mjs'
+import { deadRank, differentRanks, hangingRank, rankCount, restartedJob, takenPort } from './ranks.mjs'
 import { resume } from './resume.mjs'
 import { sampleOrder } from './sample-order.mjs'
 import { secondInterrupt, termination } from './signals.mjs'
@@ -41,6 +42,7 @@ export const checks = [
   damage,
   oneWriter,
   changedConfig,
+  rankCount,
   eventLog,
   badRecords,
   damagedGzip,
@@ -53,4 +55,9 @@ export const checks = [
   termination,
   secondInterrupt,
   soak,
+  deadRank,
+  hangingRank,
+  differentRanks,
+  takenPort,
+  restartedJob,
 ]

@@ -124,8 +124,12 @@ class Attempt {
   }
 
   private kill(signal: NodeJS.Signals): void {
-    for (const child of this.children)
-      if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+    for (const child of this.children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue
+      child.kill(signal)
+      // One that was stopped (SIGSTOP) takes no other signal before it goes on.
+      child.kill('SIGCONT')
+    }
   }
 }
 

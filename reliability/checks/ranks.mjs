@@ -1,0 +1,321 @@
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { readEvents } from '@adapt-ts/adapt'
+import { adapt, describeEnd, inParallel, sleep, startAdapt } from '../support/child.mjs'
+import { difference, digestRun, newestCheckpoint } from '../support/digest.mjs'
+import { seconds, Tally } from '../support/figures.mjs'
+import { createRandom, quantile } from '../support/random.mjs'
+import { modelDistance } from '../support/tensors.mjs'
+import { lines, sentence, Workshop } from '../support/workshop.mjs'
+
+const SEED = 34
+const MAX_DISTANCE = 1e-6
+const NOTICE_MS = 15_000
+const STEPS = ['training.max_steps=200', 'training.save_steps=50', 'evaluation={}']
+
+const launchArgs = (workshop, name, numRanks, set, flags = []) => {
+  const [, ...rest] = workshop.trainArgs(name, set)
+  return ['launch', '--nproc', String(numRanks), ...flags, ...rest]
+}
+const launch = (workshop, name, numRanks, set, flags) =>
+  adapt(launchArgs(workshop, name, numRanks, set, flags), { cwd: workshop.root })
+const startJob = (workshop, name, numRanks, set, flags) =>
+  startAdapt(launchArgs(workshop, name, numRanks, set, flags), { cwd: workshop.root })
+
+/** Process of a rank that a launched job has, or undefined. */
+function processOf(job, rank) {
+  const file = (pid, name) => {
+    try {
+      return readFileSync(`/proc/${pid}/${name}`, 'utf8')
+    } catch {
+      return ''
+    }
+  }
+  const children = file(job.process.pid, `task/${job.process.pid}/children`).trim().split(' ')
+  return children
+    .map(Number)
+    .find((pid) => pid > 0 && file(pid, 'environ').split('\0').includes(`RANK=${rank}`))
+}
+
+/** Steps that a run has recorded. */
+function stepsOf(workshop, name) {
+  try {
+    const { events } = readEvents(path.join(workshop.runFolder(name), 'events.jsonl'))
+    return events.findLast(({ type }) => type === 'step')?.step ?? 0
+  } catch {
+    return 0
+  }
+}
+
+/** Waits until a run has so many steps or its job is over, then for the rank to be there. */
+async function rankAtStep(workshop, job, name, rank, step) {
+  while (job.process.exitCode === null && stepsOf(workshop, name) < step) await sleep(10)
+  for (;;) {
+    const pid = processOf(job, rank)
+    if (pid !== undefined || job.process.exitCode !== null) return pid
+    await sleep(5)
+  }
+}
+
+/** One of each cell of the map of methods, and adapters: [name, assignments]. */
+const METHODS = [
+  ['uniform', ['anchors=[]', 'method=uniform']],
+  ['adapt', ['method=adapt']],
+  ['adapt-calibrated', []],
+  // On what the first one trained.
+  ['LoRA', ['model={ path: runs/uniform-1/model, lora: { r: 4 } }']],
+  ['bm25', ['method=bm25']],
+  ['adapt-bm25', ['method=adapt-bm25']],
+  ['rho-1', ['method=rho-1']],
+  ['doremi', ['anchors=[]', 'method=doremi']],
+  ['loss-selection', ['anchors=[]', 'method=loss-selection']],
+  ['greats', ['method=greats']],
+  ['odm', ['anchors=[]', 'method=odm']],
+  ['static', ['anchors=[]', 'method=static']],
+]
+/** Twelve rows a step, whoever has them. */
+const rowsOf = (numRanks) => [
+  `training.per_device_train_batch_size=${12 / numRanks}`,
+  'training.max_steps=20',
+  'training.save_steps=1000',
+  'evaluation={}',
+]
+
+export const rankCount = {
+  id: '9',
+  title: 'Changing the number of processes keeps the sample order',
+  tested:
+    'Runs of 20 steps on 2 and 4 processes against 1, one method of each cell and LoRA: parameters within 1e-6, the samples of each step the ' +
+    'same; the same 4 again: the digest; stopped on 4 and gone on with on 4: the digest; on 2, then 1: parameters within 1e-6',
+  async run({ mode, workDir, log }) {
+    const workshop = new Workshop(workDir)
+    const tally = new Tally()
+    let worst = 0
+    const close = (title, a, b) => {
+      const found = modelDistance(workshop.runFolder(a), workshop.runFolder(b))
+      worst = Math.max(worst, found)
+      tally.add(title, !(found < MAX_DISTANCE) && `parameters differ by ${found.toExponential(1)}`)
+    }
+    const methods = mode === 'full' ? METHODS : METHODS.slice(2, 3)
+    const counts = mode === 'full' ? [2, 4] : [2]
+    for (const [name, set] of methods) {
+      log(name)
+      const alone = await workshop.train(`${name}-1`, [...set, ...rowsOf(1)])
+      if (!tally.add(`${name} on 1`, alone.code !== 0 && describeEnd(alone))) continue
+      for (const count of counts) {
+        const ended = await launch(workshop, `${name}-${count}`, count, [...set, ...rowsOf(count)])
+        const title = `${name} on ${count}`
+        if (tally.add(title, ended.code !== 0 && describeEnd(ended)))
+          close(title, `${name}-${count}`, `${name}-1`)
+      }
+    }
+    if (mode === 'full') await goOn(workshop, tally, close)
+    return { ...tally, figure: `${tally.share}; largest relative distance ${worst.toExponential(1)}` }
+  },
+}
+
+/** A run on four that is stopped, and goes on with fewer. */
+async function goOn(workshop, tally, close) {
+  const name = 'adapt-calibrated'
+  const set = [...rowsOf(4), 'training.max_steps=200', 'training.save_steps=20']
+  const whole = await launch(workshop, 'whole', 4, set)
+  tally.add('200 steps on 4', whole.code !== 0 && describeEnd(whole))
+  const digest = await digestRun(workshop.runFolder('whole'))
+  for (const [title, counts] of [
+    ['4 -> 4', [4, 4]],
+    ['4 -> 2 -> 1', [4, 2, 1]],
+  ]) {
+    const run = `${name}-${counts.join('-')}`
+    for (const [i, count] of counts.entries()) {
+      const job = startJob(workshop, run, count, set)
+      if (i < counts.length - 1) {
+        await rankAtStep(workshop, job, run, 0, 60 * (i + 1))
+        job.kill('SIGTERM')
+      }
+      const ended = await job.ended
+      const expected = i < counts.length - 1 ? 75 : 0
+      if (!tally.add(`${title}, part ${i + 1}`, ended.code !== expected && describeEnd(ended))) return
+    }
+    if (counts.at(-1) === 1) close(title, run, 'whole')
+    else tally.add(title, difference(digest, await digestRun(workshop.runFolder(run))))
+  }
+}
+
+export const deadRank = {
+  id: '34',
+  title: 'A rank that dies takes the job down cleanly and quickly',
+  tested:
+    'SIGKILL to one of 3 ranks at random moments from its start to the last save: exit 6 within 15 s, the rank named, nobody left, no ' +
+    'failure.json of a survivor, the newest checkpoint whole',
+  async run({ mode, workDir }) {
+    const workshop = new Workshop(workDir)
+    const tally = new Tally()
+    const random = createRandom(SEED)
+    const delays = []
+    const cases = Array.from({ length: mode === 'full' ? 20 : 2 }, () => [random(), random()])
+    for (const [i, [who, when]] of cases.entries()) {
+      const name = `dead-${i}`
+      const rank = Math.floor(who * 3)
+      const step = Math.floor(when * 190)
+      const job = startJob(workshop, name, 3, STEPS)
+      const pid = await rankAtStep(workshop, job, name, rank, step)
+      const title = `rank ${rank} after step ${step}`
+      if (pid === undefined) {
+        tally.add(title, 'the job was over')
+        continue
+      }
+      const sent = performance.now()
+      process.kill(pid, 'SIGKILL')
+      delays.push((await job.exitedAt) - sent)
+      const ended = await job.ended
+      tally.add(title, deathProblem(workshop, name, job, ended, rank, delays.at(-1)))
+    }
+    return {
+      ...tally,
+      figure: `${tally.share}; to the end of the job p50 ${seconds(quantile(delays, 0.5))}, p100 ${seconds(quantile(delays, 1))}`,
+    }
+  },
+}
+
+function deathProblem(workshop, name, job, ended, rank, delay) {
+  if (ended.code !== 6) return `expected exit 6, got ${describeEnd(ended)}`
+  if (delay > NOTICE_MS) return `took ${seconds(delay)}`
+  if (!new RegExp(`rank ${rank}\\b`).test(ended.stderr)) return `the rank is not named: ${describeEnd(ended)}`
+  if (job.hasOrphans) return 'a rank goes on for nobody'
+  if (existsSync(path.join(workshop.runFolder(name), 'failure.json'))) return 'a survivor left failure.json'
+  const { damaged } = newestCheckpoint(path.join(workshop.runFolder(name), 'checkpoints'))
+  return damaged.length > 0 && damaged.join(' | ')
+}
+
+export const hangingRank = {
+  id: '35',
+  title: 'A rank that hangs is found',
+  tested: 'SIGSTOP to a rank in training with a limit of 5 s: the others end with exit 6 and name it',
+  async run({ mode, workDir }) {
+    const workshop = new Workshop(workDir)
+    const tally = new Tally()
+    const delays = []
+    for (const rank of mode === 'full' ? [0, 1, 2] : [1]) {
+      const name = `hangs-${rank}`
+      const job = startJob(workshop, name, 3, [
+        ...STEPS,
+        'training.max_steps=100000',
+        'training.ddp_timeout=5',
+      ])
+      const pid = await rankAtStep(workshop, job, name, rank, 10)
+      const sent = performance.now()
+      process.kill(pid, 'SIGSTOP')
+      delays.push((await job.exitedAt) - sent)
+      const ended = await job.ended
+      const isNamed = new RegExp(`rank ${rank}\\b`).test(ended.stderr)
+      tally.add(
+        `rank ${rank}`,
+        ended.code !== 6 ? `expected exit 6, got ${describeEnd(ended)}` : !isNamed && describeEnd(ended),
+      )
+    }
+    return { ...tally, figure: `${tally.share}; to the end of the job p100 ${seconds(quantile(delays, 1))}` }
+  },
+}
+
+export const differentRanks = {
+  id: '36',
+  title: 'Ranks with different inputs never start',
+  tested:
+    'Another seed, another corpus, another tokenizer on one rank of two: exit 2 on both, with what differs, and no step',
+  async run({ mode, workDir }) {
+    const workshop = new Workshop(workDir)
+    const other = new Workshop(path.join(workDir, 'other'))
+    const tally = new Tally()
+    other.put(
+      'longer.jsonl',
+      lines(Array.from({ length: 42 }, (_, i) => ({ text: sentence(i + 1), source: 'web' }))),
+    )
+    const all = [
+      ['another seed', ['training.seed=2'], 'seed'],
+      ['another corpus', [`data.train=[${other.file('longer.jsonl')}]`], 'train'],
+      ['another model', ['model.config.hidden_size=32'], 'hidden_size'],
+    ]
+    await inParallel(mode === 'full' ? all : all.slice(0, 1), async ([title, set, expected], i) => {
+      const env = {
+        WORLD_SIZE: '2',
+        MASTER_ADDR: '127.0.0.1',
+        MASTER_PORT: String(29_700 + i),
+        LOCAL_WORLD_SIZE: '2',
+      }
+      const ranks = [0, 1].map((rank) =>
+        startAdapt(workshop.trainArgs(`differs-${i}`, rank === 1 ? [...STEPS, ...set] : STEPS), {
+          cwd: workshop.root,
+          env: { ...env, RANK: String(rank), LOCAL_RANK: String(rank) },
+        }),
+      )
+      const ends = await Promise.all(ranks.map(({ ended }) => ended))
+      const wrong = ends.find(({ code, stderr }) => code !== 2 || !stderr.includes(expected))
+      tally.add(
+        title,
+        wrong ? describeEnd(wrong) : stepsOf(workshop, `differs-${i}`) > 0 && 'a step was made',
+      )
+    })
+    return { ...tally, figure: `${tally.share} refused` }
+  },
+}
+
+export const takenPort = {
+  id: '38',
+  title: 'A taken port is a clear error on every rank, and we do not race for ports',
+  tested:
+    'A job whose port another program has: every rank says so; two jobs launched at once, several times: each ends as alone',
+  async run({ mode, workDir }) {
+    const workshop = new Workshop(workDir)
+    const tally = new Tally()
+    const { createServer } = await import('node:net')
+    const server = createServer().listen(29_790, '127.0.0.1')
+    const flags = ['--master-port', '29790']
+    const ended = await launch(workshop, 'taken', 2, STEPS, flags)
+    server.close()
+    tally.add('taken port', (ended.code === 0 || !/29790/.test(ended.stderr)) && describeEnd(ended))
+    const pairs = mode === 'full' ? 5 : 1
+    for (let i = 0; i < pairs; i++) {
+      const both = await Promise.all(
+        ['a', 'b'].map((one) => launch(workshop, `pair-${i}${one}`, 2, [...STEPS, 'training.max_steps=20'])),
+      )
+      for (const [j, end] of both.entries())
+        tally.add(`job ${j} of pair ${i}`, end.code !== 0 && describeEnd(end))
+    }
+    return { ...tally, figure: tally.share }
+  },
+}
+
+export const restartedJob = {
+  id: '40',
+  title: 'Restart under an elastic launcher ends at the same result',
+  tested:
+    '`kill -9` of a random rank at random steps under `adapt launch --max-restarts`: the digest of the run that was not killed; more ' +
+    'deaths than restarts: exit 6, the rank named',
+  async run({ mode, workDir }) {
+    const workshop = new Workshop(workDir)
+    const tally = new Tally()
+    const random = createRandom(SEED + 6)
+    const control = await launch(workshop, 'control', 2, STEPS)
+    if (control.code !== 0) throw new Error(`control: ${describeEnd(control)}`)
+    const digest = await digestRun(workshop.runFolder('control'))
+    const count = mode === 'full' ? 20 : 1
+    for (let i = 0; i < count; i++) {
+      const name = `killed-${i}`
+      const deaths = 1 + Math.floor(random() * 3)
+      const job = startJob(workshop, name, 2, STEPS, ['--max-restarts', '3'])
+      const places = Array.from({ length: deaths }, () => 1 + Math.floor(random() * 190)).sort(
+        (a, b) => a - b,
+      )
+      for (const step of places) {
+        const pid = await rankAtStep(workshop, job, name, Math.floor(random() * 2), step)
+        if (pid !== undefined) process.kill(pid, 'SIGKILL')
+        await sleep(300)
+      }
+      const ended = await job.ended
+      const title = `${deaths} deaths at ${places.join(', ')}`
+      if (!tally.add(title, ended.code !== 0 && describeEnd(ended))) continue
+      tally.add(`${title}: result`, difference(digest, await digestRun(workshop.runFolder(name))))
+    }
+    return { ...tally, figure: `${tally.share} over ${count} jobs` }
+  },
+}

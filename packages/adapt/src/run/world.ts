@@ -143,9 +143,11 @@ class GroupWorld implements World {
   async fromFirst<T>(work: () => T | Promise<T>): Promise<T> {
     if (this.isFirst) {
       const value = await work()
+      await this.group.meet()
       this.group.gatherText(toExactJson({ value }))
       return value
     }
+    await this.group.meet()
     const [text] = this.group.gatherText('') as [string]
     return (fromExactJson(text) as { value: T }).value
   }
@@ -155,7 +157,7 @@ class GroupWorld implements World {
     let result: T | undefined
     for (let i = 0; i < 3; i++) {
       if (i === turn) result = await work()
-      this.group.barrier()
+      await this.group.meet()
     }
     return result as T
   }

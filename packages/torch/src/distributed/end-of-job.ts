@@ -38,6 +38,11 @@ export function leaveLastWords(job: EndOfJob, words: LastWords): void {
   }
 }
 
+/** Whether a rank has said that it ends early. */
+export function hasLastWords({ store }: EndOfJob, rank: number): boolean {
+  return store.get(keyOf(rank)) !== undefined
+}
+
 /** The host of the store stays until every rank that is alive has said that it knows, for a second at most. */
 export function waitForReaders(job: EndOfJob): void {
   if (job.storeRank !== job.rank) return

@@ -6,7 +6,7 @@ import { engine } from '../native.js'
 import { copy_, detach, narrow, view, zeros } from '../ops.js'
 import { scope } from '../scope.js'
 import { fromBytes, type Tensor } from '../tensor.js'
-import { type EndOfJob, explainFailure, leaveLastWords, waitForReaders } from './end-of-job.js'
+import { type EndOfJob, explainFailure, hasLastWords, leaveLastWords, waitForReaders } from './end-of-job.js'
 import {
   disagreement,
   FRAME_BYTES,
@@ -19,7 +19,7 @@ import {
   writeFrame,
 } from './frame.js'
 import type { Launch } from './launch-environment.js'
-import type { Member } from './members.js'
+import { hasEnded, type Member } from './members.js'
 import { PeerError } from './peer-error.js'
 import type { ProcessGroup } from './process-group.js'
 import type { Rendezvous } from './rendezvous.js'
@@ -27,6 +27,8 @@ import type { Rendezvous } from './rendezvous.js'
 /** Gloo's address where all ranks are on one machine. */
 const LOOPBACK = '127.0.0.1'
 const LEAVE_MS = 5_000
+/** Between two looks at who has come to a meeting: at first, and at most. */
+const [FIRST_LOOK_MS, LAST_LOOK_MS] = [5, 250]
 /** How long a rank that ends waits for what its buckets have sent. */
 const CLOSE_MS = 500
 
@@ -57,6 +59,7 @@ export class GlooGroup implements ProcessGroup {
   private readonly scratch: Uint8Array
   private readonly received: Uint8Array
   private sequence = 0
+  private meetings = 0
   private failure: PeerError | undefined
 
   constructor(launch: Launch, met: Rendezvous, timeoutMs: number, interfaces: string) {
@@ -173,6 +176,36 @@ export class GlooGroup implements ProcessGroup {
 
   barrier(): void {
     this.together(() => this.announce('barrier', {}))
+  }
+
+  async meet(): Promise<void> {
+    const { store, members, rank } = this.job
+    const key = `meet/${this.meetings++}`
+    this.together(() => this.asked(() => store.add(key, 1)))
+    for (let wait = FIRST_LOOK_MS; ; wait = Math.min(2 * wait, LAST_LOOK_MS)) {
+      const isOver = this.together(() =>
+        this.asked(() => {
+          if (store.add(key, 0) >= this.worldSize) return true
+          const gone = members.findIndex(
+            (member, other) =>
+              other !== rank && (hasEnded(member, members[rank]!) || hasLastWords(this.job, other)),
+          )
+          if (gone >= 0) throw new Error(`rank ${gone} ended before it came`)
+          return false
+        }),
+      )
+      if (isOver) return
+      await sleep(wait)
+    }
+  }
+
+  /** What goes wrong at the store is explained as a failed transport is. */
+  private asked<T>(question: () => T): T {
+    try {
+      return question()
+    } catch (error) {
+      throw new TransportFailure('the store failed', { cause: error })
+    }
   }
 
   fail({ code, message }: { readonly code: string; readonly message: string }): void {

@@ -83,7 +83,7 @@ export async function runAsRank(
       joinTimeoutMs: Number(process.env.TEST_JOIN_TIMEOUT_MS),
     })
     startMs = performance.now()
-    await send({ report: tasks[process.argv[2]!]!(group) })
+    await send({ report: await tasks[process.argv[2]!]!(group) })
     await group.leave()
   } catch (error) {
     const ms = performance.now() - startMs

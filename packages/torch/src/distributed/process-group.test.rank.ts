@@ -1,4 +1,5 @@
 /** One process of a job: what is to be seen of collectives, and of the ends of peers. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type distributed, full, scope, type Tensor, zeros } from '../index.js'
 import { type CollectiveReport, runEveryCollective } from './every-collective.test.fixture.js'
 import { runAsRank } from './job.test.fixture.js'
@@ -20,7 +21,7 @@ const sumOf = (tensors: (rank: number) => Tensor[]) => (group: Group) =>
     return {}
   })
 
-const TASKS: Readonly<Record<string, (group: Group) => GroupReport>> = {
+const TASKS: Readonly<Record<string, (group: Group) => GroupReport | Promise<GroupReport>>> = {
   collectives: (group) => ({ collectives: runEveryCollective(group) }),
 
   // More than a frame holds, of lengths that differ.
@@ -57,6 +58,13 @@ const TASKS: Readonly<Record<string, (group: Group) => GroupReport>> = {
     if (group.rank === 1) process.kill(process.pid, 'SIGSTOP')
     return waitForPeers(group)
   },
+  'long work': meetAfter((group) => sleep(1500 * group.rank)),
+  'death before a meeting': meetAfter(async ({ rank }) => {
+    if (rank === 1) process.kill(process.pid, 'SIGKILL')
+  }),
+  'error before a meeting': meetAfter(async (group) => {
+    if (group.rank === 0) endByOwnError(group)
+  }),
   'own error of a peer': (group) => {
     if (group.rank === 1) endByOwnError(group)
     return waitForPeers(group)
@@ -65,6 +73,15 @@ const TASKS: Readonly<Record<string, (group: Group) => GroupReport>> = {
     if (group.rank === 0) endByOwnError(group)
     return waitForPeers(group)
   },
+}
+
+function meetAfter(work: (group: Group) => Promise<unknown>): (group: Group) => Promise<GroupReport> {
+  return async (group) => {
+    await work(group)
+    await group.meet()
+    await group.meet()
+    return { sums: group.allReduceNumbers([group.rank + 1]) }
+  }
 }
 
 function endByOwnError(group: Group): void {

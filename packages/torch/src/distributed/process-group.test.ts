@@ -91,6 +91,25 @@ describe('two processes', () => {
     expect(survivor!.failure!.message).toMatch(/^no answer from rank 1 \(process \d+ on .*\) for 3 s$/)
   })
 
+  it('meet however long one of them works, beyond the limit of the group', async () => {
+    for (const { report, exitCode } of await runJob('long work', { timeoutMs: 800 }))
+      expect([exitCode, report?.sums]).toEqual([0, [3]])
+  })
+
+  it.each([
+    ['death', 1, /^rank 1 \(process \d+ on .*\) ended$/],
+    ['error', 0, /^rank 0 failed: DATA_DAMAGED: shard 7 is damaged$/],
+  ])('learn of the %s of one that they wait to meet', async (what, rank, message) => {
+    const [survivor] = (await runJob(`${what} before a meeting`)).filter((_, r) => r !== rank)
+    expect([survivor!.exitCode, survivor!.failure?.code, survivor!.failure?.rank]).toEqual([
+      6,
+      'PEER_FAILED',
+      rank,
+    ])
+    expect(survivor!.failure!.message).toMatch(message)
+    expect(survivor!.failure!.ms).toBeLessThan(20_000)
+  })
+
   it('see that they were started as parts of jobs of different size', async () => {
     const ends = await runJob('collectives', {
       joinTimeoutMs: 1500,

@@ -16,6 +16,8 @@ export interface ProcessGroup extends Collective {
   gatherNumbers(values: readonly number[]): number[][]
   /** Every rank's text, in rank order. */
   gatherText(text: string): string[]
+  /** Returns when every rank has called it, however long one of them works before: no limit of the group counts. */
+  meet(): Promise<void>
   /** Tells the others that this rank ends by an error of its own, which they will name. Never throws. */
   fail(error: { readonly code: string; readonly message: string }): void
   /** The end of the job: meets the others and closes the group. */

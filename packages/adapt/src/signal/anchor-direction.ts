@@ -1,5 +1,5 @@
 /** S samples, V anchors, D width. */
-import { clone, mean, noGrad, reshape, scope, type Tensor, zeros } from '@adapt-ts/torch'
+import { mean, reshape, scope, type Tensor, zeros } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
 import { forwardFlops, numRefreshes } from '../method/flops.js'
 import {
@@ -16,6 +16,7 @@ import {
 } from '../method/index.js'
 import { cosineProducts } from './cosine-products.js'
 import { embedAnchors, pickAnchors } from './embed-anchors.js'
+import { KeptTensors } from './kept-tensors.js'
 import { MODEL_EMBEDDING_OPTIONS } from './model-embedding-options.js'
 import { poolHidden } from './pool-hidden.js'
 import { cosineOf, dotRows, unitRows } from './unit-vectors.js'
@@ -60,7 +61,7 @@ type Options = OptionsOf<typeof OPTIONS>
  */
 export class AnchorDirection implements Signal {
   /** u, float32 [D]. */
-  private direction_D: Tensor | undefined
+  private readonly kept = new KeptTensors(['direction'])
   private lastRefresh = -1
   private refreshes = 0
   private readonly events: MethodEvent[] = []
@@ -87,17 +88,14 @@ export class AnchorDirection implements Signal {
         return flops
       },
     }
-    const before = this.direction_D
-    this.direction_D = noGrad(() =>
-      scope(() => {
-        const anchors_VD = embedAnchors(batches, tools, this.options)
-        return reshape(unitRows(mean(anchors_VD, 0, true)), [-1])
-      }),
-    ).persist()
-    const diagnostics: Record<string, number> = before
-      ? { staleness: 1 - cosineOf(before, this.direction_D) }
-      : {}
-    before?.dispose()
+    const before_D = this.kept.get('direction')
+    const diagnostics: Record<string, number> = {}
+    this.kept.replace('direction', () => {
+      const anchors_VD = embedAnchors(batches, tools, this.options)
+      const direction_D = reshape(unitRows(mean(anchors_VD, 0, true)), [-1])
+      if (before_D) diagnostics.staleness = 1 - cosineOf(before_D, direction_D)
+      return direction_D
+    })
     const fields = {
       reason: this.lastRefresh < 0 ? 'start' : 'interval',
       numAnchors: places?.length ?? numAnchors,
@@ -117,7 +115,7 @@ export class AnchorDirection implements Signal {
   }
 
   score(evidence: Evidence): Tensor {
-    const { direction_D } = this
+    const direction_D = this.kept.get('direction')
     const { length } = evidence.batch.samples
     if (direction_D === undefined) return zeros([length], { device: evidence.hidden_BTD.device })
     return scope(() => dotRows(this.unit(evidence), direction_D))
@@ -136,24 +134,18 @@ export class AnchorDirection implements Signal {
   }
 
   state(): PluginState {
-    const { direction_D, lastRefresh, refreshes } = this
-    return {
-      json: { lastRefresh, refreshes },
-      tensors: new Map(direction_D ? [['direction', direction_D] as const] : []),
-    }
+    const { lastRefresh, refreshes } = this
+    return { json: { lastRefresh, refreshes }, tensors: this.kept.state() }
   }
 
   load({ json, tensors }: PluginState): void {
-    this.dispose()
     this.lastRefresh = Number(json.lastRefresh)
     this.refreshes = Number(json.refreshes)
-    const direction = tensors.get('direction')
-    this.direction_D = direction && scope(() => clone(direction)).persist()
+    this.kept.load(tensors)
   }
 
   dispose(): void {
-    this.direction_D?.dispose()
-    this.direction_D = undefined
+    this.kept.dispose()
   }
 }
 

@@ -1,5 +1,5 @@
 /** N samples, V anchors, D width, G rows of the scorer: 1, or one for each task. */
-import { add, cat, clone, mul, narrow, noGrad, scope, sub, type Tensor, zeros } from '@adapt-ts/torch'
+import { add, cat, mul, narrow, noGrad, scope, sub, type Tensor, zeros } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import type { PluginState } from '../method/index.js'
@@ -12,6 +12,7 @@ import {
 } from './aggregate-scores.js'
 import { anchorDiagnostics } from './anchor-diagnostics.js'
 import { type AnchorTasks, anchorTasks, asOneTask, halvedTasks, taskCentroids } from './anchor-tasks.js'
+import { KeptTensors } from './kept-tensors.js'
 import type { PooledScorer } from './pooled-scorer.js'
 import type { Reservoir } from './reservoir.js'
 import { TaskMoments } from './task-moments.js'
@@ -29,41 +30,35 @@ export interface AnchorScorerOptions {
   readonly centroidEma: number
 }
 
-/** The tensors of a scorer and their names in a state. */
-const FIELDS = { anchors_VD: 'anchors', scorer_GD: 'centroid', mean_D: 'mean' } as const
-type Field = keyof typeof FIELDS
-
 /**
  * Scores pooled vectors against anchors: keeps the raw anchors, the mean that is subtracted from everything, what samples are compared with and the
  * moments of the tasks' scores (`zmax`). Its tensors are its own until `dispose`.
  */
 export class AnchorScorer implements PooledScorer {
   readonly moments = new TaskMoments()
-  private anchors_VD: Tensor | undefined
-  private scorer_GD: Tensor | undefined
-  private mean_D: Tensor | undefined
+  private readonly kept = new KeptTensors(['anchors', 'centroid', 'mean'])
 
   constructor(private readonly options: AnchorScorerOptions) {}
 
   /** Raw pooled anchors, [V, D]. */
   get anchors(): Tensor | undefined {
-    return this.anchors_VD
+    return this.kept.get('anchors')
   }
 
   /** What samples are compared with now: c, float32 [1, D], or the centroid of each task, [K, D]. */
   get centroid(): Tensor | undefined {
-    return this.scorer_GD
+    return this.kept.get('centroid')
   }
 
   /** What is subtracted, [D]. */
   get mean(): Tensor | undefined {
-    return this.mean_D
+    return this.kept.get('mean')
   }
 
   /** Whether scores mean nothing yet: without the mean, or the moments, that they need. */
   get isBlind(): boolean {
     const { center, aggregate } = this.options
-    return (center && !this.mean_D) || (aggregate === 'zmax' && this.moments.isEmpty)
+    return (center && !this.mean) || (aggregate === 'zmax' && this.moments.isEmpty)
   }
 
   private get aggregation(): AggregateOptions {
@@ -73,7 +68,7 @@ export class AnchorScorer implements PooledScorer {
 
   /** Unit vectors of pooled ones [N, D], after centring when that is asked for and a mean is known. */
   unit(pooled_ND: Tensor): Tensor {
-    const { mean_D } = this
+    const { mean: mean_D } = this
     return scope(() => unitRows(this.options.center && mean_D ? sub(pooled_ND, mean_D) : pooled_ND))
   }
 
@@ -82,31 +77,31 @@ export class AnchorScorer implements PooledScorer {
    * @throws {ConfigError} NO_ANCHORS before the anchors were embedded.
    */
   scores(pooled_ND: Tensor): Tensor {
-    const { scorer_GD } = this
+    const { centroid: scorer_GD } = this
     if (!scorer_GD)
       throw new ConfigError('NO_ANCHORS', 'the anchors were not embedded before the first score')
-    if (this.options.center && !this.mean_D) return zeros([pooled_ND.shape[0]!], { device: pooled_ND.device })
+    if (this.options.center && !this.mean) return zeros([pooled_ND.shape[0]!], { device: pooled_ND.device })
     return scope(() => scoreUnits(this.unit(pooled_ND), scorer_GD, this.aggregation))
   }
 
   /** Takes raw pooled anchors, [V, D] in the order of the batches. @param background  Given when all of them are new: `centroidEma` then applies. */
   setAnchors(make: () => Tensor, batches: readonly Batch[], background?: () => Tensor): void {
-    this.replace('anchors_VD', make)
+    this.kept.replace('anchors', make)
     this.rebuild(batches, background !== undefined)
   }
 
   /** Takes a mean [D] to subtract. */
   setMean(make: () => Tensor, batches: readonly Batch[]): void {
-    this.replace('mean_D', make)
+    this.kept.replace('mean', make)
     this.rebuild(batches)
   }
 
   /** What samples are compared with, from the raw anchors and the mean in force; with an EMA, mixed with the old. */
   private rebuild(batches: readonly Batch[], mixWithOld = false): void {
-    const { anchors_VD, scorer_GD } = this
+    const { anchors: anchors_VD, centroid: scorer_GD } = this
     if (!anchors_VD) return
     const { centroidEma, aggregate } = this.options
-    this.replace('scorer_GD', () => {
+    this.kept.replace('centroid', () => {
       const fresh_GD = scorerOf(taskCentroids(this.unit(anchors_VD), groupsOf(batches, aggregate)), aggregate)
       return mixWithOld && scorer_GD && centroidEma < 1
         ? add(mul(scorer_GD, 1 - centroidEma), mul(fresh_GD, centroidEma))
@@ -128,7 +123,7 @@ export class AnchorScorer implements PooledScorer {
   /** Counts the scores of these pooled samples [N, D] among those of the tasks. */
   addMoments(pooled_ND: Tensor): void {
     if (this.options.aggregate !== 'zmax') return
-    const scorer_GD = this.scorer_GD!
+    const scorer_GD = this.centroid!
     this.moments.add(taskScores(this.unit(pooled_ND), scorer_GD))
   }
 
@@ -137,7 +132,7 @@ export class AnchorScorer implements PooledScorer {
     return noGrad(() =>
       scope(() => {
         const unit_ND = this.unit(pooled_ND)
-        const scorer_GD = this.scorer_GD!
+        const scorer_GD = this.centroid!
         if (this.options.aggregate === 'zmax') this.moments.replace(taskScores(unit_ND, scorer_GD))
         return scoreUnits(unit_ND, scorer_GD, this.aggregation).toFloat64Array()
       }),
@@ -152,7 +147,7 @@ export class AnchorScorer implements PooledScorer {
     const K = halved.names.length / 2
     return noGrad(() =>
       scope(() => {
-        const centroids_2KD = taskCentroids(this.unit(this.anchors_VD!), halved)
+        const centroids_2KD = taskCentroids(this.unit(this.anchors!), halved)
         const unit_ND = this.unit(pooled_ND)
         const scores = [0, K].map((start) => {
           const scorer_GD = scorerOf(narrow(centroids_2KD, 0, start, K), aggregate)
@@ -177,10 +172,10 @@ export class AnchorScorer implements PooledScorer {
     return noGrad(() =>
       scope(() =>
         anchorDiagnostics({
-          unit_VD: this.unit(this.anchors_VD!),
+          unit_VD: this.unit(this.anchors!),
           tasks: anchorTasks(batches),
           aggregate: this.aggregation,
-          scorer_GD: this.scorer_GD!,
+          scorer_GD: this.centroid!,
           previous_GD,
           training_RD: pooled_ND && this.unit(pooled_ND),
         }),
@@ -188,37 +183,19 @@ export class AnchorScorer implements PooledScorer {
     )
   }
 
-  private replace(field: Field, make: () => Tensor): void {
-    const old = this[field]
-    this[field] = noGrad(() => scope(make)).persist()
-    old?.dispose()
-  }
-
   /** Its tensors by name, and the moments. */
   state(): PluginState {
-    const tensors = new Map<string, Tensor>()
-    for (const [field, name] of Object.entries(FIELDS) as [Field, string][]) {
-      const value = this[field]
-      if (value) tensors.set(name, value)
-    }
-    return { json: { moments: this.moments.state() }, tensors }
+    return { json: { moments: this.moments.state() }, tensors: this.kept.state() }
   }
 
   load({ json, tensors }: PluginState): void {
     this.moments.load(json.moments as Readonly<Record<string, unknown>>)
-    for (const [field, name] of Object.entries(FIELDS) as [Field, string][]) {
-      this[field]?.dispose()
-      const found = tensors.get(name)
-      this[field] = found && scope(() => clone(found)).persist()
-    }
+    this.kept.load(tensors)
   }
 
   dispose(): void {
     this.moments[Symbol.dispose]()
-    for (const field of Object.keys(FIELDS) as Field[]) {
-      this[field]?.dispose()
-      this[field] = undefined
-    }
+    this.kept.dispose()
   }
 }
 

@@ -22,6 +22,7 @@ import type { Batch } from '../batch/index.js'
 import type { PluginState } from '../method/index.js'
 import { Z_RANGE } from './aggregate-scores.js'
 import { type Discriminant, solveDiscriminant } from './discriminant.js'
+import { KeptTensors } from './kept-tensors.js'
 import type { PooledScorer } from './pooled-scorer.js'
 import { separationAuc, spearman } from './rank-statistics.js'
 import type { Reservoir } from './reservoir.js'
@@ -45,9 +46,6 @@ export interface ContrastiveScorerOptions {
 
 /** What a step's mean keeps of the one before. */
 const MEAN_DECAY = 0.9
-/** The tensors of a scorer and their names in a state. */
-const FIELDS = { anchors_VD: 'anchors', direction_D: 'direction', mean_D: 'mean' } as const
-type Field = keyof typeof FIELDS
 
 /**
  * Tells anchors from training samples by a linear discriminant ({@link solveDiscriminant}), solved whenever the anchors are embedded.
@@ -60,10 +58,7 @@ type Field = keyof typeof FIELDS
  * after that (0.9 of the last one); Sigma is the covariance of remembered samples around the mean of their own step.
  */
 export class ContrastiveScorer implements PooledScorer {
-  private anchors_VD: Tensor | undefined
-  private direction_D: Tensor | undefined
-  /** m, float32. */
-  private mean_D: Tensor | undefined
+  private readonly kept = new KeptTensors(['anchors', 'direction', 'mean'])
   private offset = 0
   private figures: Readonly<Record<string, number>> = {}
   /** Of what was remembered when v was solved for last; undefined where that failed, or for one anchor. */
@@ -77,17 +72,23 @@ export class ContrastiveScorer implements PooledScorer {
   ) {}
 
   get anchors(): Tensor | undefined {
-    return this.anchors_VD
+    return this.kept.get('anchors')
+  }
+
+  /** v, float32. */
+  private get direction(): Tensor | undefined {
+    return this.kept.get('direction')
   }
 
   /** What a score is a product with, [1, D]. */
   get centroid(): Tensor | undefined {
-    const { direction_D } = this
-    return direction_D && reshape(direction_D, [1, direction_D.shape[0]!])
+    const direction = this.direction
+    return direction && reshape(direction, [1, direction.shape[0]!])
   }
 
+  /** m, float32. */
   get mean(): Tensor | undefined {
-    return this.mean_D
+    return this.kept.get('mean')
   }
 
   get background(): number {
@@ -96,18 +97,19 @@ export class ContrastiveScorer implements PooledScorer {
 
   /** Around m. */
   unit(pooled_ND: Tensor): Tensor {
-    const { mean_D } = this
+    const mean_D = this.mean
     return scope(() => unitRows(mean_D ? sub(pooled_ND, mean_D) : pooled_ND))
   }
 
   scores(pooled_ND: Tensor): Tensor {
-    const { mean_D } = this
+    const mean_D = this.mean
     return scope(() => this.scoresOf(mean_D ? sub(pooled_ND, mean_D) : pooled_ND))
   }
 
   /** float32 [N] of centred states; 0 while there is no v. */
   private scoresOf(centred_ND: Tensor): Tensor {
-    const { direction_D, offset, options } = this
+    const { offset, options } = this
+    const direction_D = this.direction
     if (!direction_D) return zeros([centred_ND.shape[0]!], { device: centred_ND.device })
     return noGrad(() =>
       scope(() => {
@@ -118,11 +120,11 @@ export class ContrastiveScorer implements PooledScorer {
   }
 
   setAnchors(make: () => Tensor, _batches: readonly Batch[], makeBackground: () => Tensor): void {
-    this.replace('anchors_VD', make)
+    this.kept.replace('anchors', make)
     noGrad(() =>
       scope(() => {
         const mean_D = mean(toDType(makeBackground(), 'float64'), 0)
-        this.replace('mean_D', () => toDType(mean_D, 'float32'))
+        this.kept.replace('mean', () => toDType(mean_D, 'float32'))
         this.solve(mean_D)
       }),
     )
@@ -132,14 +134,14 @@ export class ContrastiveScorer implements PooledScorer {
   toRemember(seen_ND: Tensor): Tensor | undefined {
     const N = seen_ND.shape[0]!
     if (N > 1) return mul(sub(seen_ND, mean(seen_ND, 0, true)), Math.sqrt(N / (N - 1)))
-    return this.mean_D && sub(seen_ND, this.mean_D)
+    return this.mean && sub(seen_ND, this.mean)
   }
 
   learn(seen_ND: Tensor | undefined): boolean {
-    const { mean_D } = this
+    const mean_D = this.mean
     if (seen_ND === undefined) return false
     const step_D = mean(toDType(seen_ND, 'float64'), 0)
-    this.replace('mean_D', () =>
+    this.kept.replace('mean', () =>
       toDType(mean_D ? add(mul(step_D, 1 - MEAN_DECAY), mul(mean_D, MEAN_DECAY)) : step_D, 'float32'),
     )
     return false
@@ -147,9 +149,9 @@ export class ContrastiveScorer implements PooledScorer {
 
   /** Nothing changes where samples do not vary. @param mean_D  Of the background, float64. */
   private solve(mean_D: Tensor): void {
-    const { reservoir, options } = this
+    const { options } = this
     this.halfScores = undefined
-    const residual_RD = reservoir.rows()
+    const residual_RD = this.reservoir.rows()
     if (!residual_RD) return
     const [R, D] = residual_RD.shape as [number, number]
     if (D > options.projection) {
@@ -162,7 +164,7 @@ export class ContrastiveScorer implements PooledScorer {
     const residual_RK = project(residual_RD)
     const K = residual_RK.shape[1]!
     const covariance_KK = div(matmul(transpose(residual_RK, 0, 1), residual_RK), R)
-    const anchors_VK = project(sub(toDType(this.anchors_VD!, 'float64'), mean_D))
+    const anchors_VK = project(sub(toDType(this.anchors!, 'float64'), mean_D))
     // One copy to the host.
     const host = cat([reshape(covariance_KK, [K * K]), reshape(anchors_VK, [-1])]).toFloat64Array()
     const discriminant = solveDiscriminant({
@@ -182,7 +184,7 @@ export class ContrastiveScorer implements PooledScorer {
     const next_D = toDType(mul(this.inStates(direction, device), scale), 'float32')
     this.figures = this.describe(discriminant, next_D, residual_RD)
     this.offset = form === 'odds' ? Math.log(prior / (1 - prior)) - distance / 2 : 0
-    this.replace('direction_D', () => clone(next_D))
+    this.kept.replace('direction', () => clone(next_D))
   }
 
   /** A direction of the discriminant as one of states: float64 [K] -> [D]. */
@@ -203,7 +205,7 @@ export class ContrastiveScorer implements PooledScorer {
     next_D: Tensor,
     residual_RD: Tensor,
   ): Readonly<Record<string, number>> {
-    const { direction_D } = this
+    const direction_D = this.direction
     const along = (v_D: Tensor) => dotRows(residual_RD, v_D).toFloat64Array()
     const scores = along(next_D)
     const figures: Record<string, number> = { squaredDistance: distance }
@@ -235,37 +237,19 @@ export class ContrastiveScorer implements PooledScorer {
     return this.figures
   }
 
-  private replace(field: Field, make: () => Tensor): void {
-    const old = this[field]
-    this[field] = noGrad(() => scope(make)).persist()
-    old?.dispose()
-  }
-
   state(): PluginState {
-    const tensors = new Map<string, Tensor>()
-    for (const [field, name] of Object.entries(FIELDS) as [Field, string][]) {
-      const value = this[field]
-      if (value) tensors.set(name, value)
-    }
-    return { json: { offset: this.offset }, tensors }
+    return { json: { offset: this.offset }, tensors: this.kept.state() }
   }
 
   load({ json, tensors }: PluginState): void {
     this.offset = Number(json.offset)
-    for (const [field, name] of Object.entries(FIELDS) as [Field, string][]) {
-      this[field]?.dispose()
-      const found = tensors.get(name)
-      this[field] = found && scope(() => clone(found)).persist()
-    }
+    this.kept.load(tensors)
   }
 
   dispose(): void {
     this.projection_DK?.dispose()
     this.projection_DK = undefined
-    for (const field of Object.keys(FIELDS) as Field[]) {
-      this[field]?.dispose()
-      this[field] = undefined
-    }
+    this.kept.dispose()
   }
 }
 

@@ -3,7 +3,7 @@ import { type Batch, buildBatch, createPermutation } from '../batch/index.js'
 import type { Document } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
 import type { RunInputs } from '../open/index.js'
-import { type TokenDataset, tokenizeDocuments } from '../tokenize/index.js'
+import { firstPieces, type TokenDataset, tokenizeDocuments } from '../tokenize/index.js'
 import { JoinedDataset, type SamplePlace } from './joined-dataset.js'
 
 /** Tell the draws of an audit from those of a run. */
@@ -60,7 +60,9 @@ export async function drawPools(
       'TOO_FEW_SAMPLES',
       `data.train: expected at least 8 samples with labels to audit with, received ${drawn.length}`,
     )
-  const anchors = firstPieces(await tokenizeDocuments(anchorDocuments, tokenizer, maxLength))
+  const tokenized = await tokenizeDocuments(anchorDocuments, tokenizer, maxLength)
+  // An anchor longer than a sample is its first piece, as in a run.
+  const anchors = new JoinedDataset(firstPieces(tokenized).map((index) => ({ dataset: tokenized, index })))
   const V = anchors.numSamples
   if (V < MIN_ANCHORS)
     throw new ConfigError(
@@ -86,14 +88,6 @@ export async function drawPools(
     open: poolOf(all, all),
     anchors,
   }
-}
-
-/** An anchor longer than a sample is its first piece, as in a run. */
-function firstPieces(dataset: TokenDataset): TokenDataset {
-  const places: SamplePlace[] = []
-  for (let i = 0; i < dataset.numSamples; i++)
-    if (dataset.documentIndex(i) === places.length) places.push({ dataset, index: i })
-  return new JoinedDataset(places)
 }
 
 /** Samples one a row, those of like length together. */

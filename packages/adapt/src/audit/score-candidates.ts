@@ -24,8 +24,8 @@ import { forwardFlops } from '../train/index.js'
 import type { Candidate, LeftOut } from './audit-candidates.js'
 import { type AuditPool, type AuditPools, batchesOf } from './audit-pools.js'
 
-/** A run that is long enough for every signal to score all samples. */
-const MANY_PASSES = 10
+/** A run that is long enough for every signal to score all samples, whatever that costs. */
+const MANY_PASSES = 1e6
 
 /** Step of the second pass: whatever a signal refreshes now and then is due in it, from what it learnt in the first. */
 const LATE_STEP = 1_000_000

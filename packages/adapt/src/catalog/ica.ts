@@ -122,10 +122,14 @@ export const contextGain = defineSignal({
       },
     }
   },
-  cost: ({ k, context, rounds }, { params, steps, tokensPerPass, samples, anchors, tokensPerAnchor }) => {
-    const before = Math.min(k, anchors) * samples * tokensPerAnchor
+  cost: ({ k, context, rounds }, shape) => {
+    const { params, steps, tokensPerPass, samples, anchors, tokensPerAnchor, positions = Infinity } = shape
+    const room = Math.floor(Math.max(0, positions - tokensPerPass / samples) / Math.max(1, tokensPerAnchor))
+    const count = Math.min(k, anchors, room)
+    // What has no anchor before it is read once.
+    const read = (count > 0 ? 2 : 1) * tokensPerPass + count * samples * tokensPerAnchor
     const embedded = context === 'nearest' ? anchors * tokensPerAnchor : 0
-    const round = 2 * params * (2 * tokensPerPass + before)
+    const round = 2 * params * read
     return {
       preparation: round + 2 * params * embedded,
       signal: roundStarts(rounds, steps).size * round,

@@ -16,11 +16,12 @@ import { z } from 'zod'
 import { type Batch, buildBatch, selectSamples } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
-import { defineMethod, defineSignal } from '../method/define-method.js'
+import { defineMethod, defineSignal, type RunShape } from '../method/define-method.js'
+import { trainingFlops } from '../method/flops.js'
 import { realNumber } from '../method/number-ranges.js'
 import { oneOf, option, real, usedWith, whole } from '../method/option-table.js'
 import type { AdamMoments, PreparationTools } from '../method/preparation.js'
-import { isDrawn } from '../method/scored-share.js'
+import { affordableShare, isDrawn, shapeOf } from '../method/scored-share.js'
 import type { CausalLM } from '../model/index.js'
 import { type AnchorTasks, anchorTasks, taskCentroids } from '../signal/anchor-tasks.js'
 import { influenceScores } from '../signal/influence.js'
@@ -34,9 +35,6 @@ const MAX_GROUP = 64
 /** Tell the draws of the warm-up and of what is scored apart. */
 const WARMUP_STREAM = 33
 const SCORED_STREAM = 34
-
-/** Share of the FLOPs of the main run that preparation may take. */
-const BUDGET = 0.25
 
 /** What the source does, and what fits the budget. */
 const CONSTANTS = {
@@ -55,24 +53,26 @@ interface Options {
   readonly epsMode: AdamMoments['epsMode']
 }
 
-/**
- * Share of the pool whose gradients are taken: all of it under the source's constants, else what the budget leaves after the warm-up.
- * @param passes  How often the main run reads the pool.
- */
-export function scoredShare(
-  {
-    scored,
-    constants,
-    warmupShare,
-    warmupEpochs,
-    checkpoints,
-  }: Omit<Options, 'projection' | 'gradient' | 'epsMode'>,
-  passes: number,
+/** FLOPs of warm-up, gradients and projections where the gradients of a share of the pool are taken. */
+function preparationFlops(
+  { warmupShare, warmupEpochs, checkpoints, projection }: Options,
+  shape: RunShape,
+  share: number,
 ): number {
+  const { params, trainable, tokensPerPass, samples, anchors, tokensPerAnchor } = shape
+  const warmup = warmupShare * warmupEpochs * tokensPerPass
+  const gradients = checkpoints * (share * tokensPerPass + anchors * tokensPerAnchor)
+  const vectors = checkpoints * (share * samples + anchors)
+  const projected = trainable > projection ? 2 * trainable * projection * vectors : 0
+  return trainingFlops(params, warmup, shape) + trainingFlops(params, gradients) + projected
+}
+
+/** Share of the pool whose gradients are taken: all of it under the source's constants, else what the budget leaves. */
+export function scoredShare(options: Options, shape: RunShape): number {
+  const { scored, constants } = options
   if (scored !== 'auto') return scored
   if (constants === 'paper') return 1
-  const left = BUDGET * passes - warmupShare * warmupEpochs
-  return Math.min(1, Math.max(0.05, left / checkpoints))
+  return affordableShare((share) => preparationFlops(options, shape, share), shape)
 }
 
 /** Signal of LESS. */
@@ -125,9 +125,8 @@ export const gradientInfluence = defineSignal({
   async prepare(options, tools) {
     const { warmupShare, warmupEpochs, checkpoints: count, projection: width } = options
     const tasks = labelledTasks(tools.anchors)
-    const share = scoredShare(options, tools.passes)
+    let share = 1
     const drawn = { numSamples: tools.data.numSamples, seed: tools.seed }
-    const isScored = isDrawn(drawn, share, SCORED_STREAM)
     const { checkpoints } = await tools.train({
       name: 'warmup',
       method: 'uniform',
@@ -141,9 +140,14 @@ export const gradientInfluence = defineSignal({
     for (const [c, { folder }] of checkpoints.entries()) {
       const moments = options.gradient === 'adam' ? { folder, epsMode: options.epsMode } : undefined
       alignment.push(
-        await tools.withModel(folder, (model) =>
-          alignWithTasks(model, { tools, projection, tasks, moments, isScored, name: `alignment-${c + 1}` }),
-        ),
+        await tools.withModel(folder, (model) => {
+          share = scoredShare(options, shapeOf(tools, { ...sizeOf(model), recompute: tools.recompute }))
+          const isScored = isDrawn(drawn, share, SCORED_STREAM)
+          return alignWithTasks(model, {
+            ...{ tools, projection, tasks, moments, isScored },
+            name: `alignment-${c + 1}`,
+          })
+        }),
       )
     }
     const rates = checkpoints.map(({ learningRate }) => learningRate)
@@ -152,15 +156,10 @@ export const gradientInfluence = defineSignal({
       figures: { checkpoints: checkpoints.length, scored: share, tasks: tasks.names.length },
     }
   },
-  cost(options, { params, trainable, tokens, tokensPerPass, samples, anchors, tokensPerAnchor }) {
-    const { warmupShare, warmupEpochs, checkpoints, projection } = options
-    const scored = scoredShare(options, tokens / tokensPerPass)
-    const gradients = checkpoints * (scored * tokensPerPass + anchors * tokensPerAnchor)
-    const vectors = checkpoints * (scored * samples + anchors)
-    const warmup = warmupShare * warmupEpochs * tokensPerPass
-    const projected = trainable > projection ? 2 * trainable * projection * vectors : 0
-    return { preparation: 6 * params * (warmup + gradients) + projected, signal: 0 }
-  },
+  cost: (options, shape) => ({
+    preparation: preparationFlops(options, shape, scoredShare(options, shape)),
+    signal: 0,
+  }),
 })
 
 /** Low-rank gradient similarity search. */
@@ -174,6 +173,11 @@ export const less = defineMethod({
   apply: 'mask',
   preset: { gate: { keep: 0.025 } },
 })
+
+/** As a run counts itself. */
+function sizeOf({ numParameters: params, numTrainableParameters: trainable }: CausalLM) {
+  return { params, trainable, frozenBase: trainable < params / 2 }
+}
 
 /** Anchors with labels, as one sample a batch, and their tasks. @throws {ConfigError} NO_ANCHORS without any. */
 function labelledTasks(anchors: readonly Batch[]): AnchorTasks & { readonly batches: readonly Batch[] } {
@@ -216,7 +220,7 @@ async function alignWithTasks(
             copy_(reshape(narrow(gradient_SP, 0, s, 1), [P]), tools.sampleGradient(model, batch, of)),
           )
           const { numTokens } = batch.samples[0]!
-          tools.charge(6 * model.numParameters * numTokens)
+          tools.charge(trainingFlops(model.numParameters, numTokens))
         }
         const rows = narrow(gradient_SP, 0, 0, batches.length)
         if (P > projection.width) tools.charge(2 * P * projection.width * batches.length)

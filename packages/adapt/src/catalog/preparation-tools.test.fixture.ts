@@ -10,6 +10,7 @@ export function toolsOf(parts: Partial<PreparationTools>): PreparationTools {
     isScored: () => true,
     seed: 0,
     totalSteps: 1,
+    recompute: false,
     ...parts,
   } as PreparationTools
 }

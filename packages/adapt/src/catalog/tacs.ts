@@ -3,6 +3,7 @@ import { noGrad, scope } from '@adapt-ts/torch'
 import { createPermutation } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import { topFraction } from '../gate/index.js'
+import { trainingFlops } from '../method/flops.js'
 import {
   defineMethod,
   defineSignal,
@@ -109,9 +110,9 @@ export const pathGain = defineSignal({
       },
     }
   },
-  cost({ depth, epochsPerUnit }, { params, tokensPerPass, samples, anchors, tokensPerAnchor }) {
-    // An adapter's training needs no gradient of the weights beneath it: 4 N.
-    const path = 4 * params * anchors * tokensPerAnchor * epochsPerUnit * depth
+  cost({ depth, epochsPerUnit }, { params, recompute, tokensPerPass, samples, anchors, tokensPerAnchor }) {
+    const passed = anchors * tokensPerAnchor * epochsPerUnit * depth
+    const path = trainingFlops(params, passed, { frozenBase: true, recompute: recompute ?? false })
     const repeated = Math.min(1, REPEATED / Math.max(1, samples))
     return { preparation: path + 4 * params * tokensPerPass * (1 + repeated), signal: 0 }
   },

@@ -53,6 +53,7 @@ export async function cachedLength(config: RunConfig, baseDir: string): Promise<
       return {
         steps: plan.totalSteps,
         stepsPerEpoch: plan.stepsPerEpoch,
+        passes: planSteps(config, (epoch) => stream.numRowsPerEpoch(epoch)).passes,
         tokens,
         samples: dataset.numSamples,
         tokensPerPass: dataset.numTokens,

@@ -7,6 +7,8 @@ import type { ParameterEstimate } from './estimate-parameters.js'
 export interface RunLength {
   readonly steps: number
   readonly stepsPerEpoch: number
+  /** How often the training data would be read where no selection left out a part of it. */
+  readonly passes?: number
   readonly tokens: number
   /** Of the training data: all of it once. */
   readonly samples: number
@@ -15,7 +17,7 @@ export interface RunLength {
   readonly basis: 'token cache' | 'upper bound'
 }
 
-/** Anchors of a run; each is charged `tokensEach`. */
+/** Anchors of a run, and how long one is on average. */
 export interface AnchorCount {
   readonly count: number
   readonly tokensEach: number
@@ -48,12 +50,14 @@ export interface FlopsEstimate extends FlopsCount {
  */
 export function estimateFlops(
   config: Pick<RunConfig, 'method' | 'training'>,
-  params: ParameterEstimate,
+  params: ParameterEstimate & { readonly positions?: number },
   length: RunLength,
   anchors: AnchorCount,
   modelsRead: Readonly<Record<string, ParameterEstimate>> = {},
 ): FlopsEstimate {
   const { embedding, nonEmbedding, total } = params
+  // As a run counts itself.
+  const frozenBase = params.trainable < total / 2
   const countOf = (N: number, base: number): FlopsCount => {
     const isWhole = N === total
     const paramsRead = Object.fromEntries(
@@ -61,14 +65,15 @@ export function estimateFlops(
     )
     const options = {
       recompute: config.training.gradient_checkpointing,
-      // As a run counts itself.
-      frozenBase: params.trainable < total / 2,
+      frozenBase,
     }
     const train = trainingFlops(N, length.tokens, options)
     const { preparation, signal: ofSignal } = costOf(config.method, {
       ...length,
       params: N,
       trainable: Math.min(params.trainable, N),
+      ...options,
+      ...(params.positions === undefined ? {} : { positions: params.positions }),
       anchors: anchors.count,
       tokensPerAnchor: anchors.tokensEach,
       paramsRead,

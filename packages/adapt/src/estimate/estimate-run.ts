@@ -1,24 +1,22 @@
 import { join } from 'node:path'
 import { modelsRead, needsOf, partsOf } from '../catalog/index.js'
-import { dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
-import { printable, readDocuments } from '../dataset/index.js'
-import { ConfigError } from '../errors.js'
+import { chatOptions, dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
+import { type Document, printable, readDocuments } from '../dataset/index.js'
+import { AdaptError, ConfigError } from '../errors.js'
 import { CONFIG_FILE, findModelPlace, resolveDataFiles } from '../hub/index.js'
 import { defaultChunkSize } from '../loss/default-chunk-size.js'
-import { toCamelCase } from '../method/option-names.js'
 import type { ModelConfig } from '../model/dimensions/model-config.js'
 import { parseModelConfig } from '../model/dimensions/parse-model-config.js'
 import { readModelJson } from '../model/dimensions/read-model-json.js'
-import { describeMissingModel, refuseForeignConfig } from '../model/dimensions/refuse-model.js'
-import { resolveDimensions } from '../model/dimensions/resolve-dimensions.js'
 import { parseAdapterConfig } from '../model/lora/adapter-config.js'
 import { LORA_DEFAULTS } from '../model/lora/lora-config.js'
-import { loadTokenizer } from '../tokenize/index.js'
+import { firstPieces, loadTokenizer, tokenizeDocuments } from '../tokenize/index.js'
 import { cachedLength } from './cached-length.js'
 import { cpuHasBfloat16, type Device } from './devices.js'
 import { type AnchorCount, estimateFlops, type FlopsEstimate, type RunLength } from './estimate-flops.js'
 import { estimateMemory, type MemoryEstimate, type MemorySetting } from './estimate-memory.js'
 import { type AdapterSpec, estimateParameters, type ParameterEstimate } from './estimate-parameters.js'
+import { readDimensions, requireFolder } from './read-dimensions.js'
 
 /** What is assumed of the machine, and what the config does not say. */
 export interface EstimateOptions {
@@ -99,7 +97,14 @@ export async function estimateRun(
     tokensPerPass: 0,
     basis: 'upper bound',
   }
-  const flops = estimateFlops(config, parameters, length ?? unknown, anchors, readModels(config, baseDir))
+  const { maxPositionEmbeddings: positions } = dimensions.config
+  const flops = estimateFlops(
+    config,
+    { ...parameters, positions },
+    length ?? unknown,
+    anchors,
+    readModels(config, baseDir),
+  )
   return {
     model: dimensions.model,
     config: dimensions.config,
@@ -130,38 +135,6 @@ export function usableBytes({ memory, free = Number.POSITIVE_INFINITY }: Device)
   return Math.min(USABLE * memory, free)
 }
 
-interface Dimensions {
-  readonly model: string
-  readonly config: ModelConfig
-  /** Bytes of a weight as the model is stored, when config.json says so. */
-  readonly storedBytes: 2 | 4
-}
-
-function readDimensions({ model, tokenizer }: RunConfig, baseDir: string): Dimensions {
-  if ('init' in model) {
-    const vocabulary =
-      model.config?.vocab_size ?? loadTokenizer(requireFolder(baseDir, tokenizer, 'tokenizer')).vocabSize
-    const changes = Object.entries({ vocab_size: vocabulary, ...model.config })
-    const overrides = Object.fromEntries(changes.map(([key, value]) => [toCamelCase(key), value]))
-    return {
-      model: `scratch, ${model.preset}`,
-      config: resolveDimensions(model.preset, overrides),
-      storedBytes: 4,
-    }
-  }
-  const folder = requireFolder(baseDir, model.path, 'model.path')
-  const path = join(folder, CONFIG_FILE)
-  const json = readModelJson(path)
-  if (json === undefined) throw new ConfigError('MODEL_NOT_FOUND', describeMissingModel(folder))
-  refuseForeignConfig(json, printable(path))
-  const dtype = json.dtype ?? json.torch_dtype
-  return {
-    model: printable(model.path),
-    config: parseModelConfig(json, printable(path)),
-    storedBytes: dtype === 'bfloat16' || dtype === 'float16' ? 2 : 4,
-  }
-}
-
 /** Parameters of the models that the method reads, by option; without those that are not here. */
 function readModels({ method }: RunConfig, baseDir: string): Record<string, ParameterEstimate> {
   const found: Record<string, ParameterEstimate> = {}
@@ -172,16 +145,6 @@ function readModels({ method }: RunConfig, baseDir: string): Record<string, Para
     if (json !== undefined) found[option] = estimateParameters(parseModelConfig(json, printable(file!)))
   }
   return found
-}
-
-/** The folder of a path or of a cached hub id: nothing is fetched for an estimate. @throws {ConfigError} MODEL_NOT_FOUND */
-function requireFolder(baseDir: string, text: string, key: string): string {
-  const { folder } = findModelPlace(baseDir, text)
-  if (folder !== undefined) return folder
-  throw new ConfigError(
-    'MODEL_NOT_FOUND',
-    `${key}: ${printable(text)} is not in the cache of hub models, and an estimate fetches nothing; give a folder with its config.json`,
-  )
 }
 
 type Adapter = AdapterSpec & { readonly dropout: number }
@@ -235,7 +198,11 @@ function boundedLength(config: RunConfig, samples?: number): RunLength | undefin
     if (steps === undefined) return undefined
     const tokens = steps * rows * data.max_length
     // How much data there is, is unknown: as much as the run reads, once.
-    const pool = { samples: steps * rows * candidates, tokensPerPass: tokens * candidates }
+    const pool = {
+      samples: steps * rows * candidates,
+      tokensPerPass: tokens * candidates,
+      passes: 1 / candidates,
+    }
     return { steps, stepsPerEpoch: steps, tokens, ...pool, basis: 'upper bound' }
   }
   const kept = Math.max(1, Math.round(samples * keptShare))
@@ -244,6 +211,7 @@ function boundedLength(config: RunConfig, samples?: number): RunLength | undefin
   return {
     steps: plan.totalSteps,
     stepsPerEpoch: plan.stepsPerEpoch,
+    passes: planSteps(config, () => samples).passes,
     tokens,
     samples,
     tokensPerPass: samples * data.max_length,
@@ -251,12 +219,24 @@ function boundedLength(config: RunConfig, samples?: number): RunLength | undefin
   }
 }
 
-/** Anchors that the method embeds, each at most `max_length` long. */
+/** Anchors that the method reads, as a run tokenises them; each taken for `max_length` where that cannot be done here. */
 async function countAnchors(config: RunConfig, baseDir: string): Promise<AnchorCount> {
-  const tokensEach = config.data.max_length
-  if (!needsOf(config.method).anchors) return { count: 0, tokensEach }
-  let count = 0
-  for await (const _ of readDocuments(await resolveDataFiles(dataSources(config.anchors), baseDir)))
-    count += 1
-  return { count, tokensEach }
+  const { max_length: maxLength } = config.data
+  if (!needsOf(config.method).anchors) return { count: 0, tokensEach: maxLength }
+  const documents: Document[] = []
+  for await (const document of readDocuments(await resolveDataFiles(dataSources(config.anchors), baseDir)))
+    documents.push(document)
+  try {
+    const { folder } = findModelPlace(baseDir, config.tokenizer)
+    const tokenizer = folder && loadTokenizer(folder, chatOptions(config, baseDir))
+    if (!tokenizer || documents.length === 0) return { count: documents.length, tokensEach: maxLength }
+    const dataset = await tokenizeDocuments(documents, tokenizer, maxLength)
+    const pieces = firstPieces(dataset)
+    const tokens = pieces.reduce((sum, i) => sum + dataset.length(i), 0)
+    return { count: pieces.length, tokensEach: tokens / pieces.length }
+  } catch (error) {
+    // What is wrong with the tokenizer is told where it is needed.
+    if (error instanceof AdaptError) return { count: documents.length, tokensEach: maxLength }
+    throw error
+  }
 }

@@ -14,3 +14,4 @@ export {
   type RunEstimate,
   usableBytes,
 } from './estimate-run.js'
+export { type Dimensions, readDimensions } from './read-dimensions.js'

@@ -9,6 +9,12 @@ export interface RunShape {
   readonly params: number
   /** Those that are trained. */
   readonly trainable: number
+  /** Whether only adapters are trained, which saves the gradients of what is under them. Default false. */
+  readonly frozenBase?: boolean
+  /** Whether activations are computed again in the backward, which is one forward more. Default false. */
+  readonly recompute?: boolean
+  /** Most tokens that the model has positions for. Default: no limit. */
+  readonly positions?: number
   /** Trained by the whole run. */
   readonly tokens: number
   readonly steps: number
@@ -18,6 +24,8 @@ export interface RunShape {
   /** Of the training data: P samples of `tokensPerPass` tokens. */
   readonly samples: number
   readonly tokensPerPass: number
+  /** How often the run would read the training data where nothing was left out of it. Default `tokens / tokensPerPass`. */
+  readonly passes?: number
   /** V anchors of `tokensPerAnchor` tokens. */
   readonly anchors: number
   readonly tokensPerAnchor: number

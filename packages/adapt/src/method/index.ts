@@ -69,5 +69,5 @@ export {
   type TextTokenizer,
   type TokenStatistic,
 } from './preparation.js'
-export { isDrawn, partOf, SCORED, scoredShare } from './scored-share.js'
+export { affordableShare, isDrawn, partOf, SCORED, scoredShare, shapeOf } from './scored-share.js'
 export { scoresOf } from './step-scores.js'

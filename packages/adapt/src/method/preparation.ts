@@ -111,6 +111,8 @@ export interface PreparationTools {
   readonly autocastDtype: DType | undefined
   /** Optimiser steps of the main run. */
   readonly totalSteps: number
+  /** Whether the main run and its proxies compute activations again in the backward. */
+  readonly recompute: boolean
   /** How often the main run reads the pool; where it draws more than it trains, how often it trains as much. */
   readonly passes: number
   /** Trains a proxy, or finds what it left. */

@@ -5,6 +5,7 @@ import type { AnySignalDefinition, RunShape } from './define-method.js'
 import { trainingFlops } from './flops.js'
 import { realNumber } from './number-ranges.js'
 import { option } from './option-table.js'
+import type { PreparationTools } from './preparation.js'
 
 /** Share of the FLOPs of the main run that preparation may take by default. */
 const BUDGET = 0.25
@@ -25,6 +26,20 @@ export const SCORED = {
 type Options = Readonly<Record<string, unknown>>
 
 /**
+ * Share of a pool whose preparation fits the budget, in [0.05, 1].
+ * @param costOf  FLOPs of preparation with a share of the pool: what grows with it, and what does not.
+ */
+export function affordableShare(costOf: (share: number) => number, shape: RunShape): number {
+  const { params, tokens, tokensPerPass, passes } = shape
+  // As long as without a selection: a share of what a selection trains with would be about as much as it may keep.
+  const read = passes === undefined ? tokens : passes * tokensPerPass
+  // What does not grow with the pool is paid first.
+  const perPool = 2 * (costOf(1) - costOf(0.5))
+  const left = BUDGET * trainingFlops(params, read, shape) - (costOf(1) - perPool)
+  return perPool > 0 ? Math.min(1, Math.max(LEAST, left / perPool)) : 1
+}
+
+/**
  * Share of the pool that the preparation of a signal scores, in (0, 1]. A model that it reads beside the run's is taken to be as large, so that
  * an estimate and a run say the same.
  */
@@ -36,11 +51,32 @@ export function scoredShare(
   if (scoresPart === undefined || prepares?.(options) === false) return 1
   if (typeof options.scored === 'number') return options.scored
   const like = { ...shape, params: 1, trainable: 1, paramsRead: {} }
-  const costOf = (share: number) => cost?.(options, partOf(like, share)).preparation ?? 0
-  // What does not grow with the pool is paid first.
-  const perPool = 2 * (costOf(1) - costOf(0.5))
-  const left = BUDGET * trainingFlops(1, shape.tokens) - (costOf(1) - perPool)
-  return perPool > 0 ? Math.min(1, Math.max(LEAST, left / perPool)) : 1
+  return affordableShare((share) => cost?.(options, partOf(like, share)).preparation ?? 0, like)
+}
+
+/** The run that a preparation is of. */
+export function shapeOf(
+  {
+    data,
+    anchors,
+    totalSteps,
+    passes,
+  }: Pick<PreparationTools, 'anchors' | 'totalSteps' | 'passes'> & {
+    readonly data: Pick<PreparationTools['data'], 'numSamples' | 'length'>
+  },
+  model: Pick<RunShape, 'params' | 'trainable' | 'frozenBase' | 'recompute' | 'positions'>,
+): RunShape {
+  const { numSamples: samples } = data
+  let tokensPerPass = 0
+  for (let i = 0; i < samples; i++) tokensPerPass += data.length(i)
+  const lengths = anchors.flatMap((batch) => batch.samples).map(({ numTokens }) => numTokens)
+  return {
+    ...model,
+    ...{ samples, tokensPerPass, passes, tokens: passes * tokensPerPass },
+    ...{ steps: totalSteps, stepsPerEpoch: Math.max(1, totalSteps / passes) },
+    anchors: lengths.length,
+    tokensPerAnchor: lengths.reduce((a, b) => a + b, 0) / Math.max(1, lengths.length),
+  }
 }
 
 /** A run whose preparation looks at a share of the pool. */

@@ -3,7 +3,7 @@ import { dataSources, type RunConfig } from '../config/index.js'
 import { type Document, type ResolvedFile, readDocuments } from '../dataset/index.js'
 import { DataError } from '../errors.js'
 import { resolveDataFiles } from '../hub/index.js'
-import { type Tokenizer, tokenizeDocuments } from '../tokenize/index.js'
+import { firstPieces, type Tokenizer, tokenizeDocuments } from '../tokenize/index.js'
 
 /** Rows of one anchor batch. */
 const ANCHOR_BATCH_SIZE = 16
@@ -35,12 +35,7 @@ export async function prepareAnchors(
   if (documents.length === 0) throw new DataError('EMPTY_DATA', 'anchors: the files hold no record')
   const dataset = await tokenizeDocuments(documents, tokenizer, config.data.max_length)
   const placeOf = ({ path, line }: { readonly path: string; readonly line: number }) => `${path}:${line}`
-  const seen = new Set<string>()
-  const firstPieces = Array.from({ length: dataset.numSamples }, (_, i) => i).filter((i) => {
-    const document = placeOf(dataset.sample(i))
-    return !seen.has(document) && seen.add(document)
-  })
-  const byLength = firstPieces.sort((a, b) => dataset.length(a) - dataset.length(b) || a - b)
+  const byLength = firstPieces(dataset).sort((a, b) => dataset.length(a) - dataset.length(b) || a - b)
   const batches: Batch[] = []
   for (let start = 0; start < byLength.length; start += ANCHOR_BATCH_SIZE) {
     const rows = byLength.slice(start, start + ANCHOR_BATCH_SIZE).map((i) => [i])

@@ -77,6 +77,7 @@ export class Preparation implements PreparationTools {
   readonly seed: number
   readonly totalSteps: number
   readonly passes: number
+  readonly recompute: boolean
   readonly autocastDtype: DType | undefined
   /** Of the models that it opens. */
   readonly device: Device
@@ -108,6 +109,7 @@ export class Preparation implements PreparationTools {
     this.seed = config.training.seed
     this.totalSteps = context.totalSteps
     this.passes = context.passes
+    this.recompute = config.training.gradient_checkpointing
     this.device = chooseDevice(config.training.device).device
     this.autocastDtype = autocastDtype(config.training.bf16, this.device)
   }

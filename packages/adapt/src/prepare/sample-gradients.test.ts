@@ -5,6 +5,8 @@ import { optim, scope, tensor, writeSafetensors } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
 import { gradientInfluence, scoredShare } from '../catalog/less.js'
 import { toolsOf } from '../catalog/preparation-tools.test.fixture.js'
+import type { RunShape } from '../method/define-method.js'
+import { trainingFlops } from '../method/flops.js'
 import type { AdamMoments, PreparationTools } from '../method/index.js'
 import { openGolden } from '../model/golden.test.fixture.js'
 import { addLora, type CausalLM, LORA_DEFAULTS, loadModelFolder } from '../model/index.js'
@@ -182,14 +184,31 @@ describe('influence', () => {
 })
 
 describe('what is scored', () => {
-  const base = { warmupShare: 0.05, scored: 'auto' } as const
+  const base = { warmupShare: 0.05, scored: 'auto', gradient: 'adam', epsMode: 'inside' } as const
+  const scaled = { ...base, constants: 'scaled', warmupEpochs: 1, checkpoints: 1, projection: 8 } as const
+  const paper = { ...base, constants: 'paper', warmupEpochs: 4, checkpoints: 4, projection: 8 } as const
+  const shapeOf = (passes: number, more: Partial<RunShape> = {}): RunShape => ({
+    ...{ params: 1e6, trainable: 1, samples: 1000, tokensPerPass: 1e5, tokens: passes * 1e5 },
+    ...{ steps: 100, stepsPerEpoch: 100 / passes, anchors: 0, tokensPerAnchor: 50 },
+    ...more,
+  })
+
   it('fits a quarter of the run unless the constants are those of the source', () => {
-    const scaled = { ...base, constants: 'scaled', warmupEpochs: 1, checkpoints: 1 } as const
-    expect(scoredShare(scaled, 1)).toBeCloseTo(0.2)
-    expect(scoredShare(scaled, 2)).toBeCloseTo(0.45)
-    expect(scoredShare(scaled, 8)).toBe(1)
-    const paper = { ...base, constants: 'paper', warmupEpochs: 4, checkpoints: 4 } as const
-    expect(scoredShare(paper, 1)).toBe(1)
-    expect(scoredShare({ ...scaled, scored: 0.7 }, 1)).toBe(0.7)
+    expect(scoredShare(scaled, shapeOf(1))).toBeCloseTo(0.2)
+    expect(scoredShare(scaled, shapeOf(2))).toBeCloseTo(0.45)
+    expect(scoredShare(scaled, shapeOf(8))).toBe(1)
+    expect(scoredShare(paper, shapeOf(1))).toBe(1)
+    expect(scoredShare({ ...scaled, scored: 0.7 }, shapeOf(1))).toBe(0.7)
+  })
+
+  it.each([
+    ['projections', { trainable: 1e6 }, { projection: 100 }],
+    ['the gradients of anchors', { anchors: 60 }, {}],
+    ['the projections of a frozen model', { trainable: 1e5, frozenBase: true }, { projection: 100 }],
+  ])('fits with %s', (_, shape, options) => {
+    const [run, all] = [shapeOf(1, shape), { ...scaled, ...options }]
+    const training = trainingFlops(run.params, run.tokens, { frozenBase: run.frozenBase ?? false })
+    expect(scoredShare(all, run)).toBeLessThan(0.19)
+    expect(gradientInfluence.cost!(all, run).preparation / training).toBeCloseTo(0.25, 9)
   })
 })

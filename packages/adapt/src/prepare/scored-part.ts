@@ -1,10 +1,12 @@
 /** P samples of the pool, of which a part is scored. */
 import type { RunConfig } from '../config/index.js'
-import { type Artefact, isDrawn, type SignalDefinition, scoredShare } from '../method/index.js'
+import { readDimensions } from '../estimate/index.js'
+import { type Artefact, isDrawn, type SignalDefinition, scoredShare, shapeOf } from '../method/index.js'
 import type { RunInputs } from '../open/index.js'
 
 interface DrawnFrom {
   readonly config: RunConfig
+  readonly baseDir: string
   readonly inputs: RunInputs
   readonly totalSteps: number
   readonly passes: number
@@ -18,18 +20,20 @@ export function drawScored(
   // biome-ignore lint/suspicious/noExplicitAny: a definition's options are its own
   definition: SignalDefinition<string, any>,
   options: Readonly<Record<string, unknown>>,
-  { config, inputs: { train, anchors }, totalSteps, passes }: DrawnFrom,
+  { config, baseDir, inputs: { train, anchors }, totalSteps, passes }: DrawnFrom,
 ): { readonly isScored: (index: number) => boolean; readonly share: number } {
   const { numSamples } = train
   if (definition.scoresPart === undefined) return { isScored: () => true, share: 1 }
-  let tokensPerPass = 0
-  for (let i = 0; i < numSamples; i++) tokensPerPass += train.length(i)
-  const lengths = anchors.flatMap(({ samples }) => samples).map(({ numTokens }) => numTokens)
-  const share = scoredShare(definition, options, {
-    ...{ params: 1, trainable: 1, samples: numSamples, tokensPerPass, tokens: passes * tokensPerPass },
-    ...{ steps: totalSteps, stepsPerEpoch: Math.max(1, totalSteps / passes), anchors: lengths.length },
-    tokensPerAnchor: lengths.reduce((a, b) => a + b, 0) / Math.max(1, lengths.length),
-  })
+  const { model, training } = config
+  const shape = shapeOf(
+    { data: train, anchors, totalSteps, passes },
+    {
+      ...{ params: 1, trainable: 1, recompute: training.gradient_checkpointing },
+      frozenBase: 'path' in model && (model.lora ?? model.adapter) !== undefined,
+      positions: readDimensions(config, baseDir).config.maxPositionEmbeddings,
+    },
+  )
+  const share = scoredShare(definition, options, shape)
   return { isScored: isDrawn({ numSamples, seed: config.training.seed }, share, SCORED_STREAM), share }
 }
 

@@ -11,6 +11,7 @@ import { NO_ARTEFACT } from '../method/preparation.js'
 import { addLora, CausalLM, LORA_DEFAULTS, type ModelConfig } from '../model/index.js'
 import { batchOf, createTokens, TINY_CONFIG } from '../model/tiny-llama.test.fixture.js'
 import { openInputs, orderData } from '../open/index.js'
+import { readEvents } from '../record/index.js'
 import { Trainer } from '../train/index.js'
 import { Workshop } from './workshop.test.fixture.js'
 
@@ -132,6 +133,7 @@ describe('the estimated length of a run', () => {
       expect(await lengthOf()).toEqual({
         steps: totalSteps,
         stepsPerEpoch,
+        passes: 2,
         tokens: 2 * train.numTokens,
         samples: train.numSamples,
         tokensPerPass: train.numTokens,
@@ -186,7 +188,6 @@ describe('estimated FLOPs', () => {
     )
   // Which samples these train on is known afterwards.
   const steering = unprepared.filter(({ apply }) => apply !== 'loss')
-  // Every anchor is longer than max_length and so of the length that it is taken for.
   const set = [
     'training={ num_train_epochs: 2, per_device_train_batch_size: 16, gradient_checkpointing: true, bf16: false }',
     'data.max_length=8',
@@ -241,6 +242,31 @@ describe('estimated FLOPs', () => {
     expect([flops.signal, flops.train]).toEqual([last.flopsSignal, last.flopsTrain])
     // Scoring is one forward more.
     expect(last.flopsSignal / last.flopsTrain).toBeGreaterThan(1 / 3)
+  })
+
+  // Anchors are shorter than max_length; with k = 5 not all of them have room before a sample.
+  const roomy = ['data.train=[web.jsonl]', 'data.max_length=48', 'model.config.max_position_embeddings=160']
+  it.each([
+    '{ preset: ica, signal: { k: 2, rounds: 3 } }',
+    '{ preset: ica, signal: { k: 5, scored: 1 } }',
+    '{ preset: tacs, signal: { epochs_per_unit: 1, scored: 0.3 } }',
+    '{ preset: rds-plus }',
+    '{ preset: less, signal: { projection: 64 }, gate: { keep: 0.5 } }',
+  ])('are near what a run of %s charges before training, and in later rounds', async (method) => {
+    const name = `before-${method.replace(/\W+/g, '-')}`
+    const own = [...set, ...roomy, `method=${method}`]
+    const { outcome } = await workshop.train(name, own)
+    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), { set: own })
+    const { flops, anchors } = await estimateRun(config, baseDir, { devices: [], mfu: 0.4 })
+    expect(anchors.tokensEach).toBeLessThan(40)
+    const { events } = readEvents(join(workshop.runFolder(name), 'events.jsonl'))
+    const prepared = events.find(({ type }) => (type as string) === 'prepared') as unknown as {
+      flops: number
+    }
+    expect(Math.abs(flops.preparation / prepared.flops - 1)).toBeLessThan(0.05)
+    const { flopsSignal } = outcome.steps.at(-1)!
+    expect(flopsSignal > 0).toBe(method.includes('rounds'))
+    expect(Math.abs(flops.signal - flopsSignal)).toBeLessThanOrEqual(0.05 * flopsSignal)
   })
 
   it('are what a run charges where the mixing reads long samples more often than there are', async () => {

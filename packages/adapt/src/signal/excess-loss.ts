@@ -2,6 +2,7 @@
 import { noGrad, scope, sub, type Tensor } from '@adapt-ts/torch'
 import { sampleMeans } from '../loss/index.js'
 import { defineSignal, type MethodCost, type RunShape } from '../method/define-method.js'
+import { trainingFlops } from '../method/flops.js'
 import { divideDifference, divideOptions } from './divide-difference.js'
 import { OVER_REFERENCE, prepareReference, referenceOptions } from './reference-losses.js'
 
@@ -12,14 +13,10 @@ import { OVER_REFERENCE, prepareReference, referenceOptions } from './reference-
  */
 export function referenceCost(
   { reference, holdout, referenceSteps }: { reference: string; holdout: number; referenceSteps: number },
-  {
-    params,
-    tokens,
-    tokensPerPass,
-    paramsRead,
-  }: Pick<RunShape, 'params' | 'tokens' | 'tokensPerPass' | 'paramsRead'>,
+  shape: Pick<RunShape, 'params' | 'tokens' | 'tokensPerPass' | 'paramsRead' | 'frozenBase' | 'recompute'>,
 ): MethodCost {
-  const training = reference === 'train' ? 6 * params * referenceSteps * tokens : 0
+  const { params, tokens, tokensPerPass, paramsRead } = shape
+  const training = reference === 'train' ? trainingFlops(params, referenceSteps * tokens, shape) : 0
   return {
     preparation: training + 2 * (paramsRead?.reference ?? params) * (1 - holdout) * tokensPerPass,
     signal: 0,

@@ -186,7 +186,10 @@ function renderFlops(config: RunConfig, { length, flops, anchors }: RunEstimate)
     .filter(([name, count]) => count > 0 || name === 'signal')
     .map(([name, ...counts]) => [name, ...counts.map((count) => count.toExponential(4))])
   const basis = length.basis === 'token cache' ? 'as tokenised' : 'at most: full rows'
-  const note = anchors.count > 0 ? `, ${formatCount(anchors.count)} anchors` : ''
+  const note =
+    anchors.count > 0
+      ? `, ${formatCount(anchors.count)} anchors of ${formatCount(Math.round(anchors.tokensEach))} tokens`
+      : ''
   const steps = `${formatCount(length.steps)} steps of ${formatCount(rowsPerStep(config))} rows`
   return (
     perToken +

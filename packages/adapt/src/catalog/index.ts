@@ -11,6 +11,7 @@ export {
 export { describeMethod } from './describe-method.js'
 export {
   type CostCard,
+  cadenceOf,
   describeNeeds,
   EXAMPLE_RUN,
   type MethodCard,

@@ -73,7 +73,12 @@ export const EXAMPLE_RUN: RunShape = {
   tokensPerAnchor: 512,
 }
 
-function cadenceOf({ isStored, signal, gate }: MethodParts): MethodCard['cadence'] {
+/** When scores are made: {@link MethodCard.cadence}. */
+export function cadenceOf({
+  isStored,
+  signal,
+  gate,
+}: Pick<MethodParts, 'isStored' | 'signal' | 'gate'>): MethodCard['cadence'] {
   if (isStored) return 'once'
   if (signal === constantSignal && gate.isFixed) return 'never'
   return gate.poolPasses ? 'every U' : 'step'

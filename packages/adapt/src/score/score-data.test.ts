@@ -160,6 +160,13 @@ describe('scoreData', () => {
     expect(rows.reduce((sum, { weight, tokens }) => sum + weight * tokens, 0) / all).toBeCloseTo(1, 5)
   })
 
+  it('needs no model for shares that never change', async () => {
+    const rows = await rowsOf([...FEW, 'method={preset: static, gate: {shares: {web: 1, code: 3}}}'])
+    const tokensOf = (name: string) =>
+      rows.filter(({ source }) => source === name).reduce((sum, row) => sum + row.weight * row.tokens, 0)
+    expect(tokensOf('code') / tokensOf('web')).toBeCloseTo(3, 5)
+  })
+
   it.each(METHOD_IDS)('scores every sample by %s', { timeout: 120_000 }, async (id) => {
     const error = await score([...FEW, `method=${id}`]).then(
       () => undefined,
@@ -241,8 +248,12 @@ describe('kept records', () => {
 describe('what is refused', () => {
   it('says in one line what is missing', async () => {
     expect(await failure([...FEW, 'method=adapt'])).toMatch(
-      /^2 NEEDS_MODEL --model: method "adapt" scores with/,
+      /^2 NEEDS_MODEL --model: method "adapt" scores nothing before training, .* score .*\bbm25, dsir,/,
     )
+    for (const own of [[], [`model={path: ${model}/model}`]])
+      expect(await failure([...FEW, ...own, 'method=uniform'])).toMatch(
+        /^2 NO_SCORES method: .* "uniform", which scores nothing, .* score .*\bbm25, dsir,/,
+      )
     expect(await failure([...FEW, 'method=bm25'], { model })).toMatch(
       /^2 MODEL_NOT_USED --model: .* set model\.path/,
     )

@@ -13,7 +13,7 @@ import {
 } from '../open/index.js'
 import { type PoolScores, writeScores } from '../record/index.js'
 import { prepareRun, runTraining, StopRequest } from '../run/index.js'
-import { requireFittingModel, scorePool } from './score-pool.js'
+import { requireScores, scorePool } from './score-pool.js'
 import { writeKept } from './write-kept.js'
 
 /** What {@link scoreData} writes. */
@@ -67,7 +67,7 @@ export interface ScoreOutcome {
  * Scores the training data of a config by its method and writes what becomes of it: what is prepared before training is prepared as a run would, and found
  * by it later; a method that scores while training scores with one model as it is.
  *
- * @throws {ConfigError} NEEDS_CODE, NEEDS_MODEL, MODEL_NOT_USED, INPUT_IN_OUTPUT and what preparing a run throws.
+ * @throws {ConfigError} NEEDS_CODE, NO_SCORES, NEEDS_MODEL, MODEL_NOT_USED, INPUT_IN_OUTPUT and what preparing a run throws.
  * @throws {AdaptError} INTERRUPTED after a signal: the same call goes on. @throws {ResourceError} SCORES_WRITE.
  */
 export async function scoreData(request: ScoreRequest): Promise<ScoreOutcome> {
@@ -79,7 +79,7 @@ export async function scoreData(request: ScoreRequest): Promise<ScoreOutcome> {
       `method.${byCode[0]}: expected a ${byCode[0]} of the program, received one that the code of a run brings`,
     )
   }
-  requireFittingModel(config, model)
+  requireScores(config, model)
   const out = resolve(request.out)
   requireNoInput('--out', out, await configInputs(config, baseDir))
   using stop = new StopRequest()

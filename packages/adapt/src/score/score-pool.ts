@@ -9,7 +9,15 @@ import {
   type Row,
   type RowStream,
 } from '../batch/index.js'
-import { createGate, createMethod, type MethodContext, type MethodParts, partsOf } from '../catalog/index.js'
+import {
+  cadenceOf,
+  createGate,
+  createMethod,
+  METHODS,
+  type MethodContext,
+  type MethodParts,
+  partsOf,
+} from '../catalog/index.js'
 import { planSteps, type RunConfig, resolveCacheDir } from '../config/index.js'
 import { printable } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
@@ -171,8 +179,8 @@ function rowsOf({ data, training }: RunConfig, { train }: OrderedData): RowStrea
 }
 
 /** Whether scores or weights are a function of steps that went before. */
-function learnsFromSteps({ isStored }: MethodParts, config: RunConfig, context: MethodContext): boolean {
-  if (!isStored) return true
+function learnsFromSteps(parts: MethodParts, config: RunConfig, context: MethodContext): boolean {
+  if (looksWithModel(parts)) return true
   const gate = createGate(config.method, context)
   try {
     return gate.observe !== undefined
@@ -206,7 +214,8 @@ interface Looker extends Disposable {
  */
 async function openLooker(request: PoolRequest, parts: MethodParts, data: OrderedData): Promise<Looker> {
   const { config, baseDir, model: named, onLine, prepared } = request
-  if (parts.isStored) return { eyes: BLIND, take: (_, compute) => compute(), [Symbol.dispose]: () => {} }
+  if (!looksWithModel(parts))
+    return { eyes: BLIND, take: (_, compute) => compute(), [Symbol.dispose]: () => {} }
   const { method, training } = config
   if (training.threads !== undefined) setNumThreads(training.threads)
   const places = named === undefined ? undefined : await locateModel(named, undefined, { onLine })
@@ -241,21 +250,39 @@ async function openLooker(request: PoolRequest, parts: MethodParts, data: Ordere
 }
 
 /**
- * Refuses a model that is missing, or one that no score would be made with.
- * @throws {ConfigError} NEEDS_MODEL, MODEL_NOT_USED.
+ * Refuses a method without scores, a model that is missing, and one that no score would be made with.
+ * @throws {ConfigError} NO_SCORES, NEEDS_MODEL, MODEL_NOT_USED.
  */
-export function requireFittingModel(config: RunConfig, model: string | undefined): void {
-  const { isStored, definition } = partsOf(config.method)
-  if (isStored && model !== undefined) {
+export function requireScores(config: RunConfig, model: string | undefined): void {
+  const parts = partsOf(config.method)
+  const { id } = parts.definition
+  if (cadenceOf(parts) === 'never' && parts.needs.sources === undefined) {
+    throw new ConfigError(
+      'NO_SCORES',
+      `method: expected one that scores or weighs samples, received "${id}", which scores nothing, before training or in it; before training score ${scoringBefore()}`,
+    )
+  }
+  if (!looksWithModel(parts) && model !== undefined) {
     throw new ConfigError(
       'MODEL_NOT_USED',
-      `--model: method "${definition.id}" scores before training, with the config's own model where it needs one; set model.path instead, received ${printable(model)}`,
+      `--model: method "${id}" scores before training, with the config's own model where it needs one; set model.path instead, received ${printable(model)}`,
     )
   }
-  if (!isStored && model === undefined && 'init' in config.model) {
+  if (looksWithModel(parts) && model === undefined && 'init' in config.model) {
     throw new ConfigError(
       'NEEDS_MODEL',
-      `--model: method "${definition.id}" scores with the model as it trains; expected the folder of a trained one, received none (the config starts from scratch)`,
+      `--model: method "${id}" scores nothing before training, but with the model as it trains: expected the folder of a trained one, received none (the config starts from scratch); before training score ${scoringBefore()}`,
     )
   }
+}
+
+/** Whether weights come of a model as it stands: not of scores that were made before, nor of shares that never change. */
+function looksWithModel(parts: MethodParts): boolean {
+  return cadenceOf(parts) !== 'once' && cadenceOf(parts) !== 'never'
+}
+
+/** Methods whose scores are made before training, in words. */
+function scoringBefore(): string {
+  const ids = METHODS.filter(({ signal }) => 'prepare' in signal && !('create' in signal)).map(({ id }) => id)
+  return `${ids.slice(0, -1).join(', ')} and ${ids.at(-1)}`
 }

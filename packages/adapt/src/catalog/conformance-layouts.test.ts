@@ -34,14 +34,19 @@ async function runRanks(layout: ConformanceLayout): Promise<(ConformanceResult |
 
 /**
  * By how much a gate widens the rounding of its scores: one that divides them by a small temperature by 1 / temperature, and what its earlier steps
- * left; one that divides differences of losses by their spread; one that solves equations by their condition; one that brings gradients to a norm by how far the products of samples cancel in it.
+ * left; one that solves equations by their condition; one that brings gradients to a norm by how far the products of samples cancel in it.
  */
 const WIDENED: { readonly [I in MethodId]?: number } = {
-  ica: 5,
   'joint-update-aware': 50,
   'update-match': 50,
   'doge-proxy': 5,
 }
+
+/**
+ * The same of weights alone, by the part of a case's name. A gain of later rounds is the difference of two mean losses above 4 nats, each a float32 to
+ * 4.8e-7, and the gains of a step lie within 0.3 to 0.4 nats of each other: one unit in the last place moves a weight by up to 3e-6.
+ */
+const WIDENED_WEIGHTS: Readonly<Record<string, number>> = { 'ica {signal:{rounds': 5 }
 
 function expectSame(of: ConformanceCase, actual: ConformanceResult, expected: ConformanceResult): void {
   const widened = WIDENED[of.input.preset] ?? 1
@@ -50,7 +55,10 @@ function expectSame(of: ConformanceCase, actual: ConformanceResult, expected: Co
   // One rank has part of the samples.
   const ids = [...actual.weights.keys()]
   const weightsOf = ({ weights }: ConformanceResult) => ids.map((id) => weights.get(id)!)
-  expect(relativeDistance(weightsOf(actual), weightsOf(expected))).toBeLessThan(TOLERANCE * widened)
+  const [, ofWeights = 1] = Object.entries(WIDENED_WEIGHTS).find(([part]) => of.name.startsWith(part)) ?? []
+  expect(relativeDistance(weightsOf(actual), weightsOf(expected))).toBeLessThan(
+    TOLERANCE * widened * ofWeights,
+  )
 }
 
 /** What a method may do that no other does. */

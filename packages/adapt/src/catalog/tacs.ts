@@ -11,6 +11,7 @@ import {
   type PreparationTools,
   real,
   SCORED,
+  usedWith,
   whole,
 } from '../method/index.js'
 import type { CausalLM } from '../model/index.js'
@@ -22,6 +23,7 @@ import {
   sampleBatches,
   spearman,
 } from '../signal/index.js'
+import { calibratePath, calibrationFlops, DEEPEST, type FoldPath } from './path-calibration.js'
 
 /** The source's adapter. */
 const ADAPTER = {
@@ -34,18 +36,29 @@ const ADAPTER = {
 const REPEATED = 256
 const REPEAT_STREAM = 37
 
+const isGiven = ({ calibrate }: Readonly<Record<string, unknown>>): boolean => calibrate === 'off'
+
 /** s = (l_1 - l_T) / l_1: how far the loss of a sample falls while an adapter learns the anchors. */
 export const pathGain = defineSignal({
   kind: 'path-gain',
   about: 'how far the loss of a sample falls while a small adapter is trained on the anchors alone',
   unit: 'sample',
   options: {
-    depth: whole({ min: 1, max: 10_000 }, 2, 'T: units of training on the anchors.'),
+    calibrate: oneOf(
+      ['off', 'folds'],
+      'off',
+      'folds: learning rate and depth of the path are chosen by how specific gradients at its end are to anchors that it has not seen.',
+    ),
+    depth: usedWith(
+      'calibrate: off',
+      isGiven,
+      whole({ min: 1, max: 10_000 }, 2, 'T: units of training on the anchors.'),
+    ),
     epochsPerUnit: whole({ min: 1, max: 10_000 }, 5, 'Passes over the anchors in one unit.'),
-    pathLearningRate: real(
-      { above: 0, max: 1 },
-      1e-5,
-      'Learning rate on the anchors, constant; one anchor a step.',
+    pathLearningRate: usedWith(
+      'calibrate: off',
+      isGiven,
+      real({ above: 0, max: 1 }, 1e-5, 'Learning rate on the anchors, constant; one anchor a step.'),
     ),
     first: oneOf(
       ['unit', 'base'],
@@ -67,18 +80,35 @@ export const pathGain = defineSignal({
           },
         ]
       : [],
-  async prepare({ depth, epochsPerUnit, pathLearningRate, first, divide, floor }, tools) {
+  async prepare({ epochsPerUnit, first, divide, floor, ...options }, tools) {
     const count = tools.anchors.reduce((sum, { samples }) => sum + samples.length, 0)
     if (count === 0)
       throw new ConfigError('NO_ANCHORS', 'anchors: the method needs at least one anchor, none was given')
-    const { checkpoints } = await tools.train({
+    const trainPath = ({ name, learningRate, anchors, depths }: Path) => {
+      const deepest = depths.at(-1)!
+      const kept = new Set(anchors)
+      return tools.train({
+        ...{ name, method: 'uniform', data: 'anchors', adapter: ADAPTER },
+        optimiser: { learningRate, batchSize: 1 },
+        steps: ((anchors?.length ?? count) * epochsPerUnit * deepest) / tools.totalSteps,
+        checkpointsAt: depths.map((depth) => depth / deepest),
+        ...(anchors ? { keep: (place) => kept.has(place) } : {}),
+      })
+    }
+    const calibrated =
+      options.calibrate === 'folds'
+        ? await calibratePath(tools, async (path) =>
+            (await trainPath(path)).checkpoints.map(({ folder }) => folder),
+          )
+        : undefined
+    const { depth, learningRate } = calibrated ?? {
+      depth: options.depth,
+      learningRate: options.pathLearningRate,
+    }
+    const { checkpoints } = await trainPath({
       name: 'path',
-      method: 'uniform',
-      data: 'anchors',
-      adapter: ADAPTER,
-      optimiser: { learningRate: pathLearningRate, batchSize: 1 },
-      steps: (count * epochsPerUnit * depth) / tools.totalSteps,
-      checkpointsAt: first === 'unit' ? [1 / depth, 1] : [1],
+      learningRate,
+      depths: first === 'unit' ? [1, depth] : [depth],
     })
     const ends = [first === 'unit' ? checkpoints[0]!.folder : undefined, checkpoints.at(-1)!.folder]
     const repeated = drawRepeated(tools)
@@ -107,14 +137,19 @@ export const pathGain = defineSignal({
         meanFall: falls.reduce((sum, fall) => sum + fall, 0) / Math.max(1, falls.length),
         // Of equal scores there is no order to repeat.
         repeatCorrelation: Number.isNaN(correlation) ? 0 : correlation,
+        ...(calibrated ? { depth, learningRate, specificity: calibrated.specificity } : {}),
       },
     }
   },
-  cost({ depth, epochsPerUnit }, { params, recompute, tokensPerPass, samples, anchors, tokensPerAnchor }) {
-    const passed = anchors * tokensPerAnchor * epochsPerUnit * depth
-    const path = trainingFlops(params, passed, { frozenBase: true, recompute: recompute ?? false })
+  cost({ calibrate, depth, epochsPerUnit }, shape) {
+    const { params, recompute = false, tokensPerPass, samples, anchors, tokensPerAnchor } = shape
+    const isCalibrated = calibrate === 'folds'
+    // What is chosen is known afterwards.
+    const passed = anchors * tokensPerAnchor * epochsPerUnit * (isCalibrated ? DEEPEST : depth)
+    const path = trainingFlops(params, passed, { frozenBase: true, recompute })
+    const search = isCalibrated ? calibrationFlops(epochsPerUnit, shape) : 0
     const repeated = Math.min(1, REPEATED / Math.max(1, samples))
-    return { preparation: path + 4 * params * tokensPerPass * (1 + repeated), signal: 0 }
+    return { preparation: search + path + 4 * params * tokensPerPass * (1 + repeated), signal: 0 }
   },
 })
 
@@ -128,6 +163,9 @@ export const tacs = defineMethod({
   apply: 'mask',
   preset: { gate: { keep: 0.05, shareOf: 'source' } },
 })
+
+/** A path on some of the anchors, or on all of them. */
+type Path = Omit<FoldPath, 'anchors'> & Partial<Pick<FoldPath, 'anchors'>>
 
 /** Samples with labels that are scored twice, by seed. */
 function drawRepeated(tools: PreparationTools): number[] {

@@ -613,6 +613,11 @@ export type RunOptions = {
        * Default inside.
        */
       readonly epsMode?: 'inside' | 'outside' | undefined
+      /**
+       * path-gain: folds: learning rate and depth of the path are chosen by how specific gradients at its end
+       * are to anchors that it has not seen. Default off.
+       */
+      readonly calibrate?: 'off' | 'folds' | undefined
       /** path-gain: T: units of training on the anchors. Default 2. */
       readonly depth?: number | undefined
       /** path-gain: Passes over the anchors in one unit. Default 5. */

@@ -38,7 +38,7 @@ export interface ProxyRun {
   readonly method: string | ProxyMethod
   /** Share of the main run's optimiser steps, > 0; at least one step. */
   readonly steps: number
-  /** Samples of the pool that it trains on; default all. */
+  /** What of it, by index in the pool or, of the anchors, by place among them; default all. */
   readonly keep?: (index: number) => boolean
   /** Sampling of sources; default that of the config. */
   readonly shares?: Float64Array

@@ -21,6 +21,8 @@ export interface RunInputs extends TrainingData {
   readonly anchors: readonly Batch[]
   /** The anchors in the order of the batches. */
   readonly anchorDocuments: readonly Document[]
+  /** Place among the anchors of the record of each sample that their files make as training data. */
+  readonly anchorOfSample: readonly number[]
   /** What the course of training is a function of, by name: SHA-256 (hex) of what was read. */
   readonly fingerprints: Readonly<Record<string, string>>
   /** What of the anchors stands in the training data; absent for a method without anchors. */
@@ -65,6 +67,7 @@ export async function openInputs(
     isPlainText: train.numLabels === train.numTokens - train.numSamples,
     anchors: anchors?.batches ?? [],
     anchorDocuments: anchors?.documents ?? [],
+    anchorOfSample: anchors?.placeOfSample ?? [],
     fingerprints: {
       data: train.fingerprint,
       tokenizer: tokenizer.hash,

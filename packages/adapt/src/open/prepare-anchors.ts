@@ -15,6 +15,8 @@ export interface PreparedAnchors {
   readonly batches: readonly Batch[]
   /** The anchors in the order of the batches. */
   readonly documents: readonly Document[]
+  /** Place among the anchors of the record of each sample that their files make as training data, pieces behind the first too. */
+  readonly placeOfSample: readonly number[]
   /** SHA-256 (hex) of the tokens and their tasks. */
   readonly fingerprint: string
 }
@@ -41,11 +43,14 @@ export async function prepareAnchors(
     const rows = byLength.slice(start, start + ANCHOR_BATCH_SIZE).map((i) => [i])
     batches.push(buildBatch(rows, dataset, { padId, packing: false }))
   }
+  const recordAt = (i: number) => placeOf(dataset.origin(i))
   const documentAt = new Map(documents.map((document) => [placeOf(document), document]))
+  const anchorAt = new Map(byLength.map((i, v) => [recordAt(i), v]))
   return {
     files,
     batches,
     fingerprint: dataset.fingerprint,
-    documents: byLength.map((i) => documentAt.get(placeOf(dataset.sample(i)))!),
+    documents: byLength.map((i) => documentAt.get(recordAt(i))!),
+    placeOfSample: Array.from({ length: dataset.numSamples }, (_, i) => anchorAt.get(recordAt(i))!),
   }
 }

@@ -20,6 +20,8 @@ export interface ProxyContext {
   readonly totalSteps: number
   /** Samples of the pool. */
   readonly numSamples: number
+  /** Place among the anchors of the record of each sample that their files make as training data. */
+  readonly anchorOfSample: readonly number[]
   readonly trainTo: TrainTo
   /** Folder of the model that an adapter of the proxy's own stands on. */
   readonly base?: string | undefined
@@ -32,16 +34,15 @@ export interface ProxyContext {
 export async function trainProxy(
   run: ProxyRun,
   folder: string,
-  { config, totalSteps, numSamples, trainTo, base }: ProxyContext,
+  { config, totalSteps, numSamples, anchorOfSample, trainTo, base }: ProxyContext,
 ): Promise<ProxyResult & { readonly flops: number }> {
   const steps = Math.max(1, Math.round(run.steps * totalSteps))
   const runFolder = join(folder, 'run')
   const proxy = proxyConfig(config, run, { steps, runFolder, base })
+  const places = run.data === 'anchors' ? anchorOfSample : Array.from({ length: numSamples }, (_, i) => i)
   const artefact: Artefact = {
     ...run.artefact,
-    ...(run.keep
-      ? { kept_P: Uint8Array.from({ length: numSamples }, (_, i) => (run.keep!(i) ? 1 : 0)) }
-      : {}),
+    ...(run.keep ? { kept_P: Uint8Array.from(places, (place) => (run.keep!(place) ? 1 : 0)) } : {}),
     ...(run.shares ? { share_G: run.shares } : {}),
   }
   const stops = [...new Set((run.checkpointsAt ?? [1]).map((at) => Math.max(1, Math.round(at * steps))))]

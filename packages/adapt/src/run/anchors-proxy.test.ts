@@ -3,6 +3,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
+import { loadConfig } from '../config/index.js'
+import type { ProxyRun } from '../method/index.js'
+import { openInputs } from '../open/index.js'
+import { trainProxy } from '../prepare/index.js'
 import { readEvents } from '../record/index.js'
 import { Workshop } from './workshop.test.fixture.js'
 
@@ -66,5 +70,43 @@ describe('a method that trains an adapter on the anchors', () => {
       `model={ path: ${workshop.runFolder('scratch')}/model, adapter: ${adapter}/model }`,
     ])
     expect(prepared('more')!.figures.meanFall).toBeGreaterThan(0)
+  })
+})
+
+describe('a proxy on some of the anchors', () => {
+  it('trains on all that the record of each of them makes, however it is cut', async () => {
+    await workshop.train('some', ['training.max_steps=1', 'evaluation={}'])
+    const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), {
+      set: ['data.max_length=16', 'anchors=[anchors.jsonl, code.jsonl]', 'data.train=[web.jsonl]'],
+    })
+    const quiet = { onLine: () => {}, checkStop: () => {} }
+    const { anchorOfSample, anchorDocuments, ...inputs } = await openInputs(config, baseDir, {
+      needsAnchors: true,
+      ...quiet,
+    })
+    inputs.train.close()
+    const run: ProxyRun = {
+      ...{ name: 'part', method: 'uniform', data: 'anchors', steps: 1 },
+      keep: (place) => place % 3 === 1,
+    }
+    let kept_P: Uint8Array | undefined
+    const start = trainProxy(run, workshop.file('part'), {
+      ...{ config, totalSteps: 1, numSamples: inputs.train.numSamples, anchorOfSample },
+      trainTo: async (request) => {
+        kept_P = request.artefact.kept_P
+        const { train } = await openInputs(request.config, baseDir, { needsAnchors: false, ...quiet })
+        expect(train.numSamples).toBe(kept_P!.length)
+        expect(train.numSamples).toBeGreaterThan(anchorDocuments.length)
+        for (const [i, isKept] of kept_P!.entries()) {
+          const { path: file, line } = train.origin(i)
+          const place = anchorDocuments.findIndex((one) => one.path === file && one.line === line)
+          expect([i, isKept]).toEqual([i, place % 3 === 1 ? 1 : 0])
+        }
+        train.close()
+        throw new Error('seen')
+      },
+    })
+    await expect(start).rejects.toThrow('seen')
+    expect(kept_P).toContain(1)
   })
 })

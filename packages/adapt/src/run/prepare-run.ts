@@ -53,6 +53,7 @@ export async function prepareRun(
         config,
         totalSteps,
         numSamples,
+        anchorOfSample: inputs.anchorOfSample,
         base,
         trainTo: proxyTrainer(request, { stop, goesOn }, run.name, train),
       }),

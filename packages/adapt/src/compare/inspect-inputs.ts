@@ -7,7 +7,8 @@ import { fingerprintFiles, readDocuments } from '../dataset/index.js'
 import { openRegular } from '../dataset/regular-file.js'
 import { ConfigError } from '../errors.js'
 import { resolveDataFiles, resolveModelPath } from '../hub/index.js'
-import { openInputs } from '../open/index.js'
+import { findRunTasks, openInputs, taskSettingsOf } from '../open/index.js'
+import { fingerprintTasks } from '../tasks/index.js'
 
 /** What the files of a run config hold, as far as a comparison needs to know. */
 export interface InspectedInputs {
@@ -31,7 +32,7 @@ export class InputInspector {
     const seed = data.val_set_size === undefined ? null : config.training.seed
     const models = modelsRead(config.method).map(({ path }) => path)
     const key = JSON.stringify([
-      ...[model, tokenizer, data, evaluation.sets, withAnchors ? anchors : null, seed],
+      ...[model, tokenizer, data, evaluation, withAnchors ? anchors : null, seed],
       models,
     ])
     const found = this.known.get(key) ?? inspectInputs(config, baseDir, this.onLine)
@@ -45,6 +46,7 @@ async function inspectInputs(
   baseDir: string,
   onLine: (line: string) => void,
 ): Promise<InspectedInputs> {
+  const { evaluation } = config
   const withAnchors = needsOf(config.method).anchors === true
   // Through the door that a run takes, so that the data is checked and cached as for a run.
   const data = await openInputs(config, baseDir, { needsAnchors: false, onLine })
@@ -63,6 +65,14 @@ async function inspectInputs(
         tokenizer: data.tokenizer.hash,
         anchors: withAnchors ? await fingerprintFiles(anchorFiles) : '',
         evaluation: await fingerprintFiles(data.evaluationFiles),
+        ...(evaluation.tasks.length > 0
+          ? {
+              tasks: await fingerprintTasks(await findRunTasks(config, baseDir), {
+                ...taskSettingsOf(config),
+                onLine,
+              }),
+            }
+          : {}),
         model:
           'path' in config.model
             ? await hashModelFolder('model.path', resolveModelPath(baseDir, config.model.path))

@@ -2,10 +2,12 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCli } from '../cli/run-cli.js'
+import { loadConfig } from '../config/index.js'
 import { AdaptError, EXIT, NumericError } from '../errors.js'
 import { runTraining } from '../run/index.js'
 import { Workshop } from '../run/workshop.test.fixture.js'
-import type { CellRecord } from './cell-record.js'
+import { type CellRecord, cellHash } from './cell-record.js'
+import { InputInspector } from './inspect-inputs.js'
 import { loadStudy } from './load-study.js'
 import { type ComparisonRequest, runComparison, type TrainFunction } from './run-comparison.js'
 
@@ -207,6 +209,26 @@ output_dir: replaced
     expect(await states()).toContainEqual(finished('uniform'))
     rmSync(reference, { recursive: true })
     await expect(states()).rejects.toThrow(/^method\.signal\.reference: expected a model folder/)
+  })
+
+  it('takes a cell for another where a task file, what it includes or its data changed', async () => {
+    const put = (name: string, text: string) => writeFileSync(workshop.file(name), text)
+    put('asked.jsonl', '{"q": "the model", "a": "reads data"}\n')
+    put('asked.yaml', 'task: asked\ninclude: common.yaml\ndoc_to_text: q\ndoc_to_target: a\n')
+    const common = 'dataset_path: asked.jsonl\ntest_split: test\noutput_type: loglikelihood\n'
+    put('common.yaml', common)
+    const hash = async (tasks = '[asked.yaml]') => {
+      const set = [`evaluation={ tasks: ${tasks} }`]
+      const { config, baseDir } = await loadConfig(workshop.file('run.yaml'), { set })
+      return cellHash(config, (await new InputInspector(() => {}).inspect(config, baseDir)).fingerprints, '')
+    }
+    const hashes = [await hash()]
+    expect(await hash()).toBe(hashes[0])
+    put('common.yaml', `${common}metadata: { version: 2 }\n`)
+    hashes.push(await hash())
+    put('asked.jsonl', '{"q": "the model", "a": "reads text"}\n')
+    hashes.push(await hash(), await hash('[]'))
+    expect(new Set(hashes).size).toBe(4)
   })
 
   it('names a damaged record and makes it again from the run folder, or by training', async () => {

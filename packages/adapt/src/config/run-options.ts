@@ -1114,6 +1114,11 @@ export type RunOptions = {
       readonly systemInstruction?: string | undefined
       /** bos before contexts. Default: as the tokenizer's own encode. */
       readonly addBosToken?: boolean | undefined
+      /**
+       * When documents of the tasks share 13 words in a row with the training data: warn (the default),
+       * refuse the run, or ignore, which does not look.
+       */
+      readonly trainingOverlap?: 'warn' | 'refuse' | 'ignore' | undefined
     } | undefined
   } | undefined
   /** Folder of the run, relative to the WORKING directory, not to the config file. */

@@ -203,6 +203,11 @@ const taskOptionsSchema = z
     add_bos_token: z
       .exactOptional(z.boolean())
       .describe("bos before contexts. Default: as the tokenizer's own encode."),
+    training_overlap: z
+      .exactOptional(z.enum(['warn', 'refuse', 'ignore']))
+      .describe(
+        'When documents of the tasks share 13 words in a row with the training data: warn (the default), refuse the run, or ignore, which does not look.',
+      ),
   })
   .describe('How and when the tasks are asked; the window is data.max_length.')
 

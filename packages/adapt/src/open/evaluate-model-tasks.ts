@@ -18,6 +18,7 @@ import { chooseWindow } from './choose-window.js'
 import { loadConfigOf, runOfModel } from './config-of-run.js'
 import { explainMemory, withMemoryAdvice } from './explain-memory.js'
 import { findAnchored, findTaskOverlap, type TaskOverlap } from './find-task-overlap.js'
+import { keepEarlierResults } from './keep-earlier-results.js'
 import { loadModel, locateModel, type ModelPlaces, withTokenizer } from './locate-model.js'
 import { modelKeyOf, passLimits } from './pass-limits.js'
 import { headOf, type TaskSettings, taskPrepareOptions, writeTaskResults } from './task-settings.js'
@@ -114,7 +115,11 @@ export async function evaluateModelTasks(request: TasksRequest): Promise<TasksOu
       maxLength,
     })
     if (overlap !== undefined) json.contamination = overlapJson(overlap)
-    if (output !== undefined) writeTaskResults(output, evaluation, json)
+    if (output !== undefined) {
+      const kept = keepEarlierResults(output, json)
+      if (kept !== undefined) onLine(`earlier results in ${output} are kept as ${kept}`)
+      writeTaskResults(output, evaluation, json)
+    }
     return { evaluation, json, overlap }
   } catch (error) {
     throw explainMemory(error, 'the evaluation', device, ['a smaller --max-length', 'another --device'])

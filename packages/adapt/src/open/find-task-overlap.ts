@@ -85,7 +85,8 @@ export async function findAnchored(
   }
 }
 
-async function findInTraining(
+/** Text that the documents of tasks share with the training data: a pass over all of it. */
+export async function findInTraining(
   prepared: readonly PreparedTask[],
   { data }: RunConfig,
   baseDir: string,

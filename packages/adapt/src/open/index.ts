@@ -1,4 +1,5 @@
 export { describeAnchorOverlap } from './check-anchor-overlap.js'
+export { describeTaskOverlap } from './check-task-overlap.js'
 export {
   autocastDtype,
   type ChooseDeviceOptions,
@@ -41,7 +42,7 @@ export { type MergeRequest, mergeAdapter } from './merge-adapter.js'
 export { type InputOptions, openInputs, type RunInputs } from './open-inputs.js'
 export { baseModelName, openModel } from './open-model.js'
 export { openNamedModel } from './open-named-model.js'
-export { findRunTasks, openRunTasks, type RunTasks, runTaskPaths } from './open-run-tasks.js'
+export { findRunTasks, openRunTasks, type RunTasks, runTaskPaths, taskSettingsOf } from './open-run-tasks.js'
 export { type OpeningReport, openTrainingData, type TrainingData } from './open-training-data.js'
 export { type OrderedData, orderData } from './order-data.js'
 export { modelKeyOf, passLimits } from './pass-limits.js'

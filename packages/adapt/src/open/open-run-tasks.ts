@@ -1,4 +1,5 @@
 import { type RunConfig, resolveConfigPath } from '../config/index.js'
+import type { OverlapCounts } from '../contamination/index.js'
 import {
   type EncodedTask,
   encodeTasks,
@@ -8,6 +9,7 @@ import {
   type TaskSelection,
 } from '../tasks/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
+import { checkTaskOverlap } from './check-task-overlap.js'
 import { findAnchored } from './find-task-overlap.js'
 import { type TaskSettings, taskPrepareOptions } from './task-settings.js'
 
@@ -18,12 +20,17 @@ export interface RunTasks {
   readonly settings: TaskSettings
   /** Names of the tasks whose data the anchors share; undefined where no anchors are known. */
   readonly anchored: ReadonlySet<string> | undefined
+  /** Text of their documents that the training data has, by task; undefined where it was not looked for. */
+  readonly trainingOverlap: readonly OverlapCounts[] | undefined
   /** Positions of the window: those that the run trains with. */
   readonly maxLength: number
 }
 
-/** Who is told while tasks are opened. */
+/** What tasks are opened for, and who is told meanwhile. */
 interface OpeningTasks {
+  readonly tokenizer: Tokenizer
+  /** Identifies the training data. */
+  readonly trainFingerprint: string
   readonly onLine: (line: string) => void
 }
 
@@ -37,14 +44,13 @@ export function findRunTasks({ evaluation }: RunConfig, baseDir: string): Promis
 
 /**
  * Reads, checks and tokenises the tasks of a run; undefined for a run without.
- * @throws {ConfigError} NO_CHAT_TEMPLATE, WINDOW_TOO_SMALL, what `findTasks` throws. @throws {DataError} for documents that a task cannot be
+ * @throws {ConfigError} NO_CHAT_TEMPLATE, WINDOW_TOO_SMALL, TASK_OVERLAP, what `findTasks` throws. @throws {DataError} for documents that a task cannot be
  *   made of.
  */
 export async function openRunTasks(
   config: RunConfig,
   baseDir: string,
-  tokenizer: Tokenizer,
-  { onLine }: OpeningTasks,
+  { tokenizer, trainFingerprint, onLine }: OpeningTasks,
 ): Promise<RunTasks | undefined> {
   if (config.evaluation.tasks.length === 0) return undefined
   const selection = await findRunTasks(config, baseDir)
@@ -58,7 +64,8 @@ export async function openRunTasks(
     windowKey: 'data.max_length',
   })
   const overlap = await findAnchored(read, { config, baseDir }, onLine)
-  return { selection, prepared, settings, anchored: overlap?.anchored, maxLength }
+  const trainingOverlap = await checkTaskOverlap(read, { config, baseDir, trainFingerprint, onLine })
+  return { selection, prepared, settings, anchored: overlap?.anchored, trainingOverlap, maxLength }
 }
 
 /** `evaluation.task_options` in the words of `evaluateModelTasks`. */

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, openSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { compileChatTemplate, renderPrompt } from '../chat-template/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
@@ -94,13 +94,16 @@ export function writeTaskResults(
   json: Record<string, unknown>,
 ): void {
   makeFolder(folder)
+  // Each whole or as it was.
   const write = (name: string, lines: Iterable<string>) => {
-    const handle = openSync(join(folder, name), 'w')
+    const path = join(folder, name)
+    const handle = openSync(`${path}.${process.pid}`, 'w')
     try {
       for (const line of lines) writeSync(handle, `${line}\n`)
     } finally {
       closeSync(handle)
     }
+    renameSync(`${path}.${process.pid}`, path)
   }
   for (const { name, samples } of evaluation.tasks) {
     write(samplesFile(name), samples.map(sampleJson))

@@ -38,7 +38,10 @@ function toAnswer(sample: TaskSample, task: string, metric: string): TaskAnswer 
   const head = { task, document, isRight }
   const prompt = text(asked[0]?.[0])
   if (likelihoods.length === 0 || !likelihoods.every(Number.isFinite)) {
-    return { ...head, prompt, choices: [], written: text(answers[0]), target: text(target) }
+    // What the model wrote, whatever a filter made of it.
+    const said = [sample.resps?.[0]].flat()[0]
+    const written = text(typeof said === 'string' ? said : answers[0])
+    return { ...head, prompt, choices: [], written, target: text(target) }
   }
   if (likelihoods.length === 1) return { ...head, prompt, choices: [], target: text(target) }
   // The choices once more without context, where they were asked for.

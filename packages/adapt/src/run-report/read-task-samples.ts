@@ -9,6 +9,7 @@ const sampleSchema = z.looseObject({
   doc_id: z.number(),
   target: z.unknown(),
   arguments: z.array(z.array(z.unknown())),
+  resps: z.array(z.unknown()).optional(),
   filtered_resps: z.array(z.unknown()),
   filter: z.string(),
   doc_hash: z.string(),

@@ -2,10 +2,10 @@ import type { RunConfig } from '../config/index.js'
 import {
   type EvaluationEvent,
   type SourceEvaluation,
-  type TaskFigure,
   type TasksEvent,
   taskFigureName,
 } from '../record/index.js'
+import type { ExpectedFigure } from '../tasks/index.js'
 
 /** The evaluation that was the best so far. */
 export interface BestEvaluation {
@@ -32,10 +32,7 @@ export class BestModel {
   private numWithout = 0
 
   /** @param ofTasks  Figures that tasks will give: they know whether more is better. */
-  constructor(
-    { training }: Pick<RunConfig, 'training'>,
-    ofTasks: readonly Pick<TaskFigure, 'task' | 'metric' | 'filter' | 'higherIsBetter'>[] = [],
-  ) {
+  constructor({ training }: Pick<RunConfig, 'training'>, ofTasks: readonly ExpectedFigure[] = []) {
     const { load_best_model_at_end, early_stopping_patience } = training
     const isWanted = load_best_model_at_end || early_stopping_patience !== undefined
     this.metric = isWanted ? metricName(training.metric_for_best_model) : undefined

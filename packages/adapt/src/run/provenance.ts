@@ -33,6 +33,7 @@ export function recordProvenance({
   request,
   folder,
   data,
+  tasks,
   built,
   startStep,
   start,
@@ -55,6 +56,7 @@ export function recordProvenance({
     ...(data.anchorOverlap
       ? { anchor_overlap: { ...data.anchorOverlap, allowed: config.data.allow_anchor_overlap } }
       : {}),
+    ...(tasks?.trainingOverlap ? { task_overlap: tasks.trainingOverlap } : {}),
     data_notes: data.train.notes,
     inputs: {
       parameters: built.trainer.model.numParameters,

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SafetensorsFile, scope } from '@adapt-ts/torch'
@@ -128,8 +128,16 @@ describe('two ranks', () => {
     expect(await ledgerOf(`${name}-two`)).toEqual(await ledgerOf(`${name}-one`))
   })
 
-  it('give the same bits again', async () => {
-    await launch('again', 2, ['anchors=[]'])
+  it('give the same bits again, with benchmark tasks that rank 0 alone reads', async () => {
+    // Rank 1 would look for data of its own, which is not there.
+    writeFileSync(workshop.file('asked-0.jsonl'), '{"begin": "the model", "end": "reads data"}\n')
+    const task =
+      'task: asked\ndataset_path: asked-${RANK}.jsonl\ntest_split: test\noutput_type: loglikelihood\n'
+    writeFileSync(workshop.file('asked.yaml'), `${task}doc_to_text: begin\ndoc_to_target: end\n`)
+    const { code, stderr } = await launch('again', 2, ['anchors=[]', 'evaluation.tasks=[asked.yaml]'])
+    expect([code, stderr]).toEqual([0, ''])
+    const asked = readEvents(path.join(workshop.runFolder('again'), 'events.jsonl')).events
+    expect(asked.flatMap((event) => (event.type === 'tasks' ? [event.step] : []))).toEqual([0, 3, 6])
     expect(bytes('again').equals(bytes('uniform-two'))).toBe(true)
     const parts = readdirSync(path.join(workshop.runFolder('again'), 'ledger'))
     expect(new Set(parts.map((part) => /-r(\d+)\./.exec(part)![1]))).toEqual(new Set(['0', '1']))

@@ -1,8 +1,8 @@
 import { readDocuments } from '../dataset/index.js'
 import { ConfigError } from '../errors.js'
-import type { RunInputs, RunTasks } from '../open/index.js'
+import type { RunInputs } from '../open/index.js'
 import { taskFigureName } from '../record/index.js'
-import { metricsOfSelection } from '../tasks/index.js'
+import type { ExpectedFigure } from '../tasks/index.js'
 import { type BestModel, metricsOf } from './best-model.js'
 
 const NOTHING = { bits_per_byte: null, nats_per_token: null, bytes: 0, tokens: 0, documents: 0 } as const
@@ -14,7 +14,7 @@ const NOTHING = { bits_per_byte: null, nats_per_token: null, bytes: 0, tokens: 0
 export async function requireMetric(
   { metric }: BestModel,
   { evaluationFiles, validation }: Pick<RunInputs, 'evaluationFiles' | 'validation'>,
-  tasks?: RunTasks,
+  taskFigures: readonly ExpectedFigure[] = [],
 ): Promise<void> {
   if (metric === undefined) return
   const names = new Set<string>()
@@ -28,8 +28,7 @@ export async function requireMetric(
     sources: figures(names),
     ...(validation ? { validation: { eval_loss: null, sources: figures(validation.sources) } } : {}),
   })
-  const ofTasks = tasks === undefined ? [] : metricsOfSelection(tasks.selection).map(taskFigureName)
-  const all = [...known.keys(), ...ofTasks]
+  const all = [...known.keys(), ...taskFigures.map(taskFigureName)]
   if (all.includes(metric)) return
   throw new ConfigError(
     'METRIC_NOT_FOUND',

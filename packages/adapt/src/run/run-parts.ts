@@ -8,6 +8,7 @@ import type { Prepared } from '../prepare/index.js'
 import type { ProfileSummary } from '../profile/index.js'
 import type { StepRecord, TasksEvent } from '../record/index.js'
 import type { RunFolder, StartPoint } from '../run-folder/index.js'
+import type { ExpectedFigure } from '../tasks/index.js'
 import type { StepEvents } from '../train/index.js'
 import type { BestEvaluation } from './best-model.js'
 import type { BuiltTrainer } from './build-trainer.js'
@@ -81,8 +82,10 @@ export interface RunParts {
   readonly request: TrainingRequest
   readonly world: World
   readonly data: OrderedData
-  /** What `evaluation.tasks` asks. */
+  /** What `evaluation.tasks` asks; on rank 0 alone. */
   readonly tasks?: RunTasks | undefined
+  /** Figures that `evaluation.tasks` will give, on every rank. */
+  readonly taskFigures?: readonly ExpectedFigure[] | undefined
   /** The order of the data from the start point on. */
   readonly rows: RowStream
   /** Its steps. */

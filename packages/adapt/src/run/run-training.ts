@@ -16,6 +16,7 @@ import {
   openInputs,
   openRunTasks,
   orderData,
+  type RunTasks,
   requireInputsOutside,
   trainingRemedies,
 } from '../open/index.js'
@@ -114,8 +115,15 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
   )
   try {
     requireNeeds(config.method, { sources: inputs.train.sources.length, isPlainText: inputs.isPlainText })
-    const tasks = await world.inTurn(() => openRunTasks(config, baseDir, inputs.tokenizer, { onLine }))
-    await requireMetric(new BestModel(config), inputs, tasks)
+    const opened: { tasks?: RunTasks | undefined } = {}
+    // Rank 0 asks them; the others know what figures there will be.
+    const taskFigures = await world.fromFirst(async () => {
+      const { tokenizer, train } = inputs
+      const about = { tokenizer, trainFingerprint: train.fingerprint, onLine }
+      opened.tasks = await openRunTasks(config, baseDir, about)
+      return opened.tasks && metricsOfSelection(opened.tasks.selection)
+    })
+    await requireMetric(new BestModel(config), inputs, taskFigures)
     const { worldSize } = world
     const prepared = await world.inTurn(() =>
       prepareRun(request, inputs, { worldSize, stop, goesOn }, runTraining),
@@ -140,7 +148,18 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
       requireSameRanks(world, { ...plan, ...describeModel(built.trainer.model) })
       requireSameReplicas(world, built.trainer.model, built.trainer.step, 'all')
       const settled = new SettledStop(stop, world)
-      const parts = { request, world, data, tasks, prepared, plan, built, stop: settled, start }
+      const parts = {
+        request,
+        world,
+        data,
+        ...opened,
+        taskFigures,
+        prepared,
+        plan,
+        built,
+        stop: settled,
+        start,
+      }
       return await trainInFolder(parts, kind)
     } finally {
       built.trainer.dispose()
@@ -230,7 +249,7 @@ function makeReady({ request, start, plan, built }: Unplaced, kind: 'new' | 'con
 async function trainAndEnd(parts: RunParts): Promise<TrainingOutcome> {
   using recorder = new Recorder(parts)
   using profiler = new Profiler(parts, recorder)
-  const best = new BestModel(parts.request.config, parts.tasks && metricsOfSelection(parts.tasks.selection))
+  const best = new BestModel(parts.request.config, parts.taskFigures)
   const saver = new Saver(parts, recorder, best)
   const evaluator = new Evaluator(parts, recorder, saver, best)
   const asker = new TaskEvaluator(parts, recorder, saver, best)

@@ -13,6 +13,14 @@ const mean = (values: readonly number[]): number => sum(values) / values.length
 const weightedMean = (values: readonly Pair[]): number =>
   sum(values.map(([a]) => a)) / sum(values.map(([, b]) => b))
 
+/** Which values an aggregation takes: a number a document, a sum and its weight, a right and a found class, or a right class and shares. */
+const KINDS: Readonly<Record<string, readonly string[]>> = {
+  numbers: ['mean', 'nanmean', 'median', 'perplexity'],
+  weighted: ['weighted_perplexity', 'bits_per_byte'],
+  classes: ['f1', 'matthews_corrcoef'],
+  shares: ['brier_score'],
+}
+
 /** What becomes of the values of all documents, by the names of the harness. */
 const AGGREGATIONS: Readonly<Record<string, Aggregation>> = {
   mean: (values) => mean(numbers(values)),
@@ -49,12 +57,17 @@ export function aggregate(name: string, values: readonly MetricValue[], where: s
   return AGGREGATIONS[name]!(values)
 }
 
-/** @throws {ConfigError} UNKNOWN_AGGREGATION */
-export function requireAggregation(name: string, where: string): void {
-  if (Object.hasOwn(AGGREGATIONS, name)) return
+/**
+ * @param own  The aggregation that a metric has of itself: another one must take values of the same kind.
+ * @throws {ConfigError} UNKNOWN_AGGREGATION
+ */
+export function requireAggregation(name: string, where: string, own?: string): void {
+  const fitting = Object.values(KINDS).find((names) => own !== undefined && names.includes(own))
+  const known = fitting ?? Object.keys(AGGREGATIONS)
+  if (known.includes(name)) return
   throw new ConfigError(
     'UNKNOWN_AGGREGATION',
-    `${where}: metric_list: aggregation: expected one of ${Object.keys(AGGREGATIONS).join(', ')}, received "${name}"`,
+    `${where}: metric_list: aggregation: expected one of ${known.join(', ')}, received "${name}"`,
   )
 }
 

@@ -1,6 +1,7 @@
 import { compileTextTemplate, renderTextTemplate, type TextTemplate } from '../chat-template/index.js'
 import { type JsonValue, printable } from '../dataset/index.js'
-import { DataError } from '../errors.js'
+import { ConfigError, DataError } from '../errors.js'
+import { nearestName } from '../method/nearest-name.js'
 import { type PythonLiteral, parsePythonLiteral } from './python-literal.js'
 import type { Task } from './read-task-file.js'
 import type { TaskDocument } from './task-documents.js'
@@ -11,19 +12,50 @@ type Choices = string | readonly string[] | Readonly<Record<string, string>>
 /** What the answer of a document is: text, the place of a choice, or several answers that are right. */
 export type Answer = string | number | readonly (string | number)[]
 
-/**
- * What a task says of its documents: a field by its name, a constant, or a Jinja template over the fields.
- * Names of fields are those of the first document, as in the harness.
- */
+/** What names a field, is a template, or a constant. */
+const FIELD_KEYS = ['doc_to_text', 'doc_to_target', 'doc_to_choice'] as const
+/** Shorter words are constants more often than misspelt. */
+const MIN_MISSPELT = 3
+
+/** What a task says of its documents: a field by its name, a constant, or a Jinja template over the fields. */
 export class DocumentFields {
   private readonly templates = new Map<string, TextTemplate>()
+  /** Of all documents together, as a table of them has columns. */
   private readonly names: ReadonlySet<string>
 
   constructor(
     private readonly task: Task,
-    first: TaskDocument,
+    documents: readonly TaskDocument[],
   ) {
-    this.names = new Set(Object.keys(first.fields))
+    this.names = new Set(documents.flatMap(({ fields }) => Object.keys(fields)))
+  }
+
+  /**
+   * Looks for words that are no field: the harness would take each for a text that is the same for all documents.
+   * @param onLine  Gets a warning for one that is like no field.
+   * @throws {ConfigError} UNKNOWN_FIELD for one that is like a field.
+   */
+  check(onLine: (line: string) => void): void {
+    const { config } = this.task
+    const own = config.fewshot_config ?? {}
+    const named = [
+      ...FIELD_KEYS.map((key) => [[key], config[key]] as const),
+      ...FIELD_KEYS.map((key) => [['fewshot_config', key], own[key]] as const),
+    ]
+    for (const [path, word] of named) {
+      if (typeof word !== 'string' || !/^[A-Za-z_]\w*$/.test(word) || this.names.has(word)) continue
+      const like = word.length < MIN_MISSPELT ? undefined : nearestName(word, [...this.names])
+      const where = this.task.placeOf(path)
+      if (like === undefined) {
+        onLine(`warning: ${where}: no field is called "${word}"; it is the same text for all documents`)
+        continue
+      }
+      throw new ConfigError(
+        'UNKNOWN_FIELD',
+        `${where}: expected a field or a template, received "${word}" (did you mean "${printable(like)}"?); the same text for all documents is {{ "${word}" }}`,
+        { field: word },
+      )
+    }
   }
 
   /** Text before the answer; a number is the place of the choice that is right where every choice is a text of its own. */

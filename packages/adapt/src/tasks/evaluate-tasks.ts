@@ -41,6 +41,8 @@ export interface SampleResult {
   readonly item: TaskItem
   readonly responses: readonly TaskResponse[]
   readonly filter: string
+  /** What the filter made of the responses, which is compared. */
+  readonly filtered: readonly TaskResponse[]
   readonly values: Readonly<Record<string, MetricValue>>
 }
 
@@ -95,7 +97,7 @@ export async function prepareTasks(
   for (const task of selection.tasks) {
     const found = await prepareTask(task, options)
     for (const item of found.items) requireGold(item, task)
-    checkMetrics(task)
+    checkMetrics(found, options.onLine)
     prepared.push(found)
   }
   for (const group of selection.groups) checkAggregates(group, selection.tasks)
@@ -157,22 +159,35 @@ export function positionsOfTasks(tasks: readonly EncodedTask[], maxPositions: nu
 const requestsOf = ({ items }: PreparedTask): readonly TaskRequest[] =>
   items.flatMap(({ requests }) => requests)
 
-function checkMetrics(task: Task): void {
+function checkMetrics({ task, items }: PreparedTask, onLine: (line: string) => void = () => {}): void {
   const { output_type: outputType = 'generate_until', metric_list: list, filter_list: filters } = task.config
+  if (outputType !== 'generate_until' && task.config.generation_kwargs !== undefined) {
+    const place = task.placeOf(['generation_kwargs'])
+    onLine(`warning: ${place}: no effect with output_type ${outputType}, which writes no text`)
+  }
   const where = printable(task.file)
-  for (const { aggregation } of metricsOf(outputType, list, where)) requireAggregation(aggregation, where)
-  filtersOf(filters, where)
+  for (const { name, aggregation, ownAggregation } of metricsOf(outputType, list, where)) {
+    requireAggregation(aggregation, `${where}: ${name}`, ownAggregation)
+    const most = items.reduce((count, { choices = [] }) => Math.max(count, choices.length), 0)
+    if (aggregation === 'f1' && most > 2) {
+      throw new ConfigError(
+        'TOO_MANY_CLASSES',
+        `${where}: metric_list: f1: expected two choices, of which the second is looked for, received ${most}`,
+      )
+    }
+  }
+  filtersOf(outputType, filters, where)
 }
 
+/** A figure before it is measured. */
+export type ExpectedFigure = Pick<TaskFigure, 'task' | 'metric' | 'filter' | 'higherIsBetter'>
+
 /** Figures that an evaluation of tasks and groups will give. @throws {ConfigError} as `prepareTasks`. */
-export function metricsOfSelection({
-  tasks,
-  groups,
-}: TaskSelection): readonly Pick<TaskFigure, 'task' | 'metric' | 'filter' | 'higherIsBetter'>[] {
+export function metricsOfSelection({ tasks, groups }: TaskSelection): readonly ExpectedFigure[] {
   const ofTasks = tasks.flatMap(({ name, file, config }) => {
     const { output_type: outputType = 'generate_until', metric_list: list, filter_list } = config
     const where = printable(file)
-    const filters = filtersOf(outputType === 'generate_until' ? filter_list : undefined, where)
+    const filters = filtersOf(outputType, filter_list, where)
     return filters.flatMap((filter) =>
       metricsOf(outputType, list, where).map(({ name: metric, higherIsBetter }) => ({
         ...{ task: name, metric, filter: filter.name, higherIsBetter },
@@ -198,7 +213,7 @@ function checkAggregates({ name, tasks: names, aggregates }: SelectedGroup, task
   const figures = tasks
     .filter((task) => names.includes(task.name))
     .flatMap(({ file, config: { output_type: outputType = 'generate_until', metric_list, filter_list } }) => {
-      const filters = filtersOf(outputType === 'generate_until' ? filter_list : undefined, printable(file))
+      const filters = filtersOf(outputType, filter_list, printable(file))
       const metrics = metricsOf(outputType, metric_list, printable(file))
       return filters.flatMap((filter) => metrics.map((metric) => `${metric.name},${filter.name}`))
     })
@@ -223,7 +238,7 @@ function resultOf(
   const outputType = config.output_type ?? 'generate_until'
   const where = printable(task.file)
   const metrics = metricsOf(outputType, config.metric_list, where)
-  const filters = filtersOf(outputType === 'generate_until' ? config.filter_list : undefined, where)
+  const filters = filtersOf(outputType, config.filter_list, where)
   let next = 0
   const own = items.map(({ requests }) => {
     next += requests.length
@@ -232,10 +247,10 @@ function resultOf(
   const samples = filters.flatMap(({ name, apply }) =>
     items.map((item, i): SampleResult => {
       const filtered = own[i]!.map((response) =>
-        'text' in response ? { text: apply(response.text) } : response,
+        'text' in response ? { text: apply(response.text, item.document) } : response,
       )
       const values = metrics.map((metric) => [metric.name, metric.compute(item, filtered)] as const)
-      return { item, responses: own[i]!, filter: name, values: Object.fromEntries(values) }
+      return { item, responses: own[i]!, filter: name, filtered, values: Object.fromEntries(values) }
     }),
   )
   const figures = filters.flatMap(({ name: filter }) =>

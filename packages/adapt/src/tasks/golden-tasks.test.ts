@@ -74,8 +74,10 @@ describe.each(NAMES)('task %s', (name) => {
       )) {
         expectNear(line[key], sample[key], `${name} ${i} ${key}`)
       }
-      if (result().task.config.output_type !== 'loglikelihood_rolling')
+      if (result().task.config.output_type !== 'loglikelihood_rolling') {
         expectNear(line.resps, sample.resps, `${name} ${i}`)
+        expectNear(line.filtered_resps, sample.filtered_resps, `${name} ${i} filtered`)
+      }
     }
   })
 

@@ -2,6 +2,7 @@ export type { AskOptions } from './ask-model.js'
 export {
   type EncodedTask,
   type EvaluateTasksOptions,
+  type ExpectedFigure,
   encodeTasks,
   evaluateTasks,
   type GroupResult,
@@ -20,6 +21,7 @@ export {
   type SelectedGroup,
   type TaskSelection,
 } from './find-tasks.js'
+export { fingerprintTasks } from './fingerprint-tasks.js'
 export type { PreparedTask, PrepareTaskOptions } from './prepare-task.js'
 export type { Group, Task } from './read-task-file.js'
 export { ResponseStore, responseKey } from './response-store.js'

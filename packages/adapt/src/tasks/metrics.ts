@@ -126,6 +126,8 @@ const METRICS: Readonly<Record<OutputType, Readonly<Record<string, Metric>>>> = 
 export interface TaskMetric {
   readonly name: string
   readonly aggregation: string
+  /** The one that its task does not override. */
+  readonly ownAggregation: string
   readonly higherIsBetter: boolean
   compute(item: TaskItem, responses: readonly TaskResponse[]): MetricValue
 }
@@ -151,6 +153,7 @@ export function metricsOf(
     return {
       name,
       aggregation: aggregation ?? found.aggregation,
+      ownAggregation: found.aggregation,
       higherIsBetter: higherIsBetter ?? found.higherIsBetter,
       compute: (item, responses) => found.compute(item, responses, settings as MetricSettings),
     }

@@ -68,7 +68,9 @@ export async function prepareTask(task: Task, options: PrepareTaskOptions = {}):
   const documents = new TaskDocuments(task, options)
   const all = await documents.evaluated()
   const numFewShot = fewShotCount(config.num_fewshot, options.numFewShot)
-  const builder = new ItemBuilder(task, new DocumentFields(task, all[0]!), all[0]!, options)
+  const fields = new DocumentFields(task, all)
+  fields.check(options.onLine ?? (() => {}))
+  const builder = new ItemBuilder(task, fields, all[0]!, options)
   const sampler =
     numFewShot === 0
       ? undefined
@@ -83,8 +85,8 @@ export async function prepareTask(task: Task, options: PrepareTaskOptions = {}):
   return { task, numFewShot, numDocuments: all.length, items }
 }
 
-/** A task that says 0 is made for 0. */
-function fewShotCount(ofTask: number | undefined, wanted: number | undefined): number {
+/** Examples before each document. A task that says 0 is made for 0. */
+export function fewShotCount(ofTask: number | undefined, wanted: number | undefined): number {
   return ofTask === 0 ? 0 : (wanted ?? ofTask ?? 0)
 }
 

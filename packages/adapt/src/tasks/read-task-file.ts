@@ -26,6 +26,8 @@ export interface Task {
   /** Folder that relative paths of its data start from. */
   readonly folder: string
   readonly config: TaskFile
+  /** File, with line and column where they are known, and key of what the file says, for messages. */
+  placeOf(path: readonly PropertyKey[]): string
 }
 
 /** A named list of tasks with what is reported of them together. */
@@ -77,7 +79,11 @@ export function checkTask(value: Record<string, unknown>, file: string, locateIs
     return { kind: 'group', group: { name: config.group, file, config } }
   }
   const config = result.data as TaskFile
-  return { kind: 'task', task: { name: config.task, file, folder: dirname(resolve(file)), config } }
+  const placeOf = (path: readonly PropertyKey[]): string => {
+    const { where, path: key } = locateIssue(path, 'value', '')
+    return `${where === '' ? printable(file) : where}: ${key}`
+  }
+  return { kind: 'task', task: { name: config.task, file, folder: dirname(resolve(file)), config, placeOf } }
 }
 
 interface Layer {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { JsonValue } from '../dataset/index.js'
 import { averageTasks } from '../record/index.js'
 import type { MetricResult, SampleResult, TaskEvaluation, TaskResult } from './evaluate-tasks.js'
+import type { TaskResponse } from './metrics.js'
 import type { TaskRequest } from './prepare-task.js'
 import { taskFigures } from './task-figures.js'
 
@@ -107,10 +108,9 @@ function metricFields(metrics: readonly MetricResult[]): Record<string, number |
 export const samplesFile = (task: string): string => `samples_${task.replace(/[^\w.-]/g, '_')}.jsonl`
 
 /** One document's line in the schema of the harness. */
-export function sampleJson({ item, responses, filter, values }: SampleResult): string {
-  const answers = responses.map((response) =>
-    'text' in response ? response.text : [response.logLikelihood, response.isGreedy],
-  )
+export function sampleJson({ item, responses, filter, filtered, values }: SampleResult): string {
+  const plainly = (response: TaskResponse) =>
+    'text' in response ? response.text : [response.logLikelihood, response.isGreedy]
   const target = item.answer
   return JSON.stringify(
     {
@@ -118,8 +118,8 @@ export function sampleJson({ item, responses, filter, values }: SampleResult): s
       doc: item.document.fields,
       target,
       arguments: item.requests.map(argumentsOf),
-      resps: answers.map((answer) => [answer]),
-      filtered_resps: answers,
+      resps: responses.map((response) => [plainly(response)]),
+      filtered_resps: filtered.map(plainly),
       filter,
       metrics: Object.keys(values),
       doc_hash: sha256(item.document.key),

@@ -312,9 +312,9 @@ describe('the tasks of the package', () => {
     const [item] = await prepare(task, Array(6).fill({ question: 'x', answer: 'a\n#### 2,000' }), 0)
     const [metric] = metricsOf('generate_until', task.config.metric_list, '')
     const scores = (text: string) =>
-      filtersOf(task.config.filter_list, '').map(({ name, apply }) => [
+      filtersOf('generate_until', task.config.filter_list, '').map(({ name, apply }) => [
         name,
-        metric!.compute(item!, [{ text: apply(text) }]),
+        metric!.compute(item!, [{ text: apply(text, item!.document) }]),
       ])
     expect(scores('So it is\n#### 2000')).toEqual([
       ['strict-match', 1],

@@ -120,8 +120,14 @@ export class TaskDocuments {
       return { sources: [own as string | string[]].flat().map((name) => ({ path: name })), baseDir }
     }
     const place = resolve(folder, path)
+    if (kwargs?.data_dir !== undefined)
+      throw new ConfigError(
+        'NO_DATA_FILES',
+        `${printable(file)}: dataset_kwargs.data_dir: expected it with data_files`,
+      )
     if (!existsSync(place)) {
-      const wanted = { path, split, defaultsToTrain: false }
+      const revised = kwargs?.revision === undefined ? path : `${path}@${kwargs.revision}`
+      const wanted = { path: revised, split, defaultsToTrain: false }
       return { sources: [typeof subset === 'string' ? { ...wanted, subset } : wanted], baseDir: folder }
     }
     if (statSync(place).isFile()) return { sources: [{ path: place }], baseDir: folder }

@@ -39,6 +39,13 @@ describe('a task file is refused before a model is asked', () => {
   test.each([
     ['metric_list: [{ metric: acc, agregation: mean }]', /agregation.*did you mean "aggregation"/],
     ['metric_list: [{ metric: acc, aggregation: meen }]', /aggregation: expected one of mean, .*"meen"/],
+    ['metric_list: [{ metric: f1, aggregation: mean }]', /f1: .*aggregation: expected one of f1, .*"mean"/],
+    [
+      'filter_list: [{ name: f, filter: [{ function: lowercase }] }]',
+      /expected take_first alone.*"lowercase"/,
+    ],
+    ['dataset_kwargs: { data_fils: x }', /dataset_kwargs.data_fils: .*did you mean "data_files"/],
+    ['dataset_kwargs: { data_dir: x }', /dataset_kwargs.data_dir: expected it with data_files/],
     [
       'fewshot_config: { fewshot_indices: [7] }\nnum_fewshot: 1',
       /fewshot_indices: expected places of 2 records.*7/,
@@ -61,12 +68,34 @@ describe('a task file is refused before a model is asked', () => {
       /expected no other key, received "k"/,
     ],
     [
+      'filter_list: [{ name: f, filter: [{ function: custom, filter_fn: f }] }]',
+      /expected one of take_first, .*received "custom": it is Python/,
+    ],
+    [
+      'filter_list: [{ name: f, filter: [{ function: lowercas }] }]',
+      /received "lowercas" \(did you mean "lowercase"\?\)/,
+    ],
+    [
       'metric_list: [{ metric: exact_match, regexes_to_ignore: ["(a"] }]',
       /regexes_to_ignore: cannot read.*\(a/,
     ],
   ])('%s', async (line, message) => {
     await expect(prepare(write('bad.yaml', `${WRITTEN}${line}\n`))).rejects.toThrow(message)
   })
+})
+
+test('f1 of more than two choices, and options of writing where nothing is written', async () => {
+  write('data.jsonl', '{"q": "x", "c": ["a", "b", "c"], "a": 0}\n')
+  const many = write('many.yaml', `${CHOICES}metric_list: [{ metric: f1 }]\n`)
+  await expect(prepare(many)).rejects.toThrow(/f1: expected two choices, .* received 3$/)
+  const lines: string[] = []
+  const idle = write('idle.yaml', `${CHOICES}generation_kwargs: { until: [x] }\n`)
+  await prepare(idle, { onLine: (line: string) => lines.push(line) })
+  expect(lines).toEqual([
+    expect.stringMatching(
+      /^warning: .*idle\.yaml:8:\d+: generation_kwargs: no effect with output_type multiple/,
+    ),
+  ])
 })
 
 test('an average of a group over a metric that none of its tasks has is refused', async () => {

@@ -84,9 +84,11 @@ export const taskSchema = z.strictObject({
   dataset_path: name,
   dataset_name: text.nullable().optional(),
   dataset_kwargs: z
-    .looseObject({
+    .strictObject({
       data_files: dataFiles.optional(),
       data_dir: name.optional(),
+      /** Of a data set of the hub. */
+      revision: name.optional(),
       trust_remote_code: z.boolean().optional(),
     })
     .nullable()

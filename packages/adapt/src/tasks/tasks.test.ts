@@ -179,6 +179,16 @@ describe('what a task file is refused for', () => {
       /test\.jsonl:1: task bad: expected an answer that is one of 2 choices/,
     ],
     [
+      'a field by a misspelt name',
+      { doc_to_target: 'anwser' },
+      /bad\.yaml:\d+:\d+: doc_to_target: expected a field or a template, received "anwser" \(did you mean "answer"\?\)/,
+    ],
+    [
+      'a field by a misspelt name in examples',
+      { fewshot_config: { doc_to_choice: 'option' } },
+      /bad\.yaml:\d+:\d+: fewshot_config\.doc_to_choice: expected a field .*did you mean "options"/,
+    ],
+    [
       'choices that are none',
       { doc_to_choice: '{{q}}' },
       /test\.jsonl:1: doc_to_choice of task bad: expected a list of texts/,
@@ -221,6 +231,28 @@ describe('what a task file is refused for', () => {
       }),
     )
   })
+})
+
+it('a word that is like no field is the same text for all documents, with a warning', async () => {
+  const late = [...DOCUMENTS, { ...DOCUMENTS[0]!, hint: 'x' }]
+  const folder = folderWith({
+    'test.jsonl': late,
+    'word.yaml': task('word', {
+      doc_to_text: 'Choose',
+      doc_to_target: '{{ "two" }}',
+      doc_to_choice: ['two'],
+    }),
+    'late.yaml': task('late', { doc_to_text: 'hint' }),
+  })
+  const lines: string[] = []
+  const prepare = { onLine: (line: string) => lines.push(line) }
+  const { tasks } = await evaluate(['word'], folder, { prepare })
+  expect(tasks[0]!.samples[0]!.item.requests[0]).toMatchObject({ context: 'Choose', continuation: ' two' })
+  expect(lines).toEqual([
+    expect.stringMatching(/^warning: \S*word\.yaml:\d+:\d+: doc_to_text: no field is called "Choose"/),
+  ])
+  // A field of a later record is a field: the first record lacks it.
+  await expect(evaluate(['late'], folder)).rejects.toThrow(/test\.jsonl:1: expected the field "hint"/)
 })
 
 describe('a context that is longer than the window', () => {

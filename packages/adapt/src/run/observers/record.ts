@@ -1,5 +1,5 @@
 import type { PoolProgress } from '../../method/index.js'
-import { describeAnchorOverlap } from '../../open/index.js'
+import { describeAnchorOverlap, describeTaskOverlap } from '../../open/index.js'
 import {
   type AlertEvent,
   type EvaluationEvent,
@@ -70,7 +70,7 @@ export class Recorder implements RunObserver, Disposable {
   }
 
   async begin(): Promise<void> {
-    const { request, folder, plan, startStep, start, data } = this.parts
+    const { request, folder, plan, startStep, start, data, tasks } = this.parts
     folder.writeState('running', startStep, plan.totalSteps)
     this.log.event(recordProvenance(this.parts))
     for (const message of data.warnings) this.alert('DATA', message)
@@ -78,6 +78,8 @@ export class Recorder implements RunObserver, Disposable {
     request.onLine(describeTraining(this.parts))
     const overlap = data.anchorOverlap && describeAnchorOverlap(data.anchorOverlap)
     if (overlap !== undefined && start?.isOwn !== true) this.alert('ANCHOR_OVERLAP', overlap)
+    const ofTasks = tasks?.trainingOverlap && describeTaskOverlap(tasks.trainingOverlap)
+    if (ofTasks !== undefined && start?.isOwn !== true) this.alert('TASK_OVERLAP', ofTasks)
     if (start) request.onLine(`goes on from step ${startStep} (${start.folder})`)
     if (start?.isOwn === true) this.tellMissing()
   }

@@ -82,14 +82,14 @@ async function fetchDataSet(
   settings: HubSettings,
   report: DownloadReport,
 ): Promise<void> {
-  const isThere = wholeInCache(source, id, settings)
+  const { isThere, problem } = lookInCache(source, id, settings)
   const isPinned = pinnedSnapshot(settings, id) !== undefined
   if (isThere && (isPinned || settings.isOffline || isCommit(id.revision))) return
   const shown = formatHubId(id)
   if (settings.isOffline) {
     throw new ConfigError(
       'HUB_OFFLINE',
-      `${shown}: no file or folder ${printable(path)}, and what is wanted of the data set is not in ${printable(settings.cacheDir)}; unset HF_HUB_OFFLINE to fetch it`,
+      `${shown}: no file or folder ${printable(path)}, and what is wanted of the data set is not in ${printable(settings.cacheDir)}${problem === undefined ? '' : ` (${problem})`}; unset HF_HUB_OFFLINE to fetch it`,
     )
   }
   const answer: { errorCode?: string | undefined } = {}
@@ -117,11 +117,16 @@ async function fetchDataSet(
   }
 }
 
-function wholeInCache(source: DataSource, id: HubId, settings: HubSettings): boolean {
+/** Whether the cache has all that an entry wants, and why what it has does not fit. */
+function lookInCache(
+  source: DataSource,
+  id: HubId,
+  settings: HubSettings,
+): { readonly isThere: boolean; readonly problem?: string } {
   try {
-    return cachedFiles(source, id, settings) !== undefined
-  } catch {
-    return false
+    return { isThere: cachedFiles(source, id, settings) !== undefined }
+  } catch (error) {
+    return { isThere: false, problem: (error as Error).message }
   }
 }
 

@@ -131,8 +131,7 @@ describe('two ranks', () => {
   it('give the same bits again, with benchmark tasks that rank 0 alone reads', async () => {
     // Rank 1 would look for data of its own, which is not there.
     writeFileSync(workshop.file('asked-0.jsonl'), '{"begin": "the model", "end": "reads data"}\n')
-    const task =
-      'task: asked\ndataset_path: asked-${RANK}.jsonl\ntest_split: test\noutput_type: loglikelihood\n'
+    const task = `task: asked\ndataset_path: asked-$\{RANK}.jsonl\ntest_split: test\noutput_type: loglikelihood\n`
     writeFileSync(workshop.file('asked.yaml'), `${task}doc_to_text: begin\ndoc_to_target: end\n`)
     const { code, stderr } = await launch('again', 2, ['anchors=[]', 'evaluation.tasks=[asked.yaml]'])
     expect([code, stderr]).toEqual([0, ''])

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { currentEvents, type RunEvent, readEvents, type TasksEvent } from '../record/index.js'
@@ -201,6 +201,54 @@ describe('a task that cannot be asked ends the run before its first step', () =>
     })
     expect(error).toMatchObject({ code: 'INPUT_IN_OUTPUT', message: expect.stringContaining('own.yaml') })
     expect(existsSync(own)).toBe(true)
+  })
+})
+
+describe('tasks that stand in the training data', () => {
+  const shared = (policy: string) => [
+    'training.max_steps=1',
+    `evaluation={ tasks: [shares.yaml], task_options: { training_overlap: ${policy} } }`,
+  ]
+  const overlap = (name: string) =>
+    eventsOf(name).filter((one) => one.type === 'alert' && one.code === 'TASK_OVERLAP')
+
+  it('are counted once, refused or not looked for', async () => {
+    const [first] = readFileSync(workshop.file('web.jsonl'), 'utf8').split('\n')
+    const { text } = JSON.parse(first!) as { text: string }
+    const records = [text, 'nothing of this sentence stands in any of the texts that are read'].map(
+      (one) => ({
+        begin: one.slice(0, one.lastIndexOf(' ')),
+        ends: [one.slice(one.lastIndexOf(' ') + 1), 'nothing'],
+        best: 0,
+      }),
+    )
+    writeFileSync(workshop.file('shares.jsonl'), records.map((one) => `${JSON.stringify(one)}\n`).join(''))
+    writeFileSync(
+      workshop.file('shares.yaml'),
+      `task: shares\n${TASK.replace('asked.jsonl', 'shares.jsonl')}`,
+    )
+    const { lines } = await workshop.train('warned', shared('warn'))
+    const told = lines.filter((line) => line.includes('share text with the training data'))
+    expect(told).toEqual([
+      expect.stringMatching(/shares 1 of 2 \(first: \S*shares\.jsonl:1 in \S*web\.jsonl:1\)$/),
+    ])
+    expect(overlap('warned')).toHaveLength(1)
+    const provenance = JSON.parse(read('warned', 'provenance.json'))
+    expect(provenance.task_overlap).toMatchObject([{ group: 'shares', items: 2, shared: 1, duplicates: 1 }])
+    const error = await workshop.failure('refused', shared('refuse'))
+    expect(error).toMatchObject({ code: 'TASK_OVERLAP', exitCode: 2 })
+    expect(error.message).toContain('training_overlap=warn')
+    expect(existsSync(workshop.runFolder('refused'))).toBe(false)
+    // A pass over the data is made once: what was found is kept beside the tokens.
+    const [kept] = readdirSync(workshop.file('cache/task-overlap'))
+    const file = path.join(workshop.file('cache/task-overlap'), kept!)
+    writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/"(shared|duplicates)":1/g, '"$1":0'))
+    await workshop.train('kept-counts', shared('refuse'))
+    expect(overlap('kept-counts')).toEqual([])
+    rmSync(workshop.file('cache/task-overlap'), { recursive: true })
+    await workshop.train('ignored', shared('ignore'))
+    expect(overlap('ignored')).toEqual([])
+    expect(existsSync(workshop.file('cache/task-overlap'))).toBe(false)
   })
 })
 

@@ -7,6 +7,7 @@ import { type CausalLM, loadModelFolder } from '../model/index.js'
 import { loadTokenizer } from '../tokenize/index.js'
 import { evaluateTasks, prepareTasks, type TaskEvaluation } from './evaluate-tasks.js'
 import { findTasks } from './find-tasks.js'
+import type { PrepareTaskOptions } from './prepare-task.js'
 import { resultsJson, sampleJson } from './results-json.js'
 
 const project = fileURLToPath(new URL('../../../..', import.meta.url))
@@ -23,17 +24,26 @@ const NAMES = Object.keys(golden.results)
 /** Relative to 1 or the figure. */
 const TOLERANCE = 1e-4
 
+interface EvaluateOptions {
+  readonly names?: readonly string[]
+  readonly maxLength?: number
+  readonly prepare?: PrepareTaskOptions
+}
+
 let model: CausalLM
 const tokenizer = loadTokenizer(join(project, 'examples/tokenizer'))
-async function evaluate(maxPositions: number): Promise<TaskEvaluation> {
-  const selection = await findTasks(NAMES.map((name) => join(folder, `${name}.yaml`)))
-  const prepared = await prepareTasks(selection, {})
+async function evaluate(
+  maxPositions: number,
+  { names = NAMES, maxLength = model.config.maxPositionEmbeddings, prepare = {} }: EvaluateOptions = {},
+): Promise<TaskEvaluation> {
+  const selection = await findTasks(names.map((name) => join(folder, `${name}.yaml`)))
+  const prepared = await prepareTasks(selection, prepare)
   return await evaluateTasks(
     model,
     tokenizer,
     { selection, prepared },
     {
-      maxLength: model.config.maxPositionEmbeddings,
+      maxLength,
       maxPositions,
       bootstrapIterations: golden.bootstrapIterations,
     },
@@ -118,4 +128,28 @@ it('gives the same whatever a pass holds', async () => {
       }
     }
   }
+})
+
+it.each([
+  ['whole contexts', 1024, 0],
+  ['contexts that lose their beginning', 48, 9],
+])('gives float32 log-likelihoods of one text a pass and of 32 windows a pass to 1e-5: %s behind examples', async (_, maxLength, least) => {
+  const options = {
+    names: ['science', 'letters', 'drawn', 'sentences', 'words'],
+    maxLength,
+    prepare: { numFewShot: 3 },
+  }
+  const alone = await evaluate(1, options)
+  const together = await evaluate(32 * maxLength, options)
+  const cut = alone.tasks.reduce((sum, { numTruncated }) => sum + numTruncated, 0)
+  expect(cut).toBeGreaterThanOrEqual(least)
+  expect(alone.tasks.map(({ numFewShot }) => numFewShot)).toEqual([3, 3, 3, 3, 3])
+  const valuesOf = ({ tasks }: TaskEvaluation) =>
+    tasks.flatMap(({ samples }) =>
+      samples.flatMap(({ responses }) => responses.map((one) => ('text' in one ? NaN : one.logLikelihood))),
+    )
+  const others = valuesOf(together)
+  const distances = valuesOf(alone).map((value, i) => Math.abs(value - others[i]!))
+  expect(distances.length).toBeGreaterThan(100)
+  expect(Math.max(...distances)).toBeLessThan(1e-5)
 })

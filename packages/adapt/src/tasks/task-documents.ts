@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import type { Environment } from '../config/index.js'
 import { type DataSource, isObject, type JsonValue, printable, readRows } from '../dataset/index.js'
-import { ConfigError, DataError } from '../errors.js'
+import { AdaptError, ConfigError, DataError } from '../errors.js'
 import { fetchDataSets, resolveDataFiles } from '../hub/index.js'
 import { selectDataFiles } from '../hub/select-data-files.js'
 import type { Task } from './read-task-file.js'
@@ -82,7 +82,7 @@ export class TaskDocuments {
   private async read(split: string): Promise<readonly TaskDocument[]> {
     const { sources, baseDir } = this.sourcesOf(split)
     const { env = process.env, onLine = () => {} } = this.options
-    await fetchDataSets(sources, baseDir, { env, onLine })
+    await this.blamed(() => fetchDataSets(sources, baseDir, { env, onLine }))
     const documents: TaskDocument[] = []
     for await (const { path, line, value } of readRows(await resolveDataFiles(sources, baseDir, env))) {
       documents.push(toDocument(value, `${printable(path)}:${line}`))
@@ -94,6 +94,17 @@ export class TaskDocuments {
       )
     }
     return documents
+  }
+
+  /** Says which file asks for a data set that cannot be had. */
+  private async blamed(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!(error instanceof AdaptError)) throw error
+      const message = `${this.task.placeOf(['dataset_path'])}: ${error.message}`
+      throw new AdaptError(error.code, error.exitCode, message, error.context, { cause: error })
+    }
   }
 
   private sourcesOf(split: string): { readonly sources: readonly DataSource[]; readonly baseDir: string } {

@@ -16,6 +16,7 @@ export {
   type RunEvent,
   type RunStartEvent,
   type SourceEvaluation,
+  shownFigure,
   type TaskFigure,
   type TasksEvent,
   taskFigureName,

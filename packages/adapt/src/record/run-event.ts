@@ -86,6 +86,10 @@ export interface TasksEvent extends EventBase {
   readonly figures: readonly TaskFigure[]
 }
 
+/** A figure in a table: four digits behind the point, or as a power of ten where that is too long. */
+export const shownFigure = (value: number): string =>
+  Math.abs(value) < 1e6 ? value.toFixed(4) : value.toExponential(3)
+
 /** The name of a figure of a task, among others of a run: `tasks/<task>/<metric>`, with `,<filter>` behind it where there is one. */
 export function taskFigureName({
   task,

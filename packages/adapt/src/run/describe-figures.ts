@@ -1,4 +1,4 @@
-import type { TasksEvent } from '../record/index.js'
+import { shownFigure, type TasksEvent } from '../record/index.js'
 
 /** Figures of a line; the rest stands in the results. */
 const MAX_FIGURES = 8
@@ -8,7 +8,7 @@ export function describeFigures({ figures, seconds }: TasksEvent): string {
   const groups = figures.filter(({ kind }) => kind === 'group')
   const ordered = figures.length > MAX_FIGURES ? [...new Set([...groups, ...figures])] : figures
   const shown = ordered.slice(0, MAX_FIGURES).map(({ alias, metric, filter, value }) => {
-    return `${alias} ${metric}${filter === 'none' ? '' : `,${filter}`} ${value.toFixed(4)}`
+    return `${alias} ${metric}${filter === 'none' ? '' : `,${filter}`} ${shownFigure(value)}`
   })
   const more = figures.length - shown.length
   return `tasks ${shown.join('  ')}${more > 0 ? `  and ${more} more` : ''}  (${seconds.toFixed(1)} s)`

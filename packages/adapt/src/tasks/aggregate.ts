@@ -1,4 +1,5 @@
 import { ConfigError } from '../errors.js'
+import { corpusBleu, corpusChrf, type WrittenPair } from './corpus-scores.js'
 import type { MetricValue } from './metrics.js'
 import { PythonRandom } from './python-random.js'
 
@@ -13,12 +14,16 @@ const mean = (values: readonly number[]): number => sum(values) / values.length
 const weightedMean = (values: readonly Pair[]): number =>
   sum(values.map(([a]) => a)) / sum(values.map(([, b]) => b))
 
-/** Which values an aggregation takes: a number a document, a sum and its weight, a right and a found class, or a right class and shares. */
+/**
+ * Which values an aggregation takes: a number a document, a sum and its weight, a right and a found class, a right class and shares,
+ * or a right and a written text.
+ */
 const KINDS: Readonly<Record<string, readonly string[]>> = {
   numbers: ['mean', 'nanmean', 'median', 'perplexity'],
   weighted: ['weighted_perplexity', 'bits_per_byte'],
   classes: ['f1', 'matthews_corrcoef'],
   shares: ['brier_score'],
+  texts: ['bleu', 'chrf'],
 }
 
 /** What becomes of the values of all documents, by the names of the harness. */
@@ -45,10 +50,17 @@ const AGGREGATIONS: Readonly<Record<string, Aggregation>> = {
         sum(shares.map((share, i) => (share - (i === gold ? 1 : 0)) ** 2)),
       ),
     ),
+  bleu: (values) => corpusBleu(values as readonly WrittenPair[]),
+  chrf: (values) => corpusChrf(values as readonly WrittenPair[]),
 }
 
 /** Those whose error has no closed form. */
-const BOOTSTRAPPED = new Set(['median', 'matthews_corrcoef', 'f1', 'perplexity', 'nanmean'])
+const BOOTSTRAPPED = new Set([
+  ...['median', 'matthews_corrcoef', 'f1', 'perplexity', 'nanmean'],
+  ...['bleu', 'chrf'],
+])
+/** Draws of those that take long. */
+const FEW_DRAWS: Readonly<Record<string, number>> = { bleu: 100, chrf: 100 }
 const CHUNK = 1000
 
 /** @throws {ConfigError} UNKNOWN_AGGREGATION */
@@ -83,9 +95,10 @@ export function standardError(
   if (values.length < 2 || bootstrapIterations <= 0) return undefined
   if (name === 'mean') return sampleDeviation(numbers(values)) / Math.sqrt(values.length)
   if (!BOOTSTRAPPED.has(name)) return undefined
-  const size = Math.min(CHUNK, bootstrapIterations)
+  const draws = Math.min(bootstrapIterations, FEW_DRAWS[name] ?? bootstrapIterations)
+  const size = Math.min(CHUNK, draws)
   const found: number[] = []
-  for (let seed = 0; seed < Math.floor(bootstrapIterations / size); seed++) {
+  for (let seed = 0; seed < Math.floor(draws / size); seed++) {
     const random = new PythonRandom(seed)
     for (let i = 0; i < size; i++) found.push(AGGREGATIONS[name]!(random.choices(values, values.length)))
   }

@@ -1,6 +1,7 @@
 import { pythonRegExp } from '../chat-template/index.js'
 import { ConfigError } from '../errors.js'
 import { softmaxShares } from '../gate/softmax-shares.js'
+import type { WrittenPair } from './corpus-scores.js'
 import type { TaskItem } from './prepare-task.js'
 import type { MetricSettings, OutputType } from './task-schema.js'
 
@@ -10,7 +11,11 @@ export type TaskResponse =
   | { readonly text: string }
 
 /** A value of one document: a number, or what its aggregation makes one of over all of them. */
-export type MetricValue = number | readonly [number, number] | readonly [number, readonly number[]]
+export type MetricValue =
+  | number
+  | readonly [number, number]
+  | readonly [number, readonly number[]]
+  | WrittenPair
 
 /** Metrics of a task that names none. */
 export const DEFAULT_METRICS: Readonly<Record<OutputType, readonly string[]>> = {
@@ -54,6 +59,17 @@ const mean = (compute: Compute, higherIsBetter = true): Metric => ({
   aggregation: 'mean',
   higherIsBetter,
   compute,
+})
+
+/** The right texts and the one that was written: what is made of them is made of all documents together. */
+const ofCorpus = (aggregation: string): Metric => ({
+  aggregation,
+  higherIsBetter: true,
+  compute: (item, responses) => {
+    const right = answersOf(item)
+    const { text } = responses[0] as { readonly text: string }
+    return [right.length === 1 ? right[0]! : right, text]
+  },
 })
 
 const rolling = (aggregation: string, count: (text: string) => number): Metric => ({
@@ -119,6 +135,8 @@ const METRICS: Readonly<Record<OutputType, Readonly<Record<string, Metric>>>> = 
       const right = answersOf(item)
       return right.some((answer) => normalise(answer, settings) === normalise(text, settings)) ? 1 : 0
     }),
+    bleu: ofCorpus('bleu'),
+    chrf: ofCorpus('chrf'),
   },
 }
 

@@ -1,4 +1,4 @@
-import { averageTasks, type TaskFigure } from '../../record/index.js'
+import { averageTasks, shownFigure, type TaskFigure } from '../../record/index.js'
 import { formatCount, renderTable } from './render-table.js'
 
 /** A row a metric: tasks in their order, then groups, then averages over the tasks. */
@@ -19,8 +19,8 @@ export function renderTasks(figures: readonly TaskFigure[]): string {
       ...[
         metric,
         figure.higherIsBetter ? 'higher' : 'lower',
-        value.toFixed(4),
-        error?.toFixed(4) ?? '-',
+        shownFigure(value),
+        error === null ? '-' : shownFigure(error),
         filter,
       ],
       ...(isMarked ? [!isFirst || anchored === undefined ? '' : anchored ? 'anchored' : 'unseen'] : []),

@@ -168,6 +168,7 @@ interface Expectation {
 const ADAPTER_SCALES = 8
 const SETTINGS: Readonly<Record<string, Setting & Expectation>> = {
   'clipped gradients': { trainer: { maxGradNorm: 1e-3 } },
+  'a moving average': { trainer: { emaDecay: 0.9 } },
   'recomputed activations': { trainer: { gradientCheckpointing: true } },
   LoRA: { prepare: (model) => addLora(model, LORA, 3), hostScalars: ADAPTER_SCALES },
   'LoRA with recomputed activations': {

@@ -5,7 +5,7 @@ import type { Trainer } from '../train/index.js'
 const vectorNorm = bind('aten::linalg_vector_norm')
 
 /**
- * Refuses a state from which nothing could go on: what is trained, the moments and the method must be numbers all through.
+ * Refuses a state from which nothing could go on: what is trained, the moments, the averages and the method must be numbers all through.
  *
  * @param goodStep  Step of the newest checkpoint, for the message.
  * @throws {NumericError} STATE_NOT_FINITE (exit 4) with the name of the first tensor that is not.

@@ -1,12 +1,15 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SafetensorsFile, scope, TorchError, writeSafetensors } from '@adapt-ts/torch'
 import { type RowCursor, readRowCursor } from '../batch/index.js'
 import { AdaptError } from '../errors.js'
-import { type SaveTrainedOptions, saveTrainedModel } from '../model/index.js'
+import { fillTrainedModel, type SaveTrainedOptions, saveTrainedModel } from '../model/index.js'
 import type { Trainer, TrainerState, TrainerTensors } from '../train/index.js'
 import { fromExactJson, toExactJson } from './exact-json.js'
 import { damaged } from './manifest.js'
+
+/** Model folder in a checkpoint, with the moving average of the weights. */
+export const AVERAGE_FOLDER = 'ema'
 
 /** Everything of a checkpoint but its tensors; `state.json`. */
 export interface TrainingState {
@@ -32,7 +35,8 @@ export type TrainingPosition = Omit<TrainingState, 'schema_version' | 'step' | '
 
 /**
  * Writes a training state into a folder: a Hugging Face model folder (float32), or a PEFT adapter folder when adapters
- * are trained, with `optimizer.safetensors`, `method.safetensors` and `state.json` beside the weights.
+ * are trained, with `optimizer.safetensors`, `method.safetensors` and `state.json` beside the weights, and such a folder `ema` in it where
+ * a moving average is kept.
  *
  * @param state  Taken on every rank, where there are several; one of them writes.
  */
@@ -44,6 +48,10 @@ export function writeTrainingState(
   { json, optimizer, method }: TrainerTensors = trainer.state(),
 ): void {
   saveTrainedModel(trainer.model, folder, model)
+  if (trainer.average) {
+    using _weights = trainer.average.lend()
+    saveTrainedModel(trainer.model, join(folder, AVERAGE_FOLDER), model)
+  }
   writeSafetensors(join(folder, 'optimizer.safetensors'), optimizer)
   writeSafetensors(join(folder, 'method.safetensors'), method)
   const state: TrainingState = { schema_version: 3, step: trainer.step, ...position, trainer: json }
@@ -74,7 +82,8 @@ export function readTrainingState(folder: string): TrainingState {
 }
 
 /**
- * Puts the optimiser's and the trainer's state into a trainer whose model was loaded from the same folder.
+ * Puts the optimiser's and the trainer's state into a trainer whose model was loaded from the same folder. An average that the folder does
+ * not have begins at its weights.
  *
  * @param withMethod  Whether the method's own state is taken too: only under the method that left it.
  * @throws {HostileFileError} CHECKPOINT_DAMAGED when the tensors are not those of this model and optimiser.
@@ -98,6 +107,11 @@ export function loadTrainingState(
     reading('optimizer.safetensors', (file) => {
       trainer.load(state.trainer, (name, moment) => file.readInto(name, moment))
     })
+    const averaged = join(folder, AVERAGE_FOLDER)
+    if (trainer.average && existsSync(averaged)) {
+      using _weights = trainer.average.lend()
+      fillTrainedModel(trainer.model, averaged)
+    }
     if (!withMethod) return
     reading('method.safetensors', (file) => {
       const { device } = trainer.model

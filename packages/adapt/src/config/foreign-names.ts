@@ -126,6 +126,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   'training.weight_decay': ['wd', 'decay'],
   'training.adam_beta1': ['beta1'],
   'training.adam_beta2': ['beta2'],
+  'training.ema_decay': ['ema', 'use_ema', 'model_ema', 'model_ema_decay', 'ema_rate', 'ema_beta'],
   'training.adam_epsilon': ['eps', 'epsilon', 'adam_eps'],
   'training.max_grad_norm': [
     ...[

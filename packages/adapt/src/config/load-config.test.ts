@@ -121,7 +121,13 @@ describe('a valid config', () => {
         save_total_limit: 2,
         report_to: [],
       },
-      evaluation: { per_device_eval_batch_size: 16, sets: [], tasks: [], task_options: TASK_OPTIONS },
+      evaluation: {
+        per_device_eval_batch_size: 16,
+        weights: 'raw',
+        sets: [],
+        tasks: [],
+        task_options: TASK_OPTIONS,
+      },
       output_dir: 'runs/x',
     })
   })

@@ -932,6 +932,12 @@ export type RunOptions = {
     readonly adamBeta2?: number | undefined
     /** Added to the denominator of AdamW. Default 1e-8. */
     readonly adamEpsilon?: number | undefined
+    /**
+     * Keep an exponential moving average of what is trained, with this decay a step: about the last 1 / (1 -
+     * emaDecay) steps count. Saved beside the weights; evaluation.weights says which of the two count.
+     * Default: none is kept.
+     */
+    readonly emaDecay?: number | undefined
     /** Gradients are clipped to this norm; a very large value (1.0e9) never clips. Default 1. */
     readonly maxGradNorm?: number | undefined
     /** Seed of initial weights and data order. Default 42. */
@@ -1026,6 +1032,11 @@ export type RunOptions = {
      * on it. Default 16.
      */
     readonly perDeviceEvalBatchSize?: number | 'auto' | undefined
+    /**
+     * Weights that are evaluated, compared and published in model/: those that are trained, or their moving
+     * average (training.emaDecay). Default "raw".
+     */
+    readonly weights?: 'raw' | 'ema' | undefined
     /** Held-out text; reported in bits per byte. */
     readonly sets?: readonly (string | {
       /**

@@ -54,6 +54,12 @@ export const trainingSchema = z
     adam_epsilon: realNumber({ min: 1e-20, max: 1 })
       .default(1e-8)
       .describe('Added to the denominator of AdamW.'),
+    ema_decay: z
+      .exactOptional(realNumber({ above: 0, max: 0.999999 }))
+      .describe(
+        'Keep an exponential moving average of what is trained, with this decay a step: about the last 1 / (1 - ema_decay) steps count. ' +
+          'Saved beside the weights; evaluation.weights says which of the two count. Default: none is kept.',
+      ),
     max_grad_norm: realNumber({ min: 1e-9, max: 1e12 })
       .default(1)
       .describe('Gradients are clipped to this norm; a very large value (1.0e9) never clips.'),
@@ -221,6 +227,12 @@ export const evaluationSchema = z
       .default(16)
       .describe(
         'Rows in one evaluation pass, or auto: as many as half of the free memory holds. Figures do not depend on it.',
+      ),
+    weights: z
+      .enum(['raw', 'ema'])
+      .default('raw')
+      .describe(
+        'Weights that are evaluated, compared and published in model/: those that are trained, or their moving average (training.ema_decay).',
       ),
     sets: z.array(evaluationSetSchema).default([]).describe('Held-out text; reported in bits per byte.'),
     tasks: z

@@ -310,6 +310,7 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'training.decay_ratio': real(zero, above(1)),
   'training.min_lr_ratio': real(above(1)),
   'training.weight_decay': real(above(1000)),
+  'training.ema_decay': real(zero, above(0.999999)),
   'training.adam_beta1': real(above(0.999999)),
   'training.adam_beta2': real(above(0.999999)),
   'training.adam_epsilon': real(below(1e-20), above(1)),

@@ -44,6 +44,13 @@ export function configWarnings(config: RunConfig): readonly string[] {
   if (training.lr_scheduler_type === 'constant' && training.min_lr_ratio > 0) {
     warnings.push('training.min_lr_ratio: no effect on a constant schedule')
   }
+  const { ema_decay, max_steps } = training
+  if (ema_decay !== undefined && max_steps !== undefined && ema_decay ** max_steps > 0.1) {
+    const share = (100 * ema_decay ** max_steps).toFixed(0)
+    warnings.push(
+      `training.ema_decay: after max_steps (${max_steps}) the average still is ${share} % of the weights that the run began with; lower it`,
+    )
+  }
   return warnings
 }
 
@@ -219,7 +226,7 @@ function validateEntries({ data, anchors, evaluation }: RunConfig): CrossFieldIs
   )
 }
 
-function validateEvaluation({ evaluation }: RunConfig): CrossFieldIssue[] {
+function validateEvaluation({ evaluation, training }: RunConfig): CrossFieldIssue[] {
   const { limit, every_steps, apply_chat_template, fewshot_as_multiturn } = evaluation.task_options
   const issues: CrossFieldIssue[] = []
   const refuse = (key: string, message: string) =>
@@ -230,6 +237,10 @@ function validateEvaluation({ evaluation }: RunConfig): CrossFieldIssue[] {
   }
   if (fewshot_as_multiturn && !apply_chat_template)
     refuse('fewshot_as_multiturn', 'expected it with apply_chat_template: true')
+  if (evaluation.weights === 'ema' && training.ema_decay === undefined) {
+    const message = 'expected raw without training.ema_decay, received ema'
+    issues.push({ path: ['evaluation', 'weights'], message })
+  }
   return [...issues, ...repeatedSets(evaluation)]
 }
 

@@ -14,6 +14,8 @@ export interface MemorySetting {
   readonly checkpointing: boolean
   /** Positions whose logits exist at once. */
   readonly lossChunkSize: number
+  /** Whether a moving average of what is trained is kept. Default false. */
+  readonly keepsAverage?: boolean
   readonly lora?: AdapterSpec & { readonly dropout: number }
   /** Whether attention keeps its scores [H, T, T] for backward: without a fused kernel (LibTorch before 2.0). Default false. */
   readonly keepsScores?: boolean
@@ -26,6 +28,8 @@ export interface MemoryEstimate {
   readonly gradients: number
   /** Both moments of AdamW. */
   readonly moments: number
+  /** Moving average of what is trained. */
+  readonly average: number
   /** What forward keeps for backward; also copies of weights stored in another dtype than products are made in. */
   readonly activations: number
   /** Logits of one chunk and what the loss makes of them. */
@@ -49,6 +53,7 @@ export function estimateMemory(config: ModelConfig, setting: MemorySetting): Mem
     adapters: numAdapter * FLOAT32,
     gradients: counts.trainable * FLOAT32,
     moments: 2 * counts.trainable * FLOAT32,
+    average: setting.keepsAverage === true ? counts.trainable * FLOAT32 : 0,
     activations:
       rows * length * activationBytesPerToken(config, setting) + roundedWeightBytes(config, setting),
     logits: logitBytes(config, setting),

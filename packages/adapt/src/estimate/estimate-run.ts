@@ -183,6 +183,7 @@ function memorySetting(
     baseBytes: halves ? 2 : 4,
     computeBytes: isBfloat16 ? 2 : 4,
     checkpointing: training.gradient_checkpointing,
+    keepsAverage: training.ema_decay !== undefined,
     lossChunkSize: training.loss_chunk_size === 'auto' ? chunkSize : training.loss_chunk_size,
     ...(lora === undefined ? {} : { lora }),
   }

@@ -38,6 +38,7 @@ export {
 } from './dimensions/model-config.js'
 export { parseModelConfig } from './dimensions/parse-model-config.js'
 export { describeMissingModel } from './dimensions/refuse-model.js'
+export { fillTrainedModel } from './folder/fill-trained-model.js'
 export {
   type LoadModelOptions,
   loadModelFolder,

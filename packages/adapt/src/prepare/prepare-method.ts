@@ -32,7 +32,7 @@ export interface PrepareContext extends Omit<ToolsContext, 'work' | 'trainProxy'
 const FREE_OF_PROXIES = new Set([
   ...['logging_steps', 'logging_dir', 'report_to', 'save_steps', 'save_total_limit', 'threads', 'device'],
   ...['load_best_model_at_end', 'metric_for_best_model', 'greater_is_better'],
-  ...['early_stopping_patience', 'early_stopping_threshold', 'resume_from_checkpoint'],
+  ...['early_stopping_patience', 'early_stopping_threshold', 'resume_from_checkpoint', 'ema_decay'],
 ])
 
 /** What a model makes of text is a function of, beside its weights. */

@@ -75,6 +75,7 @@ export function proxyConfig(
     num_train_epochs: _,
     early_stopping_patience: __,
     resume_from_checkpoint: ___,
+    ema_decay: ____,
     ...training
   } = config.training
   return {
@@ -88,7 +89,7 @@ export function proxyConfig(
       load_best_model_at_end: false,
       save_total_limit: 1,
     },
-    evaluation: { ...config.evaluation, every_steps: 1_000_000_000, sets: [], tasks: [] },
+    evaluation: { ...config.evaluation, every_steps: 1_000_000_000, weights: 'raw', sets: [], tasks: [] },
     output_dir: runFolder,
   }
 }

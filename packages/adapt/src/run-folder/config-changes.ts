@@ -4,7 +4,8 @@ import { ConfigError } from '../errors.js'
 /** Keys that a run may change when it goes on: what is computed is the same, but for rounding. */
 const FREE_KEYS: readonly RegExp[] = [
   /^output_dir$/,
-  /^evaluation(\.|$)/,
+  // Which weights were compared so far, and are published, stays.
+  /^evaluation(\.(?!weights$)|$)/,
   /^data\.(num_workers|cache_dir|allow_anchor_overlap)$/,
   /^training\.(logging_steps|logging_dir|report_to|save_steps|save_total_limit|threads|device|ddp_timeout|sharded_optimizer|deterministic|gradient_checkpointing|loss_chunk_size)(\.|$)/,
 ]

@@ -2,11 +2,12 @@ import { statfsSync } from 'node:fs'
 import { ResourceError } from '../errors.js'
 import type { Trainer } from '../train/index.js'
 
-/** Bytes of a checkpoint of this trainer: what is trained and its two moments in float32, and the method's tensors. */
+/** Bytes of a checkpoint of this trainer: what is trained, its two moments and its average in float32, and the method's tensors. */
 export function checkpointBytes(trainer: Trainer): number {
   const kept = [...trainer.method.state().tensors.values()].reduce((total, { numel }) => total + numel, 0)
   // Weights and both moments.
-  return 4 * (3 * trainer.model.numTrainableParameters + kept)
+  const copies = trainer.average ? 4 : 3
+  return 4 * (copies * trainer.model.numTrainableParameters + kept)
 }
 
 /**

@@ -28,6 +28,7 @@ const OWN_ENTRIES = [
   'tensorboard',
   'checkpoints',
   'model',
+  'model-ema',
   'tokenizer',
   'eval',
   'profile',

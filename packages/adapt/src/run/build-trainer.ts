@@ -77,6 +77,7 @@ export function buildTrainer(
     adamBeta1: training.adam_beta1,
     adamBeta2: training.adam_beta2,
     adamEpsilon: training.adam_epsilon,
+    emaDecay: training.ema_decay,
     maxGradNorm: training.max_grad_norm,
     autocastDtype: dtype,
     gradientCheckpointing: training.gradient_checkpointing,

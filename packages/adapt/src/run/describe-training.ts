@@ -13,12 +13,15 @@ export function describeTraining({
   const numAnchors = data.anchorDocuments.length
   const { trainer, method, dtype } = built
   const { numParameters, lora } = trainer.model
+  const { average } = trainer
+  const { evaluation } = request.config
   const numTrained = trainer.model.numTrainableParameters
   const adapter = lora && `, LoRA r ${lora.r} trains ${(numTrained / 1e6).toFixed(2)}M`
   return (
     `model ${(numParameters / 1e6).toFixed(2)}M parameters${adapter ?? ''}, ${dtype ?? 'float32'}; ` +
     `data ${numSamples.toLocaleString('en')} samples, ${numTokens.toLocaleString('en')} tokens` +
     `${numAnchors > 0 ? `, ${numAnchors} anchors` : ''}; ` +
+    `${average ? `moving average (ema_decay ${average.decay}), ${evaluation.weights === 'ema' ? 'which is evaluated' : 'not evaluated'}; ` : ''}` +
     `method ${describeMethod(request.config.method)} (${method.normalizer}); ${plan.totalSteps} steps` +
     `${world.worldSize > 1 ? ` of ${plan.globalRows} rows over ${world.worldSize} ranks` : ''}`
   )

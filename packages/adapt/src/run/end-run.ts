@@ -49,7 +49,8 @@ export class RunEnd {
       note = publishTrained(best, {
         trainer,
         checkpoints: saver.checkpoints,
-        folder: folder.file('model'),
+        runFolder: folder,
+        weights: request.config.evaluation.weights,
         options: saver.modelOptions(),
       })
     })

@@ -83,6 +83,7 @@ function measuredPeak(setting: {
   checkpointing: boolean
   dtype: DType
   dropout: number
+  emaDecay?: number
 }): number {
   const before = memoryStats().allocatedBytes
   using model = new CausalLM(WIDE)
@@ -106,6 +107,7 @@ function measuredPeak(setting: {
     gradientCheckpointing: setting.checkpointing,
     autocastDtype: setting.dtype,
     lossChunkSize: 128,
+    emaDecay: setting.emaDecay,
   })
   const tokens = createTokens(3, 500)
   const batch = batchOf(
@@ -170,6 +172,24 @@ describe('estimated memory', () => {
     const ratio = total / measuredPeak(setting)
     expect(ratio).toBeGreaterThan(0.9)
     expect(ratio).toBeLessThan(1.2)
+  })
+
+  it.each([false, true])('counts a moving average of what is trained, adapters: %s', (lora) => {
+    const setting = { lora, checkpointing: false, dtype: 'float32', dropout: 0 } as const
+    const { average } = estimateMemory(WIDE, {
+      ...{
+        rows: ROWS,
+        length: LENGTH,
+        baseBytes: 4,
+        computeBytes: 4,
+        checkpointing: false,
+        lossChunkSize: 128,
+      },
+      ...(lora ? { lora: { r: 8, targetModules: 'all-linear', dropout: 0 } } : {}),
+      keepsAverage: true,
+    })
+    expect(average).toBeGreaterThan(0)
+    expect(measuredPeak({ ...setting, emaDecay: 0.9 }) - measuredPeak(setting)).toBe(average)
   })
 })
 

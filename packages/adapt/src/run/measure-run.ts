@@ -1,5 +1,6 @@
 import { readDocuments } from '../dataset/index.js'
 import { type Evaluation, evaluateHeldOut, evaluateText, type HeldOutEvaluation } from '../eval/index.js'
+import { lendWeights } from './lend-weights.js'
 import type { RunParts } from './run-parts.js'
 
 /** What one evaluation of a run found. */
@@ -11,17 +12,13 @@ export interface RunMeasures {
 }
 
 /**
- * Measures the model of a run on its evaluation sets and on the held-out part of its data. Every rank calls it and has its share of the work.
+ * Measures the weights that `evaluation.weights` names on the evaluation sets of a run and on the held-out part of its data. Every rank calls
+ * it and has its share of the work.
  * @throws {AdaptError} EVALUATION_CANCELLED (exit 75) when the run was asked to stop.
  */
-export async function measureRun({
-  request,
-  data,
-  built,
-  stop,
-  plan,
-  world,
-}: RunParts): Promise<RunMeasures> {
+export async function measureRun(parts: RunParts): Promise<RunMeasures> {
+  const { request, data, built, stop, plan, world } = parts
+  using _weights = lendWeights(built.trainer, request.config.evaluation.weights)
   const { model, step } = built.trainer
   let numBefore = 0
   let numDone = 0

@@ -9,11 +9,18 @@ import type { ModelOptimizer } from './model-optimizer.js'
 import type { StepInputs } from './step-inputs.js'
 import { type MicroBatchTally, type StepTotals, synchronise } from './step-totals.js'
 
+/** Keeps something up to date with the parameters. */
+export interface UpdateFollower {
+  /** Called after each update of the parameters that was made. */
+  update(): void
+}
+
 /** What a training step works with; none of it changes from step to step. */
 export interface TrainParts {
   readonly model: CausalLM
   readonly method: Method
   readonly optimizer: ModelOptimizer
+  readonly followers: readonly UpdateFollower[]
   readonly options: TrainStepOptions
   readonly inputs: StepInputs
 }
@@ -87,8 +94,12 @@ export function trainStep(
     }))
     region('reading', () => parts.inputs.makeAhead(nextBatches))
     const totals = region('records', () => synchronise(tallies, ownNorm, { plan, normalizer, collective }))
-    if (totals.canUpdate)
-      region('optimiser', () => optimizer.update(tools.learningRate, totals.gradNorm, options.maxGradNorm))
+    if (totals.canUpdate) {
+      region('optimiser', () => {
+        optimizer.update(tools.learningRate, totals.gradNorm, options.maxGradNorm)
+        for (const follower of parts.followers) follower.update()
+      })
+    }
     return { ...totals, waitMs, signalMs: clock.ms() }
   })
 }

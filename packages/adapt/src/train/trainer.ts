@@ -41,6 +41,8 @@ export interface TrainerOptions {
   readonly adamBeta2?: number
   /** Default 1e-8. */
   readonly adamEpsilon?: number
+  /** Decay of an exponential moving average of what is trained. Default: none is kept. */
+  readonly emaDecay?: number | undefined
   /** Gradients are clipped to this norm. Default: not clipped (a config file clips to 1). */
   readonly maxGradNorm?: number | undefined
   /** Matrix products in this dtype, parameters in float32. Default: all in float32. */
@@ -100,6 +102,8 @@ export class Trainer {
   readonly model: CausalLM
   readonly method: Method
   readonly optimizer: ModelOptimizer
+  /** Follows what is trained, where `emaDecay` is given. The same on every rank. */
+  readonly average: optim.ExponentialMovingAverage | undefined
   private readonly parts: TrainParts
   private readonly lent: Omit<StepTools, 'step' | 'learningRate'>
   private readonly options: TrainerOptions
@@ -128,10 +132,16 @@ export class Trainer {
       beta2: options.adamBeta2 ?? 0.999,
       epsilon: options.adamEpsilon ?? 1e-8,
     })
+    const { emaDecay } = options
+    this.average =
+      emaDecay === undefined
+        ? undefined
+        : new optim.ExponentialMovingAverage(model.trainableParameters(), emaDecay)
     this.parts = {
       model,
       method,
       optimizer: this.optimizer,
+      followers: this.average ? [this.average] : [],
       inputs: new StepInputs(model.device),
       options: {
         autocastDtype: options.autocastDtype,
@@ -288,7 +298,8 @@ export class Trainer {
   /** Every tensor that this rank trains or keeps, by what it is, or is a part, of. */
   ownTensors(): [name: string, tensor: Tensor][] {
     const trained = [...this.model.namedParameters()].filter(([, parameter]) => parameter.requiresGrad)
-    return [...trained, ...this.optimizer.ownMoments(), ...this.method.state().tensors]
+    const averages = (this.average?.tensors ?? []).map((tensor, i): [string, Tensor] => [`ema.${i}`, tensor])
+    return [...trained, ...this.optimizer.ownMoments(), ...averages, ...this.method.state().tensors]
   }
 
   /**
@@ -313,6 +324,7 @@ export class Trainer {
     this.model.zeroGrad()
     this.parts.inputs.dispose()
     this.optimizer.dispose()
+    this.average?.dispose()
     this.method[Symbol.dispose]()
   }
 

@@ -143,6 +143,7 @@ const MEMORY_PARTS: readonly (readonly [keyof MemoryEstimate, string])[] = [
   ['adapters', 'LoRA'],
   ['gradients', 'gradients'],
   ['moments', 'moments of AdamW'],
+  ['average', 'moving average'],
   ['activations', 'activations'],
   ['logits', 'logits of a chunk'],
   ['total', 'total'],

@@ -79,9 +79,14 @@ export class WeightFiles {
     }
   }
 
-  /** Fills `target` from the file; other floating-point dtypes are converted piece by piece. */
+  /**
+   * Fills `target` from the file; other floating-point dtypes are converted piece by piece.
+   * @throws {TorchError} NO_SUCH_TENSOR, SHAPE_MISMATCH
+   */
   readInto(name: string, target: Tensor): void {
-    this.fileOf.get(name)!.readInto(name, target, { convert: true })
+    const file = this.fileOf.get(name)
+    if (file === undefined) throw new TorchError('NO_SUCH_TENSOR', `${this.path}: no tensor "${name}"`)
+    file.readInto(name, target, { convert: true })
   }
 
   /** Values of a floating-point tensor as float32. */

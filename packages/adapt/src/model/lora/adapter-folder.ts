@@ -108,10 +108,23 @@ export function loadAdapterFolder(model: CausalLM, folder: string): void {
   // Keys that narrow the choice, such as layers_to_transform, are not kept: then the layers are named one by one.
   const isWholeChoice = choosesLayers(model, config.targetModules, targets)
   attachAdapters(model, isWholeChoice ? config : { ...config, targetModules: [...targets].sort() }, targets)
-  for (const module of targets) {
-    const { lora } = projections.get(module)!
-    file.readInto(storedName(module, 'A'), lora!.A, { convert: true })
-    file.readInto(storedName(module, 'B'), lora!.B, { convert: true })
+  readAdapters(model, file)
+}
+
+/**
+ * Fills the adapters that a model has from a folder that `saveAdapterFolder` wrote of them.
+ * @throws {TorchError} NO_SUCH_TENSOR, SHAPE_MISMATCH where they are others.
+ */
+export function fillAdapters(model: CausalLM, folder: string): void {
+  using file = openTensorFile(join(folder, WEIGHTS))
+  readAdapters(model, file)
+}
+
+function readAdapters(model: CausalLM, file: SafetensorsFile): void {
+  for (const [name, { lora }] of namedProjections(model)) {
+    if (!lora) continue
+    file.readInto(storedName(name, 'A'), lora.A, { convert: true })
+    file.readInto(storedName(name, 'B'), lora.B, { convert: true })
   }
 }
 

@@ -18,6 +18,7 @@ import {
 } from '../../tasks/index.js'
 import type { BestModel } from '../best-model.js'
 import { describeFigures } from '../describe-figures.js'
+import { lendWeights } from '../lend-weights.js'
 import { type RunObserver, type RunParts, stopsEarly } from '../run-parts.js'
 import { TimeShare, type TooLong } from '../time-share.js'
 import { weightsKey } from '../weights-key.js'
@@ -139,6 +140,7 @@ export class TaskEvaluator implements RunObserver {
   ): Promise<TasksEvent> {
     const { request, data, built, stop, plan, folder } = this.parts
     const { model } = built.trainer
+    using _weights = lendWeights(built.trainer, request.config.evaluation.weights)
     const started = Date.now()
     const output = folder.file(`eval/step-${step}.tasks`)
     const responses = `${output}/responses.jsonl`

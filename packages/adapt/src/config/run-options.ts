@@ -966,10 +966,10 @@ export type RunOptions = {
      */
     readonly ddpTimeout?: number | undefined
     /**
-     * Of several ranks each keeps and updates its share of the moments of the optimizer (ZeRO-1). off: every
-     * rank keeps all of them. A method that reads them has them whole. Default "auto".
+     * Of several ranks each keeps and updates its share of the moments of the optimizer (ZeRO-1). "off", or
+     * false: every rank keeps all of them. A method that reads them has them whole. Default "auto".
      */
-    readonly shardedOptimizer?: 'auto' | 'off' | undefined
+    readonly shardedOptimizer?: 'auto' | 'off' | false | undefined
     /**
      * Checkpoints that are kept: the newest ones; where evaluations are compared always the best one too.
      * Default 2.

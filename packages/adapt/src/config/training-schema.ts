@@ -96,10 +96,10 @@ export const trainingSchema = z
         'Seconds that a rank of several waits for the others before it takes one of them for hanging.',
       ),
     sharded_optimizer: z
-      .enum(['auto', 'off'])
+      .union([z.enum(['auto', 'off']), z.literal(false)])
       .default('auto')
       .describe(
-        'Of several ranks each keeps and updates its share of the moments of the optimizer (ZeRO-1). off: every rank keeps all of them. A method that reads them has them whole.',
+        'Of several ranks each keeps and updates its share of the moments of the optimizer (ZeRO-1). "off", or false: every rank keeps all of them. A method that reads them has them whole.',
       ),
     save_total_limit: wholeNumber({ min: 1, max: 1_000_000 })
       .default(2)

@@ -17,6 +17,10 @@ export interface MemorySetting {
   /** Whether a moving average of what is trained is kept. Default false. */
   readonly keepsAverage?: boolean
   readonly lora?: AdapterSpec & { readonly dropout: number }
+  /** Ranks that share every step. Default 1. */
+  readonly ranks?: number
+  /** Whether each of them keeps its share of the moments alone. */
+  readonly shardedMoments?: boolean
   /** Whether attention keeps its scores [H, T, T] for backward: without a fused kernel (LibTorch before 2.0). Default false. */
   readonly keepsScores?: boolean
 }
@@ -30,6 +34,8 @@ export interface MemoryEstimate {
   readonly moments: number
   /** Moving average of what is trained. */
   readonly average: number
+  /** Of several ranks: pieces of gradients that come from the others, at most all of them at once. */
+  readonly exchange: number
   /** What forward keeps for backward; also copies of weights stored in another dtype than products are made in. */
   readonly activations: number
   /** Logits of one chunk and what the loss makes of them. */
@@ -44,7 +50,7 @@ const FLOAT32 = 4
  * gradients grow while activations are freed. docs/estimate.md derives the figures.
  */
 export function estimateMemory(config: ModelConfig, setting: MemorySetting): MemoryEstimate {
-  const { rows, length, baseBytes, lora } = setting
+  const { rows, length, baseBytes, lora, ranks = 1, shardedMoments = false } = setting
   const counts = estimateParameters(config, lora)
   const numAdapter = lora === undefined ? 0 : counts.trainable
   const base = counts.total - numAdapter
@@ -52,7 +58,8 @@ export function estimateMemory(config: ModelConfig, setting: MemorySetting): Mem
     weights: base * (lora === undefined ? FLOAT32 : baseBytes),
     adapters: numAdapter * FLOAT32,
     gradients: counts.trainable * FLOAT32,
-    moments: 2 * counts.trainable * FLOAT32,
+    moments: (2 * counts.trainable * FLOAT32) / (shardedMoments ? ranks : 1),
+    exchange: ranks > 1 ? counts.trainable * FLOAT32 : 0,
     average: setting.keepsAverage === true ? counts.trainable * FLOAT32 : 0,
     activations:
       rows * length * activationBytesPerToken(config, setting) + roundedWeightBytes(config, setting),

@@ -16,6 +16,7 @@ import { cpuHasBfloat16, type Device } from './devices.js'
 import { type AnchorCount, estimateFlops, type FlopsEstimate, type RunLength } from './estimate-flops.js'
 import { estimateMemory, type MemoryEstimate, type MemorySetting } from './estimate-memory.js'
 import { type AdapterSpec, estimateParameters, type ParameterEstimate } from './estimate-parameters.js'
+import { estimateRanks, exposedSeconds, type RanksEstimate } from './estimate-ranks.js'
 import { readDimensions, requireFolder } from './read-dimensions.js'
 
 /** What is assumed of the machine, and what the config does not say. */
@@ -25,6 +26,10 @@ export interface EstimateOptions {
   readonly mfu: number
   /** Samples of one epoch; each is taken for a whole row. Default: what the token cache holds, else full rows for `max_steps`. */
   readonly samples?: number
+  /** Ranks that share every step, each on a device of its own. Default 1. */
+  readonly ranks?: number
+  /** Bits a second that a rank sends to others. Default: nothing is waited for. */
+  readonly link?: number
 }
 
 /** A run on one device. */
@@ -32,7 +37,10 @@ export interface DeviceEstimate {
   readonly device: Device
   readonly memory: MemoryEstimate
   readonly fits: boolean
+  /** Of all ranks together. */
   readonly tokensPerSecond: number
+  /** Seconds of a step that a rank waits for the link; absent without one. */
+  readonly exposedSeconds?: number
   /** Absent when the length of the run is unknown. */
   readonly seconds?: number
 }
@@ -52,6 +60,8 @@ export interface RunEstimate {
   readonly anchors: AnchorCount
   readonly flops: FlopsEstimate
   readonly devices: readonly DeviceEstimate[]
+  /** Absent for one rank. */
+  readonly ranks?: RanksEstimate
 }
 
 /** Share of a device's memory that a step may fill: the rest goes to the driver, kernels and gaps between tensors. */
@@ -64,10 +74,11 @@ const USABLE = 0.92
  * @throws {ConfigError} MODEL_NOT_FOUND, UNSUPPORTED_MODEL, BAD_LORA and others for what cannot be estimated.
  */
 export async function estimateRun(
-  config: RunConfig,
+  configOfRank: RunConfig,
   baseDir: string,
-  { devices, mfu, samples }: EstimateOptions,
+  { devices, mfu, samples, ranks = 1, link }: EstimateOptions,
 ): Promise<RunEstimate> {
+  const config = ofAllRanks(configOfRank, ranks)
   const [custom] = partsOf(config.method).byCode
   if (custom !== undefined) {
     throw new ConfigError(
@@ -80,7 +91,10 @@ export async function estimateRun(
   const parameters = estimateParameters(dimensions.config, lora)
   const settingOf = (hasBfloat16: boolean, kind: Device['kind']) => {
     const chunkSize = defaultChunkSize(kind === 'cpu' ? 'cpu' : 'cuda', dimensions.config.vocabSize)
-    return memorySetting(config, lora, dimensions.storedBytes, { hasBfloat16, chunkSize })
+    return {
+      ...memorySetting(config, lora, dimensions.storedBytes, { hasBfloat16, chunkSize }),
+      ...(ranks === 1 ? {} : { ranks, shardedMoments: sharesMoments(config) }),
+    }
   }
   const setting = settingOf(true, 'accelerator')
   const otherwise = { ...setting, checkpointing: !setting.checkpointing }
@@ -105,6 +119,7 @@ export async function estimateRun(
     anchors,
     readModels(config, baseDir),
   )
+  const exchange = ranks === 1 ? undefined : estimateRanks(ranks, parameters.trainable)
   return {
     model: dimensions.model,
     config: dimensions.config,
@@ -119,15 +134,34 @@ export async function estimateRun(
       const hasBfloat16 = device.hasBfloat16 ?? (device.kind === 'accelerator' || cpuHasBfloat16())
       const memory = estimateMemory(dimensions.config, settingOf(hasBfloat16, device.kind))
       const perSecond = device.tflops * 1e12 * mfu
+      const pass = (flops.perToken * setting.rows * setting.length) / perSecond
+      const stepOfRank = pass * configOfRank.training.gradient_accumulation_steps
+      const exposed = exchange === undefined || link === undefined ? 0 : exposedSeconds(exchange, link, pass)
+      const slowdown = 1 + exposed / stepOfRank
       return {
         device,
         memory,
         fits: memory.total <= usableBytes(device),
-        tokensPerSecond: perSecond / flops.perToken,
-        ...(length === undefined ? {} : { seconds: flops.total / perSecond }),
+        tokensPerSecond: (ranks * perSecond) / flops.perToken / slowdown,
+        ...(length === undefined ? {} : { seconds: (flops.total / (ranks * perSecond)) * slowdown }),
+        ...(link === undefined ? {} : { exposedSeconds: exposed }),
       }
     }),
+    ...(exchange === undefined ? {} : { ranks: exchange }),
   }
+}
+
+/** Ranks share a step as one rank does with so much more accumulation: the same rows and FLOPs. */
+function ofAllRanks(config: RunConfig, ranks: number): RunConfig {
+  if (ranks === 1) return config
+  const { training } = config
+  const steps = training.gradient_accumulation_steps * ranks
+  return { ...config, training: { ...training, gradient_accumulation_steps: steps } }
+}
+
+/** Whether each of several ranks keeps its share of the moments alone. */
+function sharesMoments({ training, method }: RunConfig): boolean {
+  return training.sharded_optimizer === 'auto' && needsOf(method).moments !== true
 }
 
 /** Bytes of a device that a step may take. */

@@ -7,6 +7,7 @@ export {
   estimateParameters,
   type ParameterEstimate,
 } from './estimate-parameters.js'
+export { estimateRanks, exposedSeconds, type RanksEstimate } from './estimate-ranks.js'
 export {
   type DeviceEstimate,
   type EstimateOptions,

@@ -84,7 +84,7 @@ export function buildTrainer(
     ...(training.loss_chunk_size === 'auto' ? {} : { lossChunkSize: training.loss_chunk_size }),
     seed: training.seed,
     collective,
-    shardedOptimizer: training.sharded_optimizer,
+    shardedOptimizer: training.sharded_optimizer === 'auto' ? 'auto' : 'off',
     layOut: (samples) => layOutSamples(samples, layout),
     layOutPool: (samples) => layOutPool(samples, layout),
   })

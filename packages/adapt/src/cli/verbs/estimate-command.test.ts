@@ -69,6 +69,32 @@ describe('adapt estimate', () => {
     expect(without.weights).toBe(2 * 6_738_415_616)
   })
 
+  it('knows what ranks share, and what their link costs', async () => {
+    const [one, four, linked] = await Promise.all(
+      [{}, { ranks: 4 }, { ranks: 4, link: 10 }].map((options) =>
+        json('instruct.yaml', { samples: 4000, tflops: 1, ...options }),
+      ),
+    )
+    const { trainable } = one.parameters
+    expect(four.ranks).toEqual({ count: 4, bytes_per_step: (2 * 3 * 4 * trainable) / 4 })
+    const [alone, shared] = [one, four].map((found) => found.memory_bytes.plain)
+    expect([shared.moments, shared.exchange]).toEqual([alone.moments / 4, 4 * trainable])
+    expect([shared.gradients, shared.activations]).toEqual([alone.gradients, alone.activations])
+    // The same samples in a quarter of the steps and of the time.
+    expect(four.length.steps / one.length.steps).toBeCloseTo(1 / 4, 1)
+    expect(four.flops.train).toBe(one.flops.train)
+    expect(four.devices[0].seconds).toBeCloseTo(four.flops.total / (4 * 0.4e12), 6)
+    const wait = linked.devices[0].wait_seconds_per_step
+    const half = (8 * four.ranks.bytes_per_step) / 2 / 10e9
+    expect(wait).toBeGreaterThanOrEqual(half)
+    expect(linked.devices[0].seconds).toBeGreaterThan(four.devices[0].seconds)
+    const whole = await json('instruct.yaml', { ranks: 4, set: ['training.sharded_optimizer=false'] })
+    expect(whole.memory_bytes.plain.moments).toBe(alone.moments)
+    await expect(estimate('instruct.yaml', { link: 10 })).rejects.toThrow(
+      '--link: expected --ranks beside it',
+    )
+  })
+
   it('takes full fine-tuning and an unknown length', async () => {
     const set = ['model={path: base/model}']
     const text = await estimate('instruct.yaml', { set, tflops: 100, memory: 0.001 })

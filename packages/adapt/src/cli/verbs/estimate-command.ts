@@ -7,6 +7,7 @@ import {
   type DeviceEstimate,
   estimateRun,
   type MemoryEstimate,
+  type RanksEstimate,
   type RunEstimate,
   thisCpu,
   usableBytes,
@@ -24,6 +25,9 @@ export interface EstimateCommandOptions {
   readonly memory?: number
   readonly mfu: number
   readonly samples?: number
+  readonly ranks?: number
+  /** Gbit/s. */
+  readonly link?: number
   readonly json?: boolean
 }
 
@@ -33,7 +37,9 @@ export async function estimateCommand(
   options: EstimateCommandOptions,
   io: CliIo,
 ): Promise<void> {
-  const { mfu, samples } = options
+  const { mfu, samples, ranks = 1, link } = options
+  if (link !== undefined && ranks === 1)
+    throw new ConfigError('UNKNOWN_DEVICE', '--link: expected --ranks beside it, received none')
   const { config, baseDir } = await loadConfig(path, {
     env: io.env,
     ...(options.set === undefined ? {} : { set: options.set }),
@@ -43,7 +49,9 @@ export async function estimateCommand(
   const estimate = await estimateRun(config, baseDir, {
     devices,
     mfu,
+    ranks,
     ...(samples === undefined ? {} : { samples }),
+    ...(link === undefined ? {} : { link: link * 1e9 }),
   })
   const tasks =
     config.evaluation.tasks.length === 0
@@ -113,6 +121,7 @@ function render(config: RunConfig, estimate: RunEstimate, mfu: number): string {
     renderMemory(config, estimate),
     renderFlops(config, estimate),
     renderDevices(estimate, mfu),
+    ...(estimate.ranks ? [renderRanks(estimate.ranks)] : []),
   ]
   return parts.join('\n')
 }
@@ -144,6 +153,7 @@ const MEMORY_PARTS: readonly (readonly [keyof MemoryEstimate, string])[] = [
   ['gradients', 'gradients'],
   ['moments', 'moments of AdamW'],
   ['average', 'moving average'],
+  ['exchange', 'gradients of other ranks'],
   ['activations', 'activations'],
   ['logits', 'logits of a chunk'],
   ['total', 'total'],
@@ -169,7 +179,7 @@ function renderMemory(config: RunConfig, { setting, memory, memoryOtherwise }: R
   )
 }
 
-function renderFlops(config: RunConfig, { length, flops, anchors }: RunEstimate): string {
+function renderFlops(config: RunConfig, { length, flops, anchors, ranks }: RunEstimate): string {
   const perToken = `FLOPs per token: ${flops.perToken.toExponential(3)}\n`
   if (length === undefined) {
     return `${perToken}length of the run: unknown; give --samples, or run adapt data once\n`
@@ -191,7 +201,7 @@ function renderFlops(config: RunConfig, { length, flops, anchors }: RunEstimate)
     anchors.count > 0
       ? `, ${formatCount(anchors.count)} anchors of ${formatCount(Math.round(anchors.tokensEach))} tokens`
       : ''
-  const steps = `${formatCount(length.steps)} steps of ${formatCount(rowsPerStep(config))} rows`
+  const steps = `${formatCount(length.steps)} steps of ${formatCount(rowsPerStep(config, ranks?.count))} rows`
   return (
     perToken +
     `length of the run: ${steps}, ${formatCount(length.tokens)} tokens (${basis})${note}\n\n` +
@@ -212,8 +222,13 @@ function renderTasksEstimate(
   return `\ntasks, beside the above: ${times} of ${formatCount(requests)} requests, ${formatCount(positions)} positions: ${flops.toExponential(3)} FLOPs${share}; ${formatBytes(bytes)} of host memory${missing}\n`
 }
 
-function renderDevices({ devices }: RunEstimate, mfu: number): string {
-  const rows = devices.map(({ device, memory, fits, tokensPerSecond, seconds }) => [
+function renderRanks({ count, bytesPerStep }: RanksEstimate): string {
+  return `${formatCount(count)} ranks: each sends and receives ${formatBytes(bytesPerStep)} a step; sums of gradients hide behind backward, updated parameters do not (docs/scaling.md)\n`
+}
+
+function renderDevices({ devices, ranks }: RunEstimate, mfu: number): string {
+  const waits = devices.some(({ exposedSeconds }) => exposedSeconds !== undefined)
+  const rows = devices.map(({ device, memory, fits, tokensPerSecond, seconds, exposedSeconds }) => [
     device.name,
     Number.isNaN(device.tflops) ? 'unknown' : formatTflops(device.tflops),
     Number.isFinite(device.memory) ? formatBytes(device.memory) : 'not said',
@@ -221,13 +236,15 @@ function renderDevices({ devices }: RunEstimate, mfu: number): string {
     fits ? 'fits' : 'does not fit',
     Number.isNaN(tokensPerSecond) ? 'unknown' : formatCount(tokensPerSecond),
     seconds === undefined || Number.isNaN(seconds) ? 'unknown' : formatDuration(seconds),
+    ...(waits ? [`${formatCount(Math.round(1000 * exposedSeconds!))} ms`] : []),
   ])
   const columns = [
     { heading: 'device' },
     ...['TFLOP/s', 'memory', 'needed'].map(number),
     { heading: '' },
-    number('tokens/s'),
+    number(ranks ? `tokens/s of ${ranks.count}` : 'tokens/s'),
     number('time'),
+    ...(waits ? [number('wait a step')] : []),
   ]
   return `${renderTable(columns, rows)}Assumed, not measured: the peak of each device, of which training reaches ${Math.round(100 * mfu)} % (--mfu).\n`
 }
@@ -259,8 +276,8 @@ export function formatDuration(seconds: number): string {
 }
 
 function toJson(estimate: RunEstimate, mfu: number): unknown {
-  const { model, config, parameters, setting, memory, memoryOtherwise, length, anchors, flops, devices } =
-    estimate
+  const { model, config, parameters, setting, memory, memoryOtherwise } = estimate
+  const { length, anchors, flops, devices, ranks } = estimate
   const [plain, checkpointed] = setting.checkpointing ? [memoryOtherwise, memory] : [memory, memoryOtherwise]
   return {
     model: { name: model, ...config },
@@ -270,7 +287,8 @@ function toJson(estimate: RunEstimate, mfu: number): unknown {
     anchors,
     flops,
     mfu,
-    devices: devices.map(({ device, memory: needed, fits, tokensPerSecond, seconds }) => ({
+    ...(ranks ? { ranks: { count: ranks.count, bytes_per_step: ranks.bytesPerStep } } : {}),
+    devices: devices.map(({ device, memory: needed, fits, tokensPerSecond, seconds, exposedSeconds }) => ({
       name: device.name,
       tflops: figure(device.tflops),
       memory_bytes: Number.isFinite(device.memory) ? device.memory : null,
@@ -278,6 +296,7 @@ function toJson(estimate: RunEstimate, mfu: number): unknown {
       fits,
       tokens_per_second: figure(tokensPerSecond),
       seconds: seconds === undefined ? null : figure(seconds),
+      ...(exposedSeconds === undefined ? {} : { wait_seconds_per_step: figure(exposedSeconds) }),
       ...(device.free === undefined ? {} : { free_bytes: device.free }),
     })),
   }

@@ -13,6 +13,8 @@ export function declareEstimate({ program, io }: CommandLine): void {
     .option('--tflops <n>', 'peak of another device', numberOption(Number.MIN_VALUE))
     .option('--memory <gigabytes>', 'memory of the device of --tflops', numberOption(0))
     .option('--mfu <share>', 'share of the peak that training reaches', numberOption(0.001, 1), 0.4)
+    .option('--ranks <n>', 'devices that share every step', wholeNumberOption(1))
+    .option('--link <gbit>', 'Gbit/s that each of them sends to the others', numberOption(Number.MIN_VALUE))
     .option('--set <key=value>', SET_HELP, collectOption)
     .option('--json', 'print JSON instead of tables')
     .addHelpText(
@@ -23,6 +25,7 @@ Needs no weights and loads no engine. docs/estimate.md derives the figures.
 Examples:
   adapt estimate run.yaml
   adapt estimate run.yaml --samples 270679 --device h100 --mfu 0.5
+  adapt estimate run.yaml --ranks 8 --link 25 --device a100
   adapt estimate run.yaml --tflops 500 --memory 96 --json`,
     )
     .action(async (path: string, options: EstimateCommandOptions) => {

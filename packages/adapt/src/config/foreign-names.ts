@@ -44,7 +44,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
     ],
   ],
   'data.cache_dir': ['dataset_prepared_path', 'cache', 'tokenized_path'],
-  'data.mixing': ['mix_strategy', 'interleave_probs', 'sampling', 'weights'],
+  'data.mixing': ['mix_strategy', 'interleave_probs', 'sampling'],
   anchors: ['anchor', 'targets', 'target_data', 'validation_examples'],
   'evaluation.sets': [
     ...[

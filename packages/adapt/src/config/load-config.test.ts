@@ -190,7 +190,7 @@ learning_rate: 3
       'run.yaml:3:43: data.train.1.limt: expected a known key, received "limt" (did you mean "limit"?)',
     )
     expect(failure(`${MINIMAL}evaluation: { banana: 1 }`)[0]).toContain(
-      '(known keys: every_steps, per_device_eval_batch_size, sets, tasks, task_options)',
+      '(known keys: every_steps, per_device_eval_batch_size, weights, sets, tasks, task_options)',
     )
     expect(failure(MINIMAL.replace('preset:', 'path: x, preset:'))[0]).toContain('model.path')
   })

@@ -249,6 +249,7 @@ const noNumber = fc.oneof(notFinite, fc.string(), fc.constant(null), beyond(1e6)
 const atLeast = (value: number) => fc.double({ min: value, noNaN: true })
 const fraction = fc.double({ min: 0, max: 1e6, noNaN: true }).filter((value) => !Number.isInteger(value))
 const zero = fc.constant(0)
+const isAboveOne = (value: number) => value > 1
 
 // What no key may be, by key. Text and null are never numbers, whatever they spell.
 const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
@@ -256,10 +257,7 @@ const NONSENSE: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'data.packing_window': real(zero, fraction),
   'data.num_workers': real(fraction),
   'data.max_bad_records': real(fraction),
-  'data.val_set_size': real(
-    zero,
-    fraction.filter((value) => value > 1),
-  ),
+  'data.val_set_size': real(zero, fraction.filter(isAboveOne)),
   'data.train.0.limit': real(zero, fraction),
   'data.train.0.weight': real(
     above(1e9),

@@ -14,14 +14,14 @@ export async function renderMethodTables(projectDir, page) {
   const cards = METHODS.map((method) => methodCard(method))
   const tables = {
     cells: cells(cards),
-    methods: table(
+    methods: `${METHODS.length} methods, of ${SIGNALS.size} signals and ${GATES.size} gates.\n\n${table(
       ['method', 'what it does', 'scored', 'a score a', 'applied to', 'signal', 'gate', 'needs'],
       cards.map((card) => {
         const needs = describeNeeds(card.needs).join(', ') || 'nothing'
         const parts = [code(card.signal.kind), code(card.gate.kind)]
         return [link(card), card.about, card.cadence, card.unit, card.apply, ...parts, needs]
       }),
-    ),
+    )}`,
     signals: table(
       ['`method.signal.kind`', 'score', 'a score a', 'options (default)'],
       [...SIGNALS.values()].map((signal) => {

@@ -40,7 +40,7 @@ export {
 } from './locate-model.js'
 export { type MergeRequest, mergeAdapter } from './merge-adapter.js'
 export { type InputOptions, openInputs, type RunInputs } from './open-inputs.js'
-export { baseModelName, openModel } from './open-model.js'
+export { baseModelName, openModel, trainsAdapter } from './open-model.js'
 export { openNamedModel } from './open-named-model.js'
 export { findRunTasks, openRunTasks, type RunTasks, runTaskPaths, taskSettingsOf } from './open-run-tasks.js'
 export { type OpeningReport, openTrainingData, type TrainingData } from './open-training-data.js'

@@ -18,6 +18,7 @@ interface Setting {
   readonly numRecords?: number
   readonly hiddenSize?: number
   readonly maxLength?: number
+  readonly checkpointing?: boolean
   /** Of the data entry. */
   readonly weight?: number
   /** The words of the only anchor. */
@@ -53,7 +54,7 @@ async function withInputs<T>(
     `model: { init: scratch, preset: llama-1m, config: { hidden_size: ${setting.hiddenSize ?? 16}, intermediate_size: 24, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 1 } }
 tokenizer: tokenizer
 data: { train: [{ path: many.jsonl, weight: ${setting.weight ?? 1} }], max_length: ${setting.maxLength ?? 48}, num_workers: 0, cache_dir: cache }
-training: { max_steps: 30, seed: ${setting.seed ?? 1}, bf16: false }
+training: { max_steps: 30, seed: ${setting.seed ?? 1}, bf16: false, gradient_checkpointing: ${setting.checkpointing ?? false} }
 method: uniform
 anchors: [anchor.jsonl]
 output_dir: ${workshop.runFolder('many')}
@@ -158,6 +159,12 @@ describe('preparation', () => {
     expect((await prepareLengths({ seed: 2 })).computed).toBe(NUM_RECORDS)
     expect((await prepareLengths({ options: { width: 2 } })).computed).toBe(NUM_RECORDS)
     expect((await prepareLengths({ options: { shown: 2 } })).computed).toBe(0)
+    expect((await prepareLengths({ checkpointing: true })).computed).toBe(0)
+    // The share that is scored by default follows from what training takes.
+    for (const checkpointing of [false, true])
+      expect((await prepareLengths({ options: { scored: 'auto' }, checkpointing })).computed).toBe(
+        NUM_RECORDS,
+      )
     expect((await prepareLengths({ hiddenSize: 32 })).computed).toBe(NUM_RECORDS)
     expect((await prepareLengths({ maxLength: 40 })).computed).toBe(NUM_RECORDS)
     expect((await prepareLengths({ numRecords: NUM_RECORDS - 1 })).computed).toBe(NUM_RECORDS - 1)

@@ -122,9 +122,11 @@ function keyOf(
     data: { max_length, val_set_size },
     seed,
     bf16,
+    // Of a part that is drawn by default it is a function of what the run takes.
+    ...(options.scored === 'auto'
+      ? { read: [totalSteps, passes, config.training.gradient_checkpointing] }
+      : {}),
     // A proxy is a run: it is a function of how runs train.
-    // Of a part that is drawn by default it is a function of the length of the run.
-    ...(options.scored === 'auto' ? { read: [totalSteps, passes] } : {}),
     ...(trainsProxies
       ? {
           training: withoutFree(config.training),

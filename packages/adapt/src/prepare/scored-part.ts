@@ -2,7 +2,7 @@
 import type { RunConfig } from '../config/index.js'
 import { readDimensions } from '../estimate/index.js'
 import { type Artefact, isDrawn, type SignalDefinition, scoredShare, shapeOf } from '../method/index.js'
-import type { RunInputs } from '../open/index.js'
+import { type RunInputs, trainsAdapter } from '../open/index.js'
 
 interface DrawnFrom {
   readonly config: RunConfig
@@ -29,7 +29,7 @@ export function drawScored(
     { data: train, anchors, totalSteps, passes },
     {
       ...{ params: 1, trainable: 1, recompute: training.gradient_checkpointing },
-      frozenBase: 'path' in model && (model.lora ?? model.adapter) !== undefined,
+      frozenBase: trainsAdapter(model),
       positions: readDimensions(config, baseDir).config.maxPositionEmbeddings,
     },
   )

@@ -66,6 +66,8 @@ const METHODS = [
   ['adapt-calibrated', []],
   // On what the first one trained.
   ['LoRA', ['model={ path: runs/uniform-1/model, lora: { r: 4 } }']],
+  ['adapt-calibrated-whole', ['training.sharded_optimizer=false']],
+  ['opus', ['method=opus']],
   ['bm25', ['method=bm25']],
   ['adapt-bm25', ['method=adapt-bm25']],
   ['rho-1', ['method=rho-1']],

@@ -46,6 +46,14 @@ export interface GradientExchange {
 /** What a rank keeps of the optimiser's state. */
 export type Sharding = 'auto' | 'off'
 
+const MEBIBYTE = 1 << 20
+
+/** Buckets as large as DistributedDataParallel's, but at least eight where the gradients are small: the last ones leave when backward is over. */
+function bucketCap(parameters: readonly nn.Parameter[]): number {
+  const bytes = parameters.reduce((total, { numel }) => total + 4 * numel, 0)
+  return Math.min(25 * MEBIBYTE, Math.max(MEBIBYTE, Math.ceil(bytes / 8)))
+}
+
 /**
  * The exchange that the ranks allow: by buckets between processes, of which each updates its shards or, with `off`, everything.
  * Parameters in the order of the forward pass.
@@ -58,7 +66,7 @@ export function createGradientExchange(
 ): GradientExchange {
   if (collective.worldSize > 1 && distributed.isProcessGroup(collective))
     return new BucketExchange(
-      distributed.createGradientBuckets(collective, parameters),
+      distributed.createGradientBuckets(collective, parameters, { capBytes: bucketCap(parameters) }),
       parameters,
       collective.rank === 0,
       sharding === 'auto',

@@ -162,18 +162,11 @@ function scoredPerTrained(parts: MethodParts, microBatches: number): number {
 
 /** What two parts need together. */
 export function mergeNeeds(a: Needs, b: Needs): Needs {
-  const either = (key: Exclude<keyof Needs, 'sources' | 'window'>) =>
-    a[key] || b[key] ? { [key]: true } : {}
   const sources = Math.max(a.sources ?? 0, b.sources ?? 0)
   const window = Math.min(a.window ?? Infinity, b.window ?? Infinity)
+  const wanted = [a, b].flatMap((needs) => Object.entries(needs).filter(([, value]) => value === true))
   return {
-    ...either('anchors'),
-    ...either('ownForward'),
-    ...either('tokenLosses'),
-    ...either('reference'),
-    ...either('factors'),
-    ...either('prompts'),
-    ...either('unpacked'),
+    ...(Object.fromEntries(wanted) as Needs),
     ...(sources > 0 ? { sources } : {}),
     ...(window < Infinity ? { window } : {}),
   }

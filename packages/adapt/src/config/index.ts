@@ -19,7 +19,7 @@ export {
 } from './load-config.js'
 export { MODEL_PRESETS } from './model-schema.js'
 export { parseConfig } from './parse-config.js'
-export { planSteps, rowsPerStep, type StepPlan } from './plan-steps.js'
+export { asOneRank, planSteps, rowsPerStep, type StepPlan } from './plan-steps.js'
 export { renderResolvedConfig } from './render-config.js'
 export { configJsonSchema, type RunConfig, type RunConfigInput } from './run-config.js'
 export type { RunOptions } from './run-options.js'

@@ -22,6 +22,14 @@ export function rowsPerStep({ training }: Pick<RunConfig, 'training'>, worldSize
   return training.per_device_train_batch_size * training.gradient_accumulation_steps * worldSize
 }
 
+/** The config of one process whose steps are those that so many ranks make of this one together: it accumulates what they share. */
+export function asOneRank(config: RunConfig, worldSize: number): RunConfig {
+  if (worldSize === 1) return config
+  const { training } = config
+  const steps = training.gradient_accumulation_steps * worldSize
+  return { ...config, training: { ...training, gradient_accumulation_steps: steps } }
+}
+
 /**
  * The number of optimiser steps of a run, from `max_steps` or from the epochs themselves, whose rows differ a little when samples are packed. As in transformers' Trainer no step takes
  * rows of two epochs: the last one of an epoch has the rows that are left, with `dataloader_drop_last` only whole batches of

@@ -78,7 +78,7 @@ export async function estimateRun(
   baseDir: string,
   { devices, mfu, samples, ranks = 1, link }: EstimateOptions,
 ): Promise<RunEstimate> {
-  const config = ofAllRanks(configOfRank, ranks)
+  const config = asOneRank(configOfRank, ranks)
   const [custom] = partsOf(config.method).byCode
   if (custom !== undefined) {
     throw new ConfigError(
@@ -149,14 +149,6 @@ export async function estimateRun(
     }),
     ...(exchange === undefined ? {} : { ranks: exchange }),
   }
-}
-
-/** Ranks share a step as one rank does with so much more accumulation: the same rows and FLOPs. */
-function ofAllRanks(config: RunConfig, ranks: number): RunConfig {
-  if (ranks === 1) return config
-  const { training } = config
-  const steps = training.gradient_accumulation_steps * ranks
-  return { ...config, training: { ...training, gradient_accumulation_steps: steps } }
 }
 
 /** Whether each of several ranks keeps its share of the moments alone. */

@@ -1,5 +1,5 @@
 import { createGate, partsOf, runFactsOf } from '../catalog/index.js'
-import { planSteps } from '../config/index.js'
+import { asOneRank, planSteps } from '../config/index.js'
 import { AdaptError } from '../errors.js'
 import { NO_ARTEFACT } from '../method/index.js'
 import { orderData, type RunInputs } from '../open/index.js'
@@ -29,7 +29,9 @@ export async function prepareRun(
   { worldSize, stop, goesOn }: Stopping & Pick<World, 'worldSize'>,
   train: (request: TrainingRequest) => Promise<unknown>,
 ): Promise<Prepared | undefined> {
-  const { config, baseDir, onLine } = request
+  const { baseDir, onLine } = request
+  // Proxies are trained by one process, in the steps that the ranks make together.
+  const config = asOneRank(request.config, worldSize)
   if (request.artefact !== undefined) {
     return { artefact: request.artefact, key: '', flops: 0, seconds: 0, warnings: [], isCached: true }
   }
@@ -37,8 +39,8 @@ export async function prepareRun(
   if (signal.prepare === undefined || signal.prepares?.(signalOptions) === false) return undefined
   const { rows } = orderData(config, inputs, NO_ARTEFACT)
   const rowsOf = (epoch: number) => rows.numRowsPerEpoch(epoch)
-  const { totalSteps, stepsPerEpoch } = planSteps(config, rowsOf, candidates, worldSize)
-  const { passes } = planSteps(config, rowsOf, 1, worldSize)
+  const { totalSteps, stepsPerEpoch } = planSteps(request.config, rowsOf, candidates, worldSize)
+  const { passes } = planSteps(request.config, rowsOf, 1, worldSize)
   const { numSamples } = inputs.train
   const prepared = await prepareSignal(signal, signalOptions, {
     config,

@@ -125,13 +125,13 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
     })
     await requireMetric(new BestModel(config), inputs, taskFigures)
     const { worldSize } = world
+    const held = holdBatch(config, start, worldSize)
+    if (held.line !== undefined) onLine(held.line)
     const prepared = await world.inTurn(() =>
-      prepareRun(request, inputs, { worldSize, stop, goesOn }, runTraining),
+      prepareRun({ ...request, config: held.config }, inputs, { worldSize, stop, goesOn }, runTraining),
     )
     const data = orderData(config, inputs, prepared?.artefact ?? NO_ARTEFACT, prepared?.key)
     requireSameRanks(world, data.fingerprints)
-    const held = holdBatch(config, start, worldSize)
-    if (held.line !== undefined) onLine(held.line)
     const plan = planSteps(held.config, (epoch) => data.rows.numRowsPerEpoch(epoch), candidates, worldSize)
     if (start) {
       requireSameData(start, data.fingerprints, plan)

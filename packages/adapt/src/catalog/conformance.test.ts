@@ -36,8 +36,15 @@ const anchors = [
   ),
 ]
 
-const look = (batch: Batch) =>
-  lookAt(model, batch, { autocastDtype: undefined, reference: undefined, factors: true })
+/** As the trainer looks for a method: gradients of single samples take most of the time, and few methods read them. */
+const lookFor =
+  ({ needs }: Method) =>
+  (batch: Batch) =>
+    lookAt(model, batch, {
+      autocastDtype: undefined,
+      reference: undefined,
+      factors: needs.factors ?? false,
+    })
 
 /** Signals and gates for the loss of samples, with options that change their course. */
 const SIGNALS: Readonly<Record<string, readonly MethodInput['signal'][]>> = {
@@ -100,6 +107,7 @@ class Course {
   /** One optimiser step: scores and weights by sample id. */
   run(batches: readonly Batch[]) {
     const { method } = this
+    const look = lookFor(method)
     const tools = stepFacts({ anchors, look, step: this.step, device: model.device })
     return scope(() => {
       method.beforeStep(tools)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll } from 'vitest'
 import { writeTinyTokenizer } from '../tokenize/tiny-tokenizer.test.fixture.js'
+import { runCli } from './run-cli.js'
 
 export const BIN = fileURLToPath(new URL('../../bin/adapt.mjs', import.meta.url))
 
@@ -21,7 +22,10 @@ interface RunOptions {
   readonly closeStdout?: boolean
 }
 
-/** A folder with a config and its files, and the command run in it as a process of its own. */
+/**
+ * A folder with a config and its files, and the command run in it: `adapt` as a process of its own; `adaptHere` in this one, a second of work
+ * earlier, where a test asks for what is said and not for the process around it.
+ */
 export function cliFolder() {
   let folder = ''
   beforeAll(async () => {
@@ -73,7 +77,25 @@ output_dir: runs/x
       child.on('close', (exitCode) => resolve({ exitCode, stdout, stderr }))
     })
   }
-  return { path: (): string => folder, adapt }
+  const adaptHere = async (args: readonly string[]): Promise<Outcome> => {
+    const out = { stdout: '', stderr: '' }
+    const sink = (name: 'stdout' | 'stderr') => ({
+      write: (text: string) => {
+        out[name] += text
+        return true
+      },
+    })
+    const { NO_COLOR: _, ADAPT_DEBUG: __, ...env } = process.env
+    const before = process.cwd()
+    process.chdir(folder)
+    try {
+      const exitCode = await runCli(args, { stdout: sink('stdout'), stderr: sink('stderr'), env })
+      return { exitCode, ...out }
+    } finally {
+      process.chdir(before)
+    }
+  }
+  return { path: (): string => folder, adapt, adaptHere }
 }
 
 /** Code for `node --import`. */

@@ -23,7 +23,7 @@ const VERBS = [
 ]
 
 const cli = cliFolder()
-const { adapt } = cli
+const { adapt, adaptHere } = cli
 
 describe('an option that is a key of the config', () => {
   it.each([
@@ -45,7 +45,7 @@ describe('an option that is a key of the config', () => {
     [['train', 'conf/run.yaml', '--quit'], "error: unknown option '--quit' (Did you mean --quiet?)"],
     [['doctor', '--learning_rate', '1'], "error: unknown option '--learning_rate'"],
   ])('%j is answered with the way to set it, in one line', async (args, expected) => {
-    const { exitCode, stdout, stderr } = await adapt(args)
+    const { exitCode, stdout, stderr } = await adaptHere(args)
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' })
     expect(stderr).toContain(expected)
     expect(stderr.trim().split('\n')).toHaveLength(1)
@@ -59,7 +59,7 @@ describe('what a verb prints', () => {
     ['validate', 'conf/run.yaml'],
     ['data', 'conf/run.yaml', '--samples', '0', '--set', `data.train.0.source=${'long-name-'.repeat(12)}`],
   ])('fits 80 columns: %s', async (...args) => {
-    const { stdout } = await adapt(args)
+    const { stdout } = await adaptHere(args)
     // A path is not broken.
     const wide = stdout.split('\n').filter((line) => line.length > 80 && !/^\S* *\S{60,}$/.test(line))
     expect(wide).toEqual([])
@@ -77,7 +77,7 @@ describe('help', () => {
   })
 
   it.each(VERBS)('of %s shows an example', async (verb) => {
-    const { exitCode, stdout } = await adapt([verb, '--help'])
+    const { exitCode, stdout } = await adaptHere([verb, '--help'])
     expect(exitCode).toBe(0)
     expect(stdout).toMatch(new RegExp(`Examples:\n {2}adapt ${verb}`))
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([])
@@ -129,7 +129,7 @@ describe('a wrong command line', () => {
     ],
     [['train', 'none.yaml'], 'error: none.yaml: expected a config file, received no such file\n'],
   ])('%j is one line and exit code 2', async (args, stderr) => {
-    expect(await adapt(args)).toEqual({ exitCode: 2, stdout: '', stderr })
+    expect(await adaptHere(args)).toEqual({ exitCode: 2, stdout: '', stderr })
   })
 
   it('reports each problem of a config with its line and column', async () => {
@@ -181,15 +181,21 @@ describe('validate', () => {
   })
 
   it('prints a resolved config that validates again to the same', async () => {
-    const first = await adapt(['validate', 'conf/run.yaml', '--set', 'method=adapt-calibrated', '--resolved'])
+    const first = await adaptHere([
+      'validate',
+      'conf/run.yaml',
+      '--set',
+      'method=adapt-calibrated',
+      '--resolved',
+    ])
     await writeFile(join(cli.path(), 'conf/resolved.yaml'), first.stdout)
-    expect(await adapt(['validate', 'conf/resolved.yaml', '--resolved'])).toEqual(first)
+    expect(await adaptHere(['validate', 'conf/resolved.yaml', '--resolved'])).toEqual(first)
     expect(first.stdout).toContain('kind: calibrated-sigmoid')
   })
 
   it('reports every missing file at once', async () => {
     const set = ['model={path: m}', 'tokenizer=t', 'anchors=[n.jsonl]', 'evaluation.sets=[e.jsonl]']
-    const { exitCode, stdout, stderr } = await adapt([
+    const { exitCode, stdout, stderr } = await adaptHere([
       'validate',
       'conf/run.yaml',
       ...set.flatMap((s) => ['--set', s]),
@@ -230,22 +236,23 @@ describe('validate', () => {
     await mkdir(join(cli.path(), 'conf/shape'), { recursive: true })
     await writeFile(join(cli.path(), 'conf/shape/config.json'), JSON.stringify(config))
     const sets = ['--set', 'model={ path: shape }', '--set', set]
-    const { exitCode, stderr } = await adapt(['validate', 'conf/run.yaml', ...sets])
+    const { exitCode, stderr } = await adaptHere(['validate', 'conf/run.yaml', ...sets])
     expect(stderr).toContain(said)
     expect(exitCode).toBe(2)
   })
 
   it('ends with the exit code of bad data for records that cannot be read', async () => {
-    const bad = await adapt(['validate', 'conf/run.yaml', '--set', 'anchors=[bad.jsonl]'])
+    const bad = await adaptHere(['validate', 'conf/run.yaml', '--set', 'anchors=[bad.jsonl]'])
     expect(bad).toMatchObject({ exitCode: 3, stdout: '' })
     expect(bad.stderr).toMatch(/^error: anchors: .*bad\.jsonl:1/)
-    const empty = await adapt(['validate', 'conf/run.yaml', '--set', 'anchors=[empty.jsonl]'])
+    const empty = await adaptHere(['validate', 'conf/run.yaml', '--set', 'anchors=[empty.jsonl]'])
     expect(empty).toMatchObject({
       exitCode: 3,
       stderr: 'error: anchors: expected at least one record in 1 files, found none\n',
     })
     expect(
-      (await adapt(['validate', 'conf/run.yaml', '--set', 'anchors=[empty.jsonl, anchors.jsonl]'])).exitCode,
+      (await adaptHere(['validate', 'conf/run.yaml', '--set', 'anchors=[empty.jsonl, anchors.jsonl]']))
+        .exitCode,
     ).toBe(0)
   })
 
@@ -254,7 +261,7 @@ describe('validate', () => {
     ['instruct.yaml', []],
   ])('accepts the example %s and warns of what is not there yet', async (name, missing) => {
     const example = fileURLToPath(new URL(`../../../../examples/${name}`, import.meta.url))
-    const { exitCode, stdout, stderr } = await adapt(['validate', example])
+    const { exitCode, stdout, stderr } = await adaptHere(['validate', example])
     expect({ exitCode, isOk: stdout.startsWith('OK\n') }).toEqual({ exitCode: 0, isOk: true })
     const warnings = [...stderr.matchAll(/^warning: ([\w.]+): .* missing/gm)]
     expect(warnings.map(([, key]) => key)).toEqual(missing)
@@ -262,7 +269,7 @@ describe('validate', () => {
   })
 
   it('warns of settings without effect and goes on', async () => {
-    const { exitCode, stderr } = await adapt(['validate', 'conf/run.yaml', '--set', 'method=uniform'])
+    const { exitCode, stderr } = await adaptHere(['validate', 'conf/run.yaml', '--set', 'method=uniform'])
     expect({ exitCode, stderr }).toEqual({
       exitCode: 0,
       stderr: 'warning: anchors: not used, because method.signal.kind is "constant"\n',
@@ -290,7 +297,7 @@ describe('data', () => {
 
   it('marks what is trained of conversations, and counts what is held out', async () => {
     const set = ['--set', 'data.train=[talk.jsonl]', '--set', 'data.chat_template=chatml']
-    const { exitCode, stdout, stderr } = await adapt([
+    const { exitCode, stdout, stderr } = await adaptHere([
       ...['data', 'conf/run.yaml', ...set, '--set', 'data.val_set_size=1', '--set', 'data.max_length=90'],
     ])
     expect(exitCode).toBe(0)
@@ -303,26 +310,31 @@ describe('data', () => {
 
   it('needs a template for conversations, and validate says so too', async () => {
     for (const verb of ['data', 'validate']) {
-      const { exitCode, stderr } = await adapt([verb, 'conf/run.yaml', '--set', 'data.train=[talk.jsonl]'])
+      const { exitCode, stderr } = await adaptHere([
+        verb,
+        'conf/run.yaml',
+        '--set',
+        'data.train=[talk.jsonl]',
+      ])
       expect([exitCode, stderr.match(/\n/g)]).toEqual([2, ['\n']])
       expect(stderr).toContain('set data.chat_template to one of chatml')
     }
     const set = ['--set', 'data.train=[talk.jsonl]', '--set', 'data.chat_template=chatmlx']
-    const { exitCode, stderr } = await adapt(['validate', 'conf/run.yaml', ...set])
+    const { exitCode, stderr } = await adaptHere(['validate', 'conf/run.yaml', ...set])
     expect(exitCode).toBe(2)
     expect(stderr).toContain('there is no file')
   })
 
   it('shows the same samples for the same seed', async () => {
-    const first = await adapt(['data', 'conf/run.yaml', '--samples', '1', '--seed', '4'])
-    expect(await adapt(['data', 'conf/run.yaml', '--samples', '1', '--seed', '4'])).toEqual(first)
+    const first = await adaptHere(['data', 'conf/run.yaml', '--samples', '1', '--seed', '4'])
+    expect(await adaptHere(['data', 'conf/run.yaml', '--samples', '1', '--seed', '4'])).toEqual(first)
     expect(first.stdout.match(/^--- /gm)).toHaveLength(1)
   })
 })
 
 describe('train and eval', () => {
   it('train a model, refuse to replace it unasked, and measure it', async ({ skip }) => {
-    const { exitCode: doctor } = await adapt(['doctor'])
+    const { exitCode: doctor } = await adaptHere(['doctor'])
     if (doctor !== 0) skip('the native add-on is not built')
 
     const set = ['--set', 'training={max_steps: 2, per_device_train_batch_size: 2, logging_steps: 1}']
@@ -344,11 +356,11 @@ describe('train and eval', () => {
       '        npx adapt eval --model out --text FILE',
     ])
 
-    const again = await adapt(['train', 'conf/run.yaml', ...set, '--output-dir', 'out'])
+    const again = await adaptHere(['train', 'conf/run.yaml', ...set, '--output-dir', 'out'])
     expect(again).toMatchObject({ exitCode: 2, stdout: expect.not.stringContaining('step ') })
     expect(again.stderr).toMatch(/^error: .*--overwrite/)
 
-    const quiet = await adapt([
+    const quiet = await adaptHere([
       'train',
       'conf/run.yaml',
       ...set,
@@ -372,7 +384,7 @@ describe('train and eval', () => {
     expect(sources).toEqual({ anchors: all })
     expect(all).toMatchObject({ bytes: 8, documents: 1 })
     expect(all.bits_per_byte).toBeGreaterThan(0)
-    const table = await adapt(['eval', '--model', 'out/model', '--text', 'conf/anchors.jsonl'])
+    const table = await adaptHere(['eval', '--model', 'out/model', '--text', 'conf/anchors.jsonl'])
     expect(table.stdout).toMatch(/^source .*bits\/byte.*\nanchors +\d+\.\d{4} .*\nall +\d+\.\d{4} /)
   })
 })

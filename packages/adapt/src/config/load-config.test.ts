@@ -122,10 +122,7 @@ describe('a valid config', () => {
         report_to: [],
       },
       evaluation: {
-        per_device_eval_batch_size: 16,
-        weights: 'raw',
-        sets: [],
-        tasks: [],
+        ...{ per_device_eval_batch_size: 16, weights: 'raw', sets: [], tasks: [] },
         task_options: TASK_OPTIONS,
       },
       output_dir: 'runs/x',

@@ -1,6 +1,13 @@
 import { join } from 'node:path'
 import { modelsRead, needsOf, partsOf } from '../catalog/index.js'
-import { chatOptions, dataSources, planSteps, type RunConfig, rowsPerStep } from '../config/index.js'
+import {
+  asOneRank,
+  chatOptions,
+  dataSources,
+  planSteps,
+  type RunConfig,
+  rowsPerStep,
+} from '../config/index.js'
 import { type Document, printable, readDocuments } from '../dataset/index.js'
 import { AdaptError, ConfigError } from '../errors.js'
 import { CONFIG_FILE, findModelPlace, resolveDataFiles } from '../hub/index.js'

@@ -57,9 +57,9 @@ export function requirePeer(): void {
   )
 }
 
-/** Same BLAS as ours: Debian's Python would take the system's alternative. */
+/** Same BLAS as ours, with the same kernels: Debian's Python would take the system's alternative, and miss what helps OpenBLAS on a new processor. */
 export function peerEnvironment(): NodeJS.ProcessEnv {
-  const { OPENBLAS_CORETYPE: _, ...env } = process.env
+  const { env } = process
   const blas = '/usr/lib/x86_64-linux-gnu/openblas-openmp'
   return existsSync(blas)
     ? { ...env, LD_LIBRARY_PATH: [blas, env.LD_LIBRARY_PATH].filter(Boolean).join(':') }

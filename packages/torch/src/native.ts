@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TorchError } from './errors.js'
+import { helpOpenblas } from './openblas-kernels.js'
 
 export interface ArgumentInfo {
   readonly name: string
@@ -225,6 +226,7 @@ const BUFFER_LENGTH = 1 << 16
 function load(): Engine {
   const build = readBuild()
   let native: Native
+  helpOpenblas()
   try {
     native = createRequire(import.meta.url)(build.addon) as Native
   } catch (error) {

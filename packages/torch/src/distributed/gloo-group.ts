@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { noGrad } from '../autograd.js'
-import { type DType, dtypeOf, itemBytes, scalarTypeOf } from '../dtype.js'
+import { dtypeOf, itemBytes, scalarTypeOf } from '../dtype.js'
 import { TorchError, wrapError } from '../errors.js'
 import { engine } from '../native.js'
 import { copy_, detach, narrow, view, zeros } from '../ops.js'
@@ -23,6 +23,7 @@ import { hasEnded, type Member } from './members.js'
 import { PeerError } from './peer-error.js'
 import type { ProcessGroup } from './process-group.js'
 import type { Rendezvous } from './rendezvous.js'
+import { inRuns, product, type Run } from './tensor-runs.js'
 
 /** Gloo's address where all ranks are on one machine. */
 const LOOPBACK = '127.0.0.1'
@@ -390,38 +391,6 @@ function transport<T>(call: () => T): T {
 
 const NOTHING = new Uint8Array(0)
 
-function product(sizes: readonly number[]): number {
-  return sizes.reduce((a, b) => a * b, 1)
-}
-
 function numbersOf(bytes: Uint8Array): Float64Array {
   return new Float64Array(bytes.slice().buffer)
-}
-
-interface Run {
-  readonly tensors: Tensor[]
-  readonly dtype: DType
-  numel: number
-  bytes: number
-}
-
-/** Bytes that are copied into one buffer; a larger tensor has one of its own. */
-const RUN_BYTES = 32 << 20
-
-/** Neighbours of one dtype, together no larger than RUN_BYTES where they are several. */
-function inRuns(tensors: readonly Tensor[], dtypes: readonly DType[], bytes: readonly number[]): Run[] {
-  const runs: Run[] = []
-  for (const [i, tensor] of tensors.entries()) {
-    const [dtype, size] = [dtypes[i]!, bytes[i]!]
-    if (size === 0) continue
-    let run = runs.at(-1)
-    if (run === undefined || run.dtype !== dtype || run.bytes + size > RUN_BYTES) {
-      run = { tensors: [], dtype, numel: 0, bytes: 0 }
-      runs.push(run)
-    }
-    run.tensors.push(tensor)
-    run.numel += size / itemBytes(dtype)
-    run.bytes += size
-  }
-  return runs
 }

@@ -48,10 +48,14 @@ export type Sharding = 'auto' | 'off'
 
 const MEBIBYTE = 1 << 20
 
-/** Buckets as large as DistributedDataParallel's, but at least eight where the gradients are small: the last ones leave when backward is over. */
-function bucketCap(parameters: readonly nn.Parameter[]): number {
+/**
+ * Buckets as large as DistributedDataParallel's, or as give every rank a piece of a mebibyte, but at least eight where the gradients are small:
+ * the last ones leave when backward is over.
+ */
+function bucketCap(parameters: readonly nn.Parameter[], worldSize: number): number {
   const bytes = parameters.reduce((total, { numel }) => total + 4 * numel, 0)
-  return Math.min(25 * MEBIBYTE, Math.max(MEBIBYTE, Math.ceil(bytes / 8)))
+  const usual = Math.max(25, worldSize) * MEBIBYTE
+  return Math.min(usual, Math.max(MEBIBYTE, Math.ceil(bytes / 8)))
 }
 
 /**
@@ -66,7 +70,9 @@ export function createGradientExchange(
 ): GradientExchange {
   if (collective.worldSize > 1 && distributed.isProcessGroup(collective))
     return new BucketExchange(
-      distributed.createGradientBuckets(collective, parameters, { capBytes: bucketCap(parameters) }),
+      distributed.createGradientBuckets(collective, parameters, {
+        capBytes: bucketCap(parameters, collective.worldSize),
+      }),
       parameters,
       collective.rank === 0,
       sharding === 'auto',

@@ -15,7 +15,15 @@ import { parseArgs } from 'node:util'
 import { LLAMA_PRESETS } from '@adapt-ts/adapt'
 import { buildInfo } from '@adapt-ts/torch'
 import { canMakeNamespaces, LinkedHosts } from './linked-hosts.js'
-import { benchFolder, findPeerPython, peerEnvironment, requirePeer, StepProcess } from './peer-process.js'
+import {
+  benchFolder,
+  findPeerPython,
+  peerEnvironment,
+  peerOptions,
+  peerSizes,
+  requirePeer,
+  StepProcess,
+} from './peer-process.js'
 import type { RankBlock, RankOptions } from './rank-process.js'
 import { medianInterval, rounded } from './statistics.js'
 import { randomTokens } from './step-runner.js'
@@ -101,20 +109,8 @@ class Job {
 
 function commandOf(side: Side): string[] {
   if (side === 'peer') {
-    const sizes = {
-      layers: config.numHiddenLayers,
-      hidden: config.hiddenSize,
-      heads: config.numAttentionHeads,
-      'kv-heads': config.numKeyValueHeads,
-      ffn: config.intermediateSize,
-      vocab: config.vocabSize,
-      ...{ rows, length, threads: 1, weights, data },
-    }
-    return [
-      findPeerPython(),
-      join(benchFolder, 'python', 'ddp_peer.py'),
-      ...Object.entries(sizes).flatMap(([name, value]) => [`--${name}`, String(value)]),
-    ]
+    const values = { ...peerSizes(config), ...{ rows, length, threads: 1, weights, data } }
+    return [findPeerPython(), join(benchFolder, 'python', 'ddp_peer.py'), ...peerOptions(values)]
   }
   const options: RankOptions = {
     ...{ preset, rows, length, threads: 1, data, weights },

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import type { ModelConfig } from '@adapt-ts/adapt'
 
 export const benchFolder = join(dirname(fileURLToPath(import.meta.url)), '..')
 const peerScript = join(benchFolder, 'python', 'peer.py')
@@ -102,6 +103,23 @@ export class StepProcess<Block> {
 
   quit(): void {
     this.child.stdin!.end(`${JSON.stringify({ quit: true })}\n`)
+  }
+}
+
+/** Options of a peer's command line. */
+export function peerOptions(values: Readonly<Record<string, string | number>>): string[] {
+  return Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)])
+}
+
+/** A model's dimensions as the options of `python/peer.py`. */
+export function peerSizes(config: ModelConfig) {
+  return {
+    layers: config.numHiddenLayers,
+    hidden: config.hiddenSize,
+    heads: config.numAttentionHeads,
+    'kv-heads': config.numKeyValueHeads,
+    ffn: config.intermediateSize,
+    vocab: config.vocabSize,
   }
 }
 

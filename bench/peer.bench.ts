@@ -23,7 +23,7 @@ import {
 } from '@adapt-ts/torch'
 import { MatrixProducts, stepFlops } from './matrix-products.js'
 import { buildPeerAllocator } from './peer-allocator.js'
-import { Peer, requirePeer } from './peer-process.js'
+import { Peer, peerOptions, peerSizes, requirePeer } from './peer-process.js'
 import { medianInterval, rounded } from './statistics.js'
 import { type BenchShape, createRunner, randomTokens, toBatch, writeWeights } from './step-runner.js'
 
@@ -81,30 +81,12 @@ interface Figures {
 }
 
 function peerArguments(dtype: DType): string[] {
-  const { config } = shape
-  const sizes = {
-    layers: config.numHiddenLayers,
-    hidden: config.hiddenSize,
-    heads: config.numAttentionHeads,
-    'kv-heads': config.numKeyValueHeads,
-    ffn: config.intermediateSize,
-    vocab: config.vocabSize,
-  }
-  return [
-    ...Object.entries(sizes).flatMap(([name, size]) => [`--${name}`, String(size)]),
-    ...['--device', device],
-    ...[
-      '--dtype',
-      dtype,
-      '--threads',
-      args.threads,
-      '--rows',
-      String(shape.rows),
-      '--length',
-      String(shape.length),
-    ],
-    ...['--weights', join(folder, 'weights.safetensors'), '--data', join(folder, 'tokens.bin')],
-  ]
+  const { config, rows, length } = shape
+  return peerOptions({
+    ...peerSizes(config),
+    ...{ device, dtype, threads: args.threads, rows, length },
+    ...{ weights: join(folder, 'weights.safetensors'), data: join(folder, 'tokens.bin') },
+  })
 }
 
 /** Seconds, losses and the exact peak of some steps on our side. */

@@ -61,17 +61,23 @@ export class ModelOptimizer {
     const parameters = model.trainableParameters()
     this.model = model
     this.shapes = parameters.map(({ shape }) => shape)
-    const isMatrix = (index: number) => this.shapes[index]!.length >= 2
-    const places = parameters.map((_, index) => index)
-    this.order = [...places.filter(isMatrix), ...places.filter((index) => !isMatrix(index))]
-    this.loadedSteps = places.map(() => 0)
+    const places = new Map(parameters.map((parameter, index) => [parameter, index]))
+    const groups = optim.decayGroups(parameters, weightDecay).map((group) => ({
+      indexes: group.parameters.map((parameter) => places.get(parameter)!),
+      weightDecay: group.weightDecay,
+    }))
+    this.order = groups.flatMap(({ indexes }) => indexes)
+    this.loadedSteps = this.order.map(() => 0)
     this.gradients = createGradientExchange(model, parameters, collective, sharding)
-    this.kept = this.order.flatMap((index) => this.gradients.updated.filter((one) => one.index === index))
-    const group = (matrices: boolean, decay: number) => ({
-      parameters: this.kept.filter(({ index }) => isMatrix(index) === matrices).map(({ part }) => part),
-      weightDecay: decay,
-    })
-    this.adamw = new optim.AdamW([group(true, weightDecay), group(false, 0)], options)
+    const partsOf = (index: number) => this.gradients.updated.filter((one) => one.index === index)
+    this.kept = this.order.flatMap(partsOf)
+    this.adamw = new optim.AdamW(
+      groups.map((group) => ({
+        parameters: group.indexes.flatMap(partsOf).map(({ part }) => part),
+        weightDecay: group.weightDecay,
+      })),
+      options,
+    )
   }
 
   /** Updates the model of every rank from the sums of the gradients, which are scaled down where `norm`, over all ranks, is above `maxNorm`. */
@@ -135,7 +141,7 @@ export class ModelOptimizer {
    * @throws {TorchError} STATE_MISMATCH for counts of another number of parameters.
    */
   load(steps: readonly number[], fill: (name: string, target: Tensor) => void): void {
-    const { order, kept, shapes } = this
+    const { order, kept } = this
     if (steps.length !== order.length)
       throw new TorchError(
         'STATE_MISMATCH',
@@ -152,7 +158,7 @@ export class ModelOptimizer {
           offset,
           target: tensors.get(`${moment}.${place}`)!,
         }))
-        fillParts(targets, shapes[index]!, (target) => fill(`${moment}.${i}`, target))
+        fillParts(targets, this.shapes[index]!, (target) => fill(`${moment}.${i}`, target))
       }
   }
 

@@ -1,6 +1,7 @@
 // Version, threads, memory counters, generators and devices.
 #include "allocator.h"
 #include "environment.h"
+#include "kernels/loops.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
@@ -18,6 +19,7 @@ napi_value info(Call& call) {
   call.set(result, "numThreads", call.fromNumber(at::get_num_threads()));
   call.set(result, "hasCuda", call.fromBool(at::hasCUDA()));
   call.set(result, "config", call.fromString(at::show_config()));
+  call.set(result, "kernels", call.fromString(loops().name));
   call.set(result, "privateUse1", call.fromNumber(static_cast<double>(c10::DeviceType::PrivateUse1)));
   return result;
 }

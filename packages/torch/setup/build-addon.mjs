@@ -13,7 +13,7 @@ import {
 import os from 'node:os'
 import path from 'node:path'
 import { openblasDir, usesSystemBlas } from './apt.mjs'
-import { compileFlags, linkFlags } from './compiler.mjs'
+import { compileFlags, linkFlags, unitFlags } from './compiler.mjs'
 import { formatSeconds } from './progress.mjs'
 import { lastLines, runCommand } from './run-command.mjs'
 import { SetupError } from './setup-error.mjs'
@@ -63,11 +63,10 @@ export async function buildAddon({ torchDir, libtorch, compiler, nodeIncludeDir,
     libtorch: libraryIdentity(libtorch, host.platform),
   }
   const objects = units.map((source) => {
-    const key = hashOf({ environment, unit: path.basename(source), content: contentHash(source) }).slice(
-      0,
-      20,
-    )
-    return { source, object: path.join(buildDir, 'objects', `${key}.o`) }
+    const own = unitFlags(source, host.arch)
+    const unit = { unit: path.basename(source), own, content: contentHash(source) }
+    const key = hashOf({ environment, ...unit }).slice(0, 20)
+    return { source, own, object: path.join(buildDir, 'objects', `${key}.o`) }
   })
   const hash = hashOf({
     environment,
@@ -139,10 +138,10 @@ async function compileObjects(objects, { compiler, flags, command, progress }) {
   const failures = []
   const work = async () => {
     while (numStarted < waiting.length && failures.length === 0) {
-      const { source, object } = waiting[numStarted++]
+      const { source, own, object } = waiting[numStarted++]
       const beganMs = performance.now()
       const temporary = `${object}.${process.pid}.tmp`
-      const args = [...compiler.command.slice(1), ...flags, '-c', source, '-o', temporary]
+      const args = [...compiler.command.slice(1), ...flags, ...own, '-c', source, '-o', temporary]
       const { code, output } = await runCommand(compiler.command[0], args)
       const seconds = (performance.now() - beganMs) / 1000
       if (code === 0) renameSync(temporary, object)

@@ -37,6 +37,28 @@ export function compileFlags({ libtorch, nativeDir, nodeIncludeDir, env }) {
   ]
 }
 
+const INSTRUCTION_SETS = {
+  avx2: ['-mavx2', '-mfma'],
+  avx512: [
+    ...['-mavx2', '-mfma', '-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl'],
+    '-mprefer-vector-width=512',
+  ],
+}
+
+/**
+ * More flags for the file that holds inner loops: `loops.<instruction set>.cpp`. A sum of products is one operation there, as in
+ * every matrix product. On another architecture than x86-64 they are compiled for what every processor of it has.
+ *
+ * @param {string} source
+ * @param {string} arch as in `process.arch`
+ */
+export function unitFlags(source, arch) {
+  const instructionSet = /\bloops\.(\w+)\.cpp$/.exec(path.basename(source))?.[1]
+  if (instructionSet === undefined) return []
+  const flags = ['-O3', '-ffp-contract=fast', '-fno-math-errno', '-Wno-psabi']
+  return arch === 'x64' ? [...flags, ...(INSTRUCTION_SETS[instructionSet] ?? [])] : flags
+}
+
 /**
  * Flags of the link step. The run path is a DT_RPATH, not a RUNPATH: only the former also serves LibTorch's own
  * dependencies, and so gives our process OpenBLAS's OpenMP flavour without changing the system's BLAS alternative.

@@ -21,6 +21,7 @@ export function createFakeHost({ env = {}, platform = 'linux', python } = {}) {
     host: {
       env: { PATH: '', ...env },
       platform,
+      arch: 'x64',
       multiarch,
       prefix,
       projectDir,

@@ -14,7 +14,7 @@ const multiarchNames = {
 /**
  * What the search may look at, and the command that messages ask to run again. Tests give another `prefix`,
  * environment and Python.
- * @typedef {{ env: Record<string, string | undefined>, platform: string, multiarch: string, prefix: string, projectDir: string, command: string,
+ * @typedef {{ env: Record<string, string | undefined>, platform: string, arch: string, multiarch: string, prefix: string, projectDir: string, command: string,
  *   askPython: (env: Record<string, string | undefined>) => string | undefined }} Host
  * @returns {Host}
  */
@@ -22,6 +22,7 @@ export function thisHost(projectDir, command) {
   return {
     env: process.env,
     platform: process.platform,
+    arch: process.arch,
     multiarch: multiarchNames[process.arch] ?? `${process.arch}-linux-gnu`,
     prefix: '',
     projectDir,

@@ -96,6 +96,7 @@ export interface Native {
     numThreads: number
     hasCuda: boolean
     config: string
+    kernels: string
     /** Number of the device type PrivateUse1. */
     privateUse1: number
   }

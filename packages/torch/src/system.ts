@@ -15,6 +15,8 @@ export interface BuildInfo {
   readonly numThreads: number
   /** Kernel set LibTorch picked, for instance AVX2 or AVX512. */
   readonly cpuCapability: string
+  /** Instruction set that our own kernels run with: generic, avx2 or avx512; ATEN_CPU_CAPABILITY bounds it too. */
+  readonly kernels: string
   /** Whether the CPU multiplies bfloat16 natively (AVX512-BF16, AMX and their like). Says nothing of other devices. */
   readonly hasBf16: boolean
   /** Whether LibTorch has CUDA and can use a device. */
@@ -57,6 +59,7 @@ export function buildInfo(): BuildInfo {
     addonPath: build.addon,
     numThreads: info.numThreads,
     cpuCapability: /CPU capability usage: (\S+)/.exec(info.config)?.[1] ?? 'unknown',
+    kernels: info.kernels,
     hasBf16: cpuHasBf16(),
     hasCuda: info.hasCuda,
     processGroups: native.groupOpen === undefined ? [] : ['gloo'],

@@ -212,7 +212,7 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
       ['add-on', engine.addonPath],
       ['blas', blas],
       ['threads', String(engine.numThreads)],
-      ['kernels', engine.cpuCapability],
+      ['kernels', `${engine.cpuCapability}; our own ${engine.kernels}`],
       ['bfloat16', engine.hasBf16 ? 'yes' : 'no'],
       ['ranks by', engine.processGroups.join(', ') || 'nothing: LibTorch without torch.distributed'],
       ...(diagnosis.devices === null ? [] : renderDevices(diagnosis.devices)),

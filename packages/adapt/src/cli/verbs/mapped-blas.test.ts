@@ -48,6 +48,7 @@ describe('findWarnings', () => {
     addonPath: 'a.node',
     numThreads: 2,
     cpuCapability: 'AVX512',
+    kernels: 'avx512',
     hasBf16: true,
     hasCuda: false,
     processGroups: ['gloo'],

@@ -1,4 +1,4 @@
-/** N positions, H heads, K key/value heads, E head size. */
+/** B rows, T positions, H heads, K key/value heads, E head size. */
 import {
   bind,
   cudaDevices,
@@ -20,30 +20,39 @@ export interface Sequences {
 }
 
 const flash = bind('aten::_flash_attention_forward')
+/** Ours, of the add-on: causal attention over sequences on the CPU, in float32 or bfloat16, sums in float32. */
+const ownKernel = bind('adapt::attention')
 const known = new Map<Device, boolean>()
 
 /**
- * Whether the device has flash attention over samples of different lengths: CUDA from compute capability 8.0, with a LibTorch
- * whose kernel knows windows (2.4 and later).
+ * Whether the device has a kernel for samples of different lengths: the CPU ours, CUDA from compute capability 8.0 flash attention
+ * of a LibTorch that knows windows (2.4 and later).
  */
 export function hasSequenceAttention(device: Device): boolean {
-  const index = cudaIndex(device)
-  if (index === undefined) return false
   let has = known.get(device)
   if (has === undefined) {
-    has =
-      (cudaDevices()[index]?.computeCapability[0] ?? 0) >= 8 &&
-      hasKernel('aten::_flash_attention_forward', '', device) &&
-      flash.schema.includes('window_size_left')
+    has = device === 'cpu' ? hasKernel('adapt::attention', '', device) : hasFlash(device)
     known.set(device, has)
   }
   return has
 }
 
-/** Whether that kernel takes these numbers: 16 bits, and heads that fit its tiles. */
-export function fitsSequenceAttention(device: Device, dtype: DType | undefined, headDim: number): boolean {
+function hasFlash(device: Device): boolean {
+  const index = cudaIndex(device)
+  return (
+    index !== undefined &&
+    (cudaDevices()[index]?.computeCapability[0] ?? 0) >= 8 &&
+    hasKernel('aten::_flash_attention_forward', '', device) &&
+    flash.schema.includes('window_size_left')
+  )
+}
+
+/** Whether that kernel takes these numbers: on CUDA 16 bits, and heads that fit its tiles. */
+export function fitsSequenceAttention(device: Device, dtype: DType, headDim: number): boolean {
+  if (!hasSequenceAttention(device)) return false
+  if (device === 'cpu') return dtype === 'float32' || dtype === 'bfloat16'
   const isHalf = dtype === 'bfloat16' || dtype === 'float16'
-  return isHalf && headDim % 8 === 0 && headDim <= 256 && hasSequenceAttention(device)
+  return isHalf && headDim % 8 === 0 && headDim <= 256
 }
 
 /** Belongs to the current scope. */
@@ -55,9 +64,9 @@ export function sequencesOf(lengths: readonly number[], device: Device): Sequenc
 
 /**
  * Attention of every position to those of its own sample that are not after it.
- * @param q_BTHE 16-bit [1, N, H, E], rotated and scaled. @param k_BTKE rotated. @param v_BTKE
+ * @param q_BTHE [B, T, H, E] with the samples one after another in its B * T positions, rotated and scaled. @param k_BTKE rotated.
  * @param window  Positions that a position looks back to, itself included; undefined for all.
- * @returns [1, N, H * E]
+ * @returns [B, T, H * E]
  */
 export function attendSequences(
   q_BTHE: Tensor,
@@ -66,12 +75,15 @@ export function attendSequences(
   { starts, longest }: Sequences,
   window?: number,
 ): Tensor {
-  const [, N, H, E] = q_BTHE.shape as [number, number, number, number]
-  const [q, k, v] = [q_BTHE, k_BTKE, v_BTKE].map((x) => reshape(x, x.shape.slice(1))) as [
+  const [B, T, H, E] = q_BTHE.shape as [number, number, number, number]
+  const [q, k, v] = [q_BTHE, k_BTKE, v_BTKE].map((x) => reshape(x, [-1, ...x.shape.slice(2)])) as [
     Tensor,
     Tensor,
     Tensor,
   ]
+  if (q.device === 'cpu') {
+    return reshape(ownKernel(q, k, v, starts, starts, window ?? 0) as Tensor, [B, T, H * E])
+  }
   const reach = window === undefined ? {} : { window_size_left: window - 1, window_size_right: 0 }
   const dropout = 0
   const isCausal = true
@@ -80,5 +92,5 @@ export function attendSequences(
     scale: 1,
     ...reach,
   }) as Tensor[]
-  return reshape(attended!, [1, N, H * E])
+  return reshape(attended!, [B, T, H * E])
 }

@@ -66,17 +66,20 @@ export function prepareForward(model: CausalLM, inputs: ModelInputs, computeDtyp
   const rotation = model.rotation(inputs.position_BT, length)
   const window = config.slidingWindow
   const shared = { rotation, computeDtype }
-  if (inputs.dense) {
-    const { lengths } = inputs.dense
-    const context = { ...shared, mask: OPEN_MASK, slidingMask: OPEN_MASK }
-    return fitsSequenceAttention(device, computeDtype, config.headDim)
-      ? { ...context, sequences: sequencesOf(lengths, device) }
-      : { ...context, groups: attentionGroups(lengths, device, window) }
+  const unmasked = { ...shared, mask: OPEN_MASK, slidingMask: OPEN_MASK }
+  // Rows that are whole samples have kernels of their own on a GPU.
+  const lengths =
+    inputs.dense?.lengths ?? (device === 'cpu' && !inputs.isPacked ? rowLengths(inputs) : undefined)
+  if (lengths && fitsSequenceAttention(device, computeDtype ?? 'float32', config.headDim)) {
+    return { ...unmasked, sequences: sequencesOf(lengths, device) }
   }
+  if (inputs.dense) return { ...unmasked, groups: attentionGroups(inputs.dense.lengths, device, window) }
   const maskOf = (reach?: number) =>
     inputs.isPacked ? packedMask(inputs.batch, device, reach) : attentionMask(length, device, reach)
   return { ...shared, ...masksOf(length, window, maskOf) }
 }
+
+const rowLengths = ({ batch: { rows, length } }: ModelInputs) => new Array<number>(rows).fill(length)
 
 /** [1, N, D] -> [B, T, D], zero on padding. Without a graph. */
 function spread(hidden_BTD: Tensor, { dense, batch }: ModelInputs): Tensor {

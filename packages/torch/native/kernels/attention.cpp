@@ -1,0 +1,179 @@
+// adapt::attention: causal attention over sequences that stand one after another, with its gradient, on the CPU.
+// N positions of queries, M of keys, H heads of queries, K of keys, E head size.
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "../environment.h"
+#include "loops.h"
+#include "parallel.h"
+
+namespace adapt {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct Sequence {
+  int64_t query, numQueries, key, numKeys;
+};
+
+void require(bool holds, const char* message) {
+  TORCH_CHECK(holds, "adapt::attention: ", message);
+}
+
+// Rows of E contiguous numbers, heads side by side; positions any distance apart.
+at::Tensor withDenseHeads(const at::Tensor& x) {
+  return x.stride(2) == 1 && x.stride(1) == x.size(2) ? x : x.contiguous();
+}
+
+void checkInputs(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
+  for (const at::Tensor* x : {&query, &key, &value}) {
+    require(x->dim() == 3 && x->device().is_cpu(), "expected three dimensions on the CPU");
+    require(x->scalar_type() == query.scalar_type(), "expected one dtype");
+  }
+  require(query.scalar_type() == at::kFloat || query.scalar_type() == at::kBFloat16, "expected float32 or bfloat16");
+  require(key.sizes() == value.sizes(), "keys and values differ in shape");
+  require(key.size(2) == query.size(2) && key.size(2) > 0, "head sizes differ");
+  require(key.size(1) > 0 && query.size(1) % key.size(1) == 0, "heads of queries must be a multiple of those of keys");
+}
+
+std::vector<int32_t> startsOf(const at::Tensor& starts, int64_t numPositions) {
+  require(starts.scalar_type() == at::kInt && starts.dim() == 1 && starts.size(0) >= 1, "expected int32 starts [samples + 1]");
+  const at::Tensor plain = starts.contiguous();
+  const int32_t* data = plain.data_ptr<int32_t>();
+  std::vector<int32_t> values(data, data + plain.size(0));
+  require(values.front() == 0 && values.back() == numPositions && std::is_sorted(values.begin(), values.end()),
+          "starts must ascend from 0 to the number of positions");
+  return values;
+}
+
+// Longest first: they decide when the last thread is done.
+std::vector<Sequence> sequencesOf(const at::Tensor& query, const at::Tensor& key, const at::Tensor& queryStarts,
+                                  const at::Tensor& keyStarts) {
+  const auto queries = startsOf(queryStarts, query.size(0));
+  const auto keys = startsOf(keyStarts, key.size(0));
+  require(queries.size() == keys.size(), "queries and keys have different numbers of sequences");
+  std::vector<Sequence> sequences;
+  for (size_t i = 0; i + 1 < queries.size(); i++) {
+    const Sequence s{queries[i], queries[i + 1] - queries[i], keys[i], keys[i + 1] - keys[i]};
+    require(s.numKeys >= s.numQueries, "a sequence has more queries than keys");
+    if (s.numQueries > 0) sequences.push_back(s);
+  }
+  std::stable_sort(sequences.begin(), sequences.end(), [](const Sequence& a, const Sequence& b) {
+    return a.numQueries * a.numKeys > b.numQueries * b.numKeys;
+  });
+  return sequences;
+}
+
+char* address(const at::Tensor& x, int64_t position, int64_t column) {
+  return static_cast<char*>(x.data_ptr()) + (position * x.stride(0) + column) * x.element_size();
+}
+
+// Calls work(item, sequence, head of keys) for every sequence and head.
+template <typename Work>
+void forEachItem(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const at::Tensor& output,
+                 const at::Tensor& logSumExp, int64_t window, const std::vector<Sequence>& sequences,
+                 int64_t (*scratchOf)(int64_t, int64_t), Work work) {
+  const int64_t K = key.size(1), E = key.size(2), G = query.size(1) / K;
+  int64_t scratch = 0;
+  for (const Sequence& s : sequences) scratch = std::max(scratch, scratchOf(s.numKeys, E));
+  forEachIndex(static_cast<int64_t>(sequences.size()) * K, scratch, [&](int64_t index, float* memory) {
+    const Sequence& s = sequences[index / K];
+    const int64_t head = index % K;
+    AttentionItem item{};
+    item.isBfloat16 = query.scalar_type() == at::kBFloat16;
+    item.numQueries = s.numQueries, item.numKeys = s.numKeys, item.headDim = E, item.numGroups = G;
+    item.window = window > 0 ? window : s.numKeys;
+    item.queryStride = query.stride(0), item.keyStride = key.stride(0), item.valueStride = value.stride(0);
+    item.query = address(query, s.query, head * G * E);
+    item.key = address(key, s.key, head * E);
+    item.value = address(value, s.key, head * E);
+    item.output = address(output, s.query, head * G * E);
+    item.outputStride = output.stride(0);
+    item.logSumExp = logSumExp.data_ptr<float>() + head * G * logSumExp.stride(0) + s.query;
+    item.logSumExpStride = logSumExp.stride(0);
+    work(item, s, head, memory);
+  });
+}
+
+struct Attended {
+  at::Tensor output, logSumExp;
+};
+
+Attended attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const at::Tensor& queryStarts,
+                const at::Tensor& keyStarts, int64_t window) {
+  checkInputs(query, key, value);
+  const auto sequences = sequencesOf(query, key, queryStarts, keyStarts);
+  const at::Tensor output = at::empty(query.sizes(), query.options());
+  const at::Tensor logSumExp = at::empty({query.size(1), query.size(0)}, query.options().dtype(at::kFloat));
+  const Loops& kernel = loops();
+  forEachItem(withDenseHeads(query), withDenseHeads(key), withDenseHeads(value), output, logSumExp, window, sequences,
+              kernel.attentionScratch, [&](const AttentionItem& item, const Sequence&, int64_t, float* memory) {
+                kernel.attentionForward(item, memory);
+              });
+  return {output, logSumExp};
+}
+
+class Attention : public torch::autograd::Function<Attention> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& query, const at::Tensor& key,
+                            const at::Tensor& value, const at::Tensor& queryStarts, const at::Tensor& keyStarts,
+                            int64_t window) {
+    const Attended attended = attend(query, key, value, queryStarts, keyStarts, window);
+    context->save_for_backward({query, key, value, queryStarts, keyStarts, attended.output, attended.logSumExp});
+    context->saved_data["window"] = window;
+    return attended.output;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor query = withDenseHeads(saved[0]), key = withDenseHeads(saved[1]), value = withDenseHeads(saved[2]);
+    const at::Tensor outputGradient = gradients[0].contiguous();
+    const auto sequences = sequencesOf(query, key, saved[3], saved[4]);
+    const at::Tensor queryGradient = at::empty(query.sizes(), query.options());
+    // Keys of a sequence without queries get none.
+    const at::Tensor keyGradient = at::zeros(key.sizes(), key.options());
+    const at::Tensor valueGradient = at::zeros(key.sizes(), key.options());
+    const Loops& kernel = loops();
+    forEachItem(query, key, value, saved[5], saved[6], context->saved_data["window"].toInt(), sequences,
+                kernel.attentionBackwardScratch,
+                [&](AttentionItem& item, const Sequence& s, int64_t head, float* memory) {
+                  const int64_t E = item.headDim, first = head * item.numGroups * E;
+                  item.outputGradient = address(outputGradient, s.query, first);
+                  item.queryGradient = address(queryGradient, s.query, first);
+                  item.keyGradient = address(keyGradient, s.key, head * E);
+                  item.valueGradient = address(valueGradient, s.key, head * E);
+                  item.queryGradientStride = queryGradient.stride(0);
+                  item.keyGradientStride = keyGradient.stride(0);
+                  kernel.attentionBackward(item, memory);
+                });
+    return {queryGradient, keyGradient, valueGradient, at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+at::Tensor attentionForInference(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                                 const at::Tensor& queryStarts, const at::Tensor& keyStarts, int64_t window) {
+  return attend(query, key, value, queryStarts, keyStarts, window).output;
+}
+
+at::Tensor attentionWithGradient(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                                 const at::Tensor& queryStarts, const at::Tensor& keyStarts, int64_t window) {
+  return Attention::apply(query, key, value, queryStarts, keyStarts, window);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(adapt, library) {
+  library.def(
+      "attention(Tensor query, Tensor key, Tensor value, Tensor query_starts, Tensor key_starts, int window) -> Tensor");
+}
+TORCH_LIBRARY_IMPL(adapt, CPU, library) { library.impl("attention", attentionForInference); }
+TORCH_LIBRARY_IMPL(adapt, AutogradCPU, library) { library.impl("attention", attentionWithGradient); }
+
+}  // namespace adapt

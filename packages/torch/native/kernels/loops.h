@@ -1,0 +1,45 @@
+// The inner loops of the kernels: plain functions on raw memory, compiled once for each instruction set of x86-64 and chosen
+// by what the processor can do. Numbers are float32 or bfloat16 (as uint16_t) in memory and float32 in between.
+#pragma once
+
+#include <cstdint>
+
+namespace adapt {
+
+// One sequence and one head of keys, with the `numGroups` heads of queries that share it. Lengths and strides in numbers, not bytes.
+struct AttentionItem {
+  bool isBfloat16;
+  int64_t numQueries, numKeys, headDim, numGroups;
+  int64_t window;  // positions that a position looks back to, itself included
+  int64_t queryStride, keyStride, valueStride;  // from one position to the next
+  // Heads of queries of a group lie headDim apart.
+  const void *query, *key, *value;
+  void* output;           // strides of the query
+  int64_t outputStride;
+  float* logSumExp;       // [numGroups, numQueries], from one head to the next logSumExpStride
+  int64_t logSumExpStride;
+  // Backward only.
+  const void* outputGradient;  // strides of the output
+  void *queryGradient, *keyGradient, *valueGradient;
+  int64_t queryGradientStride, keyGradientStride;
+};
+
+struct Loops {
+  const char* name;
+  // Numbers of scratch memory that one item takes, 64 bytes aligned.
+  int64_t (*attentionScratch)(int64_t numKeys, int64_t headDim);
+  void (*attentionForward)(const AttentionItem& item, float* scratch);
+  int64_t (*attentionBackwardScratch)(int64_t numKeys, int64_t headDim);
+  void (*attentionBackward)(const AttentionItem& item, float* scratch);
+};
+
+extern const Loops kGenericLoops;
+#if defined(__x86_64__)
+extern const Loops kAvx2Loops;
+extern const Loops kAvx512Loops;
+#endif
+
+// Those of the best instruction set that this processor has and ATEN_CPU_CAPABILITY (default, avx2, avx512) allows.
+const Loops& loops();
+
+}  // namespace adapt

@@ -1,0 +1,79 @@
+// Small matrix products out of registers: C [M, N] = or += A [M, K] B [K, N], where N is a whole number of vectors.
+#pragma once
+
+#include "vector.h"
+
+namespace adapt {
+namespace {
+
+// A in any strides (its transpose costs nothing), B and C by rows.
+struct Product {
+  const float* a;
+  int64_t aRow, aColumn;
+  const float* b;
+  int64_t bRow;
+  float* c;
+  int64_t cRow;
+};
+
+template <int kRows, int kVectors>
+inline __attribute__((always_inline)) void tile(const Product& p, int64_t row, int64_t column, int64_t depth,
+                                                bool accumulate) {
+  Vec sums[kRows][kVectors];
+  float* c = p.c + row * p.cRow + column;
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; i++) {
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; j++) sums[i][j] = accumulate ? load(c + i * p.cRow + j * kWidth) : Vec{};
+  }
+  const float* a = p.a + row * p.aRow;
+  const float* b = p.b + column;
+  for (int64_t k = 0; k < depth; k++, a += p.aColumn, b += p.bRow) {
+    Vec right[kVectors];
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; j++) right[j] = load(b + j * kWidth);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; i++) {
+      const Vec left = broadcast(a[i * p.aRow]);
+#pragma GCC unroll 16
+      for (int j = 0; j < kVectors; j++) sums[i][j] += left * right[j];
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; i++) {
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; j++) store(c + i * p.cRow + j * kWidth, sums[i][j]);
+  }
+}
+
+template <int kRows>
+inline void tileRows(const Product& p, int64_t row, int64_t columns, int64_t depth, bool accumulate) {
+  int64_t column = 0;
+#if ADAPT_VECTOR_WIDTH == 16
+  // 32 registers: more sums at once where rows are few.
+  if constexpr (kRows <= 4) {
+    for (; column + 4 * kWidth <= columns; column += 4 * kWidth) tile<kRows, 4>(p, row, column, depth, accumulate);
+  }
+  constexpr int kPair = 2;
+#else
+  constexpr int kPair = kRows <= 4 ? 2 : 1;
+#endif
+  for (; column + kPair * kWidth <= columns; column += kPair * kWidth)
+    tile<kRows, kPair>(p, row, column, depth, accumulate);
+  for (; column < columns; column += kWidth) tile<kRows, 1>(p, row, column, depth, accumulate);
+}
+
+// Rows [row, rowEnd) of the product, `columns` of them a multiple of the vector's width.
+inline void multiply(const Product& p, int64_t row, int64_t rowEnd, int64_t columns, int64_t depth, bool accumulate) {
+  const int64_t step = ADAPT_VECTOR_WIDTH == 16 && columns <= 2 * kWidth ? 8 : 4;
+  if (step == 8) {
+    for (; row + 8 <= rowEnd; row += 8) tileRows<8>(p, row, columns, depth, accumulate);
+  }
+  for (; row + 4 <= rowEnd; row += 4) tileRows<4>(p, row, columns, depth, accumulate);
+  for (; row < rowEnd; row++) tileRows<1>(p, row, columns, depth, accumulate);
+}
+
+inline int64_t roundUp(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+
+}  // namespace
+}  // namespace adapt

@@ -1,0 +1,86 @@
+// Vectors of float32 in the compiler's own vector types, for the instruction set that a file is compiled for.
+// Included by the files loops.*.cpp alone: whatever is here has internal linkage, so that no other file can be given code
+// for a processor that it was not compiled for.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__AVX512F__)
+#define ADAPT_VECTOR_WIDTH 16
+#elif defined(__AVX2__)
+#define ADAPT_VECTOR_WIDTH 8
+#else
+#define ADAPT_VECTOR_WIDTH 4
+#endif
+
+namespace adapt {
+namespace {
+
+constexpr int kWidth = ADAPT_VECTOR_WIDTH;
+
+typedef float Vec __attribute__((vector_size(4 * ADAPT_VECTOR_WIDTH)));
+typedef int32_t IntVec __attribute__((vector_size(4 * ADAPT_VECTOR_WIDTH)));
+typedef float UnalignedVec __attribute__((vector_size(4 * ADAPT_VECTOR_WIDTH), aligned(4), may_alias));
+
+inline Vec load(const float* from) { return *reinterpret_cast<const UnalignedVec*>(from); }
+inline void store(float* to, Vec x) { *reinterpret_cast<UnalignedVec*>(to) = x; }
+inline Vec broadcast(float x) { return x - Vec{}; }
+inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
+
+inline float sumOf(Vec x) {
+  float sum = 0;
+  for (int i = 0; i < kWidth; i++) sum += x[i];
+  return sum;
+}
+
+inline float largestOf(Vec x) {
+  float largest = x[0];
+  for (int i = 1; i < kWidth; i++) largest = largest > x[i] ? largest : x[i];
+  return largest;
+}
+
+// e^x for x <= 88, relative error below 2e-7; 0 below -87; NaN of NaN.
+// x = n ln 2 + r with |r| <= ln 2 / 2, and e^r by its Taylor polynomial of degree 7 (remainder 5e-9).
+inline Vec exponential(Vec x) {
+  constexpr float kLog2e = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which its low bits hold
+  constexpr float kLeast = -87.0f;
+  const Vec clamped = larger(x, broadcast(kLeast));
+  const Vec shifted = clamped * kLog2e + kRound;
+  const Vec n = shifted - kRound;
+  const Vec r = (clamped - n * kLn2High) - n * kLn2Low;
+  Vec p = broadcast(1.0f / 5040);
+  p = p * r + 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  const IntVec power = ((IntVec)shifted - (IntVec)broadcast(kRound) + 127) << 23;
+  const Vec y = p * (Vec)power;
+  return x >= kLeast ? y : x < kLeast ? Vec{} : x;
+}
+
+// bfloat16 is the upper half of a float32; a rounding is to the nearest, to even in the middle, and NaN stays one.
+inline float fromBfloat16(uint16_t x) {
+  const uint32_t bits = uint32_t{x} << 16;
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+inline uint16_t toBfloat16(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof(bits));
+  const uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+  return static_cast<uint16_t>(x != x ? 0x7FC0 : rounded);
+}
+
+inline float toFloat(float x) { return x; }
+inline float toFloat(uint16_t x) { return fromBfloat16(x); }
+inline void assign(float& to, float x) { to = x; }
+inline void assign(uint16_t& to, float x) { to = toBfloat16(x); }
+
+}  // namespace
+}  // namespace adapt

@@ -154,6 +154,9 @@ export function runLayout(run: LayoutRun, collective: Collective = distributed.s
     // Smaller initial weights than elsewhere: float32 rounding of the gradient stays well below 1e-6.
     model: createTinyLlama({ initializerRange: 0.1 }),
     collective,
+    // AdamW makes of a gradient that is rounded near 0 an update of full size, which every later step sees: not where
+    // epsilon is above what rounding leaves.
+    adamEpsilon: 1e-3,
     // Some samples of the step, one a row.
     layOut: (indexes) =>
       split(indexes.map((index) => [rows.flat().find((sample) => sample.index === index)!])),

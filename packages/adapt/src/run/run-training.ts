@@ -63,7 +63,8 @@ import { trainLoop } from './train-loop.js'
 import { type World, withinWorld } from './world.js'
 
 /**
- * Trains what a config describes and leaves a run folder; goes on with the run that is there when it was interrupted.
+ * Trains what a config describes and leaves a run folder; goes on with the run that is there when it was interrupted. Its stages until the
+ * first step end with marks of Node's user timing (docs/profile.md).
  *
  * @throws {AdaptError} INTERRUPTED (exit 75) after a signal: everything is saved and the same call goes on.
  * @throws {ConfigError} RUN_ACTIVE, RUN_EXISTS, NOT_A_RUN, CONFIG_CHANGED, DATA_CHANGED, STEPS_CHANGED and what a config can get wrong.
@@ -99,6 +100,7 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
   const stop = request.stop ?? ownStop!
   if (ownStop?.warning !== undefined) onLine(`warning: ${ownStop.warning}`)
   const chosen = chooseDevice(config.training.device)
+  performance.mark('adapt:engine')
   // A proxy runs where its run does.
   if (request.artefact === undefined) onLine(chosen.line)
   const { kind, ...found } = await world.fromFirst(() => findStart(request, runFolder))
@@ -113,6 +115,7 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
       checkStop: () => stop.throwIfRequested(goesOn),
     }),
   )
+  performance.mark('adapt:inputs')
   try {
     requireNeeds(config.method, { sources: inputs.train.sources.length, isPlainText: inputs.isPlainText })
     const opened: { tasks?: RunTasks | undefined } = {}
@@ -141,6 +144,7 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
     stop.watchNatively()
     // What can be refused is refused before an older run in the folder is removed.
     const built = startTrainer({ ...request, config: held.config }, data, plan, world, start)
+    performance.mark('adapt:model')
     try {
       if (start) requireSameDraw(start, built.method)
       const moved = start && describeMove(start, chosen, built.dtype)
@@ -225,6 +229,7 @@ async function trainInFolder(unplaced: Unplaced, kind: 'new' | 'continue'): Prom
   const folder = new RunFolder(runFolder, world.isFirst)
   const rows = start ? data.rowsFrom(start.state.cursor) : data.rows
   const queue = new StepQueue({ ...unplaced, rows })
+  performance.mark('adapt:folder')
   return await trainAndEnd({ ...unplaced, rows, queue, folder, startStep })
 }
 

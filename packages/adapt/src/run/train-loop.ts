@@ -14,6 +14,7 @@ export async function trainLoop(parts: RunParts, observers: readonly RunObserver
     if (!(await prepareDraw(parts, observers, isOver))) break
     const { batches, epoch } = region('reading', () => drawOrTell(parts, observers))
     const step = trainer.runStep(batches, epoch, nextBatches)
+    if (trainer.step === parts.startStep + 1) performance.mark('adapt:first-step')
     region('records', () => {
       for (const observer of observers) observer.afterStep?.(step)
     })

@@ -24,3 +24,16 @@ describe('adapt train --quiet', () => {
     expect(out.stdout).toMatch(/^run .*\nmodel .*\n$/)
   })
 })
+
+describe('adapt train', () => {
+  it.each([1, 2])('ends each stage until the first step of %i with a mark', async (numSteps) => {
+    performance.clearMarks()
+    const sink = { write: () => {} }
+    const args = ['train', workshop.file('run.yaml'), '--set', `training.max_steps=${numSteps}`]
+    const marked = [...args, '--output-dir', workshop.runFolder(`marked-${numSteps}`)]
+    expect(await runCli(marked, { stdout: sink, stderr: sink, env: {} })).toBe(0)
+    const names = performance.getEntriesByType('mark').map(({ name }) => name)
+    const stages = ['command', 'config', 'program', 'engine', 'inputs', 'model', 'folder', 'first-step']
+    expect(names).toEqual(stages.map((stage) => `adapt:${stage}`))
+  })
+})

@@ -24,15 +24,18 @@ export interface TrainOptions {
 
 /** `adapt train CONFIG` */
 export async function trainCommand(path: string, options: TrainOptions, io: CliIo): Promise<void> {
+  performance.mark('adapt:command')
   const { config, warnings, baseDir } = await loadConfig(path, {
     env: io.env,
     set: assignments(options),
     ...(options.outputDir === undefined ? {} : { outputDir: options.outputDir }),
   })
+  performance.mark('adapt:config')
   // Of several ranks one speaks.
   const isFirst = (distributed.readLaunch(io.env)?.rank ?? 0) === 0
   for (const warning of isFirst ? warnings : []) io.stderr.line(`warning: ${warning}`)
   const { runTraining } = await import('../../run/index.js')
+  performance.mark('adapt:program')
   const isQuiet = options.quiet === true
   let progress: Progress | undefined
   const progressOf = (totalSteps: number): Progress => {

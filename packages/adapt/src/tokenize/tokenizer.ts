@@ -9,6 +9,7 @@ import type { NativeSpec } from './native-tokenizer.js'
 import { BASE_BUDGET, type TokenizerBudget } from './tokenizer-budget.js'
 import { readTokenizerFiles } from './tokenizer-files.js'
 import { endTokenizerProcess, type TokenizerCalls, tokenizerProcess } from './tokenizer-process.js'
+import { WordEncoder } from './word-encoder.js'
 
 /**
  * A Hugging Face tokenizer; the native library runs in a process of its own, under a deadline and a bound on memory. Its calls
@@ -98,6 +99,8 @@ export function loadTokenizer(
     signal?.throwIfAborted()
     return await tokenizerProcess(key, spec, budget).call(method, input)
   }
+  const encodeWhole = async (texts: readonly string[]) => await call('encodeBatch', texts)
+  const words = files.hasWordBorders ? new WordEncoder(files.addedTokens.keys()) : undefined
   return {
     folder: path.resolve(folder),
     vocabSize: files.vocabSize,
@@ -110,7 +113,12 @@ export function loadTokenizer(
     hash,
     chat: settings,
     ...(signal === undefined ? {} : { signal }),
-    encodeBatch: async (texts) => (texts.length === 0 ? [] : await call('encodeBatch', texts)),
+    async encodeBatch(texts) {
+      if (texts.length === 0) return []
+      if (words === undefined) return await encodeWhole(texts)
+      signal?.throwIfAborted()
+      return await words.encodeBatch(texts, encodeWhole)
+    },
     encodeCompletions: async (pairs) => (pairs.length === 0 ? [] : await call('encodeCompletions', pairs)),
     encodeMarked: async (texts) => (texts.length === 0 ? [] : await call('encodeMarked', texts)),
     decode: async (ids, options = {}) =>

@@ -1,10 +1,12 @@
 #if defined(__x86_64__)
 #include "attention_loops.h"
 #include "loops.h"
+#include "rms_norm_loops.h"
 
 namespace adapt {
 
-const Loops kAvx2Loops = {"avx2", attentionScratch, attentionForward, attentionBackwardScratch, attentionBackward};
+const Loops kAvx2Loops = {"avx2", attentionScratch, attentionForward, attentionBackwardScratch, attentionBackward,
+                            rmsNormForward, rmsNormBackward};
 
 }  // namespace adapt
 #endif

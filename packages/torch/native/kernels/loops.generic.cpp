@@ -1,8 +1,10 @@
 #include "attention_loops.h"
 #include "loops.h"
+#include "rms_norm_loops.h"
 
 namespace adapt {
 
-const Loops kGenericLoops = {"generic", attentionScratch, attentionForward, attentionBackwardScratch, attentionBackward};
+const Loops kGenericLoops = {"generic", attentionScratch, attentionForward, attentionBackwardScratch, attentionBackward,
+                            rmsNormForward, rmsNormBackward};
 
 }  // namespace adapt

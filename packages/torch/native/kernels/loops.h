@@ -24,6 +24,21 @@ struct AttentionItem {
   int64_t queryGradientStride, keyGradientStride;
 };
 
+// Rows of `width` numbers one after another, normalised.
+struct NormRows {
+  bool isInputBfloat16, isOutputBfloat16;
+  int64_t numRows, width;
+  float epsilon;
+  const void* input;
+  const float* weight;  // [width]
+  void* output;
+  float* inverse;  // [numRows], 1 / root mean square
+  // Backward only.
+  const void* outputGradient;
+  void* inputGradient;    // null where it is not wanted
+  float* weightGradient;  // [width], the sum over these rows; null where it is not wanted
+};
+
 struct Loops {
   const char* name;
   // Numbers of scratch memory that one item takes, 64 bytes aligned.
@@ -31,6 +46,8 @@ struct Loops {
   void (*attentionForward)(const AttentionItem& item, float* scratch);
   int64_t (*attentionBackwardScratch)(int64_t numKeys, int64_t headDim);
   void (*attentionBackward)(const AttentionItem& item, float* scratch);
+  void (*rmsNormForward)(const NormRows& rows);
+  void (*rmsNormBackward)(const NormRows& rows);
 };
 
 extern const Loops kGenericLoops;

@@ -42,4 +42,10 @@ void forEachIndex(int64_t count, int64_t scratchFloats, const std::function<void
   });
 }
 
+void forEachBlock(int64_t count, int64_t blockSize, const std::function<void(int64_t, int64_t)>& work) {
+  forEachIndex((count + blockSize - 1) / blockSize, 0, [&](int64_t block, float*) {
+    work(block * blockSize, std::min(count, (block + 1) * blockSize));
+  });
+}
+
 }  // namespace adapt

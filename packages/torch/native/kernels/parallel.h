@@ -12,4 +12,8 @@ namespace adapt {
 // `work(index, scratch)` has `scratchFloats` numbers of memory to itself, 64 bytes aligned.
 void forEachIndex(int64_t count, int64_t scratchFloats, const std::function<void(int64_t, float*)>& work);
 
+// Calls `work(begin, end)` for blocks of [0, count) that have `blockSize` indices each but for the last: the same blocks on any number of
+// threads.
+void forEachBlock(int64_t count, int64_t blockSize, const std::function<void(int64_t, int64_t)>& work);
+
 }  // namespace adapt

@@ -82,5 +82,59 @@ inline float toFloat(uint16_t x) { return fromBfloat16(x); }
 inline void assign(float& to, float x) { to = x; }
 inline void assign(uint16_t& to, float x) { to = toBfloat16(x); }
 
+typedef uint32_t BitsVec __attribute__((vector_size(4 * ADAPT_VECTOR_WIDTH)));
+typedef uint16_t HalfVec __attribute__((vector_size(2 * ADAPT_VECTOR_WIDTH)));
+typedef uint16_t UnalignedHalfVec __attribute__((vector_size(2 * ADAPT_VECTOR_WIDTH), aligned(2), may_alias));
+
+inline Vec load(const uint16_t* from) {
+  const HalfVec halves = *reinterpret_cast<const UnalignedHalfVec*>(from);
+  return (Vec)(__builtin_convertvector(halves, BitsVec) << 16);
+}
+
+inline void store(uint16_t* to, Vec x) {
+  const BitsVec bits = (BitsVec)x;
+  const BitsVec rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+  const BitsVec kept = x == x ? rounded : BitsVec{} + 0x7FC0;
+  *reinterpret_cast<UnalignedHalfVec*>(to) = __builtin_convertvector(kept, HalfVec);
+}
+
+// How much of a vector a place holds: all, or the first numbers of it (the others are read as 0 and not written).
+struct Whole {};
+struct First {
+  int64_t count;
+};
+
+template <typename T>
+inline Vec load(const T* from, Whole) {
+  return load(from);
+}
+
+template <typename T>
+inline Vec load(const T* from, First first) {
+  T numbers[kWidth] = {};
+  for (int64_t i = 0; i < first.count; i++) numbers[i] = from[i];
+  return load(numbers);
+}
+
+template <typename T>
+inline void store(T* to, Vec x, Whole) {
+  store(to, x);
+}
+
+template <typename T>
+inline void store(T* to, Vec x, First first) {
+  T numbers[kWidth];
+  store(numbers, x);
+  for (int64_t i = 0; i < first.count; i++) to[i] = numbers[i];
+}
+
+// body(i, extent) for every vector of a row of `count` numbers.
+template <typename Body>
+inline __attribute__((always_inline)) void forEachVector(int64_t count, Body body) {
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) body(i, Whole{});
+  if (i < count) body(i, First{count - i});
+}
+
 }  // namespace
 }  // namespace adapt

@@ -1,6 +1,7 @@
 /** D width in, E width out, V vocabulary, T positions, H heads. Any leading dimensions unless said otherwise. */
 import type { Device } from '../device.js'
-import { bind, hasKernel } from '../dispatch.js'
+import { bind } from '../dispatch.js'
+import type { DType } from '../dtype.js'
 import {
   add,
   cat,
@@ -21,6 +22,7 @@ import {
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { Module, type Parameter } from './module.js'
+import { hasOwnKernel, knownKernel } from './own-kernels.js'
 import { createParameter } from './parameter-defaults.js'
 
 /** y = x W^T + b, weight [outFeatures, inFeatures], zeros until initialised or loaded. */
@@ -56,18 +58,11 @@ export class Embedding extends Module {
 }
 
 const fusedRmsNorm = bind('aten::_fused_rms_norm')
-const fusedNormOn = new Map<Device, boolean>()
-
-function hasFusedNorm(device: Device): boolean {
-  const known = fusedNormOn.get(device)
-  if (known !== undefined) return known
-  const found = hasKernel('aten::_fused_rms_norm', '', device)
-  fusedNormOn.set(device, found)
-  return found
-}
+/** Ours, of the add-on. */
+const ownRmsNorm = bind('adapt::rms_norm')
 
 /** x / sqrt(mean(x^2) + eps) * weight over the last dimension, computed in float32 (Zhang and Sennrich 2019). */
-export class RMSNorm extends Module {
+export class RMSNorm extends Module<[Tensor, DType?]> {
   readonly weight: Parameter
   readonly eps: number
 
@@ -77,12 +72,17 @@ export class RMSNorm extends Module {
     this.eps = eps
   }
 
-  /** float [..., dim] -> float32 [..., dim]. */
-  forward(x: Tensor): Tensor {
-    const x32 = x.dtype === 'float32' ? x : toDType(x, 'float32')
+  /** float [..., dim] -> [..., dim] in the dtype of what reads it. */
+  forward(x: Tensor, dtype: DType = 'float32'): Tensor {
+    const { device, dtype: own } = x
+    if (hasOwnKernel('adapt::rms_norm', device, own, this.weight.dtype, dtype))
+      return ownRmsNorm(x, this.weight, this.eps, dtype) as Tensor
+    const x32 = own === 'float32' ? x : toDType(x, 'float32')
     const weight = this.weight.dtype === 'float32' ? this.weight : toDType(this.weight, 'float32')
-    if (hasFusedNorm(x.device)) return (fusedRmsNorm(x32, weight.shape, weight, this.eps) as Tensor[])[0]!
-    return mul(mul(x32, rsqrt(add(mean(pow(x32, 2), -1, true), this.eps))), weight)
+    const normed = knownKernel('aten::_fused_rms_norm', device)
+      ? (fusedRmsNorm(x32, weight.shape, weight, this.eps) as Tensor[])[0]!
+      : mul(mul(x32, rsqrt(add(mean(pow(x32, 2), -1, true), this.eps))), weight)
+    return dtype === 'float32' ? normed : toDType(normed, dtype)
   }
 }
 

@@ -1,5 +1,5 @@
 /** B rows, T positions, D width, H heads, K key/value heads, E head size. */
-import { add, mul, nn, scope, silu, type Tensor, toDType, view } from '@adapt-ts/torch'
+import { add, mul, nn, silu, type Tensor, toDType, view } from '@adapt-ts/torch'
 import { isSlidingLayer, type ModelConfig } from '../dimensions/model-config.js'
 import { attendSequences } from './attend-sequences.js'
 import { attend, attendGroups } from './attention.js'
@@ -112,9 +112,6 @@ export class DecoderBlock extends Module<[Tensor, ForwardContext], Tensor> {
 
   /** One conversion for all projections that read the norm: each would make its own, and one more for its gradient. */
   private input(norm: nn.RMSNorm, x_BTD: Tensor, { computeDtype }: ForwardContext): Tensor {
-    return scope(() => {
-      const normed_BTD = norm.forward(x_BTD)
-      return computeDtype === undefined ? normed_BTD : toDType(normed_BTD, computeDtype)
-    })
+    return norm.run(x_BTD, computeDtype)
   }
 }

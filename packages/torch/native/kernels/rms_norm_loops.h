@@ -1,0 +1,96 @@
+// x / rms(x) * weight and its gradient, row by row (Zhang and Sennrich 2019).
+#pragma once
+
+#include "loops.h"
+#include "vector.h"
+
+namespace adapt {
+namespace {
+
+// The sum of what `term(i, extent)` gives over a row, in four sums that do not wait for each other.
+template <typename Term>
+inline __attribute__((always_inline)) float sumOverRow(int64_t count, Term term) {
+  Vec sums[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * kWidth <= count; i += 4 * kWidth) {
+    for (int k = 0; k < 4; k++) sums[k] += term(i + k * kWidth, Whole{});
+  }
+  for (; i + kWidth <= count; i += kWidth) sums[0] += term(i, Whole{});
+  if (i < count) sums[1] += term(i, First{count - i});
+  return sumOf((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+template <typename In, typename Out>
+void rmsNormForwardOf(const NormRows& rows) {
+  const int64_t D = rows.width;
+  const float* weight = rows.weight;
+  for (int64_t row = 0; row < rows.numRows; row++) {
+    const In* x = static_cast<const In*>(rows.input) + row * D;
+    Out* y = static_cast<Out*>(rows.output) + row * D;
+    const float squares = sumOverRow(D, [&](int64_t i, auto extent) {
+      const Vec v = load(x + i, extent);
+      return v * v;
+    });
+    const float inverse = 1 / __builtin_sqrtf(squares / static_cast<float>(D) + rows.epsilon);
+    rows.inverse[row] = inverse;
+    forEachVector(D, [&](int64_t i, auto extent) {
+      store(y + i, load(x + i, extent) * inverse * load(weight + i, extent), extent);
+    });
+  }
+}
+
+// With r = 1 / rms, g the gradient of the output and h = g weight:
+//   d x = r h - x r^3 mean(h x),   d weight = sum over rows of g x r
+template <typename In, typename Out>
+void rmsNormBackwardOf(const NormRows& rows) {
+  const int64_t D = rows.width;
+  const float* weight = rows.weight;
+  if (rows.weightGradient != nullptr) {
+    for (int64_t i = 0; i < D; i++) rows.weightGradient[i] = 0;
+  }
+  for (int64_t row = 0; row < rows.numRows; row++) {
+    const In* x = static_cast<const In*>(rows.input) + row * D;
+    const Out* g = static_cast<const Out*>(rows.outputGradient) + row * D;
+    const float inverse = rows.inverse[row];
+    if (rows.inputGradient != nullptr) {
+      In* gradient = static_cast<In*>(rows.inputGradient) + row * D;
+      const float product = sumOverRow(D, [&](int64_t i, auto extent) {
+        return load(g + i, extent) * load(weight + i, extent) * load(x + i, extent);
+      });
+      const float along = inverse * inverse * (product / static_cast<float>(D));
+      forEachVector(D, [&](int64_t i, auto extent) {
+        const Vec h = load(g + i, extent) * load(weight + i, extent);
+        store(gradient + i, (h - load(x + i, extent) * along) * inverse, extent);
+      });
+    }
+    if (rows.weightGradient != nullptr) {
+      float* sums = rows.weightGradient;
+      forEachVector(D, [&](int64_t i, auto extent) {
+        store(sums + i, load(sums + i, extent) + load(g + i, extent) * load(x + i, extent) * inverse, extent);
+      });
+    }
+  }
+}
+
+void rmsNormForward(const NormRows& rows) {
+  if (rows.isInputBfloat16) {
+    if (rows.isOutputBfloat16) rmsNormForwardOf<uint16_t, uint16_t>(rows);
+    else rmsNormForwardOf<uint16_t, float>(rows);
+  } else {
+    if (rows.isOutputBfloat16) rmsNormForwardOf<float, uint16_t>(rows);
+    else rmsNormForwardOf<float, float>(rows);
+  }
+}
+
+void rmsNormBackward(const NormRows& rows) {
+  if (rows.isInputBfloat16) {
+    if (rows.isOutputBfloat16) rmsNormBackwardOf<uint16_t, uint16_t>(rows);
+    else rmsNormBackwardOf<uint16_t, float>(rows);
+  } else {
+    if (rows.isOutputBfloat16) rmsNormBackwardOf<float, uint16_t>(rows);
+    else rmsNormBackwardOf<float, float>(rows);
+  }
+}
+
+}  // namespace
+}  // namespace adapt

@@ -1,0 +1,137 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import {
+  add,
+  autocast,
+  buildInfo,
+  mul,
+  narrow,
+  noGrad,
+  ones,
+  openScope,
+  type Scope,
+  setNumThreads,
+  sum,
+  type Tensor,
+  tensor,
+  toDType,
+  transpose,
+  zeros,
+} from './index.js'
+import { runModule } from './testing/child-process.test.fixture.js'
+import { torchErrorOf, valuesOf } from './testing/compare.test.fixture.js'
+import {
+  drawInputs,
+  type FusedCase,
+  fusedErrors,
+  RMS_NORM_CASES,
+  rmsNorm,
+  runFused,
+} from './testing/fused-cases.test.fixture.js'
+
+let all: Scope
+beforeEach(() => {
+  all = openScope()
+})
+afterEach(() => {
+  all[Symbol.dispose]()
+})
+
+const bits = (tensors: readonly Tensor[]) => tensors.map((x) => x.toFloat32Array())
+
+const KERNELS = [{ name: 'adapt::rms_norm', cases: 'RMS_NORM_CASES', large: [[3000, 40], [40]] }] as const
+const CASES: Readonly<Record<string, readonly FusedCase[]>> = { RMS_NORM_CASES }
+
+describe.each(KERNELS)('$name', ({ cases, large }) => {
+  it('gives values and gradients of float64 to 1e-6, and to rounding in bfloat16', () => {
+    const errors = fusedErrors(CASES[cases]!)
+    expect(errors.float32).toBeLessThan(1e-6)
+    expect(errors.bfloat16).toBeLessThan(2 ** -8)
+  })
+
+  it.each(['default', 'avx2'])('does so with the instructions of %s', (capability) => {
+    const fixture = new URL('./testing/fused-cases.test.fixture.js', import.meta.url).href
+    const { stdout, stderr } = runModule(
+      `const { fusedErrors, isClose, ${cases} } = await import(${JSON.stringify(fixture)})
+       console.log(torch.buildInfo().kernels, isClose(fusedErrors(${cases})))`,
+      { ATEN_CPU_CAPABILITY: capability },
+    )
+    const expected = capability === 'avx2' && buildInfo().kernels !== 'generic' ? 'avx2' : 'generic'
+    expect([stdout.trim(), stderr]).toEqual([`${expected} true`, ''])
+  })
+
+  it('has gradients along which the output moves', () => {
+    const fusedCase = CASES[cases]!.find(
+      ({ dtypes, shapes }) => dtypes.every((x) => x === 'float32') && shapes[0]!.length > 1,
+    )!
+    const drawn = drawInputs(fusedCase)
+    const [, ...gradients] = runFused('kernel', fusedCase, drawn)
+    const valueAt = (inputs: readonly Tensor[]) =>
+      valuesOf(sum(mul(toDType(fusedCase.kernel(...inputs), 'float64'), drawn.outputGradient)))[0]!
+    const step = 1e-3
+    for (const [i, gradient] of gradients.entries()) {
+      const moved = (by: number) => drawn.inputs.map((x, j) => (i === j ? add(x, mul(gradient, by)) : x))
+      const slope = (valueAt(moved(step)) - valueAt(moved(-step))) / (2 * step)
+      const expected = valuesOf(sum(mul(toDType(gradient, 'float64'), gradient)))[0]!
+      expect(Math.abs(slope / expected - 1)).toBeLessThan(1e-3)
+    }
+  })
+
+  it('does not depend on the number of threads', () => {
+    const fusedCase = { ...CASES[cases]![0]!, shapes: large }
+    const before = buildInfo().numThreads
+    setNumThreads(1)
+    const alone = bits(runFused('kernel', fusedCase))
+    setNumThreads(3)
+    expect(bits(runFused('kernel', fusedCase))).toEqual(alone)
+    setNumThreads(before)
+  })
+
+  it('is left alone by autocast', () => {
+    for (const fusedCase of CASES[cases]!) {
+      const { inputs } = drawInputs(fusedCase)
+      const [plain, within] = noGrad(() => [
+        fusedCase.kernel(...inputs),
+        autocast('cpu', 'bfloat16', () => fusedCase.kernel(...inputs)),
+      ])
+      expect(within!.dtype).toBe(fusedCase.outputDtype)
+      expect(bits([within!])).toEqual(bits([plain!]))
+    }
+  })
+})
+
+describe('adapt::rms_norm', () => {
+  const weight = () => ones([3])
+
+  it('gives float32 unless another dtype is asked for', () => {
+    expect((rmsNorm(toDType(ones([2, 3]), 'bfloat16'), weight(), 1e-6) as Tensor).dtype).toBe('float32')
+  })
+
+  it('reads what does not lie row by row', () => {
+    const wide = tensor([1, 2, 3, 4, 5, 6, 7, 8], [2, 4])
+    const dense = tensor([1, 2, 3, 5, 6, 7], [2, 3])
+    const expected = valuesOf(rmsNorm(dense, weight(), 1e-6))
+    expect(valuesOf(rmsNorm(narrow(wide, 1, 0, 3), weight(), 1e-6))).toEqual(expected)
+    const columns = transpose(tensor([1, 5, 2, 6, 3, 7], [3, 2]), 0, 1)
+    expect(valuesOf(rmsNorm(columns, weight(), 1e-6))).toEqual(expected)
+  })
+
+  it('keeps what is not finite to its row', () => {
+    const rows = tensor([1, Number.NaN, 2, 1, 2, 3, 1, Number.POSITIVE_INFINITY, 2], [3, 3])
+    const found = valuesOf(rmsNorm(rows, weight(), 1e-6))
+    expect(found.slice(0, 3)).toEqual([Number.NaN, Number.NaN, Number.NaN])
+    expect(found.slice(3, 6)).toEqual(valuesOf(rmsNorm(tensor([1, 2, 3], [3]), weight(), 1e-6)))
+    expect(found.slice(6)).toEqual([0, Number.NaN, 0])
+  })
+
+  it('takes no rows at all', () => {
+    expect((rmsNorm(zeros([0, 3]), weight(), 1e-6) as Tensor).shape).toEqual([0, 3])
+  })
+
+  it('refuses what it would misread', () => {
+    const messageOf = (...args: Parameters<typeof rmsNorm>) => torchErrorOf(() => rmsNorm(...args)).message
+    expect(messageOf(ones([2, 4]), weight(), 1e-6)).toMatch(/expected weight \[D\]/)
+    expect(messageOf(ones([2, 3]), ones([1, 3]), 1e-6)).toMatch(/expected weight \[D\]/)
+    expect(messageOf(toDType(ones([2, 3]), 'float64'), weight(), 1e-6)).toMatch(/float32 or bfloat16/)
+    expect(messageOf(ones([2, 3]), weight(), 1e-6, 'float16')).toMatch(/float32 or bfloat16/)
+  })
+})

@@ -197,6 +197,19 @@ describe('flags', () => {
     expect(standards).toEqual(['-std=c++17', '-std=c++17', '-std=c++20', '-std=c++20'])
   })
 
+  it('give inner loops the instructions that their file is named after, and no other file any', () => {
+    expect(unitFlags('/n/kernels/loops.avx512.cpp', 'x64')).toEqual(
+      expect.arrayContaining(['-O3', '-mfma', '-mavx512f', '-mavx512vl']),
+    )
+    const flags = ['loops.avx2.cpp', 'loops.generic.cpp', 'loops.cpp', 'attention.cpp'].map((file) =>
+      unitFlags(`/n/kernels/${file}`, 'x64').filter((flag) => /^-m(avx|fma)/.test(flag)),
+    )
+    expect(flags).toEqual([['-mavx2', '-mfma'], [], [], []])
+    expect(unitFlags('/n/kernels/loops.avx512.cpp', 'arm64')).toEqual(
+      unitFlags('/n/kernels/loops.generic.cpp', 'arm64'),
+    )
+  })
+
   it('put the BLAS folder before LibTorch in the run path, and the flags of the user last', () => {
     const flags = linkFlags({
       libtorch: at('1.13.0'),

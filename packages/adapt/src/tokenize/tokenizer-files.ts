@@ -6,7 +6,7 @@ import { isObject, printable, scanJson } from '../dataset/index.js'
 import { ConfigError, HostileFileError } from '../errors.js'
 import { type AddedToken, readFolderTokens } from './added-tokens.js'
 import { assertSafePatterns } from './tokenizer-patterns.js'
-import { hasWordBorders } from './word-borders.js'
+import { type WordRules, wordRules } from './word-borders.js'
 
 /** Largest tokenizer.json that is read; the largest in common use have some 35 MB. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -35,8 +35,8 @@ export interface TokenizerFiles {
   readonly sha256: string
   /** Added tokens that other files than tokenizer.json name or describe otherwise. */
   readonly foreignTokens: readonly AddedToken[]
-  /** Whether a text may be encoded word by word. */
-  readonly hasWordBorders: boolean
+  /** How a text may be encoded word by word; undefined where it may not. */
+  readonly wordRules: WordRules | undefined
 }
 
 /**
@@ -99,7 +99,7 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
     encodeStart: encodeStart(config.post_processor, settings.add_bos_token, special.bos_token, allIds),
     sha256: createHash('sha256').update(bytes).digest('hex'),
     foreignTokens: added.filter((token) => !known.has(JSON.stringify(token))),
-    hasWordBorders: hasWordBorders(config, added),
+    wordRules: wordRules(config, added),
   }
 }
 

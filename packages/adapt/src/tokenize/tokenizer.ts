@@ -100,7 +100,7 @@ export function loadTokenizer(
     return await tokenizerProcess(key, spec, budget).call(method, input)
   }
   const encodeWhole = async (texts: readonly string[]) => await call('encodeBatch', texts)
-  const words = files.hasWordBorders ? new WordEncoder(files.addedTokens.keys()) : undefined
+  const words = files.wordRules && new WordEncoder(files.wordRules, files.addedTokens.keys())
   return {
     folder: path.resolve(folder),
     vocabSize: files.vocabSize,

@@ -24,7 +24,7 @@ function open(edit: Edit = (json) => json) {
     addedTokens: [...files.addedTokens],
     file: 'tokenizer.json',
   })
-  return { files, native, words: new WordEncoder(files.addedTokens.keys()) }
+  return { files, native, words: new WordEncoder(files.wordRules!, files.addedTokens.keys()) }
 }
 
 const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }
@@ -63,6 +63,61 @@ const QWEN_2 =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 const O200K =
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/** A vocabulary of SentencePiece: the blank for the space, merges of the blank with what follows, and of much else. */
+const blanks = (json: TinyTokenizerJson, crossing = false): TinyTokenizerJson => {
+  const rename = (token: string) => token.replaceAll('\u0120', '\u2581')
+  const tokens = Object.keys(json.model.vocab).map(rename)
+  const merges = (json.model.merges as string[]).map(rename)
+  const parts = [
+    '\u2581',
+    'a',
+    'Z',
+    '0',
+    '7',
+    '.',
+    '\u00e9',
+    '\u2581\u2581',
+    ...(crossing ? ['b\u2581'] : []),
+  ]
+  if (crossing) merges.push('b \u2581')
+  for (const first of parts) {
+    for (const second of parts)
+      if (first.endsWith('\u2581') || !second.includes('\u2581')) merges.push(`${first} ${second}`)
+  }
+  const all = [...new Set([...tokens, ...merges.map((merge) => merge.replace(' ', ''))])]
+  const added_tokens = json.added_tokens.map((token, i) => ({ ...token, id: all.length + i }))
+  const vocab = Object.fromEntries(all.map((token, id) => [token, id]))
+  return { ...json, added_tokens, model: { ...json.model, vocab, merges, unk_token: 'a', fuse_unk: true } }
+}
+const space = { String: ' ' }
+const replacing = { type: 'Replace', pattern: space, content: '\u2581' }
+const prepending = { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '\u2581' }, replacing] }
+const metaspace = (more: object) => ({ type: 'Metaspace', replacement: '\u2581', ...more })
+const blankParts = (normalizer: object | null, pre_tokenizer: object | null): Edit => {
+  return (json) => ({ ...blanks(json), normalizer, pre_tokenizer })
+}
+const normalizedTokens = (edit: Edit): Edit => {
+  return (json) => {
+    const edited = edit(json) as TinyTokenizerJson
+    return { ...edited, added_tokens: edited.added_tokens.map((token) => ({ ...token, normalized: true })) }
+  }
+}
+
+const BLANKS: readonly [string, Edit][] = [
+  ['a blank before the text, as Llama 2', blankParts(prepending, null)],
+  ['the same and tokens that are found after it', normalizedTokens(blankParts(prepending, null))],
+  [
+    'blanks for spaces, as Gemma',
+    blankParts(replacing, { type: 'Split', pattern: space, behavior: 'MergedWithPrevious', invert: false }),
+  ],
+  [
+    'a blank before the first word, as Mistral',
+    blankParts(null, metaspace({ prepend_scheme: 'first', split: false })),
+  ],
+  ['a blank before every part', blankParts(null, metaspace({ prepend_scheme: 'always', split: true }))],
+  ['no blank before', blankParts(null, metaspace({ prepend_scheme: 'never', split: true }))],
+]
 
 const WITH_BORDERS: readonly [string, Edit][] = [
   ["GPT-2's pattern", (json) => json],
@@ -133,6 +188,7 @@ const ATOMS = [
     '\u2028',
     '\u3000',
     '\ufeff',
+    '\u2581',
   ],
   ...['</s>', '<pad>', '<s'],
 ]
@@ -161,9 +217,12 @@ describe('WordEncoder', () => {
     [`${name} and merges`, edit],
     [`${name}, a token for each piece`, (json) => onePerPiece(edit(json) as TinyTokenizerJson)],
   ])
-  it.each(cases)('gives the ids of the library, known words or not, with %s', async (_, edit) => {
+  it.each([
+    ...cases,
+    ...BLANKS,
+  ])('gives the ids of the library, known words or not, with %s', async (_, edit) => {
     const { files, native, words } = open(edit)
-    expect(files.hasWordBorders).toBe(true)
+    expect(files.wordRules).toBeDefined()
     await fc.assert(
       fc.asyncProperty(texts, async (some) => {
         const expected = await native.encodeBatch(some)
@@ -183,6 +242,38 @@ describe('WordEncoder', () => {
     ['pieces that join the next', split(LLAMA_3, { behavior: 'MergedWithNext', invert: false })],
     ['another step before', before({ type: 'Whitespace' })],
     ['a normaliser', (j) => ({ ...j, normalizer: { type: 'Lowercase' } })],
+    [
+      'tokens that cross from a word to a blank',
+      (j) => ({ ...blanks(j, true), normalizer: replacing, pre_tokenizer: null }),
+    ],
+    ['another replacement', blankParts({ ...replacing, pattern: { String: 'a' } }, null)],
+    ['another pattern', blankParts({ ...replacing, pattern: { Regex: ' ' } }, null)],
+    ['more normalisers', blankParts({ type: 'Sequence', normalizers: [replacing, { type: 'NFC' }] }, null)],
+    [
+      'a split that is left',
+      blankParts(replacing, { type: 'Split', pattern: { String: 'a' }, behavior: 'Isolated', invert: false }),
+    ],
+    [
+      'a mark at the end of a word',
+      (j) => {
+        const json = blanks(j)
+        return {
+          ...json,
+          normalizer: replacing,
+          pre_tokenizer: null,
+          model: { ...json.model, end_of_word_suffix: '.' },
+        }
+      },
+    ],
+    ['no token for a blank', (j) => ({ ...j, normalizer: replacing, pre_tokenizer: null })],
+    [
+      'added tokens with a space in normalised text',
+      (j) => {
+        const json = blanks(j)
+        Object.assign(json.added_tokens[0]!, { content: 's s', normalized: true })
+        return { ...json, normalizer: replacing, pre_tokenizer: null }
+      },
+    ],
     ['no pre-tokenizer', (j) => ({ ...j, pre_tokenizer: null })],
     [
       'added tokens that are found after NFC',
@@ -190,7 +281,7 @@ describe('WordEncoder', () => {
     ],
   ]
   it.each(WITHOUT)('is not for tokenizers with %s', (_, edit) => {
-    expect(readTokenizerFiles(writeTinyTokenizer(folder, { edit })).hasWordBorders).toBe(false)
+    expect(readTokenizerFiles(writeTinyTokenizer(folder, { edit })).wordRules).toBeUndefined()
   })
 
   it('asks for a word once', async () => {
@@ -236,7 +327,7 @@ describe('WordEncoder', () => {
   })
 
   it('forgets what is too much and stays right, also for a call that waits meanwhile', async () => {
-    const words = new WordEncoder([])
+    const words = new WordEncoder(open().files.wordRules!, [])
     let numAsked = 0
     const ask = async (some: readonly string[]) => {
       numAsked += some.length

@@ -1,5 +1,5 @@
 import { endianness } from 'node:os'
-import { BORDERS, KINDS } from './word-borders.js'
+import { KINDS, type WordRules } from './word-borders.js'
 import { hashUnit, MAX_WORD_LENGTH, WordTable } from './word-table.js'
 
 const IS_BIG_ENDIAN = endianness() === 'BE'
@@ -16,7 +16,7 @@ interface Asked {
 
 /**
  * Encodes texts word by word and asks the native library once for each word: most words of a text were in one before. Only for
- * tokenizers with `hasWordBorders`. What was learnt is forgotten when it is too much.
+ * tokenizers with `WordRules`. What was learnt is forgotten when it is too much.
  */
 export class WordEncoder {
   readonly #holdsAdded: RegExp | undefined
@@ -27,7 +27,10 @@ export class WordEncoder {
   #words = new Int32Array(0)
 
   /** @param addedTokens  Texts of tokens that are found before a text is split: a text that holds one goes to the library whole. */
-  constructor(addedTokens: Iterable<string>) {
+  constructor(
+    private readonly rules: WordRules,
+    addedTokens: Iterable<string>,
+  ) {
     const escaped = Array.from(addedTokens, (token) => token.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'))
     this.#holdsAdded = escaped.length === 0 ? undefined : new RegExp(escaped.join('|'))
   }
@@ -55,7 +58,8 @@ export class WordEncoder {
     if (this.#holdsAdded?.test(text)) return Int32Array.of(~numberOf(asked, text))
     this.#load(text)
     // What is looked up at each unit.
-    const [kinds, borders, units, words] = [KINDS, BORDERS, this.#units, this.#words]
+    const [kinds, units, words] = [KINDS, this.#units, this.#words]
+    const { borders, dropsSpace } = this.rules
     const { length } = text
     const numBefore = asked.texts.length
     let numWords = 0
@@ -67,15 +71,17 @@ export class WordEncoder {
       const kind = kinds[unit]!
       if (borders[8 * before + kind] === 1) {
         words[numWords++] = wordNumber(table, asked, text, units, start, i, hash)
-        start = i
+        start = dropsSpace ? i + 1 : i
         hash = 0
       }
-      hash = hashUnit(hash, unit)
+      if (i >= start) hash = hashUnit(hash, unit)
       before = kind
     }
-    if (length > 0) words[numWords++] = wordNumber(table, asked, text, units, start, length, hash)
+    if (length > start) words[numWords++] = wordNumber(table, asked, text, units, start, length, hash)
+    // Of nothing the library makes nothing, of a space at the end a token.
+    const endsInBorder = length > 0 && start === length
     // Made of words that come once, such as numbers: quicker as a whole, and nothing worth keeping.
-    if (table.size > FIRST_WORDS && costSince(asked, numBefore) > length) {
+    if (endsInBorder || (table.size > FIRST_WORDS && costSince(asked, numBefore) > length)) {
       for (const word of asked.texts.splice(numBefore)) asked.numbers.delete(word)
       return Int32Array.of(~numberOf(asked, text))
     }

@@ -24,9 +24,11 @@ export function optionsByKey(kinds: ReadonlyMap<string, Definition>): ReadonlyMa
 
 /** The different types and ranges that an option has in the kinds that share its name. */
 function distinctSchemas(shared: SharedOption): z.ZodType[] {
+  const schemas = [...new Set(shared.map(({ option }) => option.schema))]
+  // Every start of the program comes here, and most options are of one kind.
+  if (schemas.length === 1) return schemas
   const distinct: { readonly schema: z.ZodType; readonly json: unknown }[] = []
-  for (const { schema } of shared.map(({ option }) => option)) {
-    if (distinct.some((known) => known.schema === schema)) continue
+  for (const schema of schemas) {
     const json = z.toJSONSchema(schema, { io: 'input' })
     if (!distinct.some((known) => isDeepStrictEqual(known.json, json))) distinct.push({ schema, json })
   }

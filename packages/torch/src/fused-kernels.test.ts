@@ -2,29 +2,39 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   add,
   autocast,
+  backward,
   buildInfo,
+  contiguous,
+  detach,
+  Generator,
   mul,
   narrow,
   noGrad,
+  normal_,
   ones,
   openScope,
   type Scope,
   setNumThreads,
+  startRecording,
+  stopRecording,
   sum,
   type Tensor,
   tensor,
   toDType,
   transpose,
+  view,
   zeros,
 } from './index.js'
 import { runModule } from './testing/child-process.test.fixture.js'
 import { torchErrorOf, valuesOf } from './testing/compare.test.fixture.js'
 import {
   drawInputs,
-  type FusedCase,
+  drawTables,
   fusedErrors,
   RMS_NORM_CASES,
+  ROTARY_CASES,
   rmsNorm,
+  rotary,
   runFused,
 } from './testing/fused-cases.test.fixture.js'
 
@@ -36,14 +46,18 @@ afterEach(() => {
   all[Symbol.dispose]()
 })
 
-const bits = (tensors: readonly Tensor[]) => tensors.map((x) => x.toFloat32Array())
+const bytesOf = (tensors: readonly Tensor[]) =>
+  Buffer.concat(tensors.map((x) => new Uint8Array(x.toFloat32Array().buffer)))
 
-const KERNELS = [{ name: 'adapt::rms_norm', cases: 'RMS_NORM_CASES', large: [[3000, 40], [40]] }] as const
-const CASES: Readonly<Record<string, readonly FusedCase[]>> = { RMS_NORM_CASES }
+const CASES = { RMS_NORM_CASES, ROTARY_CASES }
+const KERNELS = [
+  { name: 'adapt::rms_norm', cases: 'RMS_NORM_CASES' },
+  { name: 'adapt::rotary', cases: 'ROTARY_CASES' },
+] as const
 
-describe.each(KERNELS)('$name', ({ cases, large }) => {
+describe.each(KERNELS)('$name', ({ cases }) => {
   it('gives values and gradients of float64 to 1e-6, and to rounding in bfloat16', () => {
-    const errors = fusedErrors(CASES[cases]!)
+    const errors = fusedErrors(CASES[cases])
     expect(errors.float32).toBeLessThan(1e-6)
     expect(errors.bfloat16).toBeLessThan(2 ** -8)
   })
@@ -60,7 +74,7 @@ describe.each(KERNELS)('$name', ({ cases, large }) => {
   })
 
   it('has gradients along which the output moves', () => {
-    const fusedCase = CASES[cases]!.find(
+    const fusedCase = CASES[cases].find(
       ({ dtypes, shapes }) => dtypes.every((x) => x === 'float32') && shapes[0]!.length > 1,
     )!
     const drawn = drawInputs(fusedCase)
@@ -77,24 +91,25 @@ describe.each(KERNELS)('$name', ({ cases, large }) => {
   })
 
   it('does not depend on the number of threads', () => {
-    const fusedCase = { ...CASES[cases]![0]!, shapes: large }
     const before = buildInfo().numThreads
-    setNumThreads(1)
-    const alone = bits(runFused('kernel', fusedCase))
-    setNumThreads(3)
-    expect(bits(runFused('kernel', fusedCase))).toEqual(alone)
+    for (const fusedCase of CASES[cases]) {
+      setNumThreads(1)
+      const alone = bytesOf(runFused('kernel', fusedCase))
+      setNumThreads(3)
+      expect(bytesOf(runFused('kernel', fusedCase)).equals(alone)).toBe(true)
+    }
     setNumThreads(before)
   })
 
   it('is left alone by autocast', () => {
-    for (const fusedCase of CASES[cases]!) {
+    for (const fusedCase of CASES[cases]) {
       const { inputs } = drawInputs(fusedCase)
       const [plain, within] = noGrad(() => [
         fusedCase.kernel(...inputs),
         autocast('cpu', 'bfloat16', () => fusedCase.kernel(...inputs)),
       ])
       expect(within!.dtype).toBe(fusedCase.outputDtype)
-      expect(bits([within!])).toEqual(bits([plain!]))
+      expect(bytesOf([within!]).equals(bytesOf([plain!]))).toBe(true)
     }
   })
 })
@@ -123,6 +138,12 @@ describe('adapt::rms_norm', () => {
     expect(found.slice(6)).toEqual([0, Number.NaN, 0])
   })
 
+  it('rounds NaN of any bits to NaN', () => {
+    const bits = new Uint32Array([0x7fffffff, 0xffffffff, 0x7f800001])
+    const x = tensor(new Float32Array(bits.buffer), [1, 3])
+    expect(valuesOf(rmsNorm(x, weight(), 1e-6, 'bfloat16')).every(Number.isNaN)).toBe(true)
+  })
+
   it('takes no rows at all', () => {
     expect((rmsNorm(zeros([0, 3]), weight(), 1e-6) as Tensor).shape).toEqual([0, 3])
   })
@@ -133,5 +154,58 @@ describe('adapt::rms_norm', () => {
     expect(messageOf(ones([2, 3]), ones([1, 3]), 1e-6)).toMatch(/expected weight \[D\]/)
     expect(messageOf(toDType(ones([2, 3]), 'float64'), weight(), 1e-6)).toMatch(/float32 or bfloat16/)
     expect(messageOf(ones([2, 3]), weight(), 1e-6, 'float16')).toMatch(/float32 or bfloat16/)
+  })
+})
+
+describe('adapt::rotary', () => {
+  const namesOf = (fn: () => void) => {
+    startRecording()
+    fn()
+    return stopRecording().events.map(({ name }) => name)
+  }
+
+  it('reads heads of a part of a product where they lie, and gives its gradient through the view', () => {
+    const [numHeads, headDim] = [4, 16]
+    const tables = drawTables([1, 9, 1, headDim])
+    const product = normal_(zeros([2, 9, 100]), 0, 1, new Generator(2)).setRequiresGrad()
+    const heads = view(narrow(product, 2, 10, numHeads * headDim), [2, 9, numHeads, headDim])
+    const dense = contiguous(detach(heads)).setRequiresGrad()
+    let found: Tensor
+    expect(
+      namesOf(() => {
+        found = rotary(heads, ...tables) as Tensor
+      }),
+    ).not.toContain('aten::copy_')
+    const expected = rotary(dense, ...tables) as Tensor
+    expect(valuesOf(found!)).toEqual(valuesOf(expected))
+    // A gradient that does not lie as the output does.
+    const gradient = transpose(normal_(zeros([2, numHeads, 9, headDim]), 0, 1, new Generator(3)), 1, 2)
+    backward([found!], [gradient])
+    backward([expected], [contiguous(gradient)])
+    const within = narrow(product.grad!, 2, 10, numHeads * headDim)
+    expect(valuesOf(within)).toEqual(valuesOf(dense.grad!))
+  })
+
+  it('gives the dtype of x unless another is asked for', () => {
+    const x = toDType(ones([2, 1, 4]), 'bfloat16')
+    expect((rotary(x, ones([4]), ones([4])) as Tensor).dtype).toBe('bfloat16')
+  })
+
+  it('keeps NaN to the two numbers that are turned together', () => {
+    const x = tensor([1, Number.NaN, 2, 3, 4, 5], [1, 6])
+    const values = valuesOf(rotary(x, ...drawTables([6])))
+    expect(values.map(Number.isNaN)).toEqual([false, true, false, false, true, false])
+  })
+
+  it('refuses what it would misread', () => {
+    const messageOf = (...args: Parameters<typeof rotary>) => torchErrorOf(() => rotary(...args)).message
+    const table = ones([4])
+    expect(messageOf(ones([2, 3]), ones([3]), ones([3]))).toMatch(/an even E/)
+    expect(messageOf(ones([4]), table, table)).toMatch(/\[\.\.\., H, E\]/)
+    expect(messageOf(ones([2, 4]), toDType(table, 'float64'), table)).toMatch(/tables in float32/)
+    expect(messageOf(ones([2, 4]), table, ones([1, 1, 4]))).toMatch(/more dimensions/)
+    expect(messageOf(ones([2, 4]), table, ones([3, 4]))).toMatch(/expand/)
+    expect(messageOf(ones([2, 4]), ones([4]).setRequiresGrad(), table)).toMatch(/no gradient/)
+    expect(messageOf(toDType(ones([2, 4]), 'float64'), table, table)).toMatch(/float32 or bfloat16/)
   })
 })

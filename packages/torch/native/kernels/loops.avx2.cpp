@@ -2,11 +2,12 @@
 #include "attention_loops.h"
 #include "loops.h"
 #include "rms_norm_loops.h"
+#include "rotary_loops.h"
 
 namespace adapt {
 
 const Loops kAvx2Loops = {"avx2", attentionScratch, attentionForward, attentionBackwardScratch, attentionBackward,
-                            rmsNormForward, rmsNormBackward};
+                            rmsNormForward, rmsNormBackward, rotaryForward, rotaryBackward};
 
 }  // namespace adapt
 #endif

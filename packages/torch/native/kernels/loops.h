@@ -39,6 +39,17 @@ struct NormRows {
   float* weightGradient;  // [width], the sum over these rows; null where it is not wanted
 };
 
+// Heads of one position, each of two halves of `half` numbers.
+struct RotaryHeads {
+  bool isInputBfloat16, isOutputBfloat16;
+  int64_t numHeads, half;
+  const void* input;
+  int64_t inputStride;  // from one head to the next
+  const float *cosine, *sine;  // [2 half]
+  int64_t cosineStride, sineStride;  // from one head to the next
+  void* output;  // heads side by side
+};
+
 struct Loops {
   const char* name;
   // Numbers of scratch memory that one item takes, 64 bytes aligned.
@@ -48,6 +59,8 @@ struct Loops {
   void (*attentionBackward)(const AttentionItem& item, float* scratch);
   void (*rmsNormForward)(const NormRows& rows);
   void (*rmsNormBackward)(const NormRows& rows);
+  void (*rotaryForward)(const RotaryHeads& heads);
+  void (*rotaryBackward)(const RotaryHeads& heads);
 };
 
 extern const Loops kGenericLoops;

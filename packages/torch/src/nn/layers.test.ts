@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   backward,
   copy_,
+  type DType,
   indexSelect,
   mul,
   nn,
@@ -79,11 +80,15 @@ describe('Embedding', () => {
   })
 })
 
+/** float64 is computed by LibTorch's operators, as on a device without kernels of ours. */
+const PATHS = ['float32', 'float64'] as const
+const leaf = (name: string, dtype: DType) => toDType(golden.tensor(name), dtype).setRequiresGrad()
+
 describe('RMSNorm', () => {
-  it('gives the outputs and gradients of the reference', () => {
+  it.each(PATHS)('gives the outputs and gradients of the reference in %s', (dtype) => {
     const layer = new nn.RMSNorm(8, { eps: 1e-5 })
     load(layer.weight, 'rms_norm.weight')
-    const x = golden.tensor('rms_norm.x').setRequiresGrad()
+    const x = leaf('rms_norm.x', dtype)
     const y = layer.run(x)
     expectGolden(y, 'rms_norm.y')
     backward([y], [golden.tensor('rms_norm.grad_y')])
@@ -108,6 +113,14 @@ describe('RMSNorm', () => {
     const y = layer.run(rounded)
     expect(y.dtype).toBe('float32')
     expect(relativeError(y, layer.run(toDType(rounded, 'float32')))).toBeLessThan(1e-6)
+    layer.dispose()
+  })
+
+  it.each(PATHS)('gives the dtype that is asked for, of %s', (dtype) => {
+    const layer = new nn.RMSNorm(8, { eps: 1e-5 })
+    const y = layer.run(toDType(golden.tensor('rms_norm.x'), dtype), 'bfloat16')
+    expect(y.dtype).toBe('bfloat16')
+    expect(relativeError(y, layer.run(golden.tensor('rms_norm.x')))).toBeLessThan(2 ** -8)
     layer.dispose()
   })
 
@@ -165,12 +178,19 @@ describe('rotary position embedding', () => {
     table.dispose()
   })
 
-  it('rotates as the reference does, forwards and backwards', () => {
-    const x = golden.tensor('rotary.x_BHTE').setRequiresGrad()
+  it.each(PATHS)('rotates as the reference does in %s, forwards and backwards', (dtype) => {
+    const x = leaf('rotary.x_BHTE', dtype)
     const tables = ['cos', 'sin'].map((name) => unsqueeze(golden.tensor(`rotary.${name}_BTE`), 1))
     const y = nn.applyRotary(x, tables[0]!, tables[1]!)
     expectGolden(y, 'rotary.y')
     backward([y], [golden.tensor('rotary.grad_y')])
     expectGolden(x.grad, 'rotary.grad_x')
+  })
+
+  it.each(PATHS)('gives the dtype that is asked for, of %s', (dtype) => {
+    const tables = ['cos', 'sin'].map((name) => unsqueeze(golden.tensor(`rotary.${name}_BTE`), 1))
+    const y = nn.applyRotary(leaf('rotary.x_BHTE', dtype), tables[0]!, tables[1]!, 'bfloat16')
+    expect(y.dtype).toBe('bfloat16')
+    expect(relativeError(y, golden.tensor('rotary.y'))).toBeLessThan(2 ** -8)
   })
 })

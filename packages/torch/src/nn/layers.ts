@@ -60,6 +60,7 @@ export class Embedding extends Module {
 const fusedRmsNorm = bind('aten::_fused_rms_norm')
 /** Ours, of the add-on. */
 const ownRmsNorm = bind('adapt::rms_norm')
+const ownRotary = bind('adapt::rotary')
 
 /** x / sqrt(mean(x^2) + eps) * weight over the last dimension, computed in float32 (Zhang and Sennrich 2019). */
 export class RMSNorm extends Module<[Tensor, DType?]> {
@@ -131,10 +132,15 @@ export class RotaryTable {
   }
 }
 
-/** Rotates x [..., headDim] by tables that broadcast against it: x cos + rotateHalf(x) sin. */
-export function applyRotary(x: Tensor, cosTable: Tensor, sinTable: Tensor): Tensor {
-  const headDim = x.shape.at(-1)!
-  const half = headDim / 2
+/**
+ * Rotates x [..., heads, headDim] by float32 tables that broadcast against it: x cos + rotateHalf(x) sin, computed in float32.
+ * @param dtype  Of the result; default that of x. The tables get no gradient.
+ */
+export function applyRotary(x: Tensor, cosTable: Tensor, sinTable: Tensor, dtype: DType = x.dtype): Tensor {
+  if (hasOwnKernel('adapt::rotary', x.device, x.dtype, dtype))
+    return ownRotary(x, cosTable, sinTable, dtype) as Tensor
+  const half = x.shape.at(-1)! / 2
   const rotated = cat([neg(narrow(x, -1, half, half)), narrow(x, -1, 0, half)], -1)
-  return add(mul(x, cosTable), mul(rotated, sinTable))
+  const turned = add(mul(x, cosTable), mul(rotated, sinTable))
+  return turned.dtype === dtype ? turned : toDType(turned, dtype)
 }

@@ -1,12 +1,15 @@
-/** Fused kernels beside the same in float64 out of LibTorch's operators. N rows, D width. */
+/** Fused kernels beside the same in float64 out of LibTorch's operators. N rows, D width, H heads, E head size. */
 import {
   add,
   backward,
   bind,
+  cat,
   type DType,
   Generator,
   mean,
   mul,
+  narrow,
+  neg,
   normal_,
   pow,
   rsqrt,
@@ -18,6 +21,7 @@ import {
 import { relativeError } from './compare.test.fixture.js'
 
 export const rmsNorm = bind('adapt::rms_norm')
+export const rotary = bind('adapt::rotary')
 
 type Fused = (...inputs: Tensor[]) => Tensor
 
@@ -47,6 +51,52 @@ export const RMS_NORM_CASES: readonly FusedCase[] = RMS_NORM_SHAPES.flatMap((sha
     outputDtype,
     kernel: (x, weight) => rmsNorm(x!, weight!, 0.5, outputDtype) as Tensor,
     composed: (x, weight) => mul(mul(x!, rsqrt(add(mean(pow(x!, 2), -1, true), 0.5))), weight!),
+  })),
+)
+
+/** Of x and of the tables. */
+const ROTARY_SHAPES: readonly (readonly [readonly number[], readonly number[]])[] = [
+  [[3, 2], [2]],
+  [
+    [2, 5, 3, 8],
+    [2, 5, 1, 8],
+  ],
+  [
+    [2, 4, 5, 42],
+    [2, 1, 5, 42],
+  ],
+  [
+    [3, 130, 4, 64],
+    [1, 130, 1, 64],
+  ],
+]
+const ROTARY_DTYPES: readonly (readonly [DType, DType])[] = [
+  ['float32', 'float32'],
+  ['float32', 'bfloat16'],
+  ['bfloat16', 'float32'],
+  ['bfloat16', 'bfloat16'],
+]
+
+/** Cosine and sine of any angles, those of the halves differ; belong to the current scope. */
+export function drawTables(shape: readonly number[]): [Tensor, Tensor] {
+  const generator = new Generator(8)
+  const draw = () => normal_(zeros([...shape]), 0, 1, generator)
+  return [draw(), draw()]
+}
+
+function rotate(x: Tensor, cosTable: Tensor, sinTable: Tensor): Tensor {
+  const half = x.shape.at(-1)! / 2
+  const turned = cat([neg(narrow(x, -1, half, half)), narrow(x, -1, 0, half)], -1)
+  return add(mul(x, cosTable), mul(turned, sinTable))
+}
+
+export const ROTARY_CASES: readonly FusedCase[] = ROTARY_SHAPES.flatMap(([shape, tableShape]) =>
+  ROTARY_DTYPES.map(([dtype, outputDtype]) => ({
+    shapes: [shape],
+    dtypes: [dtype],
+    outputDtype,
+    kernel: (x) => rotary(x!, ...drawTables(tableShape), outputDtype) as Tensor,
+    composed: (x) => rotate(x!, ...drawTables(tableShape)),
   })),
 )
 

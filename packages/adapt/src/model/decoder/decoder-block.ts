@@ -1,5 +1,5 @@
 /** B rows, T positions, D width, H heads, K key/value heads, E head size. */
-import { add, mul, nn, silu, type Tensor, toDType, view } from '@adapt-ts/torch'
+import { add, mul, nn, silu, type Tensor, view } from '@adapt-ts/torch'
 import { isSlidingLayer, type ModelConfig } from '../dimensions/model-config.js'
 import { attendSequences } from './attend-sequences.js'
 import { attend, attendGroups } from './attention.js'
@@ -38,13 +38,15 @@ class Attention extends Module<[Tensor, ForwardContext], Tensor> {
     const q_BTHE = view(this.q_proj.forward(x_BTD, context), [B, T, H, E])
     const k_BTKE = view(this.k_proj.forward(x_BTD, context), [B, T, K, E])
     const v_BTKE = view(this.v_proj.forward(x_BTD, context), [B, T, K, E])
-    // Rotation in float32 tables promotes; the products of attention run in the dtype of v.
-    const dtype = v_BTKE.dtype
-    const same = (t: Tensor) => (t.dtype === dtype ? t : toDType(t, dtype))
-    const query = same(
-      applyRotary(this.q_norm?.forward(q_BTHE) ?? q_BTHE, rotation.cosQuery, rotation.sinQuery),
+    // The products of attention run in the dtype of v.
+    const { dtype } = v_BTKE
+    const query = applyRotary(
+      this.q_norm?.forward(q_BTHE) ?? q_BTHE,
+      rotation.cosQuery,
+      rotation.sinQuery,
+      dtype,
     )
-    const key = same(applyRotary(this.k_norm?.forward(k_BTKE) ?? k_BTKE, rotation.cosKey, rotation.sinKey))
+    const key = applyRotary(this.k_norm?.forward(k_BTKE) ?? k_BTKE, rotation.cosKey, rotation.sinKey, dtype)
     const isSliding = isSlidingLayer(this.config, this.layer)
     const [keys, values] = cache
       ? cache.append(this.layer, key, v_BTKE, isSliding ? this.config.slidingWindow : undefined)

@@ -36,6 +36,8 @@ import {
   rmsNorm,
   rotary,
   runFused,
+  SWIGLU_CASES,
+  swiglu,
 } from './testing/fused-cases.test.fixture.js'
 
 let all: Scope
@@ -49,10 +51,11 @@ afterEach(() => {
 const bytesOf = (tensors: readonly Tensor[]) =>
   Buffer.concat(tensors.map((x) => new Uint8Array(x.toFloat32Array().buffer)))
 
-const CASES = { RMS_NORM_CASES, ROTARY_CASES }
+const CASES = { RMS_NORM_CASES, ROTARY_CASES, SWIGLU_CASES }
 const KERNELS = [
   { name: 'adapt::rms_norm', cases: 'RMS_NORM_CASES' },
   { name: 'adapt::rotary', cases: 'ROTARY_CASES' },
+  { name: 'adapt::swiglu', cases: 'SWIGLU_CASES' },
 ] as const
 
 describe.each(KERNELS)('$name', ({ cases }) => {
@@ -207,5 +210,36 @@ describe('adapt::rotary', () => {
     expect(messageOf(ones([2, 4]), table, ones([3, 4]))).toMatch(/expand/)
     expect(messageOf(ones([2, 4]), ones([4]).setRequiresGrad(), table)).toMatch(/no gradient/)
     expect(messageOf(toDType(ones([2, 4]), 'float64'), table, table)).toMatch(/float32 or bfloat16/)
+  })
+})
+
+describe('adapt::swiglu', () => {
+  it('has the limits of x sigmoid(x) at both ends, and NaN of NaN', () => {
+    const ends = [Number.NEGATIVE_INFINITY, -1e4, -90, 90, 1e4, Number.POSITIVE_INFINITY, Number.NaN]
+    const gate = tensor(ends, [ends.length]).setRequiresGrad()
+    const up = ones([ends.length]).setRequiresGrad()
+    const found = swiglu(gate, up) as Tensor
+    backward([sum(found)])
+    // Adding 0 takes the sign from a zero.
+    const plain = (x: Tensor) => valuesOf(x).map((value) => value + 0)
+    const expected = [0, 0, 0, ...ends.slice(3)]
+    expect(plain(found)).toEqual(expected)
+    expect(plain(up.grad!)).toEqual(expected)
+    expect(plain(gate.grad!)).toEqual([0, 0, 0, 1, 1, 1, Number.NaN])
+  })
+
+  it('reads what does not lie number by number', () => {
+    const both = normal_(zeros([3, 10]), 0, 1, new Generator(4))
+    const [gate, up] = [narrow(both, 1, 0, 5), narrow(both, 1, 5, 5)]
+    expect(valuesOf(swiglu(gate, up))).toEqual(valuesOf(swiglu(contiguous(gate), contiguous(up))))
+  })
+
+  it('refuses what it would misread', () => {
+    const messageOf = (...args: Parameters<typeof swiglu>) => torchErrorOf(() => swiglu(...args)).message
+    expect(messageOf(ones([2, 3]), ones([3]))).toMatch(/differ in shape/)
+    expect(messageOf(ones([3]), toDType(ones([3]), 'bfloat16'))).toMatch(/differ in dtype/)
+    expect(messageOf(toDType(ones([3]), 'float64'), toDType(ones([3]), 'float64'))).toMatch(
+      /float32 or bfloat16/,
+    )
   })
 })

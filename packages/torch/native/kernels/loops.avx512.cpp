@@ -3,11 +3,12 @@
 #include "loops.h"
 #include "rms_norm_loops.h"
 #include "rotary_loops.h"
+#include "swiglu_loops.h"
 
 namespace adapt {
 
 const Loops kAvx512Loops = {"avx512", attentionScratch, attentionForward, attentionBackwardScratch, attentionBackward,
-                            rmsNormForward, rmsNormBackward, rotaryForward, rotaryBackward};
+                            rmsNormForward, rmsNormBackward, rotaryForward, rotaryBackward, swigluForward, swigluBackward};
 
 }  // namespace adapt
 #endif

@@ -50,6 +50,17 @@ struct RotaryHeads {
   void* output;  // heads side by side
 };
 
+// Numbers one after another.
+struct GatedNumbers {
+  bool isBfloat16;
+  int64_t count;
+  const void *gate, *up;
+  void* output;
+  // Backward only.
+  const void* outputGradient;
+  void *gateGradient, *upGradient;
+};
+
 struct Loops {
   const char* name;
   // Numbers of scratch memory that one item takes, 64 bytes aligned.
@@ -61,6 +72,8 @@ struct Loops {
   void (*rmsNormBackward)(const NormRows& rows);
   void (*rotaryForward)(const RotaryHeads& heads);
   void (*rotaryBackward)(const RotaryHeads& heads);
+  void (*swigluForward)(const GatedNumbers& numbers);
+  void (*swigluBackward)(const GatedNumbers& numbers);
 };
 
 extern const Loops kGenericLoops;

@@ -4,14 +4,12 @@ import {
   copy_,
   type DType,
   indexSelect,
-  mul,
   nn,
   noGrad,
   ones,
   openScope,
   reshape,
   type Scope,
-  silu,
   type Tensor,
   tensor,
   toDType,
@@ -135,10 +133,10 @@ describe('RMSNorm', () => {
 })
 
 describe('the gated activation', () => {
-  it('gives the outputs and gradients of the reference', () => {
-    const gate = golden.tensor('silu_mul.gate').setRequiresGrad()
-    const up = golden.tensor('silu_mul.up').setRequiresGrad()
-    const y = mul(silu(gate), up)
+  it.each(PATHS)('gives the outputs and gradients of the reference in %s', (dtype) => {
+    const gate = leaf('silu_mul.gate', dtype)
+    const up = leaf('silu_mul.up', dtype)
+    const y = nn.swiglu(gate, up)
     expectGolden(y, 'silu_mul.y')
     backward([y], [golden.tensor('silu_mul.grad_y')])
     expectGolden(gate.grad, 'silu_mul.grad_gate')

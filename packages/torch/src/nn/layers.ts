@@ -14,6 +14,7 @@ import {
   neg,
   pow,
   rsqrt,
+  silu,
   sin,
   tensor,
   toDevice,
@@ -61,6 +62,7 @@ const fusedRmsNorm = bind('aten::_fused_rms_norm')
 /** Ours, of the add-on. */
 const ownRmsNorm = bind('adapt::rms_norm')
 const ownRotary = bind('adapt::rotary')
+const ownSwiglu = bind('adapt::swiglu')
 
 /** x / sqrt(mean(x^2) + eps) * weight over the last dimension, computed in float32 (Zhang and Sennrich 2019). */
 export class RMSNorm extends Module<[Tensor, DType?]> {
@@ -143,4 +145,12 @@ export function applyRotary(x: Tensor, cosTable: Tensor, sinTable: Tensor, dtype
   const rotated = cat([neg(narrow(x, -1, half, half)), narrow(x, -1, 0, half)], -1)
   const turned = add(mul(x, cosTable), mul(rotated, sinTable))
   return turned.dtype === dtype ? turned : toDType(turned, dtype)
+}
+
+/** gate sigmoid(gate) up, the gated activation of Shazeer (2020); both of one shape. */
+export function swiglu(gate: Tensor, up: Tensor): Tensor {
+  const { device, dtype } = gate
+  return up.dtype === dtype && hasOwnKernel('adapt::swiglu', device, dtype)
+    ? (ownSwiglu(gate, up) as Tensor)
+    : mul(silu(gate), up)
 }

@@ -14,6 +14,7 @@ import {
   pow,
   rsqrt,
   scope,
+  sigmoid,
   type Tensor,
   toDType,
   zeros,
@@ -22,6 +23,7 @@ import { relativeError } from './compare.test.fixture.js'
 
 export const rmsNorm = bind('adapt::rms_norm')
 export const rotary = bind('adapt::rotary')
+export const swiglu = bind('adapt::swiglu')
 
 type Fused = (...inputs: Tensor[]) => Tensor
 
@@ -97,6 +99,18 @@ export const ROTARY_CASES: readonly FusedCase[] = ROTARY_SHAPES.flatMap(([shape,
     outputDtype,
     kernel: (x) => rotary(x!, ...drawTables(tableShape), outputDtype) as Tensor,
     composed: (x) => rotate(x!, ...drawTables(tableShape)),
+  })),
+)
+
+const SWIGLU_SHAPES: readonly (readonly number[])[] = [[1], [3, 7], [2, 5, 33], [3, 97, 83]]
+
+export const SWIGLU_CASES: readonly FusedCase[] = SWIGLU_SHAPES.flatMap((shape) =>
+  (['float32', 'bfloat16'] as const).map((dtype) => ({
+    shapes: [shape, shape],
+    dtypes: [dtype, dtype],
+    outputDtype: dtype,
+    kernel: (gate, up) => swiglu(gate!, up!) as Tensor,
+    composed: (gate, up) => mul(mul(gate!, sigmoid(gate!)), up!),
   })),
 )
 

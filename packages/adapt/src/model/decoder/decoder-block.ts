@@ -1,12 +1,12 @@
 /** B rows, T positions, D width, H heads, K key/value heads, E head size. */
-import { add, mul, nn, silu, type Tensor, view } from '@adapt-ts/torch'
+import { add, nn, type Tensor, view } from '@adapt-ts/torch'
 import { isSlidingLayer, type ModelConfig } from '../dimensions/model-config.js'
 import { attendSequences } from './attend-sequences.js'
 import { attend, attendGroups } from './attention.js'
 import type { ForwardContext } from './forward-context.js'
 import { Projection } from './projection.js'
 
-const { Module, RMSNorm, applyRotary } = nn
+const { Module, RMSNorm, applyRotary, swiglu } = nn
 
 class Attention extends Module<[Tensor, ForwardContext], Tensor> {
   readonly q_proj: Projection
@@ -86,7 +86,7 @@ class MLP extends Module<[Tensor, ForwardContext], Tensor> {
   }
 
   forward(x_BTD: Tensor, context: ForwardContext): Tensor {
-    const gated = mul(silu(this.gate_proj.forward(x_BTD, context)), this.up_proj.forward(x_BTD, context))
+    const gated = swiglu(this.gate_proj.forward(x_BTD, context), this.up_proj.forward(x_BTD, context))
     return this.down_proj.forward(gated, context)
   }
 }

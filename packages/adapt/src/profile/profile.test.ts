@@ -1,4 +1,16 @@
-import { add, full, mm, type RecordedEvent, region, scope } from '@adapt-ts/torch'
+import {
+  add,
+  backward,
+  full,
+  mm,
+  ops,
+  type RecordedEvent,
+  region,
+  scope,
+  sum,
+  type Tensor,
+  tensor,
+} from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { buildCallTree, type TimedEvent, withCollections } from './call-tree.js'
 import { chromeTrace } from './chrome-trace.js'
@@ -115,6 +127,36 @@ describe('StepRecorder', () => {
     expect(Math.abs(sumOf(summary.parts) / summary.wallUs - 1)).toBeLessThan(1e-6)
     expect(summary.operators.find(({ name }) => name === 'aten::mm')!.calls).toBe(2)
     expect(summary.operators.find(({ name }) => name === 'aten::full')!.calls).toBe(4)
+  })
+})
+
+describe('fused operators of the CPU', () => {
+  it('count as attention and as other operators, with the nodes that take them back', async () => {
+    using recorder = new StepRecorder()
+    recorder.begin()
+    scope(() => {
+      const leaf = () => full([4, 2, 8], 1).setRequiresGrad()
+      const [q, k, v] = [leaf(), leaf(), leaf()]
+      const starts = tensor(Int32Array.of(0, 4), [2], { dtype: 'int32' })
+      const attended = ops.adapt!.attention!(q, k, v, starts, starts, 0) as Tensor
+      const weight = full([8], 1).setRequiresGrad()
+      const normed = ops.adapt!.rms_norm!(attended, weight, 1e-6) as Tensor
+      const turned = ops.adapt!.rotary!(normed, full([8], 1), full([8], 0)) as Tensor
+      backward([sum(ops.adapt!.swiglu!(turned, turned) as Tensor)])
+    })
+    recorder.end(1)
+    const { operators } = summariseProfile(await recorder.steps())
+    const own = operators.filter(({ name }) => name.startsWith('adapt::'))
+    expect(Object.fromEntries(own.map(({ name, kind, calls }) => [name, `${calls} ${kind}`]))).toEqual({
+      'adapt::attention': '1 attention',
+      'adapt::attention_backward': '1 attention',
+      'adapt::rms_norm': '1 other operators',
+      'adapt::rms_norm_backward': '1 other operators',
+      'adapt::rotary': '1 other operators',
+      'adapt::rotary_backward': '1 other operators',
+      'adapt::swiglu': '1 other operators',
+      'adapt::swiglu_backward': '1 other operators',
+    })
   })
 })
 

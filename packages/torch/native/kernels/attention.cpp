@@ -2,6 +2,7 @@
 // N positions of queries, M of keys, H heads of queries, K of keys, E head size.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -132,6 +133,7 @@ class Attention : public torch::autograd::Function<Attention> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    RECORD_FUNCTION("adapt::attention_backward", c10::ArrayRef<const c10::IValue>());
     const variable_list saved = context->get_saved_variables();
     const at::Tensor query = withDenseHeads(saved[0]), key = withDenseHeads(saved[1]), value = withDenseHeads(saved[2]);
     const at::Tensor outputGradient = gradients[0].contiguous();

@@ -21,8 +21,8 @@ export interface MemorySetting {
   readonly ranks?: number
   /** Whether each of them keeps its share of the moments alone. */
   readonly shardedMoments?: boolean
-  /** Whether attention keeps its scores [H, T, T] for backward: without a fused kernel (LibTorch before 2.0). Default false. */
-  readonly keepsScores?: boolean
+  /** Whether attention and activations run on kernels of ours, which keep less: the CPU. Default false. */
+  readonly ownKernels?: boolean
 }
 
 /** Bytes by part at the peak of a training step. */
@@ -86,32 +86,32 @@ function activationBytesPerToken(config: ModelConfig, setting: MemorySetting): n
 /** What each block keeps for backward, bytes a token. A linear layer keeps its input only where a weight beside it is trained. */
 function blockBytesPerToken(config: ModelConfig, setting: MemorySetting): readonly number[] {
   const { hiddenSize: d, intermediateSize: f, headDim: e, numHiddenLayers: layers } = config
-  const { length, computeBytes: c, lora, keepsScores = false } = setting
+  const { computeBytes: c, lora, ownKernels = false } = setting
   const [q, kv] = [config.numAttentionHeads * e, config.numKeyValueHeads * e]
   const adapted = lora && adaptedLayers(config, lora)
   return Array.from({ length: layers }, (_, layer) => {
     const learns = (name: string) => adapted === undefined || adapted.has(`model.layers.${layer}.${name}`)
-    // In float32 layers share their input; autocast rounds it for each of them anew.
+    // Layers share their input.
     const input = (width: number, names: readonly string[]) => {
       const learning = names.filter(learns)
-      const inputs = c === 2 ? learning.length : Math.min(1, learning.length)
+      const inputs = Math.min(1, learning.length)
       const dropped = lora !== undefined && lora.dropout > 0 ? 2 * learning.length : 0
       const low = lora === undefined ? 0 : learning.length * lora.r
       return (inputs + dropped) * width * c + low * c
     }
-    const norms = 2 * d * FLOAT32 + (keepsScores && lora === undefined ? 2 * d * FLOAT32 : 0)
+    const norms = 2 * d * FLOAT32
     const heads = 2 * q + 2 * kv
     const headNorms = config.qkNorm ? (q + kv) * FLOAT32 : 0
-    const scores = keepsScores ? config.numAttentionHeads * length * c + (q + 2 * kv) * c : 0
+    // Our attention gives its result in the order that the next layer reads.
+    const attended = input(q, ['self_attn.o_proj']) - (ownKernels && learns('self_attn.o_proj') ? q * c : 0)
     return (
       norms +
       input(d, ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj']) +
       headNorms +
       heads * c +
-      scores +
-      input(q, ['self_attn.o_proj']) +
+      attended +
       input(d, ['mlp.gate_proj', 'mlp.up_proj']) +
-      3 * f * c +
+      (ownKernels ? 2 : 3) * f * c +
       input(f, ['mlp.down_proj'])
     )
   })

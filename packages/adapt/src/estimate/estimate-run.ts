@@ -100,6 +100,7 @@ export async function estimateRun(
     const chunkSize = defaultChunkSize(kind === 'cpu' ? 'cpu' : 'cuda', dimensions.config.vocabSize)
     return {
       ...memorySetting(config, lora, dimensions.storedBytes, { hasBfloat16, chunkSize }),
+      ownKernels: kind === 'cpu',
       ...(ranks === 1 ? {} : { ranks, shardedMoments: sharesMoments(config) }),
     }
   }

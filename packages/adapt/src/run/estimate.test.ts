@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type DType, hasOperator, memoryStats, resetPeakMemoryStats } from '@adapt-ts/torch'
+import { type DType, memoryStats, resetPeakMemoryStats } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
 import { createMethod, METHODS, resolveMethod } from '../catalog/index.js'
 import { loadConfig, planSteps } from '../config/index.js'
@@ -15,7 +15,6 @@ import { readEvents } from '../record/index.js'
 import { Trainer } from '../train/index.js'
 import { Workshop } from './workshop.test.fixture.js'
 
-const keepsScores = !hasOperator('aten::scaled_dot_product_attention')
 
 const SHAPES: Readonly<Record<string, Partial<ModelConfig>>> = {
   plain: {},
@@ -166,7 +165,7 @@ describe('estimated memory', () => {
       computeBytes: setting.dtype === 'bfloat16' ? 2 : 4,
       checkpointing: setting.checkpointing,
       lossChunkSize: 128,
-      keepsScores,
+      ownKernels: true,
       ...(setting.lora ? { lora: { r: 8, targetModules: 'all-linear', dropout: setting.dropout } } : {}),
     })
     const ratio = total / measuredPeak(setting)

@@ -15,7 +15,6 @@ import { readEvents } from '../record/index.js'
 import { Trainer } from '../train/index.js'
 import { Workshop } from './workshop.test.fixture.js'
 
-
 const SHAPES: Readonly<Record<string, Partial<ModelConfig>>> = {
   plain: {},
   tied: { tieWordEmbeddings: true },

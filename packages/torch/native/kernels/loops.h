@@ -28,7 +28,7 @@ struct AttentionItem {
 struct NormRows {
   bool isInputBfloat16, isOutputBfloat16;
   int64_t numRows, width;
-  float epsilon;
+  double epsilon;
   const void* input;
   const float* weight;  // [width]
   void* output;

@@ -16,8 +16,10 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Rows of a block, whose sum of weight gradients is made before that of all blocks, in order.
 constexpr int64_t kRowsOfBlock = 64;
+// Rows whose weight gradients are summed in float32, before those of all are in float64: in the same order on any number of threads.
+constexpr int64_t kRowsOfSum = 16;
+constexpr int64_t kColumnsOfBlock = 64;
 
 void require(bool holds, const char* message) { TORCH_CHECK(holds, "adapt::rms_norm: ", message); }
 
@@ -52,7 +54,7 @@ Normed normalise(const at::Tensor& x, const at::Tensor& weight, double epsilon, 
   forEachBlock(N, kRowsOfBlock, [&](int64_t begin, int64_t end) {
     NormRows block{};
     block.isInputBfloat16 = isBfloat16(x), block.isOutputBfloat16 = isBfloat16(output);
-    block.numRows = end - begin, block.width = D, block.epsilon = static_cast<float>(epsilon);
+    block.numRows = end - begin, block.width = D, block.epsilon = epsilon;
     block.input = rowOf(rows, begin), block.weight = weight32.data_ptr<float>();
     block.output = rowOf(output, begin), block.inverse = inverse.data_ptr<float>() + begin;
     kernel.rmsNormForward(block);
@@ -60,15 +62,19 @@ Normed normalise(const at::Tensor& x, const at::Tensor& weight, double epsilon, 
   return {output, inverse};
 }
 
-// [blocks, D] -> [D], block after block.
-at::Tensor sumOfBlocks(const at::Tensor& partial) {
-  const int64_t D = partial.size(1);
-  const at::Tensor sum = at::zeros({D}, partial.options());
-  float* to = sum.data_ptr<float>();
+// [sums, D] -> [D], from the first to the last.
+at::Tensor sumInOrder(const at::Tensor& partial) {
+  const int64_t D = partial.size(1), numSums = partial.size(0);
+  const at::Tensor sum = at::empty({D}, partial.options());
   const float* from = partial.data_ptr<float>();
-  for (int64_t block = 0; block < partial.size(0); block++, from += D) {
-    for (int64_t i = 0; i < D; i++) to[i] += from[i];
-  }
+  float* to = sum.data_ptr<float>();
+  forEachBlock(D, kColumnsOfBlock, [&](int64_t begin, int64_t end) {
+    double sums[kColumnsOfBlock] = {};
+    for (int64_t row = 0; row < numSums; row++) {
+      for (int64_t i = begin; i < end; i++) sums[i - begin] += from[row * D + i];
+    }
+    for (int64_t i = begin; i < end; i++) to[i] = static_cast<float>(sums[i - begin]);
+  });
   return sum;
 }
 
@@ -86,23 +92,25 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor x = saved[0].contiguous(), weight = saved[1].to(at::kFloat).contiguous();
     const at::Tensor inverse = saved[2], outputGradient = gradients[0].contiguous();
-    const int64_t D = weight.size(0), N = inverse.size(0), numBlocks = (N + kRowsOfBlock - 1) / kRowsOfBlock;
+    const int64_t D = weight.size(0), N = inverse.size(0), numSums = (N + kRowsOfSum - 1) / kRowsOfSum;
     at::Tensor inputGradient, partial;
     if (context->needs_input_grad(0)) inputGradient = at::empty(x.sizes(), x.options());
-    if (context->needs_input_grad(1)) partial = at::empty({numBlocks, D}, weight.options());
+    if (context->needs_input_grad(1)) partial = at::empty({numSums, D}, weight.options());
     const Loops& kernel = loops();
-    forEachBlock(N, kRowsOfBlock, [&](int64_t begin, int64_t end) {
+    forEachBlock(N, kRowsOfBlock, [&](int64_t first, int64_t last) {
       NormRows block{};
       block.isInputBfloat16 = isBfloat16(x), block.isOutputBfloat16 = isBfloat16(outputGradient);
-      block.numRows = end - begin, block.width = D;
-      block.input = rowOf(x, begin), block.weight = weight.data_ptr<float>();
-      block.inverse = inverse.data_ptr<float>() + begin;
-      block.outputGradient = rowOf(outputGradient, begin);
-      if (inputGradient.defined()) block.inputGradient = rowOf(inputGradient, begin);
-      if (partial.defined()) block.weightGradient = partial.data_ptr<float>() + begin / kRowsOfBlock * D;
-      kernel.rmsNormBackward(block);
+      block.width = D, block.weight = weight.data_ptr<float>();
+      for (int64_t begin = first; begin < last; begin += kRowsOfSum) {
+        block.numRows = std::min(kRowsOfSum, last - begin);
+        block.input = rowOf(x, begin), block.inverse = inverse.data_ptr<float>() + begin;
+        block.outputGradient = rowOf(outputGradient, begin);
+        if (inputGradient.defined()) block.inputGradient = rowOf(inputGradient, begin);
+        if (partial.defined()) block.weightGradient = partial.data_ptr<float>() + begin / kRowsOfSum * D;
+        kernel.rmsNormBackward(block);
+      }
     });
-    const at::Tensor weightGradient = partial.defined() ? sumOfBlocks(partial).to(saved[1].scalar_type()) : at::Tensor();
+    const at::Tensor weightGradient = partial.defined() ? sumInOrder(partial).to(saved[1].scalar_type()) : at::Tensor();
     return {inputGradient, weightGradient, at::Tensor(), at::Tensor()};
   }
 };

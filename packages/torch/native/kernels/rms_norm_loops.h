@@ -7,9 +7,10 @@
 namespace adapt {
 namespace {
 
-// The sum of what `term(i, extent)` gives over a row, in four sums that do not wait for each other.
+// The mean of what `term(i, extent)` gives over a row, by four sums that do not wait for each other. What is made of it once a row is
+// made in float64: it goes into every number of the row.
 template <typename Term>
-inline __attribute__((always_inline)) float sumOverRow(int64_t count, Term term) {
+inline __attribute__((always_inline)) double meanOverRow(int64_t count, Term term) {
   Vec sums[4] = {};
   int64_t i = 0;
   for (; i + 4 * kWidth <= count; i += 4 * kWidth) {
@@ -17,7 +18,10 @@ inline __attribute__((always_inline)) float sumOverRow(int64_t count, Term term)
   }
   for (; i + kWidth <= count; i += kWidth) sums[0] += term(i, Whole{});
   if (i < count) sums[1] += term(i, First{count - i});
-  return sumOf((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  const Vec all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  double sum = 0;
+  for (int k = 0; k < kWidth; k++) sum += static_cast<double>(all[k]);
+  return sum / static_cast<double>(count);
 }
 
 template <typename In, typename Out>
@@ -27,11 +31,11 @@ void rmsNormForwardOf(const NormRows& rows) {
   for (int64_t row = 0; row < rows.numRows; row++) {
     const In* x = static_cast<const In*>(rows.input) + row * D;
     Out* y = static_cast<Out*>(rows.output) + row * D;
-    const float squares = sumOverRow(D, [&](int64_t i, auto extent) {
+    const double squares = meanOverRow(D, [&](int64_t i, auto extent) {
       const Vec v = load(x + i, extent);
       return v * v;
     });
-    const float inverse = 1 / __builtin_sqrtf(squares / static_cast<float>(D) + rows.epsilon);
+    const float inverse = static_cast<float>(1 / __builtin_sqrt(squares + rows.epsilon));
     rows.inverse[row] = inverse;
     forEachVector(D, [&](int64_t i, auto extent) {
       store(y + i, load(x + i, extent) * inverse * load(weight + i, extent), extent);
@@ -54,10 +58,10 @@ void rmsNormBackwardOf(const NormRows& rows) {
     const float inverse = rows.inverse[row];
     if (rows.inputGradient != nullptr) {
       In* gradient = static_cast<In*>(rows.inputGradient) + row * D;
-      const float product = sumOverRow(D, [&](int64_t i, auto extent) {
+      const double product = meanOverRow(D, [&](int64_t i, auto extent) {
         return load(g + i, extent) * load(weight + i, extent) * load(x + i, extent);
       });
-      const float along = inverse * inverse * (product / static_cast<float>(D));
+      const float along = static_cast<float>(product * inverse * inverse);
       forEachVector(D, [&](int64_t i, auto extent) {
         const Vec h = load(g + i, extent) * load(weight + i, extent);
         store(gradient + i, (h - load(x + i, extent) * along) * inverse, extent);

@@ -15,8 +15,6 @@ import type { MethodId } from './registry.js'
 
 /** Relative, in float32. */
 const TOLERANCE = 1e-6
-/** After several steps: AdamW makes of a rounded gradient near 0 an update of full size. */
-const PARAMETER_TOLERANCE = 1e-5
 
 /** Results of all cases on every rank, in rank order: a worker a rank trains them one after the other. */
 async function runRanks(layout: ConformanceLayout): Promise<(ConformanceResult | string)[][]> {
@@ -44,14 +42,19 @@ const WIDENED: { readonly [I in MethodId]?: number } = {
 
 /**
  * The same of weights alone, by the part of a case's name. A gain of later rounds is the difference of two mean losses above 4 nats, each a float32 to
- * 4.8e-7, and the gains of a step lie within 0.3 to 0.4 nats of each other: one unit in the last place moves a weight by up to 3e-6.
+ * 4.8e-7, and the gains of a step lie within 0.3 to 0.4 nats of each other: one unit in the last place moves a weight by up to 3e-6. A gate that reaches its
+ * ESS at a temperature of 0.09 to 0.15 makes 1.3e-6 of the last place of a cosine.
  */
-const WIDENED_WEIGHTS: Readonly<Record<string, number>> = { 'ica {signal:{rounds': 5 }
+const WIDENED_WEIGHTS: Readonly<Record<string, number>> = {
+  'ica {signal:{rounds': 5,
+  'adapt-calibrated {signal:{refresh_every': 3,
+  'adapt-contrastive {signal:{refresh_every': 3,
+}
 
 function expectSame(of: ConformanceCase, actual: ConformanceResult, expected: ConformanceResult): void {
   const widened = WIDENED[of.input.preset] ?? 1
   expect(relativeDistance(actual.losses, expected.losses)).toBeLessThan(TOLERANCE * widened)
-  expect(wholeDistance(actual.parameters, expected.parameters)).toBeLessThan(PARAMETER_TOLERANCE * widened)
+  expect(wholeDistance(actual.parameters, expected.parameters)).toBeLessThan(TOLERANCE * widened)
   // One rank has part of the samples.
   const ids = [...actual.weights.keys()]
   const weightsOf = ({ weights }: ConformanceResult) => ids.map((id) => weights.get(id)!)

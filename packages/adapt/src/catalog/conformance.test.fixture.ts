@@ -248,6 +248,8 @@ export class ConformanceRun implements Disposable {
     this.method = more.isWatched === false ? method : watched(method, this.watch)
     this.trainer = new Trainer(this.model, this.method, ANCHORS, {
       ...{ totalSteps: 10, learningRate: 0.01, weightDecay: 0.1, adamBeta2: 0.95, collective },
+      // Above what rounding leaves of a gradient near 0, of which AdamW would make an update of full size.
+      adamEpsilon: 1e-3,
       layOut: (samples) => layOutSamples(samples, this.layout),
       layOutPool: (samples) => layOutPool(samples, this.layout),
       ...more.trainer,

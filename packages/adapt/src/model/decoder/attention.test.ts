@@ -8,6 +8,7 @@ import {
   startRecording,
   stopRecording,
   type Tensor,
+  toDevice,
   zeros,
 } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
@@ -26,9 +27,9 @@ describe.each([
   it('adds its mask without a copy of the scores in backward', (context) => {
     if (hasFusedAttention()) context.skip('needs a LibTorch without scaled_dot_product_attention')
     const nodes = scope(() => {
-      const generator = new Generator(2, device)
+      const generator = new Generator(2)
       const leaf = (heads: number): Tensor =>
-        normal_(zeros([2, 16, heads, 4], { device }), 0, 1, generator).setRequiresGrad()
+        toDevice(normal_(zeros([2, 16, heads, 4]), 0, 1, generator), device).setRequiresGrad()
       const attended = attend(leaf(4), leaf(2), leaf(2), maskOf())
       startRecording()
       backward([attended], [full(attended.shape, 0.5, { device })])

@@ -1,7 +1,6 @@
 // adapt::attention: causal attention over sequences that stand one after another, with its gradient, on the CPU.
 // N positions of queries, M of keys, H heads of queries, K of keys, E head size.
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>

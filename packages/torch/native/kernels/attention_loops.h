@@ -36,12 +36,12 @@ struct Reach {
   }
 };
 
+// Rows of `columns` numbers, filled up with zeros to whole vectors.
 template <typename T>
 inline void readRows(const void* from, int64_t stride, int64_t rows, int64_t columns, float* to, int64_t width) {
   const T* source = static_cast<const T*>(from);
   for (int64_t i = 0; i < rows; i++, source += stride, to += width) {
-    for (int64_t e = 0; e < columns; e++) to[e] = toFloat(source[e]);
-    for (int64_t e = columns; e < width; e++) to[e] = 0;
+    forEachVector(columns, [&](int64_t e, auto extent) { store(to + e, load(source + e, extent)); });
   }
 }
 
@@ -49,7 +49,7 @@ template <typename T>
 inline void writeRows(const float* from, int64_t width, int64_t rows, int64_t columns, void* to, int64_t stride) {
   T* target = static_cast<T*>(to);
   for (int64_t i = 0; i < rows; i++, target += stride, from += width) {
-    for (int64_t e = 0; e < columns; e++) assign(target[e], from[e]);
+    forEachVector(columns, [&](int64_t e, auto extent) { store(target + e, load(from + e), extent); });
   }
 }
 

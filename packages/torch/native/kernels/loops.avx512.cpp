@@ -1,14 +1,9 @@
 #if defined(__x86_64__)
-#include "attention_loops.h"
-#include "loops.h"
-#include "rms_norm_loops.h"
-#include "rotary_loops.h"
-#include "swiglu_loops.h"
+#include "loops_table.h"
 
 namespace adapt {
 
-const Loops kAvx512Loops = {"avx512", attentionScratch, attentionForward, attentionBackwardScratch, attentionBackward,
-                            rmsNormForward, rmsNormBackward, rotaryForward, rotaryBackward, swigluForward, swigluBackward};
+const Loops kAvx512Loops = loopsCalled("avx512");
 
 }  // namespace adapt
 #endif

@@ -1,12 +1,7 @@
-#include "attention_loops.h"
-#include "loops.h"
-#include "rms_norm_loops.h"
-#include "rotary_loops.h"
-#include "swiglu_loops.h"
+#include "loops_table.h"
 
 namespace adapt {
 
-const Loops kGenericLoops = {"generic", attentionScratch, attentionForward, attentionBackwardScratch, attentionBackward,
-                            rmsNormForward, rmsNormBackward, rotaryForward, rotaryBackward, swigluForward, swigluBackward};
+const Loops kGenericLoops = loopsCalled("generic");
 
 }  // namespace adapt

@@ -77,23 +77,13 @@ void rmsNormBackwardOf(const NormRows& rows) {
 }
 
 void rmsNormForward(const NormRows& rows) {
-  if (rows.isInputBfloat16) {
-    if (rows.isOutputBfloat16) rmsNormForwardOf<uint16_t, uint16_t>(rows);
-    else rmsNormForwardOf<uint16_t, float>(rows);
-  } else {
-    if (rows.isOutputBfloat16) rmsNormForwardOf<float, uint16_t>(rows);
-    else rmsNormForwardOf<float, float>(rows);
-  }
+  withDtypes(rows.isInputBfloat16, rows.isOutputBfloat16,
+             [&](auto in, auto out) { rmsNormForwardOf<decltype(in), decltype(out)>(rows); });
 }
 
 void rmsNormBackward(const NormRows& rows) {
-  if (rows.isInputBfloat16) {
-    if (rows.isOutputBfloat16) rmsNormBackwardOf<uint16_t, uint16_t>(rows);
-    else rmsNormBackwardOf<uint16_t, float>(rows);
-  } else {
-    if (rows.isOutputBfloat16) rmsNormBackwardOf<float, uint16_t>(rows);
-    else rmsNormBackwardOf<float, float>(rows);
-  }
+  withDtypes(rows.isInputBfloat16, rows.isOutputBfloat16,
+             [&](auto in, auto out) { rmsNormBackwardOf<decltype(in), decltype(out)>(rows); });
 }
 
 }  // namespace

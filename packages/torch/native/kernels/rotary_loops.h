@@ -30,13 +30,8 @@ void rotateHeads(const RotaryHeads& heads) {
 
 template <bool kBackward>
 void rotate(const RotaryHeads& heads) {
-  if (heads.isInputBfloat16) {
-    if (heads.isOutputBfloat16) rotateHeads<uint16_t, uint16_t, kBackward>(heads);
-    else rotateHeads<uint16_t, float, kBackward>(heads);
-  } else {
-    if (heads.isOutputBfloat16) rotateHeads<float, uint16_t, kBackward>(heads);
-    else rotateHeads<float, float, kBackward>(heads);
-  }
+  withDtypes(heads.isInputBfloat16, heads.isOutputBfloat16,
+             [&](auto in, auto out) { rotateHeads<decltype(in), decltype(out), kBackward>(heads); });
 }
 
 void rotaryForward(const RotaryHeads& heads) { rotate<false>(heads); }

@@ -62,30 +62,11 @@ inline Vec exponential(Vec x) {
   return x >= kLeast ? y : x < kLeast ? Vec{} : x;
 }
 
-// bfloat16 is the upper half of a float32; a rounding is to the nearest, to even in the middle, and NaN stays one.
-inline float fromBfloat16(uint16_t x) {
-  const uint32_t bits = uint32_t{x} << 16;
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-inline uint16_t toBfloat16(float x) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &x, sizeof(bits));
-  const uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
-  return static_cast<uint16_t>(x != x ? 0x7FC0 : rounded);
-}
-
-inline float toFloat(float x) { return x; }
-inline float toFloat(uint16_t x) { return fromBfloat16(x); }
-inline void assign(float& to, float x) { to = x; }
-inline void assign(uint16_t& to, float x) { to = toBfloat16(x); }
-
 typedef uint32_t BitsVec __attribute__((vector_size(4 * ADAPT_VECTOR_WIDTH)));
 typedef uint16_t HalfVec __attribute__((vector_size(2 * ADAPT_VECTOR_WIDTH)));
 typedef uint16_t UnalignedHalfVec __attribute__((vector_size(2 * ADAPT_VECTOR_WIDTH), aligned(2), may_alias));
 
+// bfloat16 is the upper half of a float32; a rounding is to the nearest, to even in the middle, and NaN stays one.
 inline Vec load(const uint16_t* from) {
   const HalfVec halves = *reinterpret_cast<const UnalignedHalfVec*>(from);
   return (Vec)(__builtin_convertvector(halves, BitsVec) << 16);
@@ -134,6 +115,18 @@ inline __attribute__((always_inline)) void forEachVector(int64_t count, Body bod
   int64_t i = 0;
   for (; i + kWidth <= count; i += kWidth) body(i, Whole{});
   if (i < count) body(i, First{count - i});
+}
+
+// body(In, Out) with a number of either dtype: float32 as float, bfloat16 as uint16_t.
+template <typename Body>
+inline void withDtypes(bool isInputBfloat16, bool isOutputBfloat16, Body body) {
+  if (isInputBfloat16) {
+    if (isOutputBfloat16) body(uint16_t{}, uint16_t{});
+    else body(uint16_t{}, float{});
+  } else {
+    if (isOutputBfloat16) body(float{}, uint16_t{});
+    else body(float{}, float{});
+  }
 }
 
 }  // namespace

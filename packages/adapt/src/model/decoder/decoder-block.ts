@@ -108,12 +108,9 @@ export class DecoderBlock extends Module<[Tensor, ForwardContext], Tensor> {
 
   /** [B, T, D] -> [B, T, D], in the dtype of the region; the residual stream stays in that of the embedding. */
   forward(x_BTD: Tensor, context: ForwardContext): Tensor {
-    const attended = add(x_BTD, this.self_attn.run(this.input(this.input_layernorm, x_BTD, context), context))
-    return add(attended, this.mlp.run(this.input(this.post_attention_layernorm, attended, context), context))
-  }
-
-  /** One conversion for all projections that read the norm: each would make its own, and one more for its gradient. */
-  private input(norm: nn.RMSNorm, x_BTD: Tensor, { computeDtype }: ForwardContext): Tensor {
-    return norm.run(x_BTD, computeDtype)
+    // One conversion for all projections that read a norm: each would make its own, and one more for its gradient.
+    const { computeDtype } = context
+    const attended = add(x_BTD, this.self_attn.run(this.input_layernorm.run(x_BTD, computeDtype), context))
+    return add(attended, this.mlp.run(this.post_attention_layernorm.run(attended, computeDtype), context))
   }
 }

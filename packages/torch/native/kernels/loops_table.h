@@ -1,0 +1,21 @@
+// All inner loops, as the file that includes this is compiled.
+#pragma once
+
+#include "attention_loops.h"
+#include "loops.h"
+#include "rms_norm_loops.h"
+#include "rotary_loops.h"
+#include "swiglu_loops.h"
+
+namespace adapt {
+namespace {
+
+constexpr Loops loopsCalled(const char* name) {
+  return {name,
+          attentionScratch, attentionForward, attentionBackwardScratch, attentionBackward,
+          rmsNormForward, rmsNormBackward, rotaryForward, rotaryBackward, swigluForward,
+          swigluBackward};
+}
+
+}  // namespace
+}  // namespace adapt

@@ -265,6 +265,7 @@ NAPI_MODULE_INIT() {
     }
     exportDispatch(env, exports);
     exportAutograd(env, exports);
+    exportRecompute(env, exports);
     exportHost(env, exports);
     exportSystem(env, exports);
     exportDevice(env, exports);

@@ -145,6 +145,7 @@ void exportFunction(napi_env env, napi_value exports, const char* name, napi_cal
 
 void exportDispatch(napi_env env, napi_value exports);
 void exportAutograd(napi_env env, napi_value exports);
+void exportRecompute(napi_env env, napi_value exports);
 void exportHost(napi_env env, napi_value exports);
 void exportSystem(napi_env env, napi_value exports);
 void exportDevice(napi_env env, napi_value exports);

@@ -44,6 +44,24 @@ export function grad(
   }
 }
 
+/**
+ * Frees `x` after its last use in a forward. What backward needs of it is computed again when a gradient reaches one of
+ * `readers`, the same to the bit. That is so for results of `nn.RMSNorm` and `nn.swiglu` where a kernel of the add-on made
+ * them; others stay as long as backward needs them.
+ *
+ * @param x  Its handle is freed, and nothing else that shares its memory may be read any more.
+ * @param readers  Everything that was computed from it and leads to a loss.
+ */
+export function recomputeInBackward(x: Tensor, readers: readonly Tensor[]): void {
+  writeHandles([readers])
+  try {
+    engine().native.recomputeInBackward(x.handle, readers.length)
+  } catch (error) {
+    rethrow(error, 'recomputeInBackward')
+  }
+  x.dispose()
+}
+
 function withGradMode<T>(enabled: boolean, name: string, fn: () => T): T {
   const { native } = engine()
   const previous = native.setGradMode(enabled)

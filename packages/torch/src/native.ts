@@ -72,6 +72,7 @@ export interface Native {
     retainGraph: boolean,
     allowUnused: boolean,
   ): number
+  recomputeInBackward(handle: number, numReaders: number): boolean
   setRequiresGrad(handle: number, value: boolean): void
   getGrad(handle: number): number
   setGrad(handle: number, gradient: number): void

@@ -21,7 +21,7 @@ export interface MemorySetting {
   readonly ranks?: number
   /** Whether each of them keeps its share of the moments alone. */
   readonly shardedMoments?: boolean
-  /** Whether attention and activations run on kernels of ours, which keep less: the CPU. Default false. */
+  /** Whether attention and activations run on kernels of ours, which keep less and make again what linear layers read: the CPU. Default false. */
   readonly ownKernels?: boolean
 }
 
@@ -92,9 +92,9 @@ function blockBytesPerToken(config: ModelConfig, setting: MemorySetting): readon
   return Array.from({ length: layers }, (_, layer) => {
     const learns = (name: string) => adapted === undefined || adapted.has(`model.layers.${layer}.${name}`)
     // Layers share their input.
-    const input = (width: number, names: readonly string[]) => {
+    const input = (width: number, names: readonly string[], isMadeAgain = false) => {
       const learning = names.filter(learns)
-      const inputs = Math.min(1, learning.length)
+      const inputs = isMadeAgain ? 0 : Math.min(1, learning.length)
       const dropped = lora !== undefined && lora.dropout > 0 ? 2 * learning.length : 0
       const low = lora === undefined ? 0 : learning.length * lora.r
       return (inputs + dropped) * width * c + low * c
@@ -104,15 +104,17 @@ function blockBytesPerToken(config: ModelConfig, setting: MemorySetting): readon
     const headNorms = config.qkNorm ? (q + kv) * FLOAT32 : 0
     // Our attention gives its result in the order that the next layer reads.
     const attended = input(q, ['self_attn.o_proj']) - (ownKernels && learns('self_attn.o_proj') ? q * c : 0)
+    // What frozen weights make of frozen weights has no node that could make it again: the first norm of a LoRA model.
+    const isFirstFrozen = lora !== undefined && layer === 0
     return (
       norms +
-      input(d, ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj']) +
+      input(d, ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'], ownKernels && !isFirstFrozen) +
       headNorms +
       heads * c +
       attended +
-      input(d, ['mlp.gate_proj', 'mlp.up_proj']) +
+      input(d, ['mlp.gate_proj', 'mlp.up_proj'], ownKernels) +
       (ownKernels ? 2 : 3) * f * c +
-      input(f, ['mlp.down_proj'])
+      input(f, ['mlp.down_proj'], ownKernels)
     )
   })
 }

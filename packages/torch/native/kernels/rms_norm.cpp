@@ -9,6 +9,7 @@
 
 #include "loops.h"
 #include "parallel.h"
+#include "recompute.h"
 
 namespace adapt {
 namespace {
@@ -84,6 +85,8 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
                             c10::optional<at::ScalarType> dtype) {
     const Normed normed = normalise(x, weight, epsilon, dtype);
     context->save_for_backward({x, weight, normed.inverse});
+    context->saved_data["epsilon"] = epsilon;
+    context->saved_data["dtype"] = normed.output.scalar_type();
     return normed.output;
   }
 
@@ -115,6 +118,15 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
   }
 };
 
+using RmsNormNode = torch::autograd::CppNode<RmsNorm>;
+
+at::Tensor rmsNormAgain(torch::autograd::Node& node) {
+  AutogradContext& context = static_cast<RmsNormNode&>(node).ctx_;
+  const variable_list saved = context.get_saved_variables();
+  return normalise(saved[0], saved[1], context.saved_data["epsilon"].toDouble(), context.saved_data["dtype"].toScalarType())
+      .output;
+}
+
 at::Tensor rmsNormForInference(const at::Tensor& x, const at::Tensor& weight, double epsilon,
                                c10::optional<at::ScalarType> dtype) {
   return normalise(x, weight, epsilon, dtype).output;
@@ -126,6 +138,10 @@ at::Tensor rmsNormWithGradient(const at::Tensor& x, const at::Tensor& weight, do
 }
 
 }  // namespace
+
+Recompute recomputeOfRmsNorm(torch::autograd::Node& node) {
+  return dynamic_cast<RmsNormNode*>(&node) ? rmsNormAgain : nullptr;
+}
 
 TORCH_LIBRARY_FRAGMENT(adapt, library) {
   library.def("rms_norm(Tensor x, Tensor weight, float eps, ScalarType? dtype=None) -> Tensor");

@@ -6,6 +6,7 @@
 
 #include "loops.h"
 #include "parallel.h"
+#include "recompute.h"
 
 namespace adapt {
 namespace {
@@ -73,9 +74,20 @@ class Swiglu : public torch::autograd::Function<Swiglu> {
   }
 };
 
+using SwigluNode = torch::autograd::CppNode<Swiglu>;
+
+at::Tensor swigluAgain(torch::autograd::Node& node) {
+  const variable_list saved = static_cast<SwigluNode&>(node).ctx_.get_saved_variables();
+  return swigluForInference(saved[0], saved[1]);
+}
+
 at::Tensor swigluWithGradient(const at::Tensor& gate, const at::Tensor& up) { return Swiglu::apply(gate, up); }
 
 }  // namespace
+
+Recompute recomputeOfSwiglu(torch::autograd::Node& node) {
+  return dynamic_cast<SwigluNode*>(&node) ? swigluAgain : nullptr;
+}
 
 TORCH_LIBRARY_FRAGMENT(adapt, library) { library.def("swiglu(Tensor gate, Tensor up) -> Tensor"); }
 TORCH_LIBRARY_IMPL(adapt, CPU, library) { library.impl("swiglu", swigluForInference); }

@@ -1,5 +1,5 @@
 /** B rows, T positions, D width, H heads, K key/value heads, E head size. */
-import { add, nn, type Tensor, view } from '@adapt-ts/torch'
+import { add, nn, recomputeInBackward, type Tensor, view } from '@adapt-ts/torch'
 import { isSlidingLayer, type ModelConfig } from '../dimensions/model-config.js'
 import { attendSequences } from './attend-sequences.js'
 import { attend, attendGroups } from './attention.js'
@@ -7,6 +7,11 @@ import type { ForwardContext } from './forward-context.js'
 import { Projection } from './projection.js'
 
 const { Module, RMSNorm, applyRotary, swiglu } = nn
+
+/** Frees what linear layers read, unless their gradients of single samples are made of it. */
+function release(input: Tensor, readers: readonly Tensor[], { taps }: ForwardContext): void {
+  if (!taps) recomputeInBackward(input, readers)
+}
 
 class Attention extends Module<[Tensor, ForwardContext], Tensor> {
   readonly q_proj: Projection
@@ -31,13 +36,14 @@ class Attention extends Module<[Tensor, ForwardContext], Tensor> {
     this.k_norm = config.qkNorm ? new RMSNorm(E, { eps }) : undefined
   }
 
+  /** [B, T, D] -> [B, T, D]; frees its input. */
   forward(x_BTD: Tensor, context: ForwardContext): Tensor {
-    const { numAttentionHeads: H, numKeyValueHeads: K, headDim: E } = this.config
+    const { headDim: E } = this.config
     const { rotation, cache } = context
     const [B, T] = x_BTD.shape as [number, number]
-    const q_BTHE = view(this.q_proj.forward(x_BTD, context), [B, T, H, E])
-    const k_BTKE = view(this.k_proj.forward(x_BTD, context), [B, T, K, E])
-    const v_BTKE = view(this.v_proj.forward(x_BTD, context), [B, T, K, E])
+    const projected = [this.q_proj, this.k_proj, this.v_proj].map((layer) => layer.forward(x_BTD, context))
+    release(x_BTD, projected, context)
+    const [q_BTHE, k_BTKE, v_BTKE] = projected.map((x) => view(x, [B, T, -1, E])) as [Tensor, Tensor, Tensor]
     // The products of attention run in the dtype of v.
     const { dtype } = v_BTKE
     const query = applyRotary(
@@ -85,9 +91,15 @@ class MLP extends Module<[Tensor, ForwardContext], Tensor> {
     this.down_proj = new Projection(F, D, { bias })
   }
 
+  /** [B, T, D] -> [B, T, D]; frees its input. */
   forward(x_BTD: Tensor, context: ForwardContext): Tensor {
-    const gated = swiglu(this.gate_proj.forward(x_BTD, context), this.up_proj.forward(x_BTD, context))
-    return this.down_proj.forward(gated, context)
+    const gate = this.gate_proj.forward(x_BTD, context)
+    const up = this.up_proj.forward(x_BTD, context)
+    release(x_BTD, [gate, up], context)
+    const gated = swiglu(gate, up)
+    const output = this.down_proj.forward(gated, context)
+    release(gated, [output], context)
+    return output
   }
 }
 

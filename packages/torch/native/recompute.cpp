@@ -4,10 +4,16 @@
 
 #include <ATen/record_function.h>
 
+#include <memory>
+#include <type_traits>
+#include <utility>
+
 namespace adapt {
 namespace {
 
 using torch::autograd::Node;
+// A std::shared_ptr, or an intrusive one of later versions.
+using NodePointer = std::decay_t<decltype(std::declval<const at::Tensor&>().grad_fn())>;
 
 Recompute recomputeOf(Node& node) {
   const Recompute found = recomputeOfRmsNorm(node);
@@ -44,7 +50,7 @@ class FreedResult {
   }
 
   c10::Storage storage_;
-  std::shared_ptr<Node> maker_;
+  NodePointer maker_;
   Recompute recompute_;
 };
 

@@ -71,10 +71,10 @@ async function open(method: string) {
     onStep: () => {},
   }
   const world = aloneWorld()
-  const stopping = { ...world, stop: stop as never, goesOn: '' }
-  const prepared = await prepareRun(request, inputs, stopping, (proxy) =>
-    runTraining({ ...proxy, stop: undefined as never }),
-  )
+  const prepared = await prepareRun(request, inputs, {
+    ...{ world, stop: stop as never, goesOn: '', device: config.training.device },
+    train: (proxy) => runTraining({ ...proxy, stop: undefined as never }),
+  })
   const data = orderData(config, inputs, prepared?.artefact ?? NO_ARTEFACT, prepared?.key)
   const plan = planSteps(config, (epoch) => data.rows.numRowsPerEpoch(epoch), candidates)
   const built = buildTrainer(config, baseDir, data, plan)

@@ -44,6 +44,7 @@ export const bm25Signal = defineSignal({
     ),
   },
   needs: () => ({ anchors: true }),
+  preparesAlone: true,
   async prepare({ scale, queries, indexed, ...options }, tools) {
     const score_P = await scoreTexts(
       () => textsOf(tools, indexed),

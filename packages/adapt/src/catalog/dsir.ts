@@ -82,6 +82,7 @@ export const ngramImportance = defineSignal({
     ),
   },
   needs: () => ({ anchors: true }),
+  preparesAlone: true,
   async prepare({ minLength, targets, quotas, per, scale, noise, ...options }, tools) {
     const { names, texts_K } = targetTexts(tools.anchorDocuments, targets)
     const K = names.length

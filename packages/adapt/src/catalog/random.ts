@@ -10,6 +10,7 @@ export const randomKey = defineSignal({
   unit: 'sample',
   options: {},
   needs: () => ({}),
+  preparesAlone: true,
   prepare: async (_, { data, seed }) => ({ score_P: Float32Array.from(sampleKeys(data, seed)) }),
 })
 

@@ -21,9 +21,11 @@ async function prepare(given: object, lossOf: (share_G: Float64Array, g: number)
   const tools = toolsOf({
     ...{ data: DATA, seed: 3, passes, totalSteps: 100 },
     warn: (message) => void warnings.push(message),
-    async measure(run) {
-      runs.push(run)
-      return Float32Array.from(DATA.sources, (_, g) => (g === 2 ? Number.NaN : lossOf(run.shares!, g)))
+    async measureEach(_, asked) {
+      runs.push(...asked)
+      return asked.map(({ shares }) =>
+        Float32Array.from(DATA.sources, (_, g) => (g === 2 ? Number.NaN : lossOf(shares!, g))),
+      )
     },
   })
   const artefact = await mixtureRegression.prepare!(optionsOf(given), tools)

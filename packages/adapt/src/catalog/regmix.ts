@@ -196,19 +196,16 @@ async function proxyLosses(
   const share = heldOutShare(options.heldOut, mixtures.length, passes, data.numSamples)
   const heldOut = target === 'anchors' ? undefined : keepOfEach(data, share, seed)
   const indexes = [...(heldOut?.keys() ?? [])].filter((i) => heldOut![i] === 1)
-  const losses: number[] = []
-  for (const [i, shares] of mixtures.entries()) {
-    const run: ProxyRun = {
+  const runs = mixtures.map(
+    (shares, i): ProxyRun => ({
       ...{ name: `proxy-${i + 1}`, method: 'uniform', steps, model, shares },
       ...(heldOut ? { keep: (index: number) => heldOut[index] === 0 } : {}),
-    }
-    const loss_G = await tools.measure(run, (proxy) =>
-      heldOut ? lossBySource(proxy, tools.samples(indexes, LOSS_BATCH), tools) : lossOfAnchors(proxy, tools),
-    )
-    losses.push(targetLoss(loss_G, options, data.sources))
-    tools.progress(i + 1, mixtures.length, 'proxies of regmix')
-  }
-  return Float64Array.from(losses)
+    }),
+  )
+  const losses = await tools.measureEach('proxies', runs, (proxy) =>
+    heldOut ? lossBySource(proxy, tools.samples(indexes, LOSS_BATCH), tools) : lossOfAnchors(proxy, tools),
+  )
+  return Float64Array.from(losses, (loss_G) => targetLoss(loss_G, options, data.sources))
 }
 
 /** What of the measured losses is predicted. */

@@ -74,6 +74,11 @@ export interface SignalDefinition<K extends string = string, T extends OptionTab
   readonly decidesData?: (options: OptionsOf<T>) => boolean
   /** Whether the options ask for `prepare` at all. Default: they do. */
   readonly prepares?: (options: OptionsOf<T>) => boolean
+  /**
+   * Several ranks gain nothing where they run `prepare` together: it asks the tools for nothing that they share out. Rank 0 runs it then. Otherwise all do,
+   * and it asks the tools for the same on each of them.
+   */
+  readonly preparesAlone?: true
   /** Once before training. A signal with `prepare` alone scores by what it left and has no `create`. */
   readonly prepare?: (options: OptionsOf<T>, tools: PreparationTools) => Promise<Artefact>
   readonly create?: (options: OptionsOf<T>, facts: RunFacts, artefact: Artefact) => Signal

@@ -118,10 +118,16 @@ export interface PreparationTools {
   /** Trains a proxy, or finds what it left. */
   train(run: ProxyRun): Promise<ProxyResult>
   /**
-   * Trains a proxy for some numbers of its model at the end, and keeps those alone: they are found again, the proxy is not.
-   * @param of  Is given the model in evaluation mode. What it charges is found again with the numbers.
+   * Trains proxies for some numbers of their models at the end, and keeps those alone: they are found again, the proxies are not. Several ranks
+   * train each other ones.
+   * @param name  Of these numbers among those of the artefact.
+   * @param of  Is given a model in evaluation mode. What it charges is found again with the numbers.
    */
-  measure(run: ProxyRun, of: (model: CausalLM) => Promise<Float32Array>): Promise<Float32Array>
+  measureEach(
+    name: string,
+    runs: readonly ProxyRun[],
+    of: (model: CausalLM) => Promise<Float32Array>,
+  ): Promise<Float32Array[]>
   /**
    * Folder of a model that the config names, relative to the config's own or on the hub.
    * @param key  Of the config, for the message.

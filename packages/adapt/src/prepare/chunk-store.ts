@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolder } from '../dataset/make-folder.js'
 import { syncPath } from '../dataset/sync-path.js'
@@ -20,6 +20,13 @@ export class ChunkStore {
   /** @param folder  Made when it is not there. */
   constructor(private readonly folder: string) {
     makeFolder(folder)
+  }
+
+  /** Which of the first `count` chunks are not there whole. */
+  missing(count: number): number[] {
+    const isThere = (i: number): boolean =>
+      isWhole(statSync(this.pathOf(i), { throwIfNoEntry: false })?.size ?? 0)
+    return Array.from({ length: count }, (_, i) => i).filter((i) => !isThere(i))
   }
 
   /** The chunk as it was stored, or as it is computed now. */
@@ -46,6 +53,8 @@ export class ChunkStore {
   }
 }
 
+const isWhole = (numBytes: number): boolean => numBytes >= HEADER_BYTES && numBytes % 4 === 0
+
 function readChunk(path: string): Chunk | undefined {
   let bytes: Buffer
   try {
@@ -54,7 +63,7 @@ function readChunk(path: string): Chunk | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
-  if (bytes.length < HEADER_BYTES || bytes.length % 4 !== 0) return undefined
+  if (!isWhole(bytes.length)) return undefined
   const values = new Float32Array(bytes.length / 4 - HEADER_BYTES / 4)
   new Uint8Array(values.buffer).set(bytes.subarray(HEADER_BYTES))
   return { values, flops: bytes.readDoubleLE(0) }

@@ -27,7 +27,8 @@ import {
 import { autocastDtype, chooseDevice, openModel, type RunInputs, requireModelFolder } from '../open/index.js'
 import { assertTokenizerFits, loadTokenizer, type TokenDataset } from '../tokenize/index.js'
 import { forwardFlops } from '../train/index.js'
-import { ChunkStore } from './chunk-store.js'
+import { type Chunk, ChunkStore } from './chunk-store.js'
+import { ALONE, type PreparingRanks } from './preparing-ranks.js'
 import { SampleGradients } from './sample-gradients.js'
 import { ofPart } from './scored-part.js'
 import { StoredTokenLosses } from './token-losses.js'
@@ -60,11 +61,14 @@ export interface ToolsContext {
   readonly lent?: { readonly model: CausalLM; readonly folder: string }
   /** Whether a sample is scored, where a part of the pool is. Default: all are. */
   readonly isScored?: (index: number) => boolean
-  /** Trains a proxy in a folder, up to some steps; see `trainProxy`. */
+  /** Those that prepare with this process. Default: none. */
+  readonly ranks?: PreparingRanks
+  /** Trains a proxy in a folder, up to some steps, on these ranks together; see `trainProxy`. */
   readonly trainProxy: (
     run: ProxyRun,
     folder: string,
     base: string | undefined,
+    ranks: PreparingRanks,
   ) => Promise<ProxyResult & { readonly flops: number }>
 }
 
@@ -88,6 +92,7 @@ export class Preparation implements PreparationTools {
   /** FLOPs so far, those of earlier processes whose work is used too. */
   flops = 0
   private readonly context: ToolsContext
+  private readonly ranks: PreparingRanks
   private lastLine = 0
   /** Of the model and moments that were last asked for. */
   private gradients:
@@ -102,6 +107,7 @@ export class Preparation implements PreparationTools {
   constructor(context: ToolsContext) {
     const { inputs, config } = context
     this.context = context
+    this.ranks = context.ranks ?? ALONE
     this.data = inputs.train
     this.anchors = inputs.anchors
     this.anchorDocuments = inputs.anchorDocuments
@@ -147,25 +153,72 @@ export class Preparation implements PreparationTools {
   }
 
   async train(run: ProxyRun): Promise<ProxyResult> {
-    const base = run.adapter === undefined ? undefined : this.startFolder()
-    const { flops, ...result } = await this.context.trainProxy(run, join(this.context.work, run.name), base)
+    return await this.trainOn(run, this.ranks)
+  }
+
+  private async trainOn(run: ProxyRun, ranks: PreparingRanks): Promise<ProxyResult> {
+    const base = run.adapter === undefined ? undefined : await ranks.fromFirst(() => this.startFolder())
+    const folder = join(this.context.work, run.name)
+    const { flops, ...result } = await this.context.trainProxy(run, folder, base, ranks)
     this.flops += flops
     if (base !== undefined) for (const { folder } of result.checkpoints) this.baseOf.set(folder, base)
     return result
   }
 
-  async measure(run: ProxyRun, of: (model: CausalLM) => Promise<Float32Array>): Promise<Float32Array> {
-    const before = this.flops
-    const store = new ChunkStore(join(this.context.work, `${run.name}-measured`))
-    const { values, flops } = await store.take(0, async () => {
-      const { checkpoints } = await this.train(run)
-      const measured = await this.withModel(checkpoints.at(-1)!.folder, of)
-      return { values: measured, flops: this.flops - before }
-    })
-    this.flops = before + flops
-    // A model and its moments for each of many proxies would fill a disk.
-    rmSync(join(this.context.work, run.name), { recursive: true, force: true })
-    return values
+  async measureEach(
+    name: string,
+    runs: readonly ProxyRun[],
+    of: (model: CausalLM) => Promise<Float32Array>,
+  ): Promise<Float32Array[]> {
+    const compute = async (i: number): Promise<Float32Array> => {
+      const { checkpoints } = await this.trainOn(runs[i]!, ALONE)
+      return await this.withModel(checkpoints.at(-1)!.folder, of)
+    }
+    const measured: Float32Array[] = []
+    const onDone = (done: number, own: number | undefined): void => {
+      // A model and its moments for each of many proxies would fill a disk.
+      if (own !== undefined)
+        rmSync(join(this.context.work, runs[own]!.name), { recursive: true, force: true })
+      this.progress(done, runs.length, name)
+    }
+    for await (const values of this.shareOut(name, runs.length, compute, onDone)) measured.push(values)
+    return measured
+  }
+
+  /**
+   * Values of some pieces of work in their order. Each rank computes its part of what is not stored, and reads all.
+   * @param onDone  Told how many are done of all, and which of them was just done here.
+   */
+  private async *shareOut(
+    name: string,
+    count: number,
+    compute: (i: number) => Promise<Float32Array>,
+    onDone: (done: number, own: number | undefined) => void,
+  ): AsyncGenerator<Float32Array> {
+    const { ranks } = this
+    const store = new ChunkStore(join(this.context.work, name))
+    const take = (i: number): Promise<Chunk> =>
+      store.take(i, async () => {
+        const before = this.flops
+        const values = await compute(i)
+        const flops = this.flops - before
+        this.flops = before
+        return { values, flops }
+      })
+    const missing = await ranks.fromFirst(() => store.missing(count))
+    const numStored = count - missing.length
+    onDone(numStored, undefined)
+    for (let i = ranks.rank; i < missing.length; i += ranks.worldSize) {
+      this.context.checkStop()
+      await take(missing[i]!)
+      onDone(numStored + Math.min(missing.length, i - ranks.rank + ranks.worldSize), missing[i])
+    }
+    await ranks.fromFirst(() => {})
+    for (let i = 0; i < count; i++) {
+      const { values, flops } = await take(i)
+      this.flops += flops
+      yield values
+    }
   }
 
   /** Folder of the model of the config at its start without an adapter: its own, or one that is written once. */
@@ -288,22 +341,16 @@ export class Preparation implements PreparationTools {
     lengthOf: (indexes: readonly number[]) => number,
   ): AsyncGenerator<Float32Array> {
     const { numSamples } = this.data
-    const store = new ChunkStore(join(this.context.work, name))
-    for (let start = 0; start < numSamples; start += CHUNK_SAMPLES) {
-      this.context.checkStop()
+    const computeChunk = async (chunk: number): Promise<Float32Array> => {
+      const start = chunk * CHUNK_SAMPLES
       const indexes = range(start, Math.min(start + CHUNK_SAMPLES, numSamples))
-      const before = this.flops
-      const { values, flops } = await store.take(start / CHUNK_SAMPLES, async () => {
-        const computed = await compute(indexes)
-        if (computed.length !== lengthOf(indexes)) {
-          throw new RangeError(`${name}: expected ${lengthOf(indexes)} values, received ${computed.length}`)
-        }
-        return { values: computed, flops: this.flops - before }
-      })
-      this.flops = before + flops
-      this.progress(start + indexes.length, numSamples, name)
-      yield values
+      const values = await compute(indexes)
+      if (values.length === lengthOf(indexes)) return values
+      throw new RangeError(`${name}: expected ${lengthOf(indexes)} values, received ${values.length}`)
     }
+    yield* this.shareOut(name, Math.ceil(numSamples / CHUNK_SAMPLES), computeChunk, (done) =>
+      this.progress(Math.min(numSamples, done * CHUNK_SAMPLES), numSamples, name),
+    )
   }
 
   async tokenLosses(
@@ -325,16 +372,18 @@ export class Preparation implements PreparationTools {
         },
         (indexes) => indexes.reduce((sum, i) => sum + (hasLosses[i] === 1 ? data.labelCount(i) : 0), 0),
       )
-      const descriptor = openSync(`${path}.tmp`, 'w')
+      const descriptor = this.ranks.isFirst ? openSync(`${path}.tmp`, 'w') : undefined
       try {
         for await (const { buffer, byteOffset, byteLength } of parts)
-          writeFully(descriptor, Buffer.from(buffer, byteOffset, byteLength))
+          if (descriptor !== undefined) writeFully(descriptor, Buffer.from(buffer, byteOffset, byteLength))
       } finally {
-        closeSync(descriptor)
+        if (descriptor !== undefined) closeSync(descriptor)
       }
     })
-    syncPath(`${path}.tmp`)
-    renameSync(`${path}.tmp`, path)
+    await this.ranks.fromFirst(() => {
+      syncPath(`${path}.tmp`)
+      renameSync(`${path}.tmp`, path)
+    })
     return new StoredTokenLosses(path, hasLosses, data)
   }
 

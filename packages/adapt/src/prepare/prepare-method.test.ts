@@ -7,6 +7,7 @@ import { openInputs, type RunInputs } from '../open/index.js'
 import { Workshop } from '../run/workshop.test.fixture.js'
 import type { Prepared } from './artefact-store.js'
 import { type PrepareContext, prepareSignal } from './prepare-method.js'
+import type { PreparingRanks } from './preparing-ranks.js'
 
 const workshop = new Workshop()
 afterAll(() => workshop[Symbol.dispose]())
@@ -90,6 +91,44 @@ function lengthScores() {
   return { signal, computed }
 }
 
+/** Ranks of one process, which meet in its event loop. */
+function ranksOfOneProcess(worldSize: number): PreparingRanks[] {
+  const meetings: { readonly told: PromiseWithResolver; readonly arrived: boolean[] }[] = []
+  return Array.from({ length: worldSize }, (_, rank) => {
+    let next = 0
+    const meet = async (value: unknown): Promise<unknown[]> => {
+      const number = next++
+      meetings[number] ??= { told: promiseWithResolver(), arrived: [] }
+      const { told, arrived } = meetings[number]
+      told.values[rank] = value
+      arrived[rank] = true
+      if (arrived.filter(Boolean).length === worldSize) told.resolve()
+      await told.promise
+      return told.values
+    }
+    return {
+      ...{ rank, worldSize, isFirst: rank === 0 },
+      fromFirst: async <T>(work: () => T | Promise<T>) =>
+        (await meet(rank === 0 ? await work() : undefined))[0] as T,
+      any: async (flag) => (await meet(flag)).includes(true),
+    }
+  })
+}
+
+interface PromiseWithResolver {
+  readonly promise: Promise<void>
+  readonly values: unknown[]
+  resolve(): void
+}
+
+function promiseWithResolver(): PromiseWithResolver {
+  let resolve = () => {}
+  const promise = new Promise<void>((settle) => {
+    resolve = settle
+  })
+  return { promise, values: [], resolve }
+}
+
 /** `whole/` of the artefact that was made last. */
 function newestFolder(): string {
   const prepared = workshop.file('cache/prepared')
@@ -104,6 +143,36 @@ const prepareLengths = async (setting: Setting = {}) => {
   )
   return { prepared: prepared!, computed: computed.length }
 }
+
+describe('preparation by several ranks', () => {
+  /** Each rank's scores of lengths, and what it computed of them. */
+  const prepareOn = async (ranks: readonly PreparingRanks[], seed: number) =>
+    await Promise.all(
+      ranks.map(async (own) => {
+        const { signal, computed } = lengthScores()
+        const prepared = await withInputs({ seed }, (context) =>
+          prepareSignal(signal, {}, { ...context, ranks: own }),
+        )
+        return { prepared: prepared!, computed }
+      }),
+    )
+
+  it('computes every part of the pool on one of them, and gives each what one process gives alone', async () => {
+    const { prepared: alone } = await prepareLengths({ seed: 31 })
+    const [first, second] = await prepareOn(ranksOfOneProcess(2), 32)
+    expect(second!.prepared).toEqual({ ...first!.prepared, seconds: second!.prepared.seconds })
+    expect(first!.prepared.artefact).toEqual(alone.artefact)
+    expect([first!.prepared.flops, first!.prepared.isCached]).toEqual([alone.flops, false])
+    expect([first!.computed.length, second!.computed.length]).toEqual([1024 + NUM_RECORDS - 2048, 1024])
+    expect(new Set([...first!.computed, ...second!.computed]).size).toBe(NUM_RECORDS)
+  })
+
+  it('finds what is there on all of them', async () => {
+    await prepareOn(ranksOfOneProcess(2), 33)
+    for (const { prepared, computed } of await prepareOn(ranksOfOneProcess(3), 33))
+      expect([prepared.isCached, computed.length]).toEqual([true, 0])
+  })
+})
 
 describe('preparation', () => {
   it('gives the texts of the samples that are asked for, and the tokenizer that a model is read with', async () => {

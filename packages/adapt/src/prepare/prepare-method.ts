@@ -20,6 +20,7 @@ import { RunLock } from '../run-folder/index.js'
 import { packageVersion } from '../version.js'
 import { ArtefactFolder, artefactKey, type Prepared } from './artefact-store.js'
 import { Preparation, type ToolsContext } from './preparation-tools.js'
+import { ALONE } from './preparing-ranks.js'
 import { drawScored, inPart } from './scored-part.js'
 
 /** What a preparation works with. */
@@ -43,7 +44,7 @@ const WAIT_MS = 500
 
 /**
  * Makes what a signal needs before training, or finds it: under the cache, by a key of everything that it is a function of. A preparation that
- * was killed goes on where it was.
+ * was killed goes on where it was. Ranks that prepare together call it together and see the same cache.
  *
  * @param options  Of the signal, in camelCase.
  * @throws {AdaptError} INTERRUPTED when the run was asked to stop. @throws {DataError} BAD_SCORES for scores that are not numbers.
@@ -56,7 +57,7 @@ export async function prepareSignal(
 ): Promise<Prepared | undefined> {
   const { prepare } = definition
   if (prepare === undefined) return undefined
-  const { config, baseDir, inputs, onLine, checkStop } = context
+  const { config, baseDir, inputs, onLine, checkStop, ranks = ALONE } = context
   const key = keyOf(definition, options, context)
   const path = join(
     resolveCacheDir(config, baseDir),
@@ -67,33 +68,55 @@ export async function prepareSignal(
   const onDamage = (message: string) => onLine(`warning: ${message}`)
   for (let waits = 0; ; waits++) {
     const found = folder.read(onDamage)
-    if (found) {
+    if (!(await ranks.any(found === undefined)) && found) {
       onLine(`preparation of ${definition.kind}: found in ${path}`)
       for (const warning of found.warnings) onLine(`warning: ${warning}`)
       return found
     }
     checkStop()
-    try {
-      using _lock = RunLock.acquire(path)
-      // Another process may have made it between the look and the lock.
-      if (folder.isThere) continue
-      folder.removeLeftovers()
-      const start = performance.now()
-      const { isScored, share } = drawScored(definition, options, context)
-      const tools = new Preparation({ ...context, work: folder.work, isScored })
-      const made = await prepare(options, tools)
-      const artefact = share === 1 ? made : inPart(definition, made, { isScored, share, inputs })
-      requireNumbers(definition.kind, artefact, inputs)
-      const seconds = (performance.now() - start) / 1000
-      onLine(
-        `preparation of ${definition.kind}: ${seconds.toFixed(1)} s, ${tools.flops.toExponential(2)} FLOPs`,
-      )
-      return folder.publish(artefact, { flops: tools.flops, seconds, warnings: tools.warnings })
-    } catch (error) {
-      if (!(error instanceof AdaptError && error.code === 'RUN_ACTIVE')) throw error
+    using lock = new OptionalLock()
+    const isOurs = await ranks.fromFirst(() => lock.take(path))
+    if (!isOurs) {
       if (waits === 0) onLine(`preparation of ${definition.kind}: another process makes it; waiting`)
+      await sleep(WAIT_MS)
+      continue
     }
-    await sleep(WAIT_MS)
+    // Another process may have made it between the look and the lock.
+    if (await ranks.fromFirst(() => folder.isThere)) continue
+    await ranks.fromFirst(() => folder.removeLeftovers())
+    const start = performance.now()
+    const { isScored, share } = drawScored(definition, options, context)
+    const tools = new Preparation({ ...context, work: folder.work, isScored })
+    const made = await prepare(options, tools)
+    const artefact = share === 1 ? made : inPart(definition, made, { isScored, share, inputs })
+    requireNumbers(definition.kind, artefact, inputs)
+    const seconds = (performance.now() - start) / 1000
+    const { flops, warnings } = tools
+    onLine(`preparation of ${definition.kind}: ${seconds.toFixed(1)} s, ${flops.toExponential(2)} FLOPs`)
+    await ranks.fromFirst(() => void folder.publish(artefact, { flops, seconds, warnings }))
+    const published = folder.read(onDamage)
+    if (published === undefined) throw new RangeError(`${path}: what was just prepared is not there`)
+    return { ...published, isCached: false }
+  }
+}
+
+/** The lock of an artefact's folder, where this process has it. */
+class OptionalLock implements Disposable {
+  private held: RunLock | undefined
+
+  /** Whether it was free. */
+  take(path: string): boolean {
+    try {
+      this.held = RunLock.acquire(path)
+      return true
+    } catch (error) {
+      if (error instanceof AdaptError && error.code === 'RUN_ACTIVE') return false
+      throw error
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.held?.[Symbol.dispose]()
   }
 }
 

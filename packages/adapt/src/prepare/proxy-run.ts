@@ -5,6 +5,7 @@ import { publishFolder } from '../checkpoint/index.js'
 import type { RunConfig } from '../config/index.js'
 import type { Artefact, ProxyResult, ProxyRun } from '../method/index.js'
 import { currentEvents, readEvents, type StepRecord } from '../record/index.js'
+import type { PreparingRanks } from './preparing-ranks.js'
 
 /** Trains a config in its `output_dir` with an artefact, to a step, and leaves a checkpoint there; goes on where it was interrupted. */
 export type TrainTo = (request: {
@@ -25,6 +26,8 @@ export interface ProxyContext {
   readonly trainTo: TrainTo
   /** Folder of the model that an adapter of the proxy's own stands on. */
   readonly base?: string | undefined
+  /** Those that train it; each makes the same call. */
+  readonly ranks: PreparingRanks
 }
 
 /**
@@ -34,7 +37,7 @@ export interface ProxyContext {
 export async function trainProxy(
   run: ProxyRun,
   folder: string,
-  { config, totalSteps, numSamples, anchorOfSample, trainTo, base }: ProxyContext,
+  { config, totalSteps, numSamples, anchorOfSample, trainTo, base, ranks }: ProxyContext,
 ): Promise<ProxyResult & { readonly flops: number }> {
   const steps = Math.max(1, Math.round(run.steps * totalSteps))
   const runFolder = join(folder, 'run')
@@ -48,10 +51,12 @@ export async function trainProxy(
   const stops = [...new Set((run.checkpointsAt ?? [1]).map((at) => Math.max(1, Math.round(at * steps))))]
   const keptAt = (step: number) => join(folder, `step-${step}`)
   for (const step of stops) {
-    if (existsSync(keptAt(step))) continue
+    if (await ranks.fromFirst(() => existsSync(keptAt(step)))) continue
     await trainTo({ config: proxy, artefact, stopAfterStep: step })
-    publishFolder(keptAt(step), (temporary) =>
-      copyFolder(join(runFolder, 'checkpoints', `step-${step}`), temporary),
+    await ranks.fromFirst(() =>
+      publishFolder(keptAt(step), (temporary) =>
+        copyFolder(join(runFolder, 'checkpoints', `step-${step}`), temporary),
+      ),
     )
   }
   return { checkpoints: checkpointsOf(runFolder, stops, keptAt), ...readProxy(runFolder, steps) }

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../config/index.js'
 import type { ProxyRun } from '../method/index.js'
 import { openInputs } from '../open/index.js'
-import { trainProxy } from '../prepare/index.js'
+import { ALONE, trainProxy } from '../prepare/index.js'
 import { readEvents } from '../record/index.js'
 import { Workshop } from './workshop.test.fixture.js'
 
@@ -91,7 +91,7 @@ describe('a proxy on some of the anchors', () => {
     }
     let kept_P: Uint8Array | undefined
     const start = trainProxy(run, workshop.file('part'), {
-      ...{ config, totalSteps: 1, numSamples: inputs.train.numSamples, anchorOfSample },
+      ...{ config, totalSteps: 1, numSamples: inputs.train.numSamples, anchorOfSample, ranks: ALONE },
       trainTo: async (request) => {
         kept_P = request.artefact.kept_P
         const { train } = await openInputs(request.config, baseDir, { needsAnchors: false, ...quiet })

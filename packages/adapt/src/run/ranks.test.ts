@@ -107,11 +107,16 @@ describe('two ranks', () => {
     ['adapt-calibrated', ['method=adapt-calibrated', 'method.signal.refresh_every=2']],
     // The model that is published is the average then.
     ['bm25', ['method=bm25', 'training.ema_decay=0.5', 'evaluation.weights=ema']],
+    // Both ranks train its reference and score the pool with it.
+    ['rho-1', ['method=rho-1', 'anchors=[]']],
+    // Each trains proxies of its own.
+    ['regmix', ['method=regmix', 'method.signal.proxies=10', 'anchors=[]']],
   ]
 
   it.each(METHODS)('train %s as one does', async (name, set) => {
-    await alone(`${name}-one`, [...set, 'training.gradient_accumulation_steps=2'])
-    const { code, stderr, stdout } = await launch(`${name}-two`, 2, set)
+    const cache = (of: string) => `data.cache_dir=cache-${name}-${of}`
+    await alone(`${name}-one`, [...set, cache('one'), 'training.gradient_accumulation_steps=2'])
+    const { code, stderr, stdout } = await launch(`${name}-two`, 2, [...set, cache('two')])
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(/2 ranks/)
     expect(distance(`${name}-two`, `${name}-one`)).toBeLessThan(1e-6)

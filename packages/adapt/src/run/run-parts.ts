@@ -33,6 +33,8 @@ export interface TrainingRequest {
   readonly artefact?: Artefact
   /** Who else may ask for the stop and watches signals over several runs; default: the run watches them itself. */
   readonly stop?: StopRequest
+  /** Rows of a step, whatever the number of ranks. Default: those that the config gives with these ranks. */
+  readonly rowsOfStep?: number
   /** The ranks that train it; default: those that this process was started with. A run that is part of another has one. */
   readonly world?: World
   /** Events worth a line: refreshes, evaluations, alerts. */

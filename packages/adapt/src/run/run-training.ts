@@ -128,11 +128,13 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
     })
     await requireMetric(new BestModel(config), inputs, taskFigures)
     const { worldSize } = world
-    const held = holdBatch(config, start, worldSize)
+    const held = holdBatch(config, start, worldSize, request.rowsOfStep)
     if (held.line !== undefined) onLine(held.line)
-    const prepared = await world.inTurn(() =>
-      prepareRun({ ...request, config: held.config }, inputs, { worldSize, stop, goesOn }, runTraining),
-    )
+    const prepared = await prepareRun({ ...request, config: held.config }, inputs, {
+      ...{ world, stop, goesOn, train: runTraining },
+      // Each rank's own was chosen by what is asked of all.
+      device: asked.config.training.device,
+    })
     const data = orderData(config, inputs, prepared?.artefact ?? NO_ARTEFACT, prepared?.key)
     requireSameRanks(world, data.fingerprints)
     const plan = planSteps(held.config, (epoch) => data.rows.numRowsPerEpoch(epoch), candidates, worldSize)

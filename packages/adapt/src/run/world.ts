@@ -56,6 +56,12 @@ export function aloneWorld(): World {
   }
 }
 
+/** The world of a run that is part of another: its end is not the end of the ranks. */
+export function innerWorld(world: World): World {
+  const inner: World = Object.create(world)
+  return Object.assign(inner, { leave: async () => await world.fromFirst(() => {}) })
+}
+
 /**
  * Runs what the ranks that this process was started with do together: under torchrun, srun, a Kubernetes job or `adapt launch`, as the
  * environment says; alone without one. A rank that fails tells the others, which end by a PeerError that names it.

@@ -12,7 +12,7 @@ import {
   trainingRemedies,
 } from '../open/index.js'
 import { type PoolScores, writeScores } from '../record/index.js'
-import { prepareRun, runTraining, StopRequest } from '../run/index.js'
+import { aloneWorld, prepareRun, runTraining, StopRequest } from '../run/index.js'
 import { requireScores, scorePool } from './score-pool.js'
 import { writeKept } from './write-kept.js'
 
@@ -96,7 +96,10 @@ export async function scoreData(request: ScoreRequest): Promise<ScoreOutcome> {
     for (const warning of inputs.warnings) onLine(`warning: ${warning}`)
     requireNeeds(config.method, { sources: inputs.train.sources.length, isPlainText: inputs.isPlainText })
     const run = { config, baseDir, overwrite: false, onLine, onStep: () => {} }
-    const prepared = await prepareRun(run, inputs, { worldSize: 1, stop, goesOn }, runTraining)
+    const prepared = await prepareRun(run, inputs, {
+      ...{ world: aloneWorld(), stop, goesOn, train: runTraining },
+      device: config.training.device,
+    })
     const scores = await scorePool({
       ...{ config, baseDir, inputs, prepared, model, onLine, onProgress, checkStop },
     })

@@ -26,20 +26,18 @@ import {
 } from '../model/index.js'
 import { autocastDtype, chooseDevice, openModel, type RunInputs, requireModelFolder } from '../open/index.js'
 import { assertTokenizerFits, loadTokenizer, type TokenDataset } from '../tokenize/index.js'
-import { forwardFlops } from '../train/index.js'
 import { type Chunk, ChunkStore } from './chunk-store.js'
 import { ALONE, type PreparingRanks } from './preparing-ranks.js'
 import { SampleGradients } from './sample-gradients.js'
 import { ofPart } from './scored-part.js'
+import { shareOut } from './share-out.js'
 import { StoredTokenLosses } from './token-losses.js'
-import { bySample } from './token-statistics.js'
+import { tokenStatistics } from './token-statistics.js'
 
 /** Samples that are computed between two looks at what is stored. */
 const CHUNK_SAMPLES = 1024
 /** Samples of a block that is sorted by length. */
 const SORTED_SAMPLES = 1024
-/** Samples of a batch whose losses are computed. */
-const LOSS_BATCH = 16
 /** Texts that are decoded at once. */
 const TEXTS_AT_ONCE = 64
 /** Between two lines on how far it is. */
@@ -185,37 +183,25 @@ export class Preparation implements PreparationTools {
     return measured
   }
 
-  /**
-   * Values of some pieces of work in their order. Each rank computes its part of what is not stored, and reads all.
-   * @param onDone  Told how many are done of all, and which of them was just done here.
-   */
+  /** Values of some pieces of work in their order, those of the ranks together; see `shareOut`. */
   private async *shareOut(
     name: string,
     count: number,
     compute: (i: number) => Promise<Float32Array>,
     onDone: (done: number, own: number | undefined) => void,
   ): AsyncGenerator<Float32Array> {
-    const { ranks } = this
-    const store = new ChunkStore(join(this.context.work, name))
-    const take = (i: number): Promise<Chunk> =>
-      store.take(i, async () => {
-        const before = this.flops
-        const values = await compute(i)
-        const flops = this.flops - before
-        this.flops = before
-        return { values, flops }
-      })
-    const missing = await ranks.fromFirst(() => store.missing(count))
-    const numStored = count - missing.length
-    onDone(numStored, undefined)
-    for (let i = ranks.rank; i < missing.length; i += ranks.worldSize) {
-      this.context.checkStop()
-      await take(missing[i]!)
-      onDone(numStored + Math.min(missing.length, i - ranks.rank + ranks.worldSize), missing[i])
+    const counted = async (i: number): Promise<Chunk> => {
+      const before = this.flops
+      const values = await compute(i)
+      const flops = this.flops - before
+      // Whoever computed it, it is counted where it is read.
+      this.flops = before
+      return { values, flops }
     }
-    await ranks.fromFirst(() => {})
-    for (let i = 0; i < count; i++) {
-      const { values, flops } = await take(i)
+    const { work, checkStop } = this.context
+    const store = new ChunkStore(join(work, name))
+    const parts = shareOut(store, count, { ranks: this.ranks, compute: counted, onDone, checkStop })
+    for await (const { values, flops } of parts) {
       this.flops += flops
       yield values
     }
@@ -368,7 +354,7 @@ export class Preparation implements PreparationTools {
         name,
         async (indexes) => {
           const wanted = indexes.filter((i) => hasLosses[i] === 1)
-          return await this.tokensOf(model, wanted, statistic)
+          return await tokenStatistics(model, wanted, statistic, this)
         },
         (indexes) => indexes.reduce((sum, i) => sum + (hasLosses[i] === 1 ? data.labelCount(i) : 0), 0),
       )
@@ -385,28 +371,6 @@ export class Preparation implements PreparationTools {
       renameSync(`${path}.tmp`, path)
     })
     return new StoredTokenLosses(path, hasLosses, data)
-  }
-
-  /** A number of each labelled position of some samples under a frozen model, in the order given. */
-  private async tokensOf(
-    model: CausalLM,
-    indexes: readonly number[],
-    statistic: TokenStatistic,
-  ): Promise<Float32Array> {
-    const found = new Map<number, Float32Array>()
-    for await (const batch of this.samples(indexes, LOSS_BATCH)) {
-      const values = bySample(model, batch, statistic, this.autocastDtype)
-      batch.samples.forEach(({ index }, i) => {
-        found.set(index, values[i]!)
-      })
-      this.charge(
-        forwardFlops(
-          model.numParameters,
-          batch.samples.reduce((sum, { numTokens }) => sum + numTokens, 0),
-        ),
-      )
-    }
-    return Float32Array.from(indexes.flatMap((index) => [...found.get(index)!]))
   }
 
   charge(flops: number): void {

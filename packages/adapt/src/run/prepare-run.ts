@@ -65,7 +65,10 @@ export async function prepareRun(
   const prepareOn = (shared: PreparingRanks) =>
     prepareSignal(signal, signalOptions, {
       ...{ config, baseDir, inputs, totalSteps, passes, onLine, ranks: shared },
-      checkStop: () => stop.throwIfRequested(goesOn),
+      checkStop: () => {
+        stop.throwIfRequested(goesOn)
+        if (shared !== ALONE) world.requirePeers()
+      },
       trainProxy: (run, folder, base, ranks) =>
         trainProxy(run, folder, {
           ...{ config, totalSteps, numSamples, anchorOfSample: inputs.anchorOfSample, base, ranks },

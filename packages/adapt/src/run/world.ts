@@ -32,9 +32,14 @@ export interface World {
    * @throws what `work` did; {@link AdaptError} RANK_FAILED, with the same exit code, where it did on another rank.
    */
   together(work: () => void): void
+  /** For long work of a rank by itself: looks now and then whether the others are there. @throws {PeerError} */
+  requirePeers(): void
   /** The end of a run that is done or was stopped: waits for the others. */
   leave(): Promise<void>
 }
+
+/** Between two looks at whether the others are there. */
+const LOOK_MS = 300
 
 /** The world of a process without peers. */
 export function aloneWorld(): World {
@@ -52,6 +57,7 @@ export function aloneWorld(): World {
     gatherNumbers: (values) => [[...values]],
     any: (flag) => flag,
     together: (work) => work(),
+    requirePeers: () => {},
     leave: async () => {},
   }
 }
@@ -123,6 +129,7 @@ function writeErrorFile(path: string | undefined, error: unknown): void {
 /** A world on a process group of torch.distributed. */
 class GroupWorld implements World {
   hasLeft = false
+  private lastLook = 0
 
   constructor(private readonly group: distributed.ProcessGroup) {}
 
@@ -201,6 +208,12 @@ class GroupWorld implements World {
     const failed = codes.findIndex((of) => of !== 0)
     if (failed < 0) return
     throw new AdaptError('RANK_FAILED', codes[failed]!, `rank ${failed} could not do its part; it says why`)
+  }
+
+  requirePeers(): void {
+    if (Date.now() - this.lastLook < LOOK_MS) return
+    this.lastLook = Date.now()
+    this.group.requirePeers()
   }
 
   async leave(): Promise<void> {

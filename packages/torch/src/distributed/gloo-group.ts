@@ -180,24 +180,28 @@ export class GlooGroup implements ProcessGroup {
   }
 
   async meet(): Promise<void> {
-    const { store, members, rank } = this.job
     const key = `meet/${this.meetings++}`
-    this.together(() => this.asked(() => store.add(key, 1)))
+    this.together(() => this.asked(() => this.job.store.add(key, 1)))
     for (let wait = FIRST_LOOK_MS; ; wait = Math.min(2 * wait, LAST_LOOK_MS)) {
       const isOver = this.together(() =>
         this.asked(() => {
-          if (store.add(key, 0) >= this.worldSize) return true
-          const gone = members.findIndex(
-            (member, other) =>
-              other !== rank && (hasEnded(member, members[rank]!) || hasLastWords(this.job, other)),
-          )
-          if (gone >= 0) throw new Error(`rank ${gone} ended before it came`)
+          if (this.job.store.add(key, 0) >= this.worldSize) return true
+          this.requireNoneGone()
           return false
         }),
       )
       if (isOver) return
       await sleep(wait)
     }
+  }
+
+  requirePeers = (): void => this.together(() => this.asked(() => this.requireNoneGone()))
+
+  private requireNoneGone(): void {
+    const self = this.members[this.rank]!
+    const isGone = (member: Member, rank: number) => hasEnded(member, self) || hasLastWords(this.job, rank)
+    const gone = this.members.findIndex((member, rank) => rank !== this.rank && isGone(member, rank))
+    if (gone >= 0) throw new Error(`rank ${gone} ended before it came`)
   }
 
   /** What goes wrong at the store is explained as a failed transport is. */

@@ -57,6 +57,7 @@ function aloneInTheWorld(launch: Launch): ProcessGroup {
     gatherText: (text) => [text],
     async meet() {},
     fail() {},
+    requirePeers() {},
     async leave() {},
   }
 }

@@ -65,6 +65,12 @@ const TASKS: Readonly<Record<string, (group: Group) => GroupReport | Promise<Gro
   'error before a meeting': meetAfter(async (group) => {
     if (group.rank === 0) endByOwnError(group)
   }),
+  'death before work': workWhile(({ rank }) => {
+    if (rank === 1) process.kill(process.pid, 'SIGKILL')
+  }),
+  'error before work': workWhile((group) => {
+    if (group.rank === 0) endByOwnError(group)
+  }),
   'own error of a peer': (group) => {
     if (group.rank === 1) endByOwnError(group)
     return waitForPeers(group)
@@ -81,6 +87,18 @@ function meetAfter(work: (group: Group) => Promise<unknown>): (group: Group) => 
     await group.meet()
     await group.meet()
     return { sums: group.allReduceNumbers([group.rank + 1]) }
+  }
+}
+
+/** Works long by itself, and looks now and then whether the others are there. */
+function workWhile(begin: (group: Group) => void): (group: Group) => Promise<GroupReport> {
+  return async (group) => {
+    group.requirePeers()
+    begin(group)
+    for (;;) {
+      await sleep(20)
+      group.requirePeers()
+    }
   }
 }
 

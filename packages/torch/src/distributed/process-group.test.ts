@@ -97,10 +97,12 @@ describe('two processes', () => {
   })
 
   it.each([
-    ['death', 1, /^rank 1 \(process \d+ on .*\) ended$/],
-    ['error', 0, /^rank 0 failed: DATA_DAMAGED: shard 7 is damaged$/],
-  ])('learn of the %s of one that they wait to meet', async (what, rank, message) => {
-    const [survivor] = (await runJob(`${what} before a meeting`)).filter((_, r) => r !== rank)
+    ['death', 'a meeting', 1, /^rank 1 \(process \d+ on .*\) ended$/],
+    ['error', 'a meeting', 0, /^rank 0 failed: DATA_DAMAGED: shard 7 is damaged$/],
+    ['death', 'work', 1, /^rank 1 \(process \d+ on .*\) ended$/],
+    ['error', 'work', 0, /^rank 0 failed: DATA_DAMAGED: shard 7 is damaged$/],
+  ])('learn of the %s of one before %s', async (what, before, rank, message) => {
+    const [survivor] = (await runJob(`${what} before ${before}`)).filter((_, r) => r !== rank)
     expect([survivor!.exitCode, survivor!.failure?.code, survivor!.failure?.rank]).toEqual([
       6,
       'PEER_FAILED',

@@ -18,6 +18,8 @@ export interface ProcessGroup extends Collective {
   gatherText(text: string): string[]
   /** Returns when every rank has called it, however long one of them works before: no limit of the group counts. */
   meet(): Promise<void>
+  /** @throws {PeerError} when another rank has ended, for a rank that works long without the others. */
+  requirePeers(): void
   /** Tells the others that this rank ends by an error of its own, which they will name. Never throws. */
   fail(error: { readonly code: string; readonly message: string }): void
   /** The end of the job: meets the others and closes the group. */

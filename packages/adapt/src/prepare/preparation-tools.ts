@@ -25,9 +25,9 @@ import {
   saveModelFolder,
 } from '../model/index.js'
 import { autocastDtype, chooseDevice, openModel, type RunInputs, requireModelFolder } from '../open/index.js'
+import { ALONE, type Ranks } from '../ranks.js'
 import { assertTokenizerFits, loadTokenizer, type TokenDataset } from '../tokenize/index.js'
 import { type Chunk, ChunkStore } from './chunk-store.js'
-import { ALONE, type PreparingRanks } from './preparing-ranks.js'
 import { SampleGradients } from './sample-gradients.js'
 import { ofPart } from './scored-part.js'
 import { shareOut } from './share-out.js'
@@ -60,13 +60,13 @@ export interface ToolsContext {
   /** Whether a sample is scored, where a part of the pool is. Default: all are. */
   readonly isScored?: (index: number) => boolean
   /** Those that prepare with this process. Default: none. */
-  readonly ranks?: PreparingRanks
+  readonly ranks?: Ranks
   /** Trains a proxy in a folder, up to some steps, on these ranks together; see `trainProxy`. */
   readonly trainProxy: (
     run: ProxyRun,
     folder: string,
     base: string | undefined,
-    ranks: PreparingRanks,
+    ranks: Ranks,
   ) => Promise<ProxyResult & { readonly flops: number }>
 }
 
@@ -90,7 +90,7 @@ export class Preparation implements PreparationTools {
   /** FLOPs so far, those of earlier processes whose work is used too. */
   flops = 0
   private readonly context: ToolsContext
-  private readonly ranks: PreparingRanks
+  private readonly ranks: Ranks
   private lastLine = 0
   /** Of the model and moments that were last asked for. */
   private gradients:
@@ -154,7 +154,7 @@ export class Preparation implements PreparationTools {
     return await this.trainOn(run, this.ranks)
   }
 
-  private async trainOn(run: ProxyRun, ranks: PreparingRanks): Promise<ProxyResult> {
+  private async trainOn(run: ProxyRun, ranks: Ranks): Promise<ProxyResult> {
     const base = run.adapter === undefined ? undefined : await ranks.fromFirst(() => this.startFolder())
     const folder = join(this.context.work, run.name)
     const { flops, ...result } = await this.context.trainProxy(run, folder, base, ranks)

@@ -4,11 +4,11 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../config/index.js'
 import { defineSignal, type PreparationTools } from '../method/index.js'
 import { openInputs, type RunInputs } from '../open/index.js'
+import type { Ranks } from '../ranks.js'
+import { ranksOfOneProcess } from '../ranks.test.fixture.js'
 import { Workshop } from '../run/workshop.test.fixture.js'
 import type { Prepared } from './artefact-store.js'
 import { type PrepareContext, prepareSignal } from './prepare-method.js'
-import type { PreparingRanks } from './preparing-ranks.js'
-import { ranksOfOneProcess } from './preparing-ranks.test.fixture.js'
 
 const workshop = new Workshop()
 afterAll(() => workshop[Symbol.dispose]())
@@ -109,7 +109,7 @@ const prepareLengths = async (setting: Setting = {}) => {
 
 describe('preparation by several ranks', () => {
   /** Each rank's scores of lengths, and what it computed of them. */
-  const prepareOn = async (ranks: readonly PreparingRanks[], seed: number) =>
+  const prepareOn = async (ranks: readonly Ranks[], seed: number) =>
     await Promise.all(
       ranks.map(async (own) => {
         const { signal, computed } = lengthScores()

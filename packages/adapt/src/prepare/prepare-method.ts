@@ -16,11 +16,11 @@ import {
   scoresOf,
 } from '../method/index.js'
 import { fingerprintModel, type RunInputs } from '../open/index.js'
+import { ALONE } from '../ranks.js'
 import { RunLock } from '../run-folder/index.js'
 import { packageVersion } from '../version.js'
 import { ArtefactFolder, artefactKey, type Prepared } from './artefact-store.js'
 import { Preparation, type ToolsContext } from './preparation-tools.js'
-import { ALONE } from './preparing-ranks.js'
 import { drawScored, inPart } from './scored-part.js'
 
 /** What a preparation works with. */

@@ -4,8 +4,8 @@ import { type MethodInput, resolveMethod } from '../catalog/index.js'
 import { publishFolder } from '../checkpoint/index.js'
 import type { RunConfig } from '../config/index.js'
 import type { Artefact, ProxyResult, ProxyRun } from '../method/index.js'
+import type { Ranks } from '../ranks.js'
 import { currentEvents, readEvents, type StepRecord } from '../record/index.js'
-import type { PreparingRanks } from './preparing-ranks.js'
 
 /** Trains a config in its `output_dir` with an artefact, to a step, and leaves a checkpoint there; goes on where it was interrupted. */
 export type TrainTo = (request: {
@@ -27,7 +27,7 @@ export interface ProxyContext {
   /** Folder of the model that an adapter of the proxy's own stands on. */
   readonly base?: string | undefined
   /** Those that train it; each makes the same call. */
-  readonly ranks: PreparingRanks
+  readonly ranks: Ranks
 }
 
 /**

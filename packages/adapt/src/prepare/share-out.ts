@@ -1,8 +1,8 @@
+import type { Ranks } from '../ranks.js'
 import type { Chunk, ChunkStore } from './chunk-store.js'
-import type { PreparingRanks } from './preparing-ranks.js'
 
 interface SharedWork {
-  readonly ranks: PreparingRanks
+  readonly ranks: Ranks
   readonly compute: (i: number) => Promise<Chunk>
   /** Told how many are done of all, and which of them was just done here. */
   readonly onDone: (done: number, own: number | undefined) => void

@@ -7,15 +7,8 @@ import { makeFolder } from '../dataset/make-folder.js'
 import { AdaptError } from '../errors.js'
 import { NO_ARTEFACT } from '../method/index.js'
 import { orderData, type RunInputs } from '../open/index.js'
-import {
-  ALONE,
-  type Prepared,
-  type PreparingRanks,
-  prepareSignal,
-  selectPool,
-  type TrainTo,
-  trainProxy,
-} from '../prepare/index.js'
+import { type Prepared, prepareSignal, selectPool, type TrainTo, trainProxy } from '../prepare/index.js'
+import { ALONE, type Ranks } from '../ranks.js'
 import type { StepRecord } from '../record/index.js'
 import type { TrainingRequest } from './run-parts.js'
 import type { StopRequest } from './stop-request.js'
@@ -62,7 +55,7 @@ export async function prepareRun(
   const { totalSteps, stepsPerEpoch } = planSteps(request.config, rowsOf, candidates, worldSize)
   const { passes } = planSteps(request.config, rowsOf, 1, worldSize)
   const { numSamples } = inputs.train
-  const prepareOn = (shared: PreparingRanks) =>
+  const prepareOn = (shared: Ranks) =>
     prepareSignal(signal, signalOptions, {
       ...{ config, baseDir, inputs, totalSteps, passes, onLine, ranks: shared },
       checkStop: () => {
@@ -118,7 +111,7 @@ function proxyTrainer(
   { baseDir, onLine, signals, gates }: TrainingRequest,
   { world, stop, goesOn, device, train }: Preparing,
   name: string,
-  ranks: PreparingRanks,
+  ranks: Ranks,
 ): TrainTo {
   let lastLine = 0
   return async ({ config, artefact, stopAfterStep }) => {

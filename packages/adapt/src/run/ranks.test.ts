@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SafetensorsFile, scope } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
+import { relativeDistance } from '../model/tiny-llama.test.fixture.js'
 import { currentSteps, readEvents } from '../record/index.js'
 import { readLedger } from '../record/ledger-reader.js'
 import { Workshop } from './workshop.test.fixture.js'
@@ -134,15 +135,35 @@ describe('two ranks', () => {
     expect(await ledgerOf(`${name}-two`)).toEqual(await ledgerOf(`${name}-one`))
   })
 
-  it('give the same bits again, with benchmark tasks that rank 0 alone reads', async () => {
+  it('give the same bits again, and ask benchmark tasks together that rank 0 alone reads', async () => {
+    const lines = Array.from({ length: 40 }, (_, i) => ({ begin: `the model ${i}`, end: ' reads data' }))
+    writeFileSync(workshop.file('asked-0.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
     // Rank 1 would look for data of its own, which is not there.
-    writeFileSync(workshop.file('asked-0.jsonl'), '{"begin": "the model", "end": "reads data"}\n')
-    const task = `task: asked\ndataset_path: asked-$\{RANK}.jsonl\ntest_split: test\noutput_type: loglikelihood\n`
-    writeFileSync(workshop.file('asked.yaml'), `${task}doc_to_text: begin\ndoc_to_target: end\n`)
-    const { code, stderr } = await launch('again', 2, ['anchors=[]', 'evaluation.tasks=[asked.yaml]'])
+    for (const [folder, part] of [
+      ['one', '0'],
+      ['two', `$\{RANK}`],
+    ] as const) {
+      mkdirSync(workshop.file(folder))
+      const of = (task: string, type: string) =>
+        `task: ${task}\ndataset_path: ../asked-${part}.jsonl\ntest_split: test\noutput_type: ${type}\ndoc_to_text: begin\ndoc_to_target: end\n`
+      writeFileSync(workshop.file(`${folder}/asked.yaml`), of('asked', 'loglikelihood'))
+      const written = `${of('written', 'generate_until')}generation_kwargs: { max_gen_toks: 4, until: [".."] }\n`
+      writeFileSync(workshop.file(`${folder}/written.yaml`), written)
+    }
+    const tasksIn = (folder: string) => `evaluation.tasks=[${folder}/asked.yaml, ${folder}/written.yaml]`
+    const eventsOf = (name: string) =>
+      readEvents(path.join(workshop.runFolder(name), 'events.jsonl')).events.flatMap((event) =>
+        event.type === 'tasks' ? [event] : [],
+      )
+    const { code, stderr } = await launch('again', 2, ['anchors=[]', tasksIn('two')])
     expect([code, stderr]).toEqual([0, ''])
-    const asked = readEvents(path.join(workshop.runFolder('again'), 'events.jsonl')).events
-    expect(asked.flatMap((event) => (event.type === 'tasks' ? [event.step] : []))).toEqual([0, 3, 6])
+    expect(eventsOf('again').map(({ step }) => step)).toEqual([0, 3, 6])
+    await alone('asked-alone', ['anchors=[]', tasksIn('one'), 'training.gradient_accumulation_steps=2'])
+    const [together, apart] = ['again', 'asked-alone'].map((name) =>
+      eventsOf(name).flatMap(({ figures }) => figures.map(({ value }) => value)),
+    )
+    expect(together!.length).toBeGreaterThan(3)
+    expect(relativeDistance(together!, apart!)).toBeLessThan(1e-5)
     expect(bytes('again').equals(bytes('uniform-two'))).toBe(true)
     const parts = readdirSync(path.join(workshop.runFolder('again'), 'ledger'))
     expect(new Set(parts.map((part) => /-r(\d+)\./.exec(part)![1]))).toEqual(new Set(['0', '1']))

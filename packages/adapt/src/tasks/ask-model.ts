@@ -1,13 +1,15 @@
 import type { DType } from '@adapt-ts/torch'
-import { generateTexts } from '../generate/index.js'
 import type { CausalLM } from '../model/index.js'
+import { ALONE, type Ranks } from '../ranks.js'
 import type { Tokenizer } from '../tokenize/index.js'
 import type { EncodedRequests, EncodeOptions } from './encode-requests.js'
+import { callToScore, callToWrite } from './help-asking.js'
 import type { TaskResponse } from './metrics.js'
 import type { ScoredText } from './plan-trees.js'
 import type { GenerationSettings, TaskRequest } from './prepare-task.js'
 import { ResponseStore, responseKey } from './response-store.js'
-import { evaluationStopped, scoreTexts } from './score-texts.js'
+import { scoreTexts } from './score-texts.js'
+import { writeAnswers } from './write-answers.js'
 
 /** How a model is asked. */
 export interface AskOptions extends EncodeOptions {
@@ -20,6 +22,8 @@ export interface AskOptions extends EncodeOptions {
   readonly modelKey?: string
   readonly store?: ResponseStore
   readonly isCancelled?: () => boolean
+  /** Those that help: the others are in `answerCalls` with the same model. Default: none. */
+  readonly ranks?: Ranks
   /** Called as responses come: how many there are of all. */
   readonly onProgress?: (done: number, total: number) => void
   readonly seed?: number
@@ -67,7 +71,9 @@ export async function askModel(
   let done = total - wanted.size - pending.size
   onProgress(done, total)
   const newKeys = [...wanted.keys()]
-  await scoreTexts(model, [...wanted.values()], {
+  const scored = [...wanted.values()]
+  if (scored.length > 0) await callToScore(options.ranks ?? ALONE, scored, options.maxPositions)
+  await scoreTexts(model, scored, {
     ...options,
     onScored: (found) => {
       store.add(Array.from(found, ([text, response]) => [newKeys[text]!, response] as const))
@@ -75,7 +81,7 @@ export async function askModel(
       onProgress(done, total)
     },
   })
-  await writeAnswers(model, tokenizer, pending, options, (key, text) => {
+  await writePending(model, tokenizer, pending, options, (key, text) => {
     store.add([[key, { text }]])
     done += 1
     onProgress(done, total)
@@ -102,13 +108,14 @@ interface PendingAnswer {
 }
 
 /** Writes answers, those that are drawn alike together. */
-async function writeAnswers(
+async function writePending(
   model: CausalLM,
   tokenizer: Tokenizer,
   pending: ReadonlyMap<string, PendingAnswer>,
-  { autocastDtype, seed = 0, isCancelled, maxPositions, maxCachedPositions = maxPositions }: AskOptions,
+  options: AskOptions,
   onAnswer: (key: string, text: string) => void,
 ): Promise<void> {
+  const { seed = 0, maxPositions, maxCachedPositions = maxPositions, ranks = ALONE } = options
   const temperatures = new Set(Array.from(pending.values(), ({ settings }) => settings.temperature))
   for (const temperature of temperatures) {
     const own = [...pending].filter(([, { settings }]) => settings.temperature === temperature)
@@ -124,12 +131,9 @@ async function writeAnswers(
         until: until.filter((stop) => stop !== ''),
       }),
     )
-    await generateTexts(model, tokenizer, prompts, {
-      ...{ stopIds: [tokenizer.eosId], temperature, autocastDtype, maxPositions, maxCachedPositions },
-      onStep() {
-        if (isCancelled?.() === true) throw evaluationStopped()
-      },
-      onText: (place, { text }) => onAnswer(own[place]![0], text),
-    })
+    const { autocastDtype, isCancelled } = options
+    const how = { temperature, autocastDtype, isCancelled, maxPositions, maxCachedPositions, ranks }
+    await callToWrite(ranks, prompts, how)
+    await writeAnswers(model, tokenizer, prompts, how, (place, text) => onAnswer(own[place]![0], text))
   }
 }

@@ -22,6 +22,7 @@ export {
   type TaskSelection,
 } from './find-tasks.js'
 export { fingerprintTasks } from './fingerprint-tasks.js'
+export { answerCalls, endCalls } from './help-asking.js'
 export type { PreparedTask, PrepareTaskOptions } from './prepare-task.js'
 export type { Group, Task } from './read-task-file.js'
 export { ResponseStore, responseKey } from './response-store.js'

@@ -1,8 +1,9 @@
-import { logSoftmax, noGrad, scope } from '@adapt-ts/torch'
+import { logSoftmax, mul_, noGrad, scope } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { batchTokens } from '../batch/index.js'
 import { type CausalLM, embedTokens, toModelInputs } from '../model/index.js'
 import { createTinyLlama, createTokens, TINY_CONFIG } from '../model/tiny-llama.test.fixture.js'
+import { ranksOfOneProcess } from '../ranks.test.fixture.js'
 import { planTrees, type ScoredText } from './plan-trees.js'
 import { scoreTexts } from './score-texts.js'
 
@@ -80,5 +81,30 @@ describe('scoreTexts', () => {
     const passesOf = (list: readonly ScoredText[]) =>
       planTrees(list, 30).map(({ prefix, tree }) => [[...prefix], [...tree.tokens_N], [...tree.parent_N]])
     expect(passesOf([...all].reverse())).toEqual(passesOf(all))
+  })
+
+  it('is shared out over ranks, each of which gets what one finds alone', async () => {
+    const model = createTinyLlama({ maxPositionEmbeddings: 64 })
+    const all = texts(40)
+    const alone = await scoreTexts(model, all, { maxPositions: 1 })
+    const ranks = ranksOfOneProcess(3)
+    const found = await Promise.all(
+      ranks.map((own) => scoreTexts(model, all, { maxPositions: 1, ranks: own })),
+    )
+    expect(found).toEqual([alone, alone, alone])
+  })
+
+  it('ends on all ranks where it fails on one, which is named', async () => {
+    const [good, bad] = [createTinyLlama({}), createTinyLlama({})]
+    noGrad(() => scope(() => void mul_(bad.headWeight, Number.NaN)))
+    const ranks = ranksOfOneProcess(2)
+    const ends = await Promise.allSettled(
+      ranks.map((own, rank) =>
+        scoreTexts(rank === 1 ? bad : good, texts(0), { maxPositions: 1, ranks: own }),
+      ),
+    )
+    const messages = ends.map((end) => (end.status === 'rejected' ? (end.reason as Error).message : ''))
+    expect(messages[1]).toMatch(/^the model gives no finite logits/)
+    expect(messages[0]).toBe(`rank 1: ${messages[1]}`)
   })
 })

@@ -17,6 +17,7 @@ import {
 import { AdaptError, EXIT, NumericError } from '../errors.js'
 import { defaultChunkSize } from '../loss/index.js'
 import { type CausalLM, cachePrefix, embedTree, type KeyValueCache } from '../model/index.js'
+import { ALONE, fromEach, type Ranks } from '../ranks.js'
 import { planTrees, type ScoredText, type TreePass } from './plan-trees.js'
 
 /** How likely the targets of a text are. */
@@ -33,6 +34,8 @@ export interface ScoreTextsOptions {
   readonly maxPositions: number
   /** Asked between passes; true ends the scoring. */
   readonly isCancelled?: () => boolean
+  /** Those that score the same texts under the same model, each its part. All get all of it. Default: none. */
+  readonly ranks?: Ranks
   /** Called after every pass, with what was found of which texts. */
   readonly onScored?: (found: ReadonlyMap<number, LogLikelihood>) => void
 }
@@ -47,31 +50,58 @@ export async function scoreTexts(
   texts: readonly ScoredText[],
   options: ScoreTextsOptions,
 ): Promise<LogLikelihood[]> {
+  const { ranks = ALONE, autocastDtype } = options
   const found: LogLikelihood[] = new Array(texts.length)
-  let kept: { readonly tokens: Int32Array; readonly cache: KeyValueCache } | undefined
-  try {
-    for (const pass of planTrees(texts, options.maxPositions)) {
-      if (options.isCancelled?.() === true) {
-        throw evaluationStopped()
-      }
-      if (kept === undefined || !isSame(kept.tokens, pass.prefix)) {
-        kept?.cache.dispose()
-        const { prefix } = pass
-        kept =
-          prefix.length === 0
-            ? undefined
-            : { tokens: prefix, cache: cachePrefix(model, prefix, options.autocastDtype) }
-      }
-      const scored = scorePass(model, pass, texts, kept?.cache, options.autocastDtype)
-      for (const [text, value] of scored) found[text] = value
-      options.onScored?.(scored)
+  const passes = planTrees(texts, options.maxPositions)
+  const perRank = ranks.worldSize === 1 ? 1 : PASSES_OF_RANK
+  using scorer = new Scorer(model, texts, autocastDtype)
+  for (let start = 0; start < passes.length; start += perRank * ranks.worldSize) {
+    if (await ranks.fromFirst(() => options.isCancelled?.() === true)) throw evaluationStopped()
+    const own = start + perRank * ranks.rank
+    const parts = await fromEach(ranks, () => scorer.score(passes.slice(own, own + perRank)))
+    const scored = new Map(parts.flat())
+    for (const [text, value] of scored) found[text] = value
+    options.onScored?.(scored)
+  }
+  return found
+}
+
+/** Neighbouring passes that a rank makes between two meetings: they may have what is kept in common. */
+const PASSES_OF_RANK = 8
+
+/** Makes passes, and keeps the keys and values that neighbours begin with. */
+class Scorer implements Disposable {
+  private kept: { readonly tokens: Int32Array; readonly cache: KeyValueCache } | undefined
+
+  constructor(
+    private readonly model: CausalLM,
+    private readonly texts: readonly ScoredText[],
+    private readonly autocastDtype: DType | undefined,
+  ) {}
+
+  async score(passes: readonly TreePass[]): Promise<(readonly [number, LogLikelihood])[]> {
+    const { model, texts, autocastDtype } = this
+    const found: (readonly [number, LogLikelihood])[] = []
+    for (const pass of passes) {
+      found.push(...scorePass(model, pass, texts, this.keep(pass.prefix), autocastDtype))
       // Signals and timers get their turn.
       await new Promise(setImmediate)
     }
-  } finally {
-    kept?.cache.dispose()
+    return found
   }
-  return found
+
+  private keep(prefix: Int32Array): KeyValueCache | undefined {
+    if (this.kept !== undefined && isSame(this.kept.tokens, prefix)) return this.kept.cache
+    this[Symbol.dispose]()
+    if (prefix.length === 0) return undefined
+    this.kept = { tokens: prefix, cache: cachePrefix(this.model, prefix, this.autocastDtype) }
+    return this.kept.cache
+  }
+
+  [Symbol.dispose](): void {
+    this.kept?.cache.dispose()
+    this.kept = undefined
+  }
 }
 
 /** Exit 75: what was answered is kept where there is a folder for it. */

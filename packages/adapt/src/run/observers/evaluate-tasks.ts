@@ -10,6 +10,8 @@ import {
 } from '../../open/index.js'
 import type { TasksEvent } from '../../record/index.js'
 import {
+  answerCalls,
+  endCalls,
   evaluateTasks,
   positionsOfTasks,
   ResponseStore,
@@ -89,13 +91,28 @@ export class TaskEvaluator implements RunObserver {
     this.recorder.note({ severity: 'info', code: 'TASKS_TIME', message })
   }
 
-  /** Of several ranks the first asks, and has the time in view; the others hear what it found. */
+  /** Of several ranks the first has the tasks and the time in view; the others help it to ask, and hear what it found. */
   private async onFirst(work: () => Promise<TasksEvent | undefined>): Promise<void> {
-    const { world } = this.parts
-    const event = await world.fromFirst(work)
+    const { world, taskFigures } = this.parts
+    if (taskFigures === undefined) return
+    if (!world.isFirst) await this.help()
+    const event = await world.fromFirst(async () => {
+      try {
+        return await work()
+      } finally {
+        await endCalls(world)
+      }
+    })
     if (event === undefined || world.isFirst) return
     this.steps.add(event.step)
     this.note(event)
+  }
+
+  private async help(): Promise<void> {
+    const { built, data, request, world } = this.parts
+    const { trainer, dtype } = built
+    using _weights = lendWeights(trainer, request.config.evaluation.weights)
+    await answerCalls(trainer.model, data.tokenizer, world, dtype)
   }
 
   private async evaluateInTime(step: number): Promise<TasksEvent | undefined> {
@@ -138,7 +155,7 @@ export class TaskEvaluator implements RunObserver {
     { selection, prepared, settings, anchored, maxLength }: RunTasks,
     step: number,
   ): Promise<TasksEvent> {
-    const { request, data, built, stop, plan, folder } = this.parts
+    const { request, data, built, stop, plan, folder, world } = this.parts
     const { model } = built.trainer
     using _weights = lendWeights(built.trainer, request.config.evaluation.weights)
     const started = Date.now()
@@ -163,6 +180,7 @@ export class TaskEvaluator implements RunObserver {
         store: new ResponseStore(responses),
         bootstrapIterations: BOOTSTRAP_ITERATIONS,
         isCancelled: () => stop.requested,
+        ranks: world,
         onProgress: (name, done, total) =>
           request.onEvaluation?.(done, step, plan.totalSteps, { name, total }),
       },

@@ -1,7 +1,7 @@
-import type { PreparingRanks } from './preparing-ranks.js'
+import type { Ranks } from './ranks.js'
 
 /** Ranks of one process, which meet in its event loop. */
-export function ranksOfOneProcess(worldSize: number): PreparingRanks[] {
+export function ranksOfOneProcess(worldSize: number): Ranks[] {
   const meetings: { readonly told: PromiseWithResolver; readonly arrived: boolean[] }[] = []
   return Array.from({ length: worldSize }, (_, rank) => {
     let next = 0
@@ -20,6 +20,7 @@ export function ranksOfOneProcess(worldSize: number): PreparingRanks[] {
       fromFirst: async <T>(work: () => T | Promise<T>) =>
         (await meet(rank === 0 ? await work() : undefined))[0] as T,
       any: async (flag) => (await meet(flag)).includes(true),
+      gatherText: async (text) => (await meet(text)) as string[],
     }
   })
 }

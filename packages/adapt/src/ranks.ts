@@ -41,13 +41,65 @@ export async function fromEach<T>(ranks: Ranks, work: () => Promise<T>): Promise
   const texts = await ranks.gatherText(
     JSON.stringify(failure ? { failure: describe(failure.error) } : { value }),
   )
-  if (failure) throw failure.error
+  if (failure) throw toldToAll(failure.error)
   return texts.map((text, rank) => {
     const found = JSON.parse(text) as { value: T } | { failure: ReturnType<typeof describe> }
     if ('value' in found) return found.value
     const { code, exitCode, message } = found.failure
-    throw new AdaptError(code, exitCode, `rank ${rank}: ${message}`)
+    throw toldToAll(new AdaptError(code, exitCode, `rank ${rank}: ${message}`))
   })
+}
+
+/** Errors that all ranks know of. */
+const told = new WeakSet<object>()
+
+/** Whether the other ranks ended what they did together because of this error, or it is of another's. */
+export const isToldToAll = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && told.has(error)
+
+function toldToAll(error: unknown): unknown {
+  if (typeof error === 'object' && error !== null) told.add(error)
+  return error
+}
+
+/** Work that ranks do in rounds, which rank 0 ends. */
+interface Rounds<T> {
+  readonly numRounds: number
+  /** One round's part of this rank. */
+  readonly work: (round: number) => Promise<T>
+  /** What all of a round gave. It may fail on rank 0, which hands it on. */
+  readonly tell: (parts: readonly T[]) => void
+  /** Asked on rank 0 before a round: an error ends all of it. */
+  readonly stopped: () => Error | undefined
+}
+
+/**
+ * Rounds of work, each begun by all ranks together.
+ * @throws on all ranks what went wrong with the work of one, or ended it between two rounds on rank 0; after the last round `tell` fails on its rank alone.
+ */
+export async function inRounds<T>(
+  ranks: Ranks,
+  { numRounds, work, tell, stopped }: Rounds<T>,
+): Promise<void> {
+  let failure: { readonly error: unknown } | undefined
+  for (let round = 0; round < numRounds; round++) {
+    const isOver = await ranks.fromFirst(() => {
+      const stop = failure === undefined ? stopped() : undefined
+      if (stop !== undefined) failure = { error: stop }
+      return failure !== undefined
+    })
+    if (isOver)
+      throw toldToAll(
+        failure ? failure.error : new AdaptError('ENDED_BY_FIRST', EXIT.bug, 'rank 0 ended it; it says why'),
+      )
+    const parts = await fromEach(ranks, () => work(round))
+    try {
+      tell(parts)
+    } catch (error) {
+      failure = { error }
+    }
+  }
+  if (failure) throw failure.error
 }
 
 function describe(error: unknown) {

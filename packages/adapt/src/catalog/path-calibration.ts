@@ -78,7 +78,7 @@ export async function calibratePath(
           .slice(0, EXAMPLES)
           .map((place) => selectSamples(tools.anchors, [place]))
       for (const [t, folder] of folders.entries()) {
-        sums[r]![t]! += await tools.withModel(folder, async (model) => {
+        const measure = async (model: CausalLM): Promise<number> => {
           const gradients: Tensor[] = []
           try {
             for (const batches of [alone(own), alone(heldOut), generic])
@@ -87,7 +87,8 @@ export async function calibratePath(
           } finally {
             for (const gradient_P of gradients) gradient_P.dispose()
           }
-        })
+        }
+        sums[r]![t]! += await tools.onFirst(() => tools.withModel(folder, measure))
       }
     }
   }

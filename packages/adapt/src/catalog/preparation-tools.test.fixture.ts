@@ -8,6 +8,7 @@ export function toolsOf(parts: Partial<PreparationTools>): PreparationTools {
     charge() {},
     warn() {},
     isScored: () => true,
+    onFirst: (work) => work(),
     seed: 0,
     totalSteps: 1,
     recompute: false,

@@ -177,6 +177,8 @@ export interface PreparationTools {
     keep?: (index: number) => boolean,
     statistic?: TokenStatistic,
   ): Promise<NonNullable<Artefact['tokenLoss']>>
+  /** What one rank computes, as plain data, on all of them: for numbers that decide what all do next. */
+  onFirst<T>(work: () => Promise<T>): Promise<T>
   /** Charges FLOPs to preparation; forwards of `withModel` are the caller's to charge. */
   charge(flops: number): void
   /** A line on what is done. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { MANIFEST_NAME, publishFolder, verifyManifest, writeManifest } from '../checkpoint/index.js'
 import { HostileFileError } from '../errors.js'
 import type { Artefact } from '../method/index.js'
+import { RunLock } from '../run-folder/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
 import { StoredTokenLosses } from './token-losses.js'
 
@@ -87,10 +88,12 @@ export class ArtefactFolder {
     return existsSync(join(this.whole, MANIFEST_NAME))
   }
 
-  /** Removes what processes left that were killed while they published. Call it with the folder's lock. */
+  /** Removes what processes left that were killed: what they published, the locks of proxies that another machine may go on with. Call it with the folder's lock. */
   removeLeftovers(): void {
     for (const name of readdirSync(this.path))
       if (name.startsWith('.whole.tmp-')) rmSync(join(this.path, name), { recursive: true, force: true })
+    if (!existsSync(this.work)) return
+    for (const name of readdirSync(this.work)) RunLock.forget(join(this.work, name, 'run'))
   }
 
   /** Makes the artefact appear whole; what was half done goes. */

@@ -373,6 +373,10 @@ export class Preparation implements PreparationTools {
     return new StoredTokenLosses(path, hasLosses, data)
   }
 
+  onFirst<T>(work: () => Promise<T>): Promise<T> {
+    return this.ranks.fromFirst(work)
+  }
+
   charge(flops: number): void {
     this.flops += flops
   }

@@ -93,6 +93,8 @@ export async function prepareSignal(
     const seconds = (performance.now() - start) / 1000
     const { flops, warnings } = tools
     onLine(`preparation of ${definition.kind}: ${seconds.toFixed(1)} s, ${flops.toExponential(2)} FLOPs`)
+    // What is half done goes with it: nobody reads it any more.
+    await ranks.fromFirst(() => {})
     await ranks.fromFirst(() => void folder.publish(artefact, { flops, seconds, warnings }))
     const published = folder.read(onDamage)
     if (published === undefined) throw new RangeError(`${path}: what was just prepared is not there`)

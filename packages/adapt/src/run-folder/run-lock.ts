@@ -70,6 +70,11 @@ export class RunLock implements Disposable {
     }
   }
 
+  /** Removes the lock of a folder whose holders are known to be gone, on whatever machine. */
+  static forget(folder: string): void {
+    rmSync(join(folder, LOCK_NAME), { force: true })
+  }
+
   /** Gives the lock back; a folder that holds nothing else goes with it. */
   [Symbol.dispose](): void {
     const path = join(this.folder, LOCK_NAME)

@@ -122,6 +122,7 @@ function proxyTrainer(
       ...(gates ? { gates } : {}),
       onLine: (line: string) => onLine(`${name}: ${line}`),
       onStep: ({ step, lossWeighted }: StepRecord, totalSteps: number) => {
+        world.requirePeers()
         if (Date.now() - lastLine < LINE_MS && step < totalSteps) return
         lastLine = Date.now()
         onLine(`${name}: step ${step} of ${totalSteps}, loss ${lossWeighted.toFixed(4)}`)
@@ -129,7 +130,10 @@ function proxyTrainer(
     }
     const rowsOfStep = rowsPerStep(config, 1)
     const { training } = config
-    const isShared = rowsOfStep % (training.per_device_train_batch_size * ranks.worldSize) === 0
+    // Several ranks drop other last rows than one.
+    const isShared =
+      rowsOfStep % (training.per_device_train_batch_size * ranks.worldSize) === 0 &&
+      !training.dataloader_drop_last
     try {
       if (ranks.worldSize === 1) await train({ ...asked, world: aloneWorld() })
       else if (!isShared)

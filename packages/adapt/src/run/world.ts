@@ -156,8 +156,9 @@ class GroupWorld implements World {
   async fromFirst<T>(work: () => T | Promise<T>): Promise<T> {
     if (this.isFirst) {
       const value = await work()
+      const text = toExactJson({ value })
       await this.group.meet()
-      this.group.gatherText(toExactJson({ value }))
+      this.group.gatherText(text)
       return value
     }
     await this.group.meet()

@@ -1,8 +1,7 @@
 import type { DType } from '@adapt-ts/torch'
-import { AdaptError } from '../errors.js'
 import type { TextPrompt } from '../generate/index.js'
 import type { CausalLM } from '../model/index.js'
-import type { Ranks } from '../ranks.js'
+import { isToldToAll, type Ranks } from '../ranks.js'
 import type { Tokenizer } from '../tokenize/index.js'
 import type { ScoredText } from './plan-trees.js'
 import { scoreTexts } from './score-texts.js'
@@ -53,8 +52,22 @@ export async function endCalls(ranks: Ranks): Promise<void> {
   await send(ranks, () => ({ kind: 'end' }))
 }
 
+/** Characters that go out at once: each rank has room for so many of every other. */
+const SLICE = 1 << 22
+
 async function send(ranks: Ranks, call: () => Call): Promise<void> {
-  if (ranks.worldSize > 1) await ranks.fromFirst(call)
+  if (ranks.worldSize === 1) return
+  const text = JSON.stringify(call())
+  const numSlices = Math.ceil(text.length / SLICE)
+  await ranks.fromFirst(() => numSlices)
+  for (let i = 0; i < numSlices; i++) await ranks.fromFirst(() => text.slice(i * SLICE, (i + 1) * SLICE))
+}
+
+async function receive(ranks: Ranks): Promise<Call> {
+  const numSlices = await ranks.fromFirst(() => 0)
+  let text = ''
+  for (let i = 0; i < numSlices; i++) text += await ranks.fromFirst(() => '')
+  return JSON.parse(text) as Call
 }
 
 /** The other ranks: do what rank 0 calls for, with the same model, until it calls for no more. What goes wrong with one call, rank 0 reports. */
@@ -65,12 +78,12 @@ export async function answerCalls(
   autocastDtype: DType | undefined,
 ): Promise<void> {
   for (;;) {
-    const call = await ranks.fromFirst((): Call => ({ kind: 'end' }))
+    const call = await receive(ranks)
     if (call.kind === 'end') return
     try {
       await answer(call, model, tokenizer, { ranks, autocastDtype })
     } catch (error) {
-      if (!(error instanceof AdaptError)) throw error
+      if (!isToldToAll(error)) throw error
     }
   }
 }

@@ -17,7 +17,7 @@ import {
 import { AdaptError, EXIT, NumericError } from '../errors.js'
 import { defaultChunkSize } from '../loss/index.js'
 import { type CausalLM, cachePrefix, embedTree, type KeyValueCache } from '../model/index.js'
-import { ALONE, fromEach, type Ranks } from '../ranks.js'
+import { ALONE, inRounds, type Ranks } from '../ranks.js'
 import { planTrees, type ScoredText, type TreePass } from './plan-trees.js'
 
 /** How likely the targets of a text are. */
@@ -55,14 +55,19 @@ export async function scoreTexts(
   const passes = planTrees(texts, options.maxPositions)
   const perRank = ranks.worldSize === 1 ? 1 : PASSES_OF_RANK
   using scorer = new Scorer(model, texts, autocastDtype)
-  for (let start = 0; start < passes.length; start += perRank * ranks.worldSize) {
-    if (await ranks.fromFirst(() => options.isCancelled?.() === true)) throw evaluationStopped()
-    const own = start + perRank * ranks.rank
-    const parts = await fromEach(ranks, () => scorer.score(passes.slice(own, own + perRank)))
-    const scored = new Map(parts.flat())
-    for (const [text, value] of scored) found[text] = value
-    options.onScored?.(scored)
-  }
+  await inRounds(ranks, {
+    numRounds: Math.ceil(passes.length / (perRank * ranks.worldSize)),
+    async work(round) {
+      const first = (round * ranks.worldSize + ranks.rank) * perRank
+      return await scorer.score(passes.slice(first, first + perRank))
+    },
+    tell(parts) {
+      const scored = new Map(parts.flat())
+      for (const [text, value] of scored) found[text] = value
+      options.onScored?.(scored)
+    },
+    stopped: () => (options.isCancelled?.() === true ? evaluationStopped() : undefined),
+  })
   return found
 }
 

@@ -1,7 +1,7 @@
 import type { DType } from '@adapt-ts/torch'
 import { generateTexts, type TextPrompt } from '../generate/index.js'
 import type { CausalLM } from '../model/index.js'
-import { ALONE, fromEach, type Ranks } from '../ranks.js'
+import { ALONE, inRounds, type Ranks } from '../ranks.js'
 import type { Tokenizer } from '../tokenize/index.js'
 import { evaluationStopped } from './score-texts.js'
 
@@ -29,15 +29,18 @@ export async function writeAnswers(
 ): Promise<void> {
   const isAlone = ranks.worldSize === 1
   const perRank = isAlone ? prompts.length : ANSWERS_OF_RANK
-  for (let start = 0; start < prompts.length; start += perRank * ranks.worldSize) {
-    const first = start + perRank * ranks.rank
-    const parts = await fromEach(ranks, async () => {
+  const stopped = () => (isCancelled?.() === true ? evaluationStopped() : undefined)
+  await inRounds(ranks, {
+    numRounds: Math.ceil(prompts.length / Math.max(1, perRank * ranks.worldSize)),
+    async work(round) {
+      const first = (round * ranks.worldSize + ranks.rank) * perRank
       const written: [place: number, text: string][] = []
       await generateTexts(model, tokenizer, prompts.slice(first, first + perRank), {
         ...options,
         stopIds: [tokenizer.eosId],
         onStep() {
-          if (isCancelled?.() === true) throw evaluationStopped()
+          const stop = stopped()
+          if (stop !== undefined) throw stop
         },
         onText: (place, { text }) => {
           if (isAlone) onAnswer(place, text)
@@ -45,7 +48,10 @@ export async function writeAnswers(
         },
       })
       return written
-    })
-    for (const [place, text] of parts.flat()) onAnswer(place, text)
-  }
+    },
+    tell(parts) {
+      for (const [place, text] of parts.flat()) onAnswer(place, text)
+    },
+    stopped,
+  })
 }

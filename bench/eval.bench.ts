@@ -3,6 +3,7 @@
  * and how far log-likelihoods are apart.
  *
  *   ADAPT_DATA=FOLDER npm run bench:eval -- [--limit 40] [--rounds 3] [--batch-sizes 1,8,64] [--threads 2] [--harness FOLDER]
+ *     [--model FOLDER --tokenizer FOLDER]
  *
  * ADAPT_DATA holds eval/TASK.test.jsonl and eval/TASK.validation.jsonl with `context`, `choices` and `answer`. Few-shot examples are the first of the
  * validation part. The harness first runs all tasks at each batch size; then its best one and ours take turns. Loading of models is left out,
@@ -33,6 +34,8 @@ const { values: args } = parseArgs({
     threads: { type: 'string', default: '2' },
     tasks: { type: 'string', default: 'arc_easy,openbookqa,piqa,boolq,commonsense_qa,mmlu' },
     harness: { type: 'string' },
+    model: { type: 'string' },
+    tokenizer: { type: 'string' },
   },
 })
 delete process.env.OPENBLAS_CORETYPE
@@ -48,7 +51,7 @@ const SHOTS = [0, 5] as const
 
 const scratch = mkdtempSync(join(tmpdir(), 'adapt-bench-eval-'))
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }))
-const tokenizerFolder = join(benchFolder, '..', 'examples', 'tokenizer')
+const tokenizerFolder = args.tokenizer ?? join(benchFolder, '..', 'examples', 'tokenizer')
 const modelFolder = join(scratch, 'model')
 mkdirSync(modelFolder)
 const tokenizer = loadTokenizer(tokenizerFolder)
@@ -63,9 +66,14 @@ const SHAPE = {
   },
   ...{ headDim: 64, maxPositionEmbeddings: 4096 },
 }
-const made = createModel('llama-10m', { ...SHAPE, vocabSize: tokenizer.vocabSize, seed: 1 })
-saveModelFolder(made, modelFolder)
-made.dispose()
+if (args.model === undefined) {
+  const made = createModel('llama-10m', { ...SHAPE, vocabSize: tokenizer.vocabSize, seed: 1 })
+  saveModelFolder(made, modelFolder)
+  made.dispose()
+} else {
+  for (const name of ['config.json', 'model.safetensors'])
+    cpSync(join(args.model, name), join(modelFolder, name))
+}
 cpSync(tokenizerFolder, modelFolder, { recursive: true })
 
 const files = names.map((name) => {
@@ -142,7 +150,7 @@ async function theirs(numFewShot: number, batchSize: number): Promise<Outcome> {
 }
 
 console.log(
-  `LibTorch ${buildInfo().libtorchVersion}, ${threads} threads; a Llama of ${model.numParameters} parameters, random weights; ${names.join(', ')}; ${limit} documents each`,
+  `LibTorch ${buildInfo().libtorchVersion}, ${threads} threads; a Llama of ${model.numParameters} parameters, ${args.model ? 'weights of its folder' : 'random weights'}; ${names.join(', ')}; ${limit} documents each`,
 )
 console.log(`the harness: ${JSON.stringify(await peer.read())}`)
 const figures: Record<string, unknown> = {}

@@ -93,7 +93,8 @@ export class ArtefactFolder {
     for (const name of readdirSync(this.path))
       if (name.startsWith('.whole.tmp-')) rmSync(join(this.path, name), { recursive: true, force: true })
     if (!existsSync(this.work)) return
-    for (const name of readdirSync(this.work)) RunLock.forget(join(this.work, name, 'run'))
+    for (const entry of readdirSync(this.work, { withFileTypes: true }))
+      if (entry.isDirectory()) RunLock.forget(join(this.work, entry.name, 'run'))
   }
 
   /** Makes the artefact appear whole; what was half done goes. */

@@ -15,14 +15,14 @@ export interface Ranks {
 }
 
 /** A process by itself. */
-export const ALONE: Ranks = {
+export const ALONE = {
   rank: 0,
   worldSize: 1,
   isFirst: true,
-  fromFirst: async (work) => await work(),
-  any: (flag) => flag,
-  gatherText: (text) => [text],
-}
+  fromFirst: async <T>(work: () => T | Promise<T>): Promise<T> => await work(),
+  any: (flag: boolean): boolean => flag,
+  gatherText: (text: string): string[] => [text],
+} satisfies Ranks
 
 /**
  * What the work of each rank gives, as plain data in rank order, on all of them; however long one of them works.
@@ -39,11 +39,11 @@ export async function fromEach<T>(ranks: Ranks, work: () => Promise<T>): Promise
   }
   await ranks.fromFirst(() => {})
   const texts = await ranks.gatherText(
-    JSON.stringify(failure ? { failure: describe(failure.error) } : { value }),
+    JSON.stringify(failure ? { failure: describeError(failure.error) } : { value }),
   )
   if (failure) throw toldToAll(failure.error)
   return texts.map((text, rank) => {
-    const found = JSON.parse(text) as { value: T } | { failure: ReturnType<typeof describe> }
+    const found = JSON.parse(text) as { value: T } | { failure: ReturnType<typeof describeError> }
     if ('value' in found) return found.value
     const { code, exitCode, message } = found.failure
     throw toldToAll(new AdaptError(code, exitCode, `rank ${rank}: ${message}`))
@@ -102,7 +102,8 @@ export async function inRounds<T>(
   if (failure) throw failure.error
 }
 
-function describe(error: unknown) {
+/** An error as plain data. */
+export function describeError(error: unknown) {
   const message = error instanceof Error ? error.message : String(error)
   return error instanceof AdaptError
     ? { code: error.code, exitCode: error.exitCode, message }

@@ -75,15 +75,19 @@ export async function prepareSignal(
     }
     checkStop()
     using lock = new OptionalLock()
-    const isOurs = await ranks.fromFirst(() => lock.take(path))
-    if (!isOurs) {
+    const state = await ranks.fromFirst(() => {
+      if (!lock.take(path)) return 'held'
+      // Another process may have made it between the look and the lock.
+      if (folder.isThere) return 'made'
+      folder.removeLeftovers()
+      return 'ours'
+    })
+    if (state === 'made') continue
+    if (state === 'held') {
       if (waits === 0) onLine(`preparation of ${definition.kind}: another process makes it; waiting`)
       await sleep(WAIT_MS)
       continue
     }
-    // Another process may have made it between the look and the lock.
-    if (await ranks.fromFirst(() => folder.isThere)) continue
-    await ranks.fromFirst(() => folder.removeLeftovers())
     const start = performance.now()
     const { isScored, share } = drawScored(definition, options, context)
     const tools = new Preparation({ ...context, work: folder.work, isScored })
@@ -95,8 +99,11 @@ export async function prepareSignal(
     onLine(`preparation of ${definition.kind}: ${seconds.toFixed(1)} s, ${flops.toExponential(2)} FLOPs`)
     // What is half done goes with it: nobody reads it any more.
     await ranks.fromFirst(() => {})
-    await ranks.fromFirst(() => void folder.publish(artefact, { flops, seconds, warnings }))
-    const published = folder.read(onDamage)
+    let published: Prepared | undefined
+    await ranks.fromFirst(() => {
+      published = folder.publish(artefact, { flops, seconds, warnings })
+    })
+    published ??= folder.read(onDamage)
     if (published === undefined) throw new RangeError(`${path}: what was just prepared is not there`)
     return { ...published, isCached: false }
   }

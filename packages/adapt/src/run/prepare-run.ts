@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { createGate, partsOf, runFactsOf } from '../catalog/index.js'
 import { asOneRank, planSteps, resolveCacheDir, rowsPerStep } from '../config/index.js'
 import { makeFolder } from '../dataset/make-folder.js'
@@ -91,16 +91,16 @@ export async function prepareRun(
 
 /** Whether every rank sees what rank 0 writes into a folder. */
 async function seeOneFolder(world: World, folder: string): Promise<boolean> {
-  const path = await world.fromFirst(() => {
+  const name = await world.fromFirst(() => {
+    const mark = `ranks-${randomUUID()}`
     makeFolder(folder)
-    const mark = join(folder, `ranks-${randomUUID()}`)
-    writeFileSync(mark, '')
+    writeFileSync(join(folder, mark), '')
     return mark
   })
-  const isSeen = existsSync(join(folder, basename(path)))
-  const doAll = !world.any(!isSeen)
+  const path = join(folder, name)
+  const isSeenByAll = !world.any(!existsSync(path))
   if (world.isFirst) rmSync(path, { force: true })
-  return doAll
+  return isSeenByAll
 }
 
 /**

@@ -3,29 +3,22 @@ import { hostname } from 'node:os'
 import { type Collective, distributed } from '@adapt-ts/torch'
 import { fromExactJson, toExactJson } from '../checkpoint/index.js'
 import { AdaptError, EXIT } from '../errors.js'
+import { ALONE, describeError, type Ranks } from '../ranks.js'
 
 /** The processes that train one model together, as one of them sees it. All of them call the same methods in the same order. */
-export interface World {
-  readonly rank: number
-  readonly worldSize: number
+export interface World extends Ranks {
   /** Among the ranks of this machine. */
   readonly localRank: number
   readonly collective: Collective
-  /** Whether this is the one that writes what a run has once: its folder, its lines, its checkpoints. */
-  readonly isFirst: boolean
-  /** What `work` gives on rank 0, as plain data, on every rank; the others wait for it as long as it takes. */
-  fromFirst<T>(work: () => T | Promise<T>): Promise<T>
   /** Every rank works: rank 0 before one of each other machine, those before the rest, so that what one leaves in a cache the others find. */
   inTurn<T>(work: () => Promise<T>): Promise<T>
   /** Milliseconds that this rank has spent waiting for the others. */
   readonly waitedMs: number
   /** The machine of each rank. */
   readonly hosts: readonly string[]
-  /** Every rank's text, in rank order. */
   gatherText(text: string): string[]
   /** Every rank's numbers, in rank order. */
   gatherNumbers(values: readonly number[]): number[][]
-  /** Whether a rank says so. */
   any(flag: boolean): boolean
   /**
    * Every rank does its part.
@@ -44,18 +37,13 @@ const LOOK_MS = 300
 /** The world of a process without peers. */
 export function aloneWorld(): World {
   return {
-    rank: 0,
-    worldSize: 1,
+    ...ALONE,
     localRank: 0,
     collective: distributed.singleProcess,
-    isFirst: true,
-    fromFirst: async (work) => await work(),
     inTurn: (work) => work(),
     waitedMs: 0,
     hosts: [hostname()],
-    gatherText: (text) => [text],
     gatherNumbers: (values) => [[...values]],
-    any: (flag) => flag,
     together: (work) => work(),
     requirePeers: () => {},
     leave: async () => {},
@@ -107,8 +95,8 @@ function peerInterrupted(error: unknown): AdaptError | undefined {
 }
 
 function describe(error: unknown): { readonly code: string; readonly message: string } {
-  const message = error instanceof Error ? error.message : String(error)
-  return { code: error instanceof AdaptError ? error.code : 'INTERNAL', message: message.split('\n')[0]! }
+  const { code, message } = describeError(error)
+  return { code, message: message.split('\n')[0]! }
 }
 
 /** What torchrun shows of the rank that failed first. Only that one writes it: torchrun takes the earliest of them for the cause. */

@@ -1,6 +1,6 @@
 // Autograd, grad mode and autocast. Grad mode and autocast are thread-local in LibTorch: TypeScript sets and
 // restores them within one synchronous call. JS is never called from backward.
-#include "environment.h"
+#include "tensor_list.h"
 
 #include <ATen/autocast_mode.h>
 #include <c10/core/GradMode.h>
@@ -8,11 +8,9 @@
 #include <torch/csrc/autograd/variable.h>
 
 namespace adapt {
-namespace {
 
 using torch::autograd::variable_list;
 
-// Reads `count` handles from the shared buffer at `offset`; a negative handle is an undefined tensor.
 variable_list readList(Call& call, size_t offset, size_t count) {
   if (offset + count > call.state.bufferLength) throw CodedError("BAD_ARGUMENT", "list longer than the shared buffer");
   variable_list list;
@@ -23,6 +21,8 @@ variable_list readList(Call& call, size_t offset, size_t count) {
   }
   return list;
 }
+
+namespace {
 
 struct Lists {
   variable_list outputs, gradients, inputs;

@@ -1,6 +1,6 @@
 // Activation recomputation for single tensors: what a kernel of ours gave is freed after the forward and made again when backward needs it.
-#include "environment.h"
 #include "kernels/recompute.h"
+#include "tensor_list.h"
 
 #include <ATen/record_function.h>
 
@@ -54,22 +54,18 @@ class FreedResult {
   Recompute recompute_;
 };
 
-// recomputeInBackward(handle, numReaders): whether the numbers were freed. Readers are in the buffer.
+// recomputeInBackward(handle, numReaders): readers are in the buffer
 napi_value recomputeInBackward(Call& call) {
   const at::Tensor result = call.tensor(0);
-  const size_t numReaders = call.count(1);
-  if (numReaders > call.state.bufferLength) throw CodedError("BAD_ARGUMENT", "list longer than the shared buffer");
   std::vector<at::Tensor> readers;
-  for (size_t i = 0; i < numReaders; ++i) {
-    const at::Tensor reader = call.state.slots.get(call.state.buffer[i]);
+  for (const at::Tensor& reader : readList(call, 0, call.count(1)))
     if (reader.requires_grad()) readers.push_back(reader);
-  }
   const Recompute recompute = result.grad_fn() && !readers.empty() ? recomputeOf(*result.grad_fn()) : nullptr;
-  if (!recompute) return call.fromBool(false);
+  if (!recompute) return call.undefined();
   const auto freed = std::make_shared<FreedResult>(result, recompute);
   // A gradient reaches what was read out of it before the nodes that read it run.
   for (const at::Tensor& reader : readers) reader.register_hook([freed](const at::Tensor&) { freed->restore(); });
-  return call.fromBool(true);
+  return call.undefined();
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ export interface Native {
     retainGraph: boolean,
     allowUnused: boolean,
   ): number
-  recomputeInBackward(handle: number, numReaders: number): boolean
+  recomputeInBackward(handle: number, numReaders: number): void
   setRequiresGrad(handle: number, value: boolean): void
   getGrad(handle: number): number
   setGrad(handle: number, gradient: number): void

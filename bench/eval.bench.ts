@@ -19,6 +19,7 @@ import {
   findTasks,
   loadModelFolder,
   loadTokenizer,
+  passLimits,
   prepareTasks,
   saveModelFolder,
 } from '@adapt-ts/adapt'
@@ -116,7 +117,7 @@ async function ours(numFewShot: number): Promise<Outcome> {
     { selection, prepared },
     {
       maxLength: model.config.maxPositionEmbeddings,
-      maxPositions: 1024,
+      ...passLimits(model, undefined),
       bootstrapIterations: 0,
     },
   )

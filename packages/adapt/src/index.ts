@@ -322,6 +322,7 @@ export {
   openInputs,
   openTrainingData,
   orderData,
+  passLimits,
   type RunInputs,
   type TasksRequest,
   type TrainingData,

@@ -4,6 +4,8 @@ import {
   buildInfo,
   copy_,
   fill_,
+  indexSelect,
+  mul,
   narrow,
   openScope,
   reshape,
@@ -106,6 +108,23 @@ describe('adapt::attention', () => {
     }
   })
 
+  it.each([0, 7])('takes keys at places, window %i: as if each sequence had its own copy', (window) => {
+    const { q_NHE, k_NKE, v_NKE } = drawInputs(MIXED)
+    const lengths = [
+      [3, 70],
+      [1, 1],
+      [40, 90],
+    ] as const
+    const places_U = Int32Array.from({ length: 161 }, (_, u) => (u * 37) % 200)
+    const starts = [0, 1].map((side) => startsOf(lengths.map((pair) => pair[side]!))) as [Tensor, Tensor]
+    const places = tensor(places_U, [161])
+    const copied = [k_NKE, v_NKE].map((x) => indexSelect(x, 0, toDType(places, 'int64'))) as [Tensor, Tensor]
+    const q = narrow(q_NHE, 0, 0, 44)
+    const expected = attention(q, ...copied, ...starts, window) as Tensor
+    const found = attention(q, k_NKE, v_NKE, ...starts, window, places) as Tensor
+    expect(found.toFloat32Array()).toEqual(expected.toFloat32Array())
+  })
+
   it('lets NaN through to the queries that see it, and to no other', () => {
     const { q_NHE, k_NKE, v_NKE } = drawInputs(MIXED)
     const starts = startsOf(MIXED.lengths.map(([length]) => length))
@@ -135,5 +154,15 @@ describe('adapt::attention', () => {
     )
     expect(messageOf(q_NHE, k_NKE, narrow(v_NKE, 1, 0, 1), starts, starts, 0)).toMatch(/differ in shape/)
     expect(messageOf(narrow(q_NHE, 1, 0, 3), k_NKE, v_NKE, starts, starts, 0)).toMatch(/multiple/)
+    const places = (last: number) =>
+      tensor(
+        Int32Array.from({ length: 200 }, (_, n) => n % last),
+        [200],
+      )
+    expect(
+      messageOf(q_NHE, narrow(k_NKE, 0, 0, 90), narrow(v_NKE, 0, 0, 90), starts, starts, 0, places(91)),
+    ).toMatch(/a place is outside the keys/)
+    const trained = mul(k_NKE, 1).setRequiresGrad()
+    expect(messageOf(q_NHE, trained, v_NKE, starts, starts, 0, places(9))).toMatch(/have no gradient/)
   })
 })

@@ -5,7 +5,7 @@ import { forwardFlops } from '../method/flops.js'
 import { encodeTasks, positionsOfTasks, prepareTasks } from '../tasks/index.js'
 import { loadTokenizer } from '../tokenize/index.js'
 import { findRunTasks, taskSettingsOf } from './open-run-tasks.js'
-import { CPU_POSITIONS } from './pass-limits.js'
+import { cpuPositions } from './pass-limits.js'
 import { taskPrepareOptions } from './task-settings.js'
 
 /** What the tasks of a run take. */
@@ -61,7 +61,7 @@ export async function estimateRunTasks(
         for (const { input, targets } of found.texts.flat()) bytes += input.byteLength + targets.byteLength
         for (const tokens of found.contexts.values()) bytes += tokens.byteLength
       }
-      positions += positionsOfTasks(encoded, CPU_POSITIONS)
+      positions += positionsOfTasks(encoded, cpuPositions(params))
     } catch (error) {
       if (!(error instanceof AdaptError && error.code.startsWith('HUB_'))) throw error
       absent.push(task.name)

@@ -1,12 +1,19 @@
 import type { DType } from '@adapt-ts/torch'
 import { bytesForPass, cachedPositionsThatFit, rowsThatFit } from '../eval/rows-that-fit.js'
+import { forwardFlops } from '../method/flops.js'
 import type { CausalLM } from '../model/index.js'
 import type { Tokenizer } from '../tokenize/index.js'
 import { fingerprintModel } from './fingerprint-base.js'
 import type { ModelPlaces } from './locate-model.js'
 
-/** Positions of a pass on a CPU: more gain nothing, and wait longer for a signal. */
-export const CPU_POSITIONS = 1024
+/** A pass on a CPU: more gains nothing, and waits longer for a signal. */
+const CPU_PASS_FLOPS = 2e11
+
+/** Positions of a pass on a CPU, for a model of so many parameters. */
+export function cpuPositions(numParameters: number): number {
+  return Math.min(4096, Math.max(1024, Math.floor(CPU_PASS_FLOPS / forwardFlops(numParameters, 1))))
+}
+
 /** Positions of a sequence by which the memory of a pass is judged. */
 const JUDGED_LENGTH = 256
 
@@ -18,7 +25,7 @@ export function passLimits(
   const bytes = bytesForPass(model.device)
   const positions = rowsThatFit(model, JUDGED_LENGTH, bytes, autocastDtype) * JUDGED_LENGTH
   return {
-    maxPositions: model.device === 'cpu' ? Math.min(CPU_POSITIONS, positions) : positions,
+    maxPositions: model.device === 'cpu' ? Math.min(cpuPositions(model.numParameters), positions) : positions,
     maxCachedPositions: cachedPositionsThatFit(model, bytes, autocastDtype),
   }
 }

@@ -19,6 +19,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// `key` counts in the order of the keys, which is that of their places where there are some.
 struct Sequence {
   int64_t query, numQueries, key, numKeys;
 };
@@ -53,11 +54,21 @@ std::vector<int32_t> startsOf(const at::Tensor& starts, int64_t numPositions) {
   return values;
 }
 
+at::Tensor placesOf(const c10::optional<at::Tensor>& places, int64_t numPositions) {
+  if (!places.has_value() || !places->defined()) return {};
+  require(places->scalar_type() == at::kInt && places->dim() == 1, "expected int32 places [keys]");
+  const at::Tensor plain = places->contiguous();
+  const int32_t* data = plain.data_ptr<int32_t>();
+  require(std::all_of(data, data + plain.size(0), [&](int32_t p) { return p >= 0 && p < numPositions; }),
+          "a place is outside the keys");
+  return plain;
+}
+
 // Longest first: they decide when the last thread is done.
-std::vector<Sequence> sequencesOf(const at::Tensor& query, const at::Tensor& key, const at::Tensor& queryStarts,
+std::vector<Sequence> sequencesOf(int64_t numQueries, int64_t numKeys, const at::Tensor& queryStarts,
                                   const at::Tensor& keyStarts) {
-  const auto queries = startsOf(queryStarts, query.size(0));
-  const auto keys = startsOf(keyStarts, key.size(0));
+  const auto queries = startsOf(queryStarts, numQueries);
+  const auto keys = startsOf(keyStarts, numKeys);
   require(queries.size() == keys.size(), "queries and keys have different numbers of sequences");
   std::vector<Sequence> sequences;
   for (size_t i = 0; i + 1 < queries.size(); i++) {
@@ -78,8 +89,9 @@ char* address(const at::Tensor& x, int64_t position, int64_t column) {
 // Calls work(item, sequence, head of keys) for every sequence and head.
 template <typename Work>
 void forEachItem(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const at::Tensor& output,
-                 const at::Tensor& logSumExp, int64_t window, const std::vector<Sequence>& sequences,
-                 int64_t (*scratchOf)(int64_t, int64_t), Work work) {
+                 const at::Tensor& logSumExp, const at::Tensor& keyPlaces, int64_t window,
+                 const std::vector<Sequence>& sequences, int64_t (*scratchOf)(int64_t, int64_t), Work work) {
+  const int32_t* places = keyPlaces.defined() ? keyPlaces.data_ptr<int32_t>() : nullptr;
   const int64_t K = key.size(1), E = key.size(2), G = query.size(1) / K;
   int64_t scratch = 0;
   for (const Sequence& s : sequences) scratch = std::max(scratch, scratchOf(s.numKeys, E));
@@ -92,8 +104,9 @@ void forEachItem(const at::Tensor& query, const at::Tensor& key, const at::Tenso
     item.window = window > 0 ? window : s.numKeys;
     item.queryStride = query.stride(0), item.keyStride = key.stride(0), item.valueStride = value.stride(0);
     item.query = address(query, s.query, head * G * E);
-    item.key = address(key, s.key, head * E);
-    item.value = address(value, s.key, head * E);
+    item.key = address(key, places ? 0 : s.key, head * E);
+    item.value = address(value, places ? 0 : s.key, head * E);
+    item.keyPlaces = places ? places + s.key : nullptr;
     item.output = address(output, s.query, head * G * E);
     item.outputStride = output.stride(0);
     item.logSumExp = logSumExp.data_ptr<float>() + head * G * logSumExp.stride(0) + s.query;
@@ -107,14 +120,16 @@ struct Attended {
 };
 
 Attended attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const at::Tensor& queryStarts,
-                const at::Tensor& keyStarts, int64_t window) {
+                const at::Tensor& keyStarts, int64_t window, const c10::optional<at::Tensor>& keyPlaces = {}) {
   checkInputs(query, key, value);
-  const auto sequences = sequencesOf(query, key, queryStarts, keyStarts);
+  const at::Tensor places = placesOf(keyPlaces, key.size(0));
+  const int64_t numKeys = places.defined() ? places.size(0) : key.size(0);
+  const auto sequences = sequencesOf(query.size(0), numKeys, queryStarts, keyStarts);
   const at::Tensor output = at::empty(query.sizes(), query.options());
   const at::Tensor logSumExp = at::empty({query.size(1), query.size(0)}, query.options().dtype(at::kFloat));
   const Loops& kernel = loops();
-  forEachItem(withDenseHeads(query), withDenseHeads(key), withDenseHeads(value), output, logSumExp, window, sequences,
-              kernel.attentionScratch, [&](const AttentionItem& item, const Sequence&, int64_t, float* memory) {
+  forEachItem(withDenseHeads(query), withDenseHeads(key), withDenseHeads(value), output, logSumExp, places, window,
+              sequences, kernel.attentionScratch, [&](const AttentionItem& item, const Sequence&, int64_t, float* memory) {
                 kernel.attentionForward(item, memory);
               });
   return {output, logSumExp};
@@ -136,13 +151,13 @@ class Attention : public torch::autograd::Function<Attention> {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor query = withDenseHeads(saved[0]), key = withDenseHeads(saved[1]), value = withDenseHeads(saved[2]);
     const at::Tensor outputGradient = gradients[0].contiguous();
-    const auto sequences = sequencesOf(query, key, saved[3], saved[4]);
+    const auto sequences = sequencesOf(query.size(0), key.size(0), saved[3], saved[4]);
     const at::Tensor queryGradient = at::empty(query.sizes(), query.options());
     // Keys of a sequence without queries get none.
     const at::Tensor keyGradient = at::zeros(key.sizes(), key.options());
     const at::Tensor valueGradient = at::zeros(key.sizes(), key.options());
     const Loops& kernel = loops();
-    forEachItem(query, key, value, saved[5], saved[6], context->saved_data["window"].toInt(), sequences,
+    forEachItem(query, key, value, saved[5], saved[6], at::Tensor(), context->saved_data["window"].toInt(), sequences,
                 kernel.attentionBackwardScratch,
                 [&](AttentionItem& item, const Sequence& s, int64_t head, float* memory) {
                   const int64_t E = item.headDim, first = head * item.numGroups * E;
@@ -159,20 +174,27 @@ class Attention : public torch::autograd::Function<Attention> {
 };
 
 at::Tensor attentionForInference(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                                 const at::Tensor& queryStarts, const at::Tensor& keyStarts, int64_t window) {
-  return attend(query, key, value, queryStarts, keyStarts, window).output;
+                                 const at::Tensor& queryStarts, const at::Tensor& keyStarts, int64_t window,
+                                 const c10::optional<at::Tensor>& keyPlaces) {
+  return attend(query, key, value, queryStarts, keyStarts, window, keyPlaces).output;
 }
 
 at::Tensor attentionWithGradient(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                                 const at::Tensor& queryStarts, const at::Tensor& keyStarts, int64_t window) {
-  return Attention::apply(query, key, value, queryStarts, keyStarts, window);
+                                 const at::Tensor& queryStarts, const at::Tensor& keyStarts, int64_t window,
+                                 const c10::optional<at::Tensor>& keyPlaces) {
+  const bool hasPlaces = keyPlaces.has_value() && keyPlaces->defined();
+  if (!hasPlaces) return Attention::apply(query, key, value, queryStarts, keyStarts, window);
+  const bool wantsGradient = query.requires_grad() || key.requires_grad() || value.requires_grad();
+  require(!at::GradMode::is_enabled() || !wantsGradient, "keys at places have no gradient");
+  return attentionForInference(query, key, value, queryStarts, keyStarts, window, keyPlaces);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(adapt, library) {
   library.def(
-      "attention(Tensor query, Tensor key, Tensor value, Tensor query_starts, Tensor key_starts, int window) -> Tensor");
+      "attention(Tensor query, Tensor key, Tensor value, Tensor query_starts, Tensor key_starts, int window, "
+      "Tensor? key_places=None) -> Tensor");
 }
 TORCH_LIBRARY_IMPL(adapt, CPU, library) { library.impl("attention", attentionForInference); }
 TORCH_LIBRARY_IMPL(adapt, AutogradCPU, library) { library.impl("attention", attentionWithGradient); }

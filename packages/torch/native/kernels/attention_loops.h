@@ -45,6 +45,15 @@ inline void readRows(const void* from, int64_t stride, int64_t rows, int64_t col
   }
 }
 
+// The same of rows at places.
+template <typename T>
+inline void readRowsAt(const int32_t* places, const void* from, int64_t stride, int64_t rows, int64_t columns,
+                       float* to, int64_t width) {
+  if (places == nullptr) return readRows<T>(from, stride, rows, columns, to, width);
+  const T* source = static_cast<const T*>(from);
+  for (int64_t i = 0; i < rows; i++) readRows<T>(source + places[i] * stride, stride, 1, columns, to + i * width, width);
+}
+
 template <typename T>
 inline void writeRows(const float* from, int64_t width, int64_t rows, int64_t columns, void* to, int64_t stride) {
   T* target = static_cast<T*>(to);
@@ -147,9 +156,9 @@ void attentionForwardOf(const AttentionItem& item, float* scratch) {
   float* maxima = scores + kBlock * kBlock;
   float* sums = maxima + kBlock;
 
-  readRows<T>(item.key, item.keyStride, numKeys, E, values, width);
+  readRowsAt<T>(item.keyPlaces, item.key, item.keyStride, numKeys, E, values, width);
   transposeBlocks(values, width, numKeys, E, transposedKeys);
-  readRows<T>(item.value, item.valueStride, numKeys, E, values, width);
+  readRowsAt<T>(item.keyPlaces, item.value, item.valueStride, numKeys, E, values, width);
 
   for (int64_t group = 0; group < item.numGroups; group++) {
     const T* query = static_cast<const T*>(item.query) + group * E;

@@ -14,6 +14,7 @@ struct AttentionItem {
   int64_t queryStride, keyStride, valueStride;  // from one position to the next
   // Heads of queries of a group lie headDim apart.
   const void *query, *key, *value;
+  const int32_t* keyPlaces;  // [numKeys], positions of the keys from `key` on; null where they follow one another
   void* output;           // strides of the query
   int64_t outputStride;
   float* logSumExp;       // [numGroups, numQueries], from one head to the next logSumExpStride

@@ -17,6 +17,16 @@ export interface Sequences {
   readonly starts: Tensor
   /** Positions of the longest sample. */
   readonly longest: number
+  /** Where a sample also looks at what others have, its keys; undefined where they are its own positions. On the CPU, without a graph. */
+  readonly keys?: SequenceKeys
+}
+
+/** Keys of each sample, its own positions last. */
+export interface SequenceKeys {
+  /** int32 [samples + 1]: where the keys of each sample begin among the places, and the end. */
+  readonly starts: Tensor
+  /** int32: positions of the keys. */
+  readonly places: Tensor
 }
 
 const flash = bind('aten::_flash_attention_forward')
@@ -57,14 +67,20 @@ export function fitsSequenceAttention(device: Device, dtype: DType, headDim: num
 
 /** Belongs to the current scope. */
 export function sequencesOf(lengths: readonly number[], device: Device): Sequences {
+  return { starts: startsOf(lengths, device), longest: Math.max(...lengths) }
+}
+
+/** int32 [lengths + 1]: where each begins when they stand one after another, and the end. In the current scope. */
+export function startsOf(lengths: readonly number[], device: Device): Tensor {
   const starts = new Int32Array(lengths.length + 1)
   for (const [i, length] of lengths.entries()) starts[i + 1] = starts[i]! + length
-  return { starts: tensor(starts, [starts.length], { device }), longest: Math.max(...lengths) }
+  return tensor(starts, [starts.length], { device })
 }
 
 /**
  * Attention of every position to those of its own sample that are not after it.
- * @param q_BTHE [B, T, H, E] with the samples one after another in its B * T positions, rotated and scaled. @param k_BTKE rotated.
+ * @param q_BTHE [B, T, H, E] with the samples one after another in its B * T positions, rotated and scaled. @param k_BTKE rotated; of more
+ * positions where the samples have keys beside their own.
  * @param window  Positions that a position looks back to, itself included; undefined for all.
  * @returns [B, T, H * E]
  */
@@ -72,7 +88,7 @@ export function attendSequences(
   q_BTHE: Tensor,
   k_BTKE: Tensor,
   v_BTKE: Tensor,
-  { starts, longest }: Sequences,
+  { starts, longest, keys }: Sequences,
   window?: number,
 ): Tensor {
   const [B, T, H, E] = q_BTHE.shape as [number, number, number, number]
@@ -82,7 +98,8 @@ export function attendSequences(
     Tensor,
   ]
   if (q.device === 'cpu') {
-    return reshape(ownKernel(q, k, v, starts, starts, window ?? 0) as Tensor, [B, T, H * E])
+    const attended = ownKernel(q, k, v, starts, keys?.starts ?? starts, window ?? 0, keys?.places ?? null)
+    return reshape(attended as Tensor, [B, T, H * E])
   }
   const reach = window === undefined ? {} : { window_size_left: window - 1, window_size_right: 0 }
   const dropout = 0

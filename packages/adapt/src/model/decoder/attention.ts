@@ -195,7 +195,6 @@ export function attendGroups(
     Tensor[],
     Tensor[],
   ]
-  const after = (held: Tensor | undefined, own: Tensor) => (held ? cat([held, own], 1) : own)
   return cat(
     groups.map(({ mask, slidingMask }, i) =>
       attend(
@@ -208,6 +207,9 @@ export function attendGroups(
     1,
   )
 }
+
+/** Positions that are kept, then those of a pass: [1, P + T, K, E]. */
+export const after = (held: Tensor | undefined, own: Tensor): Tensor => (held ? cat([held, own], 1) : own)
 
 /**
  * softmax(q k^T + mask) v with grouped query heads, row by row. The scale 1 / sqrt(E) is already in q.

@@ -2,7 +2,7 @@
 import { add, nn, recomputeInBackward, type Tensor, view } from '@adapt-ts/torch'
 import { isSlidingLayer, type ModelConfig } from '../dimensions/model-config.js'
 import { attendSequences } from './attend-sequences.js'
-import { attend, attendGroups } from './attention.js'
+import { after, attend, attendGroups } from './attention.js'
 import type { ForwardContext } from './forward-context.js'
 import { Projection } from './projection.js'
 
@@ -68,13 +68,12 @@ class Attention extends Module<[Tensor, ForwardContext], Tensor> {
     isSliding: boolean,
   ): Tensor {
     const { sequences, groups, before } = context
+    const held = before?.held(this.layer)
     if (sequences) {
       const window = isSliding ? this.config.slidingWindow : undefined
-      return attendSequences(query, keys, values, sequences, window)
+      return attendSequences(query, after(held?.[0], keys), after(held?.[1], values), sequences, window)
     }
-    if (groups) {
-      return attendGroups(query, keys, values, groups, { isSliding, before: before?.held(this.layer) })
-    }
+    if (groups) return attendGroups(query, keys, values, groups, { isSliding, before: held })
     return attend(query, keys, values, isSliding ? context.slidingMask : context.mask)
   }
 }

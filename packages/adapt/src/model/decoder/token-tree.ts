@@ -1,6 +1,7 @@
 /** N positions of a tree, P cached positions before it, D width. */
 import { type DType, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
-import { type AttentionGroup, GROUP_POSITIONS, masksOf } from './attention.js'
+import { fitsSequenceAttention, type Sequences, sequencesOf, startsOf } from './attend-sequences.js'
+import { type AttentionGroup, GROUP_POSITIONS, masksOf, OPEN_MASK } from './attention.js'
 import type { CausalLM } from './causal-lm.js'
 import { fillCache } from './forward-cached.js'
 import { assertFits, inEvaluation, runBlocks } from './forward-pass.js'
@@ -45,6 +46,7 @@ export function embedTree(
   { autocastDtype, before }: TreeOptions = {},
 ): Tensor {
   const { device, config } = model
+  const computeDtype = autocastDtype ?? 'float32'
   const N = tokens_N.length
   const start = before?.length ?? 0
   const position_N = new Int32Array(N)
@@ -55,17 +57,45 @@ export function embedTree(
     tensor(Int32Array.from(values), [1, N], { dtype: 'int64', device })
   return inEvaluation(model, autocastDtype, () =>
     scope(() => {
+      const hasKernel = device === 'cpu' && fitsSequenceAttention(device, computeDtype, config.headDim)
       const context = {
         rotation: model.rotation(ids(position_N), longest),
-        mask: { isCausal: false, additive: undefined },
-        slidingMask: { isCausal: false, additive: undefined },
-        groups: treeGroups(parent_N, { start, device, slidingWindow: config.slidingWindow }),
+        mask: OPEN_MASK,
+        slidingMask: OPEN_MASK,
+        ...(hasKernel
+          ? { sequences: treeSequences(parent_N, position_N, start) }
+          : { groups: treeGroups(parent_N, { start, device, slidingWindow: config.slidingWindow }) }),
         computeDtype: autocastDtype,
         before,
       }
       return reshape(runBlocks(model, ids(tokens_N), context), [N, config.hiddenSize])
     }),
   )
+}
+
+/**
+ * Each stretch in which every token follows its neighbour, with the way to it as its keys. On the CPU: its kernel takes keys at places.
+ * @param position_N  How many tokens a token follows, those before the tree among them.
+ */
+function treeSequences(parent_N: Int32Array, position_N: Int32Array, start: number): Sequences {
+  const N = parent_N.length
+  const firsts = Array.from(parent_N.keys()).filter((n) => n === 0 || parent_N[n] !== n - 1)
+  const ends = [...firsts.slice(1), N]
+  const queries = firsts.map((first, i) => ends[i]! - first)
+  const keys = ends.map((end) => position_N[end - 1]! + 1)
+  const places = new Int32Array(keys.reduce((sum, count) => sum + count, 0))
+  let row = 0
+  for (const [i, end] of ends.entries()) {
+    for (let p = 0; p < start; p++) places[row + p] = p
+    for (let u = end - 1; u >= 0; u = parent_N[u]!) places[row + position_N[u]!] = start + u
+    row += keys[i]!
+  }
+  const sequences = sequencesOf(queries, 'cpu')
+  if (start === 0 && firsts.every((first) => parent_N[first] === -1)) return sequences
+  return {
+    ...sequences,
+    keys: { starts: startsOf(keys, 'cpu'), places: tensor(places, [places.length]) },
+  }
 }
 
 interface GroupOptions {

@@ -5,7 +5,7 @@
 namespace adapt {
 
 struct AllocatorStats {
-  size_t allocatedBytes, peakBytes, reservedBytes, numAllocations, numReservedBlocks;
+  size_t allocatedBytes, peakBytes, reservedBytes, numAllocations;
 };
 
 AllocatorStats allocatorStats();

@@ -92,15 +92,27 @@ describe('the caching allocator', () => {
     expect(memoryStats().reservedBytes).toBe(reserved)
   })
 
-  it('does not give a block to a request that would waste more than a quarter of it', () => {
-    zeros([4 * MIB]).dispose()
+  it('cuts what is free to the size of a request, and joins it again', () => {
     const before = memoryStats().reservedBytes
-    const half = zeros([2 * MIB])
-    expect(memoryStats().reservedBytes - before).toBe(8 * MIB)
-    half.dispose()
-    const most = zeros([3.5 * MIB])
-    expect(memoryStats().reservedBytes - before).toBe(8 * MIB)
-    most.dispose()
+    zeros([4 * MIB]).dispose()
+    const reserved = memoryStats().reservedBytes
+    expect(reserved - before).toBe(16 * MIB)
+    const parts = [MIB, 2 * MIB, MIB].map((size) => ones([size]))
+    expect(memoryStats().reservedBytes).toBe(reserved)
+    scope(() => expect(parts.map((part) => valuesOf(sum(part))[0])).toEqual([MIB, 2 * MIB, MIB]))
+    for (const i of [0, 2, 1]) parts[i]!.dispose()
+    zeros([4 * MIB]).dispose()
+    expect(memoryStats().reservedBytes).toBe(reserved)
+  })
+
+  it('adds to what is free at its end', () => {
+    const before = memoryStats().reservedBytes
+    const first = ones([MIB])
+    zeros([MIB]).dispose()
+    const large = zeros([3 * MIB])
+    expect(memoryStats().reservedBytes - before).toBe(16 * MIB)
+    first.dispose()
+    large.dispose()
   })
 
   it('returns cached blocks to the system, and none that is in use', () => {

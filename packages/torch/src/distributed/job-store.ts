@@ -10,11 +10,14 @@ export class JobStore {
   private readonly prefix: string
   /** "host:port", for messages. */
   readonly address: string
+  /** Undefined: the launcher. */
+  readonly hostRank: number | undefined
 
-  constructor(id: number, prefix: string, address: string) {
+  constructor(id: number, prefix: string, address: string, hostRank: number | undefined) {
     this.id = id
     this.prefix = prefix
     this.address = address
+    this.hostRank = hostRank
   }
 
   /** @throws {PeerError} STORE_LOST, as all methods. */
@@ -47,7 +50,7 @@ export class JobStore {
       throw new PeerError(
         'STORE_LOST',
         `the store at ${this.address} is gone or does not answer`,
-        undefined,
+        this.hostRank,
         {
           cause: error,
         },

@@ -29,7 +29,8 @@ export async function meet(launch: Launch, timeoutMs: number): Promise<Rendezvou
   const hostsStore = rank === 0 && !launch.agentStore
   if (!hostsStore) await waitForPort(launch, address, until, timeoutMs)
   const id = openStore(launch, hostsStore, Math.max(CONNECT_MS, Math.ceil(until - performance.now())))
-  const store = new JobStore(id, `adapt/${launch.runId}/${launch.restartCount}/`, address)
+  const storeRank = launch.agentStore ? undefined : 0
+  const store = new JobStore(id, `adapt/${launch.runId}/${launch.restartCount}/`, address, storeRank)
   try {
     if (store.add(`taken/${rank}`, 1) > 1)
       throw new PeerError('JOIN_FAILED', `two processes call themselves rank ${rank} at ${address}`, rank)
@@ -38,7 +39,7 @@ export async function meet(launch: Launch, timeoutMs: number): Promise<Rendezvou
     store.add('joined', 1)
     await waitForAll(launch, store, until, timeoutMs)
     const members: readonly Member[] = await readRoster(launch, store)
-    return { store, storeRank: launch.agentStore ? undefined : 0, members }
+    return { store, storeRank, members }
   } catch (error) {
     store.close()
     throw error

@@ -8,7 +8,6 @@
  * `scaled_dot_product_attention`; before: products, mask and softmax). The last line of the output is one JSON object.
  */
 /** N positions, H heads, K of keys, E head size. */
-import { parseArgs } from 'node:util'
 import {
   add,
   backward,
@@ -33,18 +32,17 @@ import {
   unsqueeze,
   zeros,
 } from '@adapt-ts/torch'
+import { readOptions } from './read-options.js'
 import { type MedianInterval, medianInterval, rounded } from './statistics.js'
 
-const { values: args } = parseArgs({
-  options: {
-    lengths: { type: 'string', default: '512,1024,2048,4096' },
-    dtypes: { type: 'string', default: 'float32,bfloat16' },
-    heads: { type: 'string', default: '8' },
-    'key-heads': { type: 'string', default: '4' },
-    'head-dim': { type: 'string', default: '64' },
-    rounds: { type: 'string', default: '7' },
-    threads: { type: 'string', default: '2' },
-  },
+const args = readOptions(import.meta.url, {
+  lengths: { type: 'string', default: '512,1024,2048,4096' },
+  dtypes: { type: 'string', default: 'float32,bfloat16' },
+  heads: { type: 'string', default: '8' },
+  'key-heads': { type: 'string', default: '4' },
+  'head-dim': { type: 'string', default: '64' },
+  rounds: { type: 'string', default: '7' },
+  threads: { type: 'string', default: '2' },
 })
 const [H, K, E] = [args.heads, args['key-heads'], args['head-dim']].map(Number) as [number, number, number]
 const PARTS = 8

@@ -7,18 +7,17 @@
  * Reading them without scoring is measured apart and stays in the figures. The last line is one JSON object: seconds by the clock and of processor
  * time, the peak of resident memory in MB, scored samples a second. Exit code 1 above 60 s of processor time a million samples or 1000 MB.
  */
-import { parseArgs } from 'node:util'
+
+import { readOptions } from './read-options.js'
 import { zipfTexts } from './zipf-texts.js'
 
 type ScoreTexts = typeof import('../packages/adapt/dist/signal/bm25/score-texts.js')
 
-const { values: args } = parseArgs({
-  options: {
-    samples: { type: 'string', default: '1000000' },
-    words: { type: 'string', default: '200' },
-    anchors: { type: 'string', default: '400' },
-    idf: { type: 'string', default: 'okapi' },
-  },
+const args = readOptions(import.meta.url, {
+  samples: { type: 'string', default: '1000000' },
+  words: { type: 'string', default: '200' },
+  anchors: { type: 'string', default: '400' },
+  idf: { type: 'string', default: 'okapi' },
 })
 const [numSamples, numWords, numAnchors] = [args.samples, args.words, args.anchors].map(Number) as [
   number,

@@ -11,7 +11,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { LLAMA_PRESETS } from '@adapt-ts/adapt'
 import { buildInfo } from '@adapt-ts/torch'
 import { canMakeNamespaces, LinkedHosts } from './linked-hosts.js'
@@ -25,19 +24,17 @@ import {
   StepProcess,
 } from './peer-process.js'
 import type { RankBlock, RankOptions } from './rank-process.js'
+import { readOptions } from './read-options.js'
 import { medianInterval, rounded } from './statistics.js'
 import { randomTokens } from './step-runner.js'
 
-const { values: args } = parseArgs({
-  allowNegative: true,
-  options: {
-    blocks: { type: 'string', default: '12' },
-    steps: { type: 'string', default: '4' },
-    rows: { type: 'string', default: '8' },
-    length: { type: 'string', default: '256' },
-    preset: { type: 'string', default: 'llama-10m' },
-    network: { type: 'boolean', default: true },
-  },
+const args = readOptions(import.meta.url, {
+  blocks: { type: 'string', default: '12' },
+  steps: { type: 'string', default: '4' },
+  rows: { type: 'string', default: '8' },
+  length: { type: 'string', default: '256' },
+  preset: { type: 'string', default: 'llama-10m' },
+  network: { type: 'boolean', default: true },
 })
 delete process.env.OPENBLAS_CORETYPE
 

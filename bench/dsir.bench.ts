@@ -8,18 +8,16 @@
  * do. The last line is one JSON object: MB of UTF-8 a second of processor time in each pass, the peak of resident memory in MB. Exit code 1 below 2 MB/s.
  */
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
+import { readOptions } from './read-options.js'
 import { zipfTexts } from './zipf-texts.js'
 
 type Module = typeof import('../packages/adapt/dist/signal/dsir/gram-scanner.js')
 
-const { values: args } = parseArgs({
-  options: {
-    mb: { type: 'string', default: '50' },
-    path: { type: 'string' },
-    field: { type: 'string', default: 'text' },
-  },
+const args = readOptions(import.meta.url, {
+  mb: { type: 'string', default: '50' },
+  path: { type: 'string' },
+  field: { type: 'string', default: 'text' },
 })
 const MIN_MB_PER_SECOND = 2
 const NUM_WORDS = 200

@@ -12,7 +12,6 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import {
   createModel,
   evaluateTasks,
@@ -25,19 +24,18 @@ import {
 } from '@adapt-ts/adapt'
 import { buildInfo, setNumThreads } from '@adapt-ts/torch'
 import { benchFolder, findPeerPython, peerEnvironment, StepProcess } from './peer-process.js'
+import { readOptions } from './read-options.js'
 import { medianInterval, rounded } from './statistics.js'
 
-const { values: args } = parseArgs({
-  options: {
-    limit: { type: 'string', default: '40' },
-    rounds: { type: 'string', default: '3' },
-    'batch-sizes': { type: 'string', default: '1,8,64' },
-    threads: { type: 'string', default: '2' },
-    tasks: { type: 'string', default: 'arc_easy,openbookqa,piqa,boolq,commonsense_qa,mmlu' },
-    harness: { type: 'string' },
-    model: { type: 'string' },
-    tokenizer: { type: 'string' },
-  },
+const args = readOptions(import.meta.url, {
+  limit: { type: 'string', default: '40' },
+  rounds: { type: 'string', default: '3' },
+  'batch-sizes': { type: 'string', default: '1,8,64' },
+  threads: { type: 'string', default: '2' },
+  tasks: { type: 'string', default: 'arc_easy,openbookqa,piqa,boolq,commonsense_qa,mmlu' },
+  harness: { type: 'string' },
+  model: { type: 'string' },
+  tokenizer: { type: 'string' },
 })
 delete process.env.OPENBLAS_CORETYPE
 const data = process.env.ADAPT_DATA

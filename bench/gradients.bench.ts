@@ -7,22 +7,20 @@
  * JSON object: median milliseconds of a step, of a gradient, of Adam's direction made of it and of a projection (for each of 32 that share the signs), and
  * the speed of a gradient as a share of that of a step.
  */
-import { parseArgs } from 'node:util'
 import { createMethod, Trainer } from '@adapt-ts/adapt'
 import { buildInfo, expand, reshape, scope, setNumThreads, type Tensor } from '@adapt-ts/torch'
+import { readOptions } from './read-options.js'
 import { medianInterval, rounded } from './statistics.js'
 
-const { values: args } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '30' },
-    threads: { type: 'string', default: '2' },
-    lora: { type: 'string', default: '16' },
-    length: { type: 'string', default: '128' },
-    width: { type: 'string', default: '256' },
-    layers: { type: 'string', default: '4' },
-    dtype: { type: 'string', default: 'float32' },
-    projection: { type: 'string', default: '8192' },
-  },
+const args = readOptions(import.meta.url, {
+  rounds: { type: 'string', default: '30' },
+  threads: { type: 'string', default: '2' },
+  lora: { type: 'string', default: '16' },
+  length: { type: 'string', default: '128' },
+  width: { type: 'string', default: '256' },
+  layers: { type: 'string', default: '4' },
+  dtype: { type: 'string', default: 'float32' },
+  projection: { type: 'string', default: '8192' },
 })
 const internal = (file: string) => import(new URL(`../../packages/adapt/dist/${file}`, import.meta.url).href)
 const { CausalLM } = (await internal(

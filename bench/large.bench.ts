@@ -6,7 +6,6 @@
  * First LoRA r 16 on all linear layers of a bf16 base; with --full then all parameters, in float32 under bf16 autocast.
  * The last line of the output is one JSON object: tokens per second, peak memory, share of `--peak-tflops`.
  */
-import { parseArgs } from 'node:util'
 import { addLora, type CausalLM, countParameters, type Trainer } from '@adapt-ts/adapt'
 import {
   buildInfo,
@@ -16,22 +15,21 @@ import {
   setNumThreads,
   synchronize,
 } from '@adapt-ts/torch'
+import { readOptions } from './read-options.js'
 import { SFT_MODELS, type SftModel } from './sft-case.js'
 import { medianInterval, rounded } from './statistics.js'
 import { createRandomModel, randomTokens, toBatch, trainerOf } from './step-runner.js'
 
-const { values: args } = parseArgs({
-  options: {
-    device: { type: 'string', default: 'cuda' },
-    model: { type: 'string', default: '7b' },
-    rows: { type: 'string', default: '4' },
-    length: { type: 'string', default: '2048' },
-    steps: { type: 'string', default: '5' },
-    threads: { type: 'string', default: '2' },
-    full: { type: 'boolean', default: false },
-    /** Dense bf16 TFLOP/s of the device; H200: 989. */
-    'peak-tflops': { type: 'string', default: '989' },
-  },
+const args = readOptions(import.meta.url, {
+  device: { type: 'string', default: 'cuda' },
+  model: { type: 'string', default: '7b' },
+  rows: { type: 'string', default: '4' },
+  length: { type: 'string', default: '2048' },
+  steps: { type: 'string', default: '5' },
+  threads: { type: 'string', default: '2' },
+  full: { type: 'boolean', default: false },
+  /** Dense bf16 TFLOP/s of the device; H200: 989. */
+  'peak-tflops': { type: 'string', default: '989' },
 })
 const { device } = args
 const numSteps = Number(args.steps)

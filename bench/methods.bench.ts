@@ -11,7 +11,6 @@
 import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import {
   aloneWorld,
   buildTrainer,
@@ -28,17 +27,16 @@ import {
 } from '@adapt-ts/adapt'
 import { buildInfo, setNumThreads } from '@adapt-ts/torch'
 import { benchFolder } from './peer-process.js'
+import { readOptions } from './read-options.js'
 import { medianInterval, rounded } from './statistics.js'
 
-const { values: args } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '30' },
-    steps: { type: 'string', default: '120' },
-    threads: { type: 'string', default: '2' },
-    methods: { type: 'string' },
-    config: { type: 'string', default: join(benchFolder, '..', 'examples', 'quickstart.yaml') },
-    set: { type: 'string', multiple: true, default: [] },
-  },
+const args = readOptions(import.meta.url, {
+  rounds: { type: 'string', default: '30' },
+  steps: { type: 'string', default: '120' },
+  threads: { type: 'string', default: '2' },
+  methods: { type: 'string' },
+  config: { type: 'string', default: join(benchFolder, '..', 'examples', 'quickstart.yaml') },
+  set: { type: 'string', multiple: true, default: [] },
 })
 delete process.env.OPENBLAS_CORETYPE
 const numRounds = Number(args.rounds)

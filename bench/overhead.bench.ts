@@ -12,7 +12,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import {
   type Batch,
   buildBatch,
@@ -28,16 +27,15 @@ import {
 } from '@adapt-ts/adapt'
 import { buildInfo, setNumThreads, synchronize } from '@adapt-ts/torch'
 import { benchFolder } from './peer-process.js'
+import { readOptions } from './read-options.js'
 import { medianInterval, rounded } from './statistics.js'
 
-const { values: args } = parseArgs({
-  options: {
-    pairs: { type: 'string', default: '200' },
-    threads: { type: 'string', default: '2' },
-    config: { type: 'string', default: join(benchFolder, '..', 'examples', 'quickstart.yaml') },
-    set: { type: 'string', multiple: true, default: [] },
-    ess: { type: 'string', default: '0.85,0.99' },
-  },
+const args = readOptions(import.meta.url, {
+  pairs: { type: 'string', default: '200' },
+  threads: { type: 'string', default: '2' },
+  config: { type: 'string', default: join(benchFolder, '..', 'examples', 'quickstart.yaml') },
+  set: { type: 'string', multiple: true, default: [] },
+  ess: { type: 'string', default: '0.85,0.99' },
 })
 delete process.env.OPENBLAS_CORETYPE
 const numPairs = Number(args.pairs)

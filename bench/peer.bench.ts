@@ -10,7 +10,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { LLAMA_PRESETS } from '@adapt-ts/adapt'
 import {
   buildInfo,
@@ -24,23 +23,21 @@ import {
 import { MatrixProducts, stepFlops } from './matrix-products.js'
 import { buildPeerAllocator } from './peer-allocator.js'
 import { Peer, peerOptions, peerSizes, requirePeer } from './peer-process.js'
+import { readOptions } from './read-options.js'
 import { medianInterval, rounded } from './statistics.js'
 import { type BenchShape, createRunner, randomTokens, toBatch, writeWeights } from './step-runner.js'
 
-const { values: args } = parseArgs({
-  allowNegative: true,
-  options: {
-    blocks: { type: 'string', default: '20' },
-    steps: { type: 'string', default: '2' },
-    dtypes: { type: 'string', default: 'float32,bfloat16' },
-    threads: { type: 'string', default: '2' },
-    device: { type: 'string', default: 'cpu' },
-    preset: { type: 'string', default: 'llama-10m' },
-    rows: { type: 'string', default: '16' },
-    length: { type: 'string', default: '256' },
-    compile: { type: 'boolean', default: true },
-    'loss-chunk': { type: 'string' },
-  },
+const args = readOptions(import.meta.url, {
+  blocks: { type: 'string', default: '20' },
+  steps: { type: 'string', default: '2' },
+  dtypes: { type: 'string', default: 'float32,bfloat16' },
+  threads: { type: 'string', default: '2' },
+  device: { type: 'string', default: 'cpu' },
+  preset: { type: 'string', default: 'llama-10m' },
+  rows: { type: 'string', default: '16' },
+  length: { type: 'string', default: '256' },
+  compile: { type: 'boolean', default: true },
+  'loss-chunk': { type: 'string' },
 })
 delete process.env.OPENBLAS_CORETYPE
 

@@ -12,28 +12,26 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import type { ModelDType } from '@adapt-ts/adapt'
 import { buildInfo, mul, SafetensorsFile, scope, sub, sum } from '@adapt-ts/torch'
 import { benchFolder, findPeerPython, peerEnvironment, StepProcess } from './peer-process.js'
+import { readOptions } from './read-options.js'
 import { type SftModel, type SftRow, type SftShape, writeSftCase } from './sft-case.js'
 import type { SftBlock } from './sft-process.js'
 import { medianInterval, rounded } from './statistics.js'
 
-const { values: args } = parseArgs({
-  options: {
-    blocks: { type: 'string', default: '8' },
-    steps: { type: 'string', default: '2' },
-    dtypes: { type: 'string' },
-    threads: { type: 'string', default: '2' },
-    quick: { type: 'boolean', default: false },
-    'equal-lengths': { type: 'boolean', default: false },
-    length: { type: 'string' },
-    rows: { type: 'string', default: '8' },
-    device: { type: 'string', default: 'cpu' },
-    model: { type: 'string', default: '32m' },
-    peer: { type: 'string', default: 'trl' },
-  },
+const args = readOptions(import.meta.url, {
+  blocks: { type: 'string', default: '8' },
+  steps: { type: 'string', default: '2' },
+  dtypes: { type: 'string' },
+  threads: { type: 'string', default: '2' },
+  quick: { type: 'boolean', default: false },
+  'equal-lengths': { type: 'boolean', default: false },
+  length: { type: 'string' },
+  rows: { type: 'string', default: '8' },
+  device: { type: 'string', default: 'cpu' },
+  model: { type: 'string', default: '32m' },
+  peer: { type: 'string', default: 'trl' },
 })
 delete process.env.OPENBLAS_CORETYPE
 

@@ -13,20 +13,18 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { benchFolder, currentBuild } from './peer-process.js'
+import { readOptions } from './read-options.js'
 import type { StartMarks } from './startup-marks.js'
 import { medianInterval, rounded } from './statistics.js'
 
-const { values: args } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '8' },
-    mb: { type: 'string', default: '30' },
-    path: { type: 'string' },
-    tokenizer: { type: 'string', default: join(benchFolder, '..', 'examples', 'tokenizer') },
-    processes: { type: 'string', default: '2' },
-  },
+const args = readOptions(import.meta.url, {
+  rounds: { type: 'string', default: '8' },
+  mb: { type: 'string', default: '30' },
+  path: { type: 'string' },
+  tokenizer: { type: 'string', default: join(benchFolder, '..', 'examples', 'tokenizer') },
+  processes: { type: 'string', default: '2' },
 })
 const MAX_HELP_S = 0.3
 const MAX_FIRST_STEP_S = 2.5

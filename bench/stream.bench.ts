@@ -15,17 +15,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { readOptions } from './read-options.js'
 import { writeStreamFile } from './stream-file.js'
 
-const { values: args } = parseArgs({
-  options: {
-    mb: { type: 'string', default: '1000' },
-    format: { type: 'string', default: 'both' },
-    workers: { type: 'string' },
-    heap: { type: 'string', default: '512' },
-    folder: { type: 'string', default: tmpdir() },
-  },
+const args = readOptions(import.meta.url, {
+  mb: { type: 'string', default: '1000' },
+  format: { type: 'string', default: 'both' },
+  workers: { type: 'string' },
+  heap: { type: 'string', default: '512' },
+  folder: { type: 'string', default: tmpdir() },
 })
 const MAX_GROWTH_MB = 256
 const LEAST_SPEED_RATIO = 0.8

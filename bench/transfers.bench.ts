@@ -11,22 +11,20 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { type Batch, LLAMA_PRESETS, type MethodId, type Trainer } from '@adapt-ts/adapt'
 import { buildInfo, setNumThreads, synchronize } from '@adapt-ts/torch'
 import { benchFolder } from './peer-process.js'
+import { readOptions } from './read-options.js'
 import { rounded } from './statistics.js'
 import { type BenchShape, createRunner, randomTokens, toBatch } from './step-runner.js'
 
-const { values: args } = parseArgs({
-  options: {
-    device: { type: 'string', default: 'cuda' },
-    preset: { type: 'string', default: 'llama-120m' },
-    rows: { type: 'string', default: '32' },
-    length: { type: 'string', default: '1024' },
-    steps: { type: 'string', default: '8' },
-    threads: { type: 'string', default: '2' },
-  },
+const args = readOptions(import.meta.url, {
+  device: { type: 'string', default: 'cuda' },
+  preset: { type: 'string', default: 'llama-120m' },
+  rows: { type: 'string', default: '32' },
+  length: { type: 'string', default: '1024' },
+  steps: { type: 'string', default: '8' },
+  threads: { type: 'string', default: '2' },
 })
 
 /** In the order of native/cuda-calls.cpp; all per step. */

@@ -6,8 +6,8 @@
  *     [--ess 0.85,0.99]
  *
  * The last line of the output is one JSON object: the median ratio of paired step times, with the time of the anchor
- * refreshes spread over all steps; the share of FLOPs that the anchors' own forwards take; and what the records of a
- * run (event log and ledger) add to the time of its steps.
+ * refreshes spread over all steps; the share of a step that signal and gate take, by a clock within it; the share of FLOPs
+ * that the anchors' own forwards take; and what the records of a run (event log and ledger) add to the time of its steps.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -113,6 +113,7 @@ let refreshMs = 0
 let essSum = 0
 let adaptMs = 0
 let recordMs = 0
+let signalMs = 0
 let timed = before
 for (let i = 0; i < numPairs; i++) {
   const batch = nextBatch()
@@ -124,6 +125,7 @@ for (let i = 0; i < numPairs; i++) {
   uniformMs += plain.ms
   refreshMs += curated.refreshMs
   adaptMs += curated.ms + curated.refreshMs
+  signalMs += curated.record.signalMs - curated.refreshMs
   recordMs += timeRecord(() => {
     eventLog.append(curated.record)
     ledger.append(curated.record.step, curated.samples)
@@ -149,6 +151,8 @@ const essMean = essSum / numPairs
 const share = last.flopsSignal / last.flopsTrain
 const ratio = medianInterval(ratios)
 const refreshShare = refreshMs / uniformMs
+/** Taken within the steps themselves, and so steadier than a ratio of two. */
+const signalShare = signalMs / (adaptMs - refreshMs)
 /** Of the steps whose time was taken: the first refresh falls into the warm-up. */
 const refreshFlops = (timed.flopsSignal - before.flopsSignal) / (timed.flopsTrain - before.flopsTrain)
 console.log(
@@ -156,6 +160,9 @@ console.log(
 )
 console.log(
   `refreshes take ${(100 * refreshShare).toFixed(2)} % of the uniform time and ${(100 * refreshFlops).toFixed(2)} % of its FLOPs; mean ESS ratio ${essMean.toFixed(3)}`,
+)
+console.log(
+  `signal and gate take ${(100 * signalShare).toFixed(2)} % of the time of the ADAPT steps, by a clock within them`,
 )
 console.log(
   `recording takes ${((100 * recordMs) / adaptMs).toFixed(3)} % of the time of the ADAPT steps (${(recordMs / numPairs).toFixed(3)} ms a step)`,
@@ -168,6 +175,7 @@ if (essMean > leastEss && essMean < mostEss) {
       step_time_ratio: withRefreshes(ratio.median),
       step_time_ratio_interval: [withRefreshes(ratio.low), withRefreshes(ratio.high)],
       step_time_ratio_without_refreshes: rounded(ratio.median, 4),
+      signal_time_share: rounded(signalShare, 4),
       refresh_time_share: rounded(refreshShare, 4),
       refresh_flops_share: rounded(refreshFlops, 4),
       anchor_flops_share: rounded(share, 4),

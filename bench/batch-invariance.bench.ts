@@ -10,7 +10,9 @@ import { join } from 'node:path'
 import { evaluateTasks, findTasks, loadModelFolder, loadTokenizer, prepareTasks } from '@adapt-ts/adapt'
 import { buildInfo } from '@adapt-ts/torch'
 import { benchFolder } from './peer-process.js'
+import { readOptions } from './read-options.js'
 
+readOptions(import.meta.url, {})
 const project = join(benchFolder, '..')
 const tokenizer = loadTokenizer(join(project, 'examples/tokenizer'))
 const model = loadModelFolder(join(project, 'examples/base/model'), { device: 'cpu' })

@@ -1,11 +1,12 @@
 // Caching CPU allocator. Training frees and takes the same large blocks every step; glibc gives them back to the
-// kernel each time and pays page faults. Blocks of 1 MiB and more come from one range of addresses, where free neighbours
-// join (huge pages where the kernel offers them); smaller ones go to the C allocator. Counters are exact.
+// kernel each time and pays page faults. Blocks of 1 MiB and more come from a range of addresses of which the used part is
+// kept (huge pages where the kernel offers them); smaller ones go to the C allocator.
 #include "allocator.h"
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,12 +26,13 @@ namespace {
 
 constexpr size_t kLarge = size_t{1} << 20;
 constexpr size_t kAlignment = 64;
-constexpr size_t kGranule = size_t{64} << 10;       // of large blocks; a multiple of the page size everywhere
-constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kStep = size_t{64} << 20;          // by which the usable part of the range grows
-constexpr size_t kMinCached = size_t{512} << 20;    // below this the free blocks are never trimmed
+constexpr size_t kGranule = size_t{64} << 10;     // of large blocks
+constexpr size_t kPage = size_t{2} << 20;         // a huge page: in such the kernel gives memory and gets it back
+constexpr size_t kMinCached = size_t{512} << 20;  // of free memory so much is always kept
+constexpr size_t kPeriod = 16384;                 // requests after which memory that none of them needed is given back
 
-size_t roundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+uintptr_t roundDown(uintptr_t x, uintptr_t unit) { return x / unit * unit; }
+uintptr_t roundUp(uintptr_t x, uintptr_t unit) { return roundDown(x + unit - 1, unit); }
 
 std::atomic<size_t> allocatedBytes{0}, peakBytes{0}, reservedBytes{0}, numAllocations{0};
 
@@ -42,41 +44,53 @@ void noteAllocated(size_t bytes) {
   numAllocations.fetch_add(1, std::memory_order_relaxed);
 }
 
-// Large blocks, one after another in a range of addresses that is reserved once: the best fit is taken and what is over stays
-// free, free neighbours become one. The last block grows with the range, so that no request is too large for what is free.
+// Large blocks in ranges of addresses that are reserved without memory. The smallest free block that holds a request is taken,
+// what is over stays free, free neighbours become one: so the end of a range, which is the largest, is taken last, and grows.
+// Pages of a block that is taken are held: writable and, once touched, in memory. Those of free blocks are kept or given back.
 class Arena {
  public:
   void* take(size_t bytes) {
     std::lock_guard<std::mutex> lock(mutex_);
     const size_t need = roundUp(bytes, kGranule);
-    const auto found = free_.lower_bound({need, nullptr});
-    const auto block = found != free_.end() ? blocks_.find(found->second) : grow(need);
-    if (block == blocks_.end()) return nullptr;
-    unlink(block);
-    const size_t held = block->second.held, over = block->second.bytes - need;
-    // Which part of it is resident is not known: as much of the rest as can be.
-    const size_t heldOver = std::min(held, over);
-    if (over > 0) link(blocks_.emplace(block->first + need, Block{over, 0, heldOver}).first);
-    block->second = {need, bytes, need};
-    reservedBytes += need + heldOver - held;
-    return block->first;
+    if (need < bytes) return nullptr;
+    auto found = free_.lower_bound({need, 0});
+    if (found == free_.end() && reserve(need)) found = free_.lower_bound({need, 0});
+    if (found == free_.end()) return nullptr;
+    const auto block = blocks_.find(found->second);
+    const uintptr_t address = block->first;
+    free_.erase(found);
+    const size_t heldBefore = held();
+    if (!hold(address, need) && (trim(0), !hold(address, need))) {
+      free_.insert({block->second.bytes, address});
+      return nullptr;
+    }
+    const size_t over = block->second.bytes - need;
+    if (over > 0) addFree(address + need, over);
+    block->second = {need, bytes};
+    used_ += need;
+    peak_ = std::max(peak_, used_);
+    if (held() > heldBefore) trim(used_ + std::max(kMinCached, allocatedBytes.load() / 2));
+    if (++numTaken_ % kPeriod == 0) trim(endPeriod() + kMinCached);
+    return reinterpret_cast<void*>(address);
   }
 
   // The size that was asked for, or 0 when the block is not ours.
   size_t giveBack(void* data) {
     std::lock_guard<std::mutex> lock(mutex_);
-    auto block = blocks_.find(static_cast<char*>(data));
+    auto block = blocks_.find(reinterpret_cast<uintptr_t>(data));
     if (block == blocks_.end()) return 0;
-    const size_t asked = block->second.asked;
-    block->second.asked = 0;
+    const Block given = block->second;
+    used_ -= given.bytes;
     const auto after = std::next(block);
-    if (after != blocks_.end() && after->second.asked == 0) join(block, after);
-    if (block != blocks_.begin() && std::prev(block)->second.asked == 0) {
-      block = std::prev(block);
-      join(block, std::next(block));
+    const auto before = block == blocks_.begin() ? blocks_.end() : std::prev(block);
+    if (isFreeBeside(block, after)) join(block, after);
+    if (before != blocks_.end() && isFreeBeside(before, block)) {
+      join(before, block);
+      block = before;
     }
-    link(block);
-    return asked;
+    block->second.asked = 0;
+    free_.insert({block->second.bytes, block->first});
+    return given.asked;
   }
 
   void empty() {
@@ -88,93 +102,92 @@ class Arena {
   struct Block {
     size_t bytes;
     size_t asked;  // 0 where it is free
-    size_t held;   // bytes that may be resident: not those that `trim` gave back
   };
-  using Blocks = std::map<char*, Block>;
+  using Blocks = std::map<uintptr_t, Block>;
 
-  void link(Blocks::iterator block) {
-    free_.insert({block->second.bytes, block->first});
-    freeBytes_ += block->second.held;
+  size_t held() const { return held_.size() * kPage; }
+
+  void addFree(uintptr_t address, size_t bytes) {
+    blocks_[address] = {bytes, 0};
+    free_.insert({bytes, address});
   }
 
-  void unlink(Blocks::iterator block) {
-    free_.erase({block->second.bytes, block->first});
-    freeBytes_ -= block->second.held;
+  // Whether two blocks touch and one of them is free, the other being the one that is given back.
+  bool isFreeBeside(Blocks::iterator first, Blocks::iterator second) const {
+    return first != blocks_.end() && second != blocks_.end() && first->first + first->second.bytes == second->first &&
+           (first->second.asked == 0 || second->second.asked == 0);
   }
 
-  // Makes neighbours one block that is not linked; one of them was just given back.
   void join(Blocks::iterator first, Blocks::iterator second) {
-    for (const auto block : {first, second})
-      if (free_.count({block->second.bytes, block->first}) > 0) unlink(block);
+    free_.erase({first->second.bytes, first->first});
+    free_.erase({second->second.bytes, second->first});
     first->second.bytes += second->second.bytes;
-    first->second.held += second->second.held;
     blocks_.erase(second);
   }
 
-  // A free block of at least `need` bytes at the end of the range, or no block where there is no memory for it.
-  Blocks::iterator grow(size_t need) {
-    trim(std::max(kMinCached, allocatedBytes.load() / 2));
-    if (!start_ && !reserve()) return blocks_.end();
-    const auto last = blocks_.empty() ? blocks_.end() : std::prev(blocks_.end());
-    const bool isFree = last != blocks_.end() && last->second.asked == 0;
-    const size_t more = need - (isFree ? last->second.bytes : 0);
-    if (more > static_cast<size_t>(end_ - top_) || !makeUsable(top_ + more)) return blocks_.end();
-    const auto added = blocks_.emplace(top_, Block{more, 0, more}).first;
-    reservedBytes += more;
-    top_ += more;
-    if (!isFree) {
-      link(added);
-      return added;
+  // One more range, of `need` at least: four times the machine's memory, or less where the process may not have the addresses.
+  bool reserve(size_t need) {
+    size_t bytes = 4 * static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    rlimit limit{};
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) bytes = std::min<size_t>(bytes, limit.rlim_cur / 4);
+    const size_t least = roundUp(need, kPage);
+    if (least < need) return false;
+    for (bytes = std::max(roundDown(bytes, kPage), least);; bytes = std::max(roundDown(bytes / 2, kPage), least)) {
+      void* raw = bytes + kPage < bytes ? MAP_FAILED : mmap(nullptr, bytes + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (raw != MAP_FAILED) {
+        addFree(roundUp(reinterpret_cast<uintptr_t>(raw), kPage), bytes);
+        return true;
+      }
+      if (bytes == least) return false;
     }
-    join(last, added);
-    link(last);
-    return last;
   }
 
-  // Addresses alone, of which a program may have more than there is memory.
-  bool reserve() {
-    const auto memory = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    for (size_t bytes = roundUp(4 * memory, kStep); bytes >= kStep; bytes = roundUp(bytes / 2, kHugePage)) {
-      void* raw = mmap(nullptr, bytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-      if (raw == MAP_FAILED) continue;
+  // Makes all pages of a block writable; false where the system refuses.
+  bool hold(uintptr_t address, size_t bytes) {
+    const uintptr_t end = roundUp(address + bytes, kPage);
+    for (uintptr_t page = roundDown(address, kPage); page < end; page += kPage) {
+      if (held_.count(page) > 0) continue;
+      uintptr_t last = page + kPage;
+      while (last < end && held_.count(last) == 0) last += kPage;
+      if (mprotect(reinterpret_cast<void*>(page), last - page, PROT_READ | PROT_WRITE) != 0) return false;
 #ifdef MADV_HUGEPAGE
-      madvise(raw, bytes + kHugePage, MADV_HUGEPAGE);
+      madvise(reinterpret_cast<void*>(page), last - page, MADV_HUGEPAGE);
 #endif
-      start_ = reinterpret_cast<char*>(roundUp(reinterpret_cast<uintptr_t>(raw), kHugePage));
-      top_ = usable_ = start_;
-      end_ = start_ + bytes;
-      return true;
+      reservedBytes += last - page;
+      for (; page < last; page += kPage) held_.insert(page);
     }
-    return false;
-  }
-
-  bool makeUsable(char* to) {
-    if (to <= usable_) return true;
-    char* const next = std::min(end_, start_ + roundUp(static_cast<size_t>(to - start_), kStep));
-    if (mprotect(usable_, static_cast<size_t>(next - usable_), PROT_READ | PROT_WRITE) != 0) return false;
-    usable_ = next;
     return true;
   }
 
-  // Gives the memory of free blocks back, the largest first; their addresses stay.
-  void trim(size_t keep) {
-    for (auto place = free_.rbegin(); freeBytes_ > keep && place != free_.rend(); ++place) {
-      Block& block = blocks_.at(place->second);
-      if (madvise(place->second, block.bytes, MADV_DONTNEED) != 0) continue;
-      reservedBytes -= block.held;
-      freeBytes_ -= block.held;
-      block.held = 0;
+  // Gives pages of free blocks back until no more than `target` bytes are held: of the largest blocks first, from their ends.
+  void trim(size_t target) {
+    for (auto place = free_.rbegin(); held() > target && place != free_.rend(); ++place) {
+      const uintptr_t first = roundUp(place->second, kPage), end = roundDown(place->second + place->first, kPage);
+      if (first >= end) continue;
+      auto page = held_.lower_bound(end);
+      while (held() > target && page != held_.begin() && *std::prev(page) >= first) {
+        // Mapped anew: neither memory nor a promise of it is left.
+        void* const address = reinterpret_cast<void*>(*std::prev(page));
+        if (mmap(address, kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) return;
+        page = held_.erase(std::prev(page));
+        reservedBytes -= kPage;
+      }
     }
+  }
+
+  // The most that was used in this period and the one before.
+  size_t endPeriod() {
+    const size_t most = std::max(peak_, peakBefore_);
+    peakBefore_ = peak_;
+    peak_ = used_;
+    return most;
   }
 
   std::mutex mutex_;
   Blocks blocks_;
-  std::set<std::pair<size_t, char*>> free_;
-  size_t freeBytes_ = 0;  // held by free blocks
-  char* start_ = nullptr;
-  char* top_ = nullptr;     // where the blocks end
-  char* usable_ = nullptr;  // what may be written ends
-  char* end_ = nullptr;
+  std::set<std::pair<size_t, uintptr_t>> free_;
+  std::set<uintptr_t> held_;  // pages
+  size_t used_ = 0, peak_ = 0, peakBefore_ = 0, numTaken_ = 0;
 };
 
 // Never destroyed: tensors may outlive static destructors.

@@ -3,6 +3,7 @@ import {
   add,
   bind,
   buildInfo,
+  empty,
   emptyCache,
   matmul,
   memoryStats,
@@ -126,6 +127,15 @@ describe('the caching allocator', () => {
     used.dispose()
     emptyCache()
     expect(memoryStats().reservedBytes).toBe(before)
+  })
+
+  it('gives back what tens of thousands of requests did not need, but 512 MiB', () => {
+    const make = (size: number) => scope(() => void empty([size]))
+    const before = memoryStats().reservedBytes
+    make(160 * MIB)
+    expect(memoryStats().reservedBytes - before).toBe(640 * MIB)
+    for (let i = 0; i < 50_000; i++) make(MIB)
+    expect(memoryStats().reservedBytes - before).toBe(516 * MIB)
   })
 
   it('reserves small tensors to the byte', () => {

@@ -1,16 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
+import { distributed } from '@adapt-ts/torch'
 import { EXIT } from '../errors.js'
 
 /** Where this machine stands among those of a job. */
 export interface JobNodes {
   readonly numNodes: number
   readonly nodeRank: number
-  /** Of the first machine, where the store of the job is. */
+  /** Of the first machine, where rank 0 has the store of the job. */
   readonly masterAddr: string
   readonly masterPort: number
   /** The same on every machine, another for every job. */
@@ -28,12 +28,15 @@ export interface RankJob {
   /** How often all of them are started again after one of them failed by what another attempt may not meet. */
   readonly maxRestarts: number
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Port of the store of the job; default: a free one. */
+  /** Where rank 0 has the store of the job; default: this process has it, so that nobody can take its port. */
   readonly port?: number
   /** What a rank prints, a line at a time. Rank 0's stdout is the job's own. */
   readonly onLine: (rank: number, line: string) => void
   readonly onNote: (line: string) => void
 }
+
+/** @property hasStore  Whether this process has the store, and not rank 0. */
+type MeetingPlace = JobNodes & { readonly hasStore: boolean }
 
 /** How a rank ended. */
 interface RankEnd {
@@ -57,16 +60,16 @@ const LASTING: readonly number[] = [EXIT.config, EXIT.data, EXIT.numeric, EXIT.h
  *   one that a signal killed.
  */
 export async function superviseRanks(job: RankJob): Promise<number> {
-  const runId = randomUUID()
+  using store = job.nodes === undefined && job.port === undefined ? distributed.hostStore() : undefined
+  const nodes = job.nodes ?? {
+    numNodes: 1,
+    nodeRank: 0,
+    masterAddr: '127.0.0.1',
+    masterPort: store?.port ?? job.port!,
+    runId: randomUUID(),
+  }
   for (let restart = 0; ; restart++) {
-    const nodes = job.nodes ?? {
-      numNodes: 1,
-      nodeRank: 0,
-      masterAddr: '127.0.0.1',
-      masterPort: job.port ?? (await freePort()),
-      runId,
-    }
-    const attempt = new Attempt(job, nodes, restart)
+    const attempt = new Attempt(job, { ...nodes, hasStore: store !== undefined }, restart)
     const ends = await attempt.ends()
     const code = exitCodeOf(ends)
     if (code === EXIT.done || code === EXIT.resumable || code === EXIT.interrupted) return code
@@ -92,7 +95,7 @@ class Attempt {
     this.kill(signal)
   }
 
-  constructor(job: RankJob, nodes: JobNodes, restart: number) {
+  constructor(job: RankJob, nodes: MeetingPlace, restart: number) {
     for (const signal of FORWARDED) process.on(signal, this.forward)
     this.firstRank = nodes.nodeRank * job.numRanks
     this.children = Array.from({ length: job.numRanks }, (_, local) => startRank(job, local, nodes, restart))
@@ -136,7 +139,7 @@ class Attempt {
 function startRank(
   { command, numRanks, env, onLine }: RankJob,
   localRank: number,
-  { numNodes, nodeRank, masterAddr, masterPort, runId }: JobNodes,
+  { numNodes, nodeRank, masterAddr, masterPort, runId, hasStore }: MeetingPlace,
   restart: number,
 ): ChildProcess {
   const rank = nodeRank * numRanks + localRank
@@ -153,6 +156,7 @@ function startRank(
       MASTER_ADDR: masterAddr,
       MASTER_PORT: String(masterPort),
       TORCHELASTIC_RUN_ID: runId,
+      TORCHELASTIC_USE_AGENT_STORE: hasStore ? 'True' : 'False',
       TORCHELASTIC_RESTART_COUNT: String(restart),
       ADAPT_LAUNCHER_PID: String(process.pid),
     },
@@ -183,16 +187,4 @@ function exitCodeOf(ends: readonly RankEnd[]): number {
 
 function describeEnd({ code, signal }: RankEnd): string {
   return signal === null ? `failed with exit code ${code}` : `was ended by ${signal}`
-}
-
-/** A port that nobody listens on now. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

@@ -5,6 +5,7 @@ export {
   type ReducedGradients,
   type Shard,
 } from './gradient-buckets.js'
+export { type HostedStore, hostStore } from './host-store.js'
 export { type JoinOptions, joinProcessGroup } from './join-process-group.js'
 export { type Launch, readLaunch } from './launch-environment.js'
 export type { Member } from './members.js'

@@ -101,6 +101,7 @@ export function attendSequences(
     const attended = ownKernel(q, k, v, starts, keys?.starts ?? starts, window ?? 0, keys?.places ?? null)
     return reshape(attended as Tensor, [B, T, H * E])
   }
+  if (keys) throw new Error('keys beside those of a sequence have a kernel on the CPU alone')
   const reach = window === undefined ? {} : { window_size_left: window - 1, window_size_right: 0 }
   const dropout = 0
   const isCausal = true

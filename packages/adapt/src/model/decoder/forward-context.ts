@@ -28,7 +28,7 @@ export interface ForwardContext {
   readonly computeDtype?: DType | undefined
   /** Keys and values of earlier positions: generation only. */
   readonly cache?: KeyValueCache | undefined
-  /** Keys and values of positions that stand before every group. */
+  /** Keys and values of positions that stand before every group, or before those of `sequences`. */
   readonly before?: KeyValueCache | undefined
   /** Which inputs of LoRA adapters are dropped: training with `lora_dropout` only. */
   readonly dropout?: AdapterDropout | undefined

@@ -29,7 +29,7 @@ export async function meet(launch: Launch, timeoutMs: number): Promise<Rendezvou
   const hostsStore = rank === 0 && !launch.agentStore
   if (!hostsStore) await waitForPort(launch, address, until, timeoutMs)
   const id = openStore(launch, hostsStore, Math.max(CONNECT_MS, Math.ceil(until - performance.now())))
-  const store = new JobStore(id, `adapt/${launch.runId}/${launch.restartCount}/`, address)
+  const store = new JobStore(id, `adapt/${launch.runId}/${launch.restartCount}/`, address, timeoutMs)
   try {
     if (store.add(`taken/${rank}`, 1) > 1)
       throw new PeerError('JOIN_FAILED', `two processes call themselves rank ${rank} at ${address}`, rank)

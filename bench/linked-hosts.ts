@@ -81,6 +81,11 @@ export class LinkedHosts {
     )
   }
 
+  /** Takes the link away, or gives it back. */
+  setLink(state: 'down' | 'up'): void {
+    run('ip', '-netns', this.names[0]!, 'link', 'set', this.interfaceOf(0), state)
+  }
+
   [Symbol.dispose](): void {
     for (const name of this.names) spawnSync('ip', ['netns', 'delete', name], { stdio: 'ignore' })
   }

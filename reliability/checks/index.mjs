@@ -6,8 +6,10 @@ import { eventLog } from './event-log.mjs'
 import { badRecords, damagedGzip, emptyInputs, strictText } from './inputs.mjs'
 import { killPoints } from './kill-points.mjs'
 import { oneWriter } from './one-writer.mjs'
+import { partition } from './partition.mjs'
 import { publishOrder } from './publish-order.mjs'
-import { deadRank, differentRanks, hangingRank, rankCount, restartedJob, takenPort } from './ranks.mjs'
+import { deadRank, equalReplicas, hangingRank, slowRank } from './rank-faults.mjs'
+import { differentRanks, rankCount, restartedJob, takenPort } from './ranks.mjs'
 import { resume } from './resume.mjs'
 import { sampleOrder } from './sample-order.mjs'
 import { secondInterrupt, termination } from './signals.mjs'
@@ -58,6 +60,9 @@ export const checks = [
   deadRank,
   hangingRank,
   differentRanks,
+  equalReplicas,
   takenPort,
+  partition,
   restartedJob,
+  slowRank,
 ]

@@ -1,63 +1,24 @@
-import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { readEvents } from '@adapt-ts/adapt'
-import { adapt, describeEnd, inParallel, sleep, startAdapt } from '../support/child.mjs'
-import { difference, digestRun, newestCheckpoint } from '../support/digest.mjs'
-import { seconds, Tally } from '../support/figures.mjs'
-import { createRandom, quantile } from '../support/random.mjs'
+import { describeEnd, inParallel, sleep } from '../support/child.mjs'
+import { difference, digestRun } from '../support/digest.mjs'
+import { Tally } from '../support/figures.mjs'
+import { createRandom } from '../support/random.mjs'
+import {
+  damageOf,
+  LONG_WAITS,
+  launch,
+  names,
+  rankAtStep,
+  STEPS,
+  startJob,
+  startRanks,
+  stepsOf,
+} from '../support/ranks.mjs'
 import { modelDistance } from '../support/tensors.mjs'
 import { lines, sentence, Workshop } from '../support/workshop.mjs'
 
-const SEED = 34
+const SEED = 40
 const MAX_DISTANCE = 1e-6
-const NOTICE_MS = 15_000
-const STEPS = ['training.max_steps=200', 'training.save_steps=50', 'evaluation={}']
-
-const LONG_WAITS = { count: 0, failures: [], figure: '', skipped: 'in full only: it waits' }
-
-const launchArgs = (workshop, name, numRanks, set, flags = []) => {
-  const [, ...rest] = workshop.trainArgs(name, set)
-  return ['launch', '--nproc', String(numRanks), ...flags, ...rest]
-}
-const launch = (workshop, name, numRanks, set, flags) =>
-  adapt(launchArgs(workshop, name, numRanks, set, flags), { cwd: workshop.root })
-const startJob = (workshop, name, numRanks, set, flags) =>
-  startAdapt(launchArgs(workshop, name, numRanks, set, flags), { cwd: workshop.root })
-
-/** Process of a rank that a launched job has, or undefined. */
-function processOf(job, rank) {
-  const file = (pid, name) => {
-    try {
-      return readFileSync(`/proc/${pid}/${name}`, 'utf8')
-    } catch {
-      return ''
-    }
-  }
-  const children = file(job.process.pid, `task/${job.process.pid}/children`).trim().split(' ')
-  return children
-    .map(Number)
-    .find((pid) => pid > 0 && file(pid, 'environ').split('\0').includes(`RANK=${rank}`))
-}
-
-/** Steps that a run has recorded. */
-function stepsOf(workshop, name) {
-  try {
-    const { events } = readEvents(path.join(workshop.runFolder(name), 'events.jsonl'))
-    return events.findLast(({ type }) => type === 'step')?.step ?? 0
-  } catch {
-    return 0
-  }
-}
-
-/** Waits until a run has so many steps or its job is over, then for the rank to be there. */
-async function rankAtStep(workshop, job, name, rank, step) {
-  while (job.process.exitCode === null && stepsOf(workshop, name) < step) await sleep(10)
-  for (;;) {
-    const pid = processOf(job, rank)
-    if (pid !== undefined || job.process.exitCode !== null) return pid
-    await sleep(5)
-  }
-}
 
 /** One of each cell of the map of methods, and adapters: [name, assignments]. */
 const METHODS = [
@@ -145,83 +106,6 @@ async function goOn(workshop, tally, close) {
   }
 }
 
-export const deadRank = {
-  id: '34',
-  title: 'A rank that dies takes the job down cleanly and quickly',
-  tested:
-    'SIGKILL to one of 3 ranks at random moments from its start to the last save: exit 6 within 15 s, the rank named, nobody left, no ' +
-    'failure.json of a survivor, the newest checkpoint whole',
-  async run({ mode, workDir }) {
-    const workshop = new Workshop(workDir)
-    const tally = new Tally()
-    const random = createRandom(SEED)
-    const delays = []
-    const cases = Array.from({ length: mode === 'full' ? 20 : 1 }, () => [random(), random()])
-    for (const [i, [who, when]] of cases.entries()) {
-      const name = `dead-${i}`
-      const rank = Math.floor(who * 3)
-      const step = Math.floor(when * 190)
-      const job = startJob(workshop, name, 3, STEPS)
-      const pid = await rankAtStep(workshop, job, name, rank, step)
-      const title = `rank ${rank} after step ${step}`
-      if (pid === undefined) {
-        tally.add(title, 'the job was over')
-        continue
-      }
-      const sent = performance.now()
-      process.kill(pid, 'SIGKILL')
-      delays.push((await job.exitedAt) - sent)
-      const ended = await job.ended
-      tally.add(title, deathProblem(workshop, name, job, ended, rank, delays.at(-1)))
-    }
-    return {
-      ...tally,
-      figure: `${tally.share}; to the end of the job p50 ${seconds(quantile(delays, 0.5))}, p100 ${seconds(quantile(delays, 1))}`,
-    }
-  },
-}
-
-function deathProblem(workshop, name, job, ended, rank, delay) {
-  if (ended.code !== 6) return `expected exit 6, got ${describeEnd(ended)}`
-  if (delay > NOTICE_MS) return `took ${seconds(delay)}`
-  if (!new RegExp(`rank ${rank}\\b`).test(ended.stderr)) return `the rank is not named: ${describeEnd(ended)}`
-  if (job.hasOrphans) return 'a rank goes on for nobody'
-  if (existsSync(path.join(workshop.runFolder(name), 'failure.json'))) return 'a survivor left failure.json'
-  const { damaged } = newestCheckpoint(path.join(workshop.runFolder(name), 'checkpoints'))
-  return damaged.length > 0 && damaged.join(' | ')
-}
-
-export const hangingRank = {
-  id: '35',
-  title: 'A rank that hangs is found',
-  tested: 'SIGSTOP to a rank in training with a limit of 5 s: the others end with exit 6 and name it',
-  async run({ mode, workDir }) {
-    if (mode === 'sample') return LONG_WAITS
-    const workshop = new Workshop(workDir)
-    const tally = new Tally()
-    const delays = []
-    for (const rank of [0, 1, 2]) {
-      const name = `hangs-${rank}`
-      const job = startJob(workshop, name, 3, [
-        ...STEPS,
-        'training.max_steps=100000',
-        'training.ddp_timeout=5',
-      ])
-      const pid = await rankAtStep(workshop, job, name, rank, 10)
-      const sent = performance.now()
-      process.kill(pid, 'SIGSTOP')
-      delays.push((await job.exitedAt) - sent)
-      const ended = await job.ended
-      const isNamed = new RegExp(`rank ${rank}\\b`).test(ended.stderr)
-      tally.add(
-        `rank ${rank}`,
-        ended.code !== 6 ? `expected exit 6, got ${describeEnd(ended)}` : !isNamed && describeEnd(ended),
-      )
-    }
-    return { ...tally, figure: `${tally.share}; to the end of the job p100 ${seconds(quantile(delays, 1))}` }
-  },
-}
-
 export const differentRanks = {
   id: '36',
   title: 'Ranks with different inputs never start',
@@ -241,17 +125,8 @@ export const differentRanks = {
       ['another model', ['model.config.hidden_size=32'], 'hidden_size'],
     ]
     await inParallel(mode === 'full' ? all : all.slice(0, 1), async ([title, set, expected], i) => {
-      const env = {
-        WORLD_SIZE: '2',
-        MASTER_ADDR: '127.0.0.1',
-        MASTER_PORT: String(29_700 + i),
-        LOCAL_WORLD_SIZE: '2',
-      }
-      const ranks = [0, 1].map((rank) =>
-        startAdapt(workshop.trainArgs(`differs-${i}`, rank === 1 ? [...STEPS, ...set] : STEPS), {
-          cwd: workshop.root,
-          env: { ...env, RANK: String(rank), LOCAL_RANK: String(rank) },
-        }),
+      const ranks = startRanks(workshop, `differs-${i}`, 2, STEPS, 29_700 + i, (rank) =>
+        rank === 1 ? { set } : {},
       )
       const ends = await Promise.all(ranks.map(({ ended }) => ended))
       const wrong = ends.find(({ code, stderr }) => code !== 2 || !stderr.includes(expected))
@@ -299,7 +174,7 @@ export const restartedJob = {
   async run({ mode, workDir }) {
     const workshop = new Workshop(workDir)
     const tally = new Tally()
-    const random = createRandom(SEED + 6)
+    const random = createRandom(SEED)
     const control = await launch(workshop, 'control', 2, STEPS)
     if (control.code !== 0) throw new Error(`control: ${describeEnd(control)}`)
     const digest = await digestRun(workshop.runFolder('control'))
@@ -321,6 +196,16 @@ export const restartedJob = {
       if (!tally.add(title, ended.code !== 0 && describeEnd(ended))) continue
       tally.add(`${title}: result`, difference(digest, await digestRun(workshop.runFolder(name))))
     }
+    if (mode === 'full') tally.add('2 deaths, 1 restart', await dieTooOften(workshop))
     return { ...tally, figure: `${tally.share} over ${count} jobs` }
   },
+}
+
+async function dieTooOften(workshop) {
+  const name = 'killed-for-good'
+  const job = startJob(workshop, name, 2, STEPS, ['--max-restarts', '1'])
+  for (const step of [60, 120]) process.kill(await rankAtStep(workshop, job, name, 1, step), 'SIGKILL')
+  const ended = await job.ended
+  if (ended.code !== 6) return `expected exit 6, got ${describeEnd(ended)}`
+  return names(ended, 1) ? damageOf(workshop, name) : `the rank is not named: ${describeEnd(ended)}`
 }

@@ -72,6 +72,10 @@ export class Child {
     }
   }
 
+  get isRunning() {
+    return this.process.exitCode === null && this.process.signalCode === null
+  }
+
   /** True while any process of the child's group lives. */
   get hasOrphans() {
     try {

@@ -56,13 +56,17 @@ const withoutClocks = (event) =>
 const exact = (value) =>
   `${JSON.stringify(value, (_, v) => (typeof v !== 'number' || (Number.isFinite(v) && !Object.is(v, -0)) ? v : `#${Object.is(v, -0) ? '-0' : v}`))}\n`
 
-/** Every row of the ledger in its order: step, sample, source, score, weight, sample weight, loss, tokens. */
+/**
+ * Every row of the ledger by step, then rank, wherever its parts end: step, rank, sample, source, score, weight, sample weight,
+ * loss, tokens.
+ */
 export async function ledgerRows(runFolder) {
   const rows = []
   for await (const part of adapt.readLedger(path.join(runFolder, 'ledger'))) {
     for (let i = 0; i < part.rows; i++) {
       rows.push({
         step: part.step[i],
+        rank: part.rank,
         sample: part.sample[i],
         source: part.source[i],
         numbers: [part.score[i], part.weight[i], part.sampleWeight[i], part.loss[i]],
@@ -70,7 +74,7 @@ export async function ledgerRows(runFolder) {
       })
     }
   }
-  return rows
+  return rows.sort((a, b) => a.step - b.step || a.rank - b.rank)
 }
 
 /**

@@ -46,7 +46,7 @@ describe('renderPage', () => {
     expect(page).toMatch(/^\| 3 \| .*Skipped: needs strace\./m)
     expect(page).toMatch(/^\| 6 \| .*\*\*Broken \(1 of 3\)\.\*\*/m)
     expect(page).toContain('- 6: a.bin: was read')
-    expect(page).toMatch(/^\| 39 \| .* \| {2}\| Not shown: /m)
+    expect(page).toMatch(/^\| 52 \| .* \| {2}\| Not shown: /m)
     expect(page).toContain('60 promises 2 held')
   })
 

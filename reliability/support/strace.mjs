@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { Child } from './child.mjs'
+import { Child, sleep } from './child.mjs'
 
 /** System calls that change what is on the disk. `?` skips those that a machine does not have. */
 const WRITE_CALLS = [
@@ -117,4 +117,19 @@ export async function runTraced(logFile, command, { cwd, inject, fast = false })
   if (inject !== undefined) args.push('-e', `inject=${inject}`)
   const ended = await new Child('strace', [...args, ...command], { cwd }).ended
   return { ...ended, calls: existsSync(logFile) ? parseTrace(readFileSync(logFile, 'utf8')) : [] }
+}
+
+/**
+ * Lets every write of a running process to some files fail for want of room, from now on until it ends.
+ * @param {number} pid @param {readonly string[]} paths they need not be there yet
+ */
+export async function fillDiskOf(pid, paths) {
+  const only = paths.flatMap((name) => ['-P', name])
+  const inject = ['-e', 'inject=write,pwrite64:error=ENOSPC']
+  // It stands still until it is traced.
+  process.kill(pid, 'SIGSTOP')
+  const tracer = new Child('strace', ['-f', '-qq', '-o', '/dev/null', ...only, ...inject, '-p', String(pid)])
+  const isTraced = () => /^TracerPid:\s*[1-9]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  while (tracer.isRunning && !isTraced()) await sleep(10)
+  process.kill(pid, 'SIGCONT')
 }

@@ -77,7 +77,7 @@ export async function withinWorld<T>(
       group.fail(describe(error))
       writeErrorFile(process.env.TORCHELASTIC_ERROR_FILE, error)
     }
-    throw peerInterrupted(error) ?? error
+    throw endOf(error)
   }
 }
 
@@ -88,10 +88,15 @@ export function isOfPeer(error: unknown): boolean {
   )
 }
 
-/** A rank that was asked to stop before the ranks could agree on it ends the others in the same way. */
-function peerInterrupted(error: unknown): AdaptError | undefined {
-  if (!(error instanceof distributed.PeerError) || error.ownCode !== 'INTERRUPTED') return undefined
-  return new AdaptError('INTERRUPTED', EXIT.resumable, error.message, {}, { cause: error })
+/** What a rank ends with. */
+function endOf(error: unknown): unknown {
+  // A rank that was asked to stop before the ranks could agree on it ends the others in the same way.
+  if (error instanceof distributed.PeerError && error.ownCode === 'INTERRUPTED')
+    return new AdaptError('INTERRUPTED', EXIT.resumable, error.message, {}, { cause: error })
+  // By the exit code of its own error a launcher finds the rank to blame, whichever ends first.
+  if (error instanceof AdaptError && error.code === 'RANK_FAILED')
+    return new AdaptError(error.code, EXIT.peer, error.message, {}, { cause: error })
+  return error
 }
 
 function describe(error: unknown): { readonly code: string; readonly message: string } {

@@ -49,7 +49,7 @@ export function waitForReaders(job: EndOfJob): void {
   const others = job.members.map((_, rank) => rank).filter((rank) => rank !== job.rank)
   const until = performance.now() + LAST_WORDS_MS
   const isWaiting = (rank: number) =>
-    job.store.get(`knows/${rank}`) === undefined &&
+    job.store.get(`knows/${rank}`, LAST_WORDS_MS) === undefined &&
     hasEnded(job.members[rank]!, job.members[job.rank]!) !== true
   while (performance.now() < until && others.some(isWaiting)) pause(POLL_MS)
 }

@@ -233,8 +233,8 @@ export class GlooGroup implements ProcessGroup {
     const { store, storeRank } = this.job
     const until = performance.now() + LEAVE_MS
     const all = async (key: string) => {
-      store.add(key, 1)
-      while (performance.now() < until && store.add(key, 0) < this.worldSize) await sleep(2)
+      store.add(key, 1, LEAVE_MS)
+      while (performance.now() < until && store.add(key, 0, LEAVE_MS) < this.worldSize) await sleep(2)
     }
     try {
       // No connection closes while somebody may still read from it, and the store goes last.
@@ -242,7 +242,7 @@ export class GlooGroup implements ProcessGroup {
       for (const buckets of [...this.bucketGroups.keys()]) this.closeBuckets(buckets)
       engine().native.groupClose(this.group)
       if (storeRank === this.rank) await all('closed')
-      else store.add('closed', 1)
+      else store.add('closed', 1, LEAVE_MS)
     } catch {
       // Its host was faster: the job is done all the same.
     }

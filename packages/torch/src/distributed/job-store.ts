@@ -1,9 +1,6 @@
 import { engine } from '../native.js'
 import { PeerError } from './peer-error.js'
 
-/** An answer of the store takes less, unless its host is stopped. */
-const ANSWER_MS = 5_000
-
 /** The keys that ranks of one job share, in the store of torch.distributed that rank 0 or the launcher hosts. */
 export class JobStore {
   private readonly id: number
@@ -12,25 +9,36 @@ export class JobStore {
   readonly address: string
   /** Undefined: the launcher. */
   readonly hostRank: number | undefined
+  /** Longest that an answer may take: a link that is away for a while ends nothing that the ranks' own timeout does not. */
+  private readonly answerMs: number
 
-  constructor(id: number, prefix: string, address: string, hostRank: number | undefined) {
+  constructor(
+    id: number,
+    {
+      prefix,
+      address,
+      hostRank,
+      answerMs,
+    }: Pick<JobStore, 'address' | 'hostRank'> & { readonly prefix: string; readonly answerMs: number },
+  ) {
     this.id = id
     this.prefix = prefix
     this.address = address
     this.hostRank = hostRank
+    this.answerMs = answerMs
   }
 
   /** @throws {PeerError} STORE_LOST, as all methods. */
-  get(key: string, limitMs = ANSWER_MS): string | undefined {
+  get(key: string, limitMs = this.answerMs): string | undefined {
     return this.ask(() => engine().native.storeGet(this.id, this.prefix + key, limitMs))
   }
 
-  set(key: string, text: string, limitMs = ANSWER_MS): void {
+  set(key: string, text: string, limitMs = this.answerMs): void {
     this.ask(() => engine().native.storeSet(this.id, this.prefix + key, text, limitMs))
   }
 
   /** Adds to a number that begins at 0; returns the sum. Such a key cannot be read by `get`. */
-  add(key: string, value: number, limitMs = ANSWER_MS): number {
+  add(key: string, value: number, limitMs = this.answerMs): number {
     return this.ask(() => engine().native.storeAdd(this.id, this.prefix + key, value, limitMs))
   }
 

@@ -30,7 +30,8 @@ export async function meet(launch: Launch, timeoutMs: number): Promise<Rendezvou
   if (!hostsStore) await waitForPort(launch, address, until, timeoutMs)
   const id = openStore(launch, hostsStore, Math.max(CONNECT_MS, Math.ceil(until - performance.now())))
   const storeRank = launch.agentStore ? undefined : 0
-  const store = new JobStore(id, `adapt/${launch.runId}/${launch.restartCount}/`, address, storeRank)
+  const prefix = `adapt/${launch.runId}/${launch.restartCount}/`
+  const store = new JobStore(id, { prefix, address, hostRank: storeRank, answerMs: timeoutMs })
   try {
     if (store.add(`taken/${rank}`, 1) > 1)
       throw new PeerError('JOIN_FAILED', `two processes call themselves rank ${rank} at ${address}`, rank)

@@ -12,41 +12,24 @@ export interface PoolingOptions {
   readonly tokens: 'all' | 'response_only'
 }
 
-/** Samples of each row in order of appearance. */
-function samplesByRow({ rows, length, segment_BT }: Batch): number[][] {
-  return Array.from({ length: rows }, (_, b) => {
-    const found: number[] = []
-    for (let t = 0; t < length; t++) {
-      const segment = segment_BT[b * length + t]!
-      if (segment !== -1 && found.at(-1) !== segment) found.push(segment)
-    }
-    return found
-  })
-}
-
 /** The coefficient of each position before normalising; 0 leaves the position out. */
 function coefficients(batch: Batch, { pooling, tokens }: PoolingOptions): Float64Array {
   const { segment_BT, position_BT, labels_BT, samples } = batch
-  const isResponse = (i: number) => labels_BT[i]! >= 0
-  const takesPart = (i: number) => {
-    const segment = segment_BT[i]!
-    if (segment === -1) return false
-    return tokens === 'all' || samples[segment]!.numLabels === 0 || isResponse(i)
-  }
+  const count = segment_BT.length
+  const raw = new Float64Array(count)
   const lastOf = new Int32Array(samples.length).fill(-1)
-  if (pooling === 'last')
-    for (let i = 0; i < segment_BT.length; i++) if (takesPart(i)) lastOf[segment_BT[i]!] = i
-  return Float64Array.from(segment_BT, (segment, i) => {
-    if (!takesPart(i)) return 0
-    switch (pooling) {
-      case 'position_weighted':
-        return position_BT[i]! + 1
-      case 'mean':
-        return 1
-      case 'last':
-        return lastOf[segment] === i ? 1 : 0
+  // Plain loops: this runs for every position of every step.
+  for (let i = 0; i < count; i++) {
+    const segment = segment_BT[i]!
+    if (segment === -1) continue
+    if (tokens !== 'all' && labels_BT[i]! < 0 && samples[segment]!.numLabels > 0) continue
+    if (pooling === 'last') {
+      if (lastOf[segment]! >= 0) raw[lastOf[segment]!] = 0
+      lastOf[segment] = i
     }
-  })
+    raw[i] = pooling === 'position_weighted' ? position_BT[i]! + 1 : 1
+  }
+  return raw
 }
 
 /**
@@ -60,21 +43,32 @@ function coefficients(batch: Batch, { pooling, tokens }: PoolingOptions): Float6
 export function poolHidden(hidden_BTD: Tensor, batch: Batch, options: PoolingOptions): Tensor {
   const { device } = hidden_BTD
   const { rows, length, segment_BT, samples } = batch
-  const byRow = samplesByRow(batch)
-  const K = Math.max(1, ...byRow.map((list) => list.length))
   const raw = coefficients(batch, options)
   const sums = new Float64Array(samples.length)
-  for (const [i, segment] of segment_BT.entries()) if (segment !== -1) sums[segment]! += raw[i]!
+  /** Place of each sample among those of its row. */
+  const placeInRow = new Int32Array(samples.length).fill(-1)
+  let K = 1
+  for (let b = 0; b < rows; b++) {
+    let found = 0
+    for (let i = b * length; i < (b + 1) * length; i++) {
+      const segment = segment_BT[i]!
+      if (segment === -1) continue
+      sums[segment]! += raw[i]!
+      if (placeInRow[segment] === -1) placeInRow[segment] = found++
+    }
+    K = Math.max(K, found)
+  }
 
   const pool_BKT = new Float32Array(rows * K * length)
   const placeOf = new Int32Array(samples.length)
-  for (const [b, list] of byRow.entries()) {
-    for (const [k, segment] of list.entries()) {
-      placeOf[segment] = b * K + k
-      for (let t = 0; t < length; t++) {
-        const i = b * length + t
-        if (segment_BT[i] === segment) pool_BKT[(b * K + k) * length + t] = raw[i]! / sums[segment]!
-      }
+  for (let b = 0; b < rows; b++) {
+    for (let t = 0; t < length; t++) {
+      const i = b * length + t
+      const segment = segment_BT[i]!
+      if (segment === -1) continue
+      const place = b * K + placeInRow[segment]!
+      placeOf[segment] = place
+      pool_BKT[place * length + t] = raw[i]! / sums[segment]!
     }
   }
   return noGrad(() =>

@@ -171,7 +171,7 @@ th.what, td.what { text-align: left; white-space: normal; overflow-wrap: anywher
 #answers-right:checked ~ details .wrong, #answers-wrong:checked ~ details .right { display: none; }
 .answer { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 8px 20px; align-items: start; background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: 10px 14px; margin: 10px 0; color: var(--text); }
 .answer > div { min-width: 0; }
-.answer .text { max-height: 14em; }
+.answer .text { max-height: 14em; display: flex; flex-direction: column-reverse; }
 .answer td { padding: 3px 6px; border-bottom: 1px solid var(--grid); }
 .answer tr:last-child td { border-bottom: 0; }
 .answer td.what { min-width: 0; width: 100%; white-space: pre-wrap; }

@@ -56,7 +56,7 @@ function renderPrompt(prompt: string): Html {
     cut.length < prompt.length
       ? html`<span class="none">${prompt.length - cut.length} characters before \u2026 </span>`
       : html``
-  return html`<div class="text" tabindex="0">${left}${visibleText(cut)}</div>`
+  return html`<div class="text" tabindex="0"><div>${left}${visibleText(cut)}</div></div>`
 }
 
 function beginning(text: string): Html {

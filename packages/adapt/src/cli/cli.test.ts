@@ -43,6 +43,7 @@ describe('an option that is a key of the config', () => {
       'training.device: expected auto, cpu, cuda, cuda:N or mps, received 0 (did you mean "cuda:0"?)',
     ],
     [['train', 'conf/run.yaml', '--quit'], "error: unknown option '--quit' (Did you mean --quiet?)"],
+    [['audit', 'x.yaml', '--out', 'x'], "error: unknown option '--out' (Did you mean --output?)"],
     [['doctor', '--learning_rate', '1'], "error: unknown option '--learning_rate'"],
   ])('%j is answered with the way to set it, in one line', async (args, expected) => {
     const { exitCode, stdout, stderr } = await adaptHere(args)

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Shows the reliability promises on the real command. Node built-ins and the built library only.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { checks } from './checks/index.mjs'
@@ -56,13 +56,18 @@ function describeBuild() {
   }
 }
 
-/** Puts results into a file beside those of other checks at the same commit; returns all of them. */
-function addToFile(file, build, results) {
-  const earlier = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { results: [] }
-  const kept = earlier.commit === build.commit ? earlier.results : []
-  const isNew = new Set(results.map(({ id }) => id))
-  const all = [...kept.filter(({ id }) => !isNew.has(id)), ...results]
-  writeFileSync(file, `${JSON.stringify({ ...build, results: all }, null, 2)}\n`)
+/** What was measured so far: of each check the last full run, or the last sample where it never ran in full or is broken now. */
+const figuresFile = new URL('figures.json', import.meta.url)
+
+/** Puts results beside those that are kept. */
+function keepFigures(build, results) {
+  const kept = new Map(JSON.parse(readFileSync(figuresFile, 'utf8')).map((result) => [result.id, result]))
+  for (const result of results.filter(({ skipped }) => !skipped)) {
+    const isLess = result.mode === 'sample' && result.failures.length === 0
+    if (!isLess || kept.get(result.id)?.mode !== 'full') kept.set(result.id, { ...result, ...build })
+  }
+  const all = checks.flatMap(({ id }) => kept.get(id) ?? [])
+  writeFileSync(figuresFile, `${JSON.stringify(all, null, 2)}\n`)
   return all
 }
 
@@ -83,13 +88,9 @@ const started = performance.now()
 const build = describeBuild()
 const results = await runChecks(options)
 const ms = performance.now() - started
-const all = options.json === undefined ? results : addToFile(options.json, build, results)
-if (
-  options.page ||
-  checks.every(({ id }) => all.some((result) => result.id === id && result.mode === 'full'))
-) {
+if (options.page || (options.mode === 'full' && options.only === undefined)) {
   const page = path.join(projectDir, 'docs/reliability.md')
-  writeFileSync(page, renderPage(all, build))
+  writeFileSync(page, renderPage(keepFigures(build, results)))
   console.log(`wrote ${path.relative(process.cwd(), page)}`)
 }
 const count = (test) => results.filter(test).length

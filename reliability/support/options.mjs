@@ -1,12 +1,11 @@
 export const USAGE = `Usage: node reliability/run.mjs [options]
 
-Shows the reliability promises on the built command and, once all were tried in full, writes docs/reliability.md.
+Shows the reliability promises on the built command. A full run of all keeps the figures and writes docs/reliability.md.
 
   --sample        fewer cases of each, for every change; a few minutes on two cores
   --only LIST     numbers of promises, such as 2,3
   --jobs N        processes at a time, 2 by default
-  --json FILE     write the figures there too, beside those of other checks at the same commit
-  --page          write docs/reliability.md although not everything was tried in full
+  --page          keep the figures in reliability/figures.json and write docs/reliability.md after any run
   --keep          keep the folders of checks that failed
   --help          print this`
 
@@ -16,7 +15,6 @@ export function parseOptions(args, ids) {
     mode: 'full',
     only: undefined,
     jobs: 2,
-    json: undefined,
     keep: false,
     page: false,
     help: false,
@@ -30,7 +28,6 @@ export function parseOptions(args, ids) {
     else if (name === '--keep') options.keep = true
     else if (name === '--help' || name === '-h') options.help = true
     else if (name === '--jobs') options.jobs = Number(value())
-    else if (name === '--json') options.json = value()
     else if (name === '--only') options.only = (value() ?? '').split(',').map((id) => id.trim())
     else return { ...options, problem: `unknown option '${args[i]}'` }
   }
@@ -40,7 +37,5 @@ export function parseOptions(args, ids) {
   }
   if (!Number.isInteger(options.jobs) || options.jobs < 1)
     return { ...options, problem: '--jobs needs a number' }
-  if (args.includes('--json') && options.json === undefined)
-    return { ...options, problem: '--json needs a file' }
   return options
 }

@@ -2,16 +2,15 @@ import { checks } from '../checks/index.mjs'
 import { GROUPS } from '../promises.mjs'
 
 /**
- * The page of the figures of a full run.
- * @param {readonly (import('../checks/index.mjs').Result & { id: string, mode: 'sample' | 'full', ms: number })[]} results
- * @param {{ date: string, commit: string, machine: string }} build
+ * The page of the figures that were kept.
+ * @param {readonly (import('../checks/index.mjs').Result & { id: string, mode: 'sample' | 'full', date: string, commit: string, machine: string })[]} results
  */
-export function renderPage(results, { date, commit, machine }) {
+export function renderPage(results) {
+  const newest = results.reduce((last, one) => (last && last.date > one.date ? last : one), undefined)
   const ofCheck = new Map(checks.map((check) => [check.id, check]))
   const ofResult = new Map(results.map((result) => [result.id, result]))
   const numSampled = results.filter(({ mode, failures }) => mode === 'sample' && failures.length === 0).length
   const numShown = results.filter(({ skipped, failures }) => !skipped && failures.length === 0).length
-  const minutes = Math.round(results.reduce((sum, { ms }) => sum + ms, 0) / 60_000)
   const all = GROUPS.flatMap(({ promises }) => promises)
   const byTests = all.filter(({ id, tests }) => tests && !ofCheck.has(id)).length
   const lines = [
@@ -19,7 +18,11 @@ export function renderPage(results, { date, commit, machine }) {
     '',
     '<!-- Written by `npm run promises`. Do not edit: change reliability/ and run it again. -->',
     '',
-    `Written by \`npm run promises\` on ${date} at commit \`${commit}\`, in ${minutes} minutes, on ${machine}.`,
+    ...(newest
+      ? [
+          `Figures are of ${newest.date} at commit \`${newest.commit}\`, on ${newest.machine}, where a row says no other day and commit.`,
+        ]
+      : []),
     '',
     `Of ${all.length} promises ${numShown} held when shown on the real command, ${numSampled} of them with a sample of the cases only (such`,
     `figures begin with "Sample"), ${byTests} more are covered by tests that \`npm test\` runs, and the others are not shown yet; the`,
@@ -33,7 +36,7 @@ export function renderPage(results, { date, commit, machine }) {
   for (const { group, promises } of GROUPS) {
     lines.push(`## ${group}`, '', '| # | Promise | How it is shown | Figure |', '|---|---|---|---|')
     for (const promised of promises) {
-      const row = rowOf(promised, ofCheck.get(promised.id), ofResult.get(promised.id))
+      const row = rowOf(promised, ofCheck.get(promised.id), ofResult.get(promised.id), newest)
       lines.push(`| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`)
     }
     lines.push('')
@@ -51,7 +54,7 @@ export function renderPage(results, { date, commit, machine }) {
   return lines.join('\n')
 }
 
-function rowOf({ id, title, tests, open }, check, result) {
+function rowOf({ id, title, tests, open }, check, result, newest) {
   const files = tests?.map((file) => `\`${file.replace('packages/', '').replace('/src/', '/')}\``).join(', ')
   if (check === undefined && !files) return [id, title, '', `Not shown: ${open}.`]
   const how = [check?.tested, files && `Tests: ${files}`].filter(Boolean).join('. ')
@@ -63,5 +66,6 @@ function rowOf({ id, title, tests, open }, check, result) {
     result.failures.length === 0 ? '' : `**Broken (${result.failures.length} of ${result.count}).** `
   const partly = result.partly ? ` Not all: ${result.partly}.` : ''
   const sample = result.mode === 'sample' ? 'Sample: ' : ''
-  return [id, title, `${how}.`, `${verdict}${sample}${result.figure}.${partly}${rest}`]
+  const when = result.commit === newest.commit ? '' : ` (${result.date}, \`${result.commit}\`)`
+  return [id, title, `${how}.`, `${verdict}${sample}${result.figure}${when}.${partly}${rest}`]
 }

@@ -9,7 +9,6 @@ import { renderPage } from './page.mjs'
 import { quantile, spread } from './random.mjs'
 
 const all = GROUPS.flatMap(({ promises }) => promises)
-const build = { date: '2026-01-02', commit: 'abc', machine: '2 x cpu' }
 
 describe('the list of promises', () => {
   it('has every number once, a check or tests or a reason for each, and no check without a place in it', () => {
@@ -29,20 +28,19 @@ describe('the list of promises', () => {
 })
 
 describe('renderPage', () => {
-  const result = { id: '1', mode: 'full', ms: 1000, count: 3, failures: [], figure: '3 runs | one digest' }
+  const build = { date: '2026-01-02', commit: 'abc', machine: '2 x cpu' }
+  const result = { ...build, id: '1', mode: 'full', count: 3, failures: [], figure: '3 runs | one digest' }
 
   it('shows the figure of what was run, why something was not, and what did not hold', () => {
-    const page = renderPage(
-      [
-        result,
-        { ...result, id: '2', mode: 'sample' },
-        { ...result, id: '3', figure: '', skipped: 'needs strace' },
-        { ...result, id: '6', failures: ['a.bin: was\nread'] },
-      ],
-      build,
-    )
+    const page = renderPage([
+      result,
+      { ...result, id: '2', mode: 'sample', date: '2026-01-01', commit: 'abb' },
+      { ...result, id: '3', figure: '', skipped: 'needs strace' },
+      { ...result, id: '6', failures: ['a.bin: was\nread'] },
+    ])
+    expect(page).toContain('Figures are of 2026-01-02 at commit `abc`, on 2 x cpu,')
     expect(page).toMatch(/^\| 1 \| .* \| 3 runs \\\| one digest\. \|$/m)
-    expect(page).toMatch(/^\| 2 \| .* \| Sample: 3 runs/m)
+    expect(page).toMatch(/^\| 2 \| .* \| Sample: 3 runs \\\| one digest \(2026-01-01, `abb`\)\. \|$/m)
     expect(page).toMatch(/^\| 3 \| .*Skipped: needs strace\./m)
     expect(page).toMatch(/^\| 6 \| .*\*\*Broken \(1 of 3\)\.\*\*/m)
     expect(page).toContain('- 6: a.bin: was read')
@@ -51,16 +49,16 @@ describe('renderPage', () => {
   })
 
   it('never shows a promise as held whose check did not run', () => {
-    expect(renderPage([], build)).toMatch(/^\| 2 \| .*\| not run\. \|$/m)
+    expect(renderPage([])).toMatch(/^\| 2 \| .*\| not run\. \|$/m)
   })
 })
 
 describe('parseOptions', () => {
   it('reads modes and lists, and refuses what it does not know', () => {
-    expect(parseOptions(['--sample', '--only', '1,2', '--json=x'], ['1', '2'])).toMatchObject({
+    expect(parseOptions(['--sample', '--only=1,2', '--page'], ['1', '2'])).toMatchObject({
       mode: 'sample',
       only: ['1', '2'],
-      json: 'x',
+      page: true,
       problem: undefined,
     })
     expect(parseOptions(['--only', '9'], ['1']).problem).toMatch("no check for promise '9'")

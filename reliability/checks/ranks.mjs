@@ -121,7 +121,7 @@ export const differentRanks = {
     )
     const all = [
       ['another seed', ['training.seed=2'], 'seed'],
-      ['another corpus', [`data.train=[${other.file('longer.jsonl')}]`], 'longer.jsonl'],
+      ['another corpus', [`data.train=[${other.file('longer.jsonl')}]`], 'train'],
       ['another model', ['model.config.hidden_size=32'], 'hidden_size'],
     ]
     await inParallel(mode === 'full' ? all : all.slice(0, 1), async ([title, set, expected], i) => {

@@ -1,7 +1,5 @@
 // Holds a store of torch.distributed, as torchrun does for its ranks; prints its port.
-import { engine } from '../../packages/torch/dist/native.js'
+import { distributed } from '@adapt-ts/torch'
 
-const { native } = engine()
-const store = native.storeOpen('127.0.0.1', 0, true, 10_000)
-console.log(native.storePort(store))
+console.log(distributed.hostStore().port)
 setInterval(() => {}, 1_000)

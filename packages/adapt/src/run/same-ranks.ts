@@ -30,12 +30,27 @@ export function requireSameRanks(world: World, facts: RankFacts): void {
   )
 }
 
-/** Of long texts, such as a config, the first line that differs. */
+/** Of long texts, such as a config, the first line that differs and the keys that it lies within. */
 function describeDifference(key: string, first: unknown, other: unknown): string {
   const [a, b] = [String(first ?? '(none)').split('\n'), String(other ?? '(none)').split('\n')]
   const at = a.findIndex((line, i) => line !== b[i])
   const place = Math.max(0, at)
-  return `${key}: ${(b[place] ?? '(nothing)').trim()}, on rank 0 ${(a[place] ?? '(nothing)').trim()}`
+  const path = [key, ...keysAround(b[place] === undefined ? a : b, place)].join(': ')
+  return `${path}: ${(b[place] ?? '(nothing)').trim()}, on rank 0 ${(a[place] ?? '(nothing)').trim()}`
+}
+
+/** Names of the lines that a line of YAML is indented under, the outermost first. */
+function keysAround(lines: readonly string[], place: number): string[] {
+  const indentOf = (line = '') => line.length - line.trimStart().length
+  const keys: string[] = []
+  let indent = indentOf(lines[place])
+  for (let i = place - 1; i >= 0 && indent > 0; i--) {
+    const line = lines[i]!
+    if (indentOf(line) >= indent) continue
+    indent = indentOf(line)
+    keys.unshift(line.trim().replace(/:.*$/s, ''))
+  }
+  return keys
 }
 
 /** The parameters of a model by name, shape and dtype. */

@@ -3,13 +3,15 @@
  * and how far log-likelihoods are apart.
  *
  *   ADAPT_DATA=FOLDER npm run bench:eval -- [--limit 40] [--rounds 3] [--batch-sizes 1,8,64] [--threads 2] [--harness FOLDER]
- *     [--model FOLDER --tokenizer FOLDER]
+ *     [--model FOLDER --tokenizer FOLDER] [--max-length N]
  *
  * ADAPT_DATA holds eval/TASK.test.jsonl and eval/TASK.validation.jsonl with `context`, `choices` and `answer`. Few-shot examples are the first of the
- * validation part. The harness first runs all tasks at each batch size; then its best one and ours take turns. Loading of models is left out,
- * prompts, tokenising and figures are in. The last line of the output is one JSON object.
+ * validation part. --max-length is the window of both sides in place of the model's own: where five examples do not fit in it, every context is cut at
+ * a place of its own and there is nothing to share. The harness first runs all tasks at each batch size; then its best one and ours take turns.
+ * Loading of models is left out, and of data on the harness's side; ours reads them each time. Prompts, tokenising and figures are in. The last line of
+ * the output is one JSON object.
  */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import {
@@ -36,6 +38,7 @@ const args = readOptions(import.meta.url, {
   harness: { type: 'string' },
   model: { type: 'string' },
   tokenizer: { type: 'string' },
+  'max-length': { type: 'string' },
 })
 delete process.env.OPENBLAS_CORETYPE
 const data = process.env.ADAPT_DATA
@@ -74,6 +77,11 @@ if (args.model === undefined) {
     cpSync(join(args.model, name), join(modelFolder, name))
 }
 cpSync(tokenizerFolder, modelFolder, { recursive: true })
+if (args['max-length'] !== undefined) {
+  const path = join(modelFolder, 'config.json')
+  const config = JSON.parse(readFileSync(path, 'utf8'))
+  writeFileSync(path, JSON.stringify({ ...config, max_position_embeddings: Number(args['max-length']) }))
+}
 
 const files = names.map((name) => {
   const path = join(scratch, `${name}.yaml`)
@@ -105,9 +113,11 @@ interface Outcome {
   readonly logLikelihoods: readonly number[]
 }
 
+// The harness has read the task files before its clock starts, and the documents too.
+const selection = await findTasks(files)
+
 async function ours(numFewShot: number): Promise<Outcome> {
   const start = performance.now()
-  const selection = await findTasks(files)
   const prepared = await prepareTasks(selection, { limit, numFewShot })
   const { tasks } = await evaluateTasks(
     model,
@@ -149,7 +159,7 @@ async function theirs(numFewShot: number, batchSize: number): Promise<Outcome> {
 }
 
 console.log(
-  `LibTorch ${buildInfo().libtorchVersion}, ${threads} threads; a Llama of ${model.numParameters} parameters, ${args.model ? 'weights of its folder' : 'random weights'}; ${names.join(', ')}; ${limit} documents each`,
+  `LibTorch ${buildInfo().libtorchVersion}, ${threads} threads; a Llama of ${model.numParameters} parameters, ${args.model ? 'weights of its folder' : 'random weights'}, a window of ${model.config.maxPositionEmbeddings}; ${names.join(', ')}; ${limit} documents each`,
 )
 console.log(`the harness: ${JSON.stringify(await peer.read())}`)
 const figures: Record<string, unknown> = {}

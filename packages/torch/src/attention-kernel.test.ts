@@ -125,6 +125,45 @@ describe('adapt::attention', () => {
     expect(found.toFloat32Array()).toEqual(expected.toFloat32Array())
   })
 
+  it.each([
+    ['float32', 0],
+    ['bfloat16', 0],
+    ['float32', 100],
+  ] as const)('reads keys that sequences begin with once: %s, window %i, to the bit as alone', (dtype, window) => {
+    // Texts of a tree: new tokens of each, and how many tokens it has in common with the one before.
+    const texts = [
+      [300, 0],
+      [90, 200],
+      [3, 280],
+      [70, 283],
+      [1, 64],
+      [600, 200],
+      [5, 200],
+      [20, 0],
+      [2, 19],
+    ] as const
+    const path: number[] = []
+    const ways: number[][] = []
+    let numPositions = 0
+    for (const [count, kept] of texts) {
+      path.length = kept
+      for (let n = 0; n < count; n++) path.push(numPositions++)
+      ways.push([...path])
+    }
+    const [numHeads, numKeyHeads, headDim] = [4, 2, 20]
+    const lengths = [[numPositions, numPositions]] as const
+    const inputs = drawInputs({ lengths, numHeads, numKeyHeads, headDim, window, dtype })
+    const { q_NHE, k_NKE, v_NKE } = inputs
+    const starts = [texts.map(([count]) => count), ways.map((way) => way.length)].map(startsOf) as [
+      Tensor,
+      Tensor,
+    ]
+    const places = tensor(Int32Array.from(ways.flat()), [ways.flat().length])
+    const found = valuesOf(attention(q_NHE, k_NKE, v_NKE, ...starts, window, places) as Tensor)
+    const copied = [k_NKE, v_NKE].map((x) => indexSelect(x, 0, toDType(places, 'int64'))) as [Tensor, Tensor]
+    expect(found).toEqual(valuesOf(attention(q_NHE, ...copied, ...starts, window) as Tensor))
+  })
+
   it('lets NaN through to the queries that see it, and to no other', () => {
     const { q_NHE, k_NKE, v_NKE } = drawInputs(MIXED)
     const starts = startsOf(MIXED.lengths.map(([length]) => length))

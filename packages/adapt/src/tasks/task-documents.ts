@@ -161,7 +161,23 @@ function toDocument(value: JsonValue, where: string): TaskDocument {
   if (!isObject(fields) || Array.isArray(fields)) {
     throw new DataError('BAD_RECORD', `${where}: expected an object with the fields of a document`)
   }
-  return { fields: fields as Readonly<Record<string, JsonValue>>, where, key: JSON.stringify(value, plain) }
+  return new RecordDocument(fields as Readonly<Record<string, JsonValue>>, where, value)
+}
+
+/** Makes its key when it is asked for: most documents of a large split never are. */
+class RecordDocument implements TaskDocument {
+  private made: string | undefined
+
+  constructor(
+    readonly fields: Readonly<Record<string, JsonValue>>,
+    readonly where: string,
+    private readonly value: JsonValue,
+  ) {}
+
+  get key(): string {
+    this.made ??= JSON.stringify(this.value, plain)
+    return this.made
+  }
 }
 
 /** Values of JSON that `JSON.stringify` does not know. */

@@ -12,17 +12,13 @@
 #include "../environment.h"
 #include "loops.h"
 #include "parallel.h"
+#include "shared_keys.h"
 
 namespace adapt {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// `key` counts in the order of the keys, which is that of their places where there are some.
-struct Sequence {
-  int64_t query, numQueries, key, numKeys;
-};
 
 void require(bool holds, const char* message) {
   TORCH_CHECK(holds, "adapt::attention: ", message);
@@ -64,7 +60,7 @@ at::Tensor placesOf(const c10::optional<at::Tensor>& places, int64_t numPosition
   return plain;
 }
 
-// Longest first: they decide when the last thread is done.
+// In the order of their queries.
 std::vector<Sequence> sequencesOf(int64_t numQueries, int64_t numKeys, const at::Tensor& queryStarts,
                                   const at::Tensor& keyStarts) {
   const auto queries = startsOf(queryStarts, numQueries);
@@ -76,31 +72,36 @@ std::vector<Sequence> sequencesOf(int64_t numQueries, int64_t numKeys, const at:
     require(s.numKeys >= s.numQueries, "a sequence has more queries than keys");
     if (s.numQueries > 0) sequences.push_back(s);
   }
+  return sequences;
+}
+
+// They decide when the last thread is done.
+void putLongestFirst(std::vector<Sequence>& sequences) {
   std::stable_sort(sequences.begin(), sequences.end(), [](const Sequence& a, const Sequence& b) {
     return a.numQueries * a.numKeys > b.numQueries * b.numKeys;
   });
-  return sequences;
 }
 
 char* address(const at::Tensor& x, int64_t position, int64_t column) {
   return static_cast<char*>(x.data_ptr()) + (position * x.stride(0) + column) * x.element_size();
 }
 
-// Calls work(item, sequence, head of keys) for every sequence and head.
-template <typename Work>
-void forEachItem(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const at::Tensor& output,
-                 const at::Tensor& logSumExp, const at::Tensor& keyPlaces, int64_t window,
-                 const std::vector<Sequence>& sequences, int64_t (*scratchOf)(int64_t, int64_t), Work work) {
-  const int32_t* places = keyPlaces.defined() ? keyPlaces.data_ptr<int32_t>() : nullptr;
-  const int64_t K = key.size(1), E = key.size(2), G = query.size(1) / K;
-  int64_t scratch = 0;
-  for (const Sequence& s : sequences) scratch = std::max(scratch, scratchOf(s.numKeys, E));
-  forEachIndex(static_cast<int64_t>(sequences.size()) * K, scratch, [&](int64_t index, float* memory) {
-    const Sequence& s = sequences[index / K];
-    const int64_t head = index % K;
+// What the kernels are asked about: queries, keys and values with dense heads, and where the results go.
+struct Attending {
+  const at::Tensor query, key, value, output, logSumExp;
+  const int32_t* places;  // of the keys of all sequences; null where they are their own positions
+  int64_t window;
+
+  int64_t heads() const { return key.size(1); }
+  int64_t headDim() const { return key.size(2); }
+  int64_t groups() const { return query.size(1) / heads(); }
+
+  AttentionItem item(const Sequence& s, int64_t head) const {
+    const int64_t E = headDim(), G = groups();
     AttentionItem item{};
     item.isBfloat16 = query.scalar_type() == at::kBFloat16;
     item.numQueries = s.numQueries, item.numKeys = s.numKeys, item.headDim = E, item.numGroups = G;
+    item.offset = s.numKeys - s.numQueries;
     item.window = window > 0 ? window : s.numKeys;
     item.queryStride = query.stride(0), item.keyStride = key.stride(0), item.valueStride = value.stride(0);
     item.query = address(query, s.query, head * G * E);
@@ -111,8 +112,70 @@ void forEachItem(const at::Tensor& query, const at::Tensor& key, const at::Tenso
     item.outputStride = output.stride(0);
     item.logSumExp = logSumExp.data_ptr<float>() + head * G * logSumExp.stride(0) + s.query;
     item.logSumExpStride = logSumExp.stride(0);
-    work(item, s, head, memory);
+    return item;
+  }
+};
+
+// Calls work(item, sequence, head of keys) for every sequence and head.
+template <typename Work>
+void forEachItem(const Attending& attending, const std::vector<Sequence>& sequences,
+                 int64_t (*scratchOf)(int64_t, int64_t), Work work) {
+  const int64_t K = attending.heads();
+  int64_t scratch = 0;
+  for (const Sequence& s : sequences) scratch = std::max(scratch, scratchOf(s.numKeys, attending.headDim()));
+  forEachIndex(static_cast<int64_t>(sequences.size()) * K, scratch, [&](int64_t index, float* memory) {
+    const Sequence& s = sequences[index / K];
+    AttentionItem item = attending.item(s, index % K);
+    work(item, s, index % K, memory);
   });
+}
+
+// Queries that look at shared keys in one piece: enough to be worth reading the keys, few enough for all threads to have some.
+constexpr int64_t kSharedQueries = 8 * kKeyBlock;
+
+std::vector<Sequence> inPieces(const std::vector<Sequence>& shared) {
+  std::vector<Sequence> pieces;
+  for (const Sequence& s : shared) {
+    for (int64_t done = 0; done < s.numQueries; done += kSharedQueries) {
+      pieces.push_back(s);
+      pieces.back().query += done;
+      pieces.back().numQueries = std::min(kSharedQueries, s.numQueries - done);
+    }
+  }
+  return pieces;
+}
+
+void attendAll(const Attending& attending, std::vector<Sequence> sequences) {
+  const Loops& kernel = loops();
+  const int64_t H = attending.query.size(1), G = attending.groups();
+  std::vector<std::vector<Sequence>> shared;
+  if (attending.places != nullptr && attending.window <= 0) shared = takeSharedKeys(attending.places, G, sequences);
+  at::Tensor states;
+  if (!shared.empty()) {
+    states = at::empty({H, attending.query.size(0), kernel.attentionStateWidth(attending.headDim())}, at::kFloat);
+  }
+  const auto attend = [&](AttentionItem& item, const Sequence& s, int64_t head, float* memory) {
+    if (states.defined()) {
+      item.states = states.data_ptr<float>() + head * G * states.stride(0) + s.query * states.stride(1);
+      item.statesStride = states.stride(0);
+    }
+    item.goesOn = s.goesOn;
+    kernel.attentionForward(item, memory);
+  };
+  for (const std::vector<Sequence>& level : shared) {
+    std::vector<Sequence> pieces = inPieces(level);
+    putLongestFirst(pieces);
+    forEachItem(attending, pieces, kernel.attentionScratch,
+                [&](AttentionItem& item, const Sequence& s, int64_t head, float* memory) {
+                  // All queries look at all of them.
+                  item.offset = s.numKeys;
+                  item.window = s.numKeys + s.numQueries;
+                  item.isPart = true;
+                  attend(item, s, head, memory);
+                });
+  }
+  putLongestFirst(sequences);
+  forEachItem(attending, sequences, kernel.attentionScratch, attend);
 }
 
 struct Attended {
@@ -124,15 +187,15 @@ Attended attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor
   checkInputs(query, key, value);
   const at::Tensor places = placesOf(keyPlaces, key.size(0));
   const int64_t numKeys = places.defined() ? places.size(0) : key.size(0);
-  const auto sequences = sequencesOf(query.size(0), numKeys, queryStarts, keyStarts);
-  const at::Tensor output = at::empty(query.sizes(), query.options());
-  const at::Tensor logSumExp = at::empty({query.size(1), query.size(0)}, query.options().dtype(at::kFloat));
-  const Loops& kernel = loops();
-  forEachItem(withDenseHeads(query), withDenseHeads(key), withDenseHeads(value), output, logSumExp, places, window,
-              sequences, kernel.attentionScratch, [&](const AttentionItem& item, const Sequence&, int64_t, float* memory) {
-                kernel.attentionForward(item, memory);
-              });
-  return {output, logSumExp};
+  const Attending attending{withDenseHeads(query),
+                            withDenseHeads(key),
+                            withDenseHeads(value),
+                            at::empty(query.sizes(), query.options()),
+                            at::empty({query.size(1), query.size(0)}, query.options().dtype(at::kFloat)),
+                            places.defined() ? places.data_ptr<int32_t>() : nullptr,
+                            window};
+  attendAll(attending, sequencesOf(query.size(0), numKeys, queryStarts, keyStarts));
+  return {attending.output, attending.logSumExp};
 }
 
 class Attention : public torch::autograd::Function<Attention> {
@@ -149,16 +212,23 @@ class Attention : public torch::autograd::Function<Attention> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     RECORD_FUNCTION("adapt::attention_backward", c10::ArrayRef<const c10::IValue>());
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor query = withDenseHeads(saved[0]), key = withDenseHeads(saved[1]), value = withDenseHeads(saved[2]);
+    const Attending attending{withDenseHeads(saved[0]),
+                              withDenseHeads(saved[1]),
+                              withDenseHeads(saved[2]),
+                              saved[5],
+                              saved[6],
+                              nullptr,
+                              context->saved_data["window"].toInt()};
+    const at::Tensor &query = attending.query, &key = attending.key;
     const at::Tensor outputGradient = gradients[0].contiguous();
-    const auto sequences = sequencesOf(query.size(0), key.size(0), saved[3], saved[4]);
+    auto sequences = sequencesOf(query.size(0), key.size(0), saved[3], saved[4]);
+    putLongestFirst(sequences);
     const at::Tensor queryGradient = at::empty(query.sizes(), query.options());
     // Keys of a sequence without queries get none.
     const at::Tensor keyGradient = at::zeros(key.sizes(), key.options());
     const at::Tensor valueGradient = at::zeros(key.sizes(), key.options());
     const Loops& kernel = loops();
-    forEachItem(query, key, value, saved[5], saved[6], at::Tensor(), context->saved_data["window"].toInt(), sequences,
-                kernel.attentionBackwardScratch,
+    forEachItem(attending, sequences, kernel.attentionBackwardScratch,
                 [&](AttentionItem& item, const Sequence& s, int64_t head, float* memory) {
                   const int64_t E = item.headDim, first = head * item.numGroups * E;
                   item.outputGradient = address(outputGradient, s.query, first);

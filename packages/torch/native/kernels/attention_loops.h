@@ -1,5 +1,5 @@
 // softmax(q k^T) v and its gradient, block by block, so that no more than one block of scores exists (Dao et al. 2022).
-// T queries, U keys, E head size; query t looks at keys up to U - T + t. The scale is already in the queries.
+// T queries, U keys, E head size; query t looks at keys up to offset + t, which is U - T + t for all keys. The scale is already in the queries.
 #pragma once
 
 #include "loops.h"
@@ -8,7 +8,7 @@
 namespace adapt {
 namespace {
 
-constexpr int64_t kBlock = 64;  // queries and keys of a block: its scores are 16 KiB
+constexpr int64_t kBlock = kKeyBlock;  // queries and keys of a block: its scores are 16 KiB
 constexpr int64_t kGroup = 8;   // neighbouring rows that a product goes through together
 constexpr int64_t kColumns = kWidth > kGroup ? kWidth : kGroup;  // scores are computed in stretches of this many keys
 
@@ -65,10 +65,14 @@ inline void writeRows(const float* from, int64_t width, int64_t rows, int64_t co
 // [rows, width] -> blocks of [columns, kBlock], zero where the last block has no row.
 inline void transposeBlocks(const float* from, int64_t width, int64_t rows, int64_t columns, float* to) {
   for (int64_t row = 0; row < rows; row += kBlock, to += columns * kBlock) {
-    const int64_t count = smaller(kBlock, rows - row);
-    for (int64_t e = 0; e < columns; e++) {
-      for (int64_t i = 0; i < count; i++) to[e * kBlock + i] = from[(row + i) * width + e];
-      for (int64_t i = count; i < kBlock; i++) to[e * kBlock + i] = 0;
+    for (int64_t i = 0; i < kBlock; i += kWidth) {
+      const int64_t count = larger(0, smaller(kWidth, rows - row - i));
+      for (int64_t e = 0; e < columns; e += kWidth) {
+        Vec tile[kWidth] = {};
+        for (int64_t r = 0; r < count; r++) tile[r] = load(from + (row + i + r) * width + e);
+        transposeTile(tile);
+        for (int64_t r = 0; r < smaller(kWidth, columns - e); r++) store(to + (e + r) * kBlock + i, tile[r]);
+      }
     }
   }
 }
@@ -129,7 +133,7 @@ inline void softmaxRow(float* scores, int64_t columns, float& maximum, float& su
     store(scores + j, p);
     total += p;
   }
-  const float scale = exponential(broadcast(maximum - base))[0];
+  const float scale = next == maximum ? 1 : exponential(broadcast(maximum - base))[0];
   sum = sum * scale + sumOf(total);
   if (next != maximum) {
     for (int64_t e = 0; e < width; e += kWidth) store(output + e, load(output + e) * scale);
@@ -137,24 +141,74 @@ inline void softmaxRow(float* scores, int64_t columns, float& maximum, float& su
   maximum = next;
 }
 
+// A block of queries of one head and what was found of it so far.
+struct QueryBlock {
+  float* queries;  // [kBlock, width]
+  float* output;   // [kBlock, width], not yet divided by the sums
+  float* scores;   // [kBlock, kBlock]
+  float *maxima, *sums;  // [kBlock]
+  static int64_t numbers(int64_t width) { return 2 * kBlock * width + kBlock * kBlock + 2 * kBlock; }
+  QueryBlock(float* scratch, int64_t width)
+      : queries(scratch),
+        output(queries + kBlock * width),
+        scores(output + kBlock * width),
+        maxima(scores + kBlock * kBlock),
+        sums(maxima + kBlock) {}
+};
+
+// What is kept of a query between some of its keys and the next: its output, maximum and sum.
+inline int64_t attentionStateWidth(int64_t headDim) { return widthOf(headDim) + 2; }
+
+inline void beginRows(const QueryBlock& q, int64_t rows, int64_t width, const float* states) {
+  if (states == nullptr) {
+    for (int64_t i = 0; i < rows * width; i++) q.output[i] = 0;
+    for (int64_t i = 0; i < rows; i++) q.maxima[i] = kMinusInfinity, q.sums[i] = 0;
+    return;
+  }
+  for (int64_t i = 0; i < rows; i++, states += width + 2) {
+    for (int64_t e = 0; e < width; e += kWidth) store(q.output + i * width + e, load(states + e));
+    q.maxima[i] = states[width];
+    q.sums[i] = states[width + 1];
+  }
+}
+
+inline void keepRows(const QueryBlock& q, int64_t rows, int64_t width, float* states) {
+  for (int64_t i = 0; i < rows; i++, states += width + 2) {
+    for (int64_t e = 0; e < width; e += kWidth) store(states + e, load(q.output + i * width + e));
+    states[width] = q.maxima[i];
+    states[width + 1] = q.sums[i];
+  }
+}
+
+// Queries from `query` on look at the keys of the block at `key`.
+inline void attendBlock(const QueryBlock& q, int64_t width, int64_t headDim, const float* transposedKeys,
+                        const float* values, int64_t query, int64_t rows, int64_t key, int64_t count,
+                        const Reach& reach) {
+  scoreBlock(q.queries, width, headDim, transposedKeys, q.scores, query, rows, key, count, reach);
+  for (int64_t i = 0; i < rows; i++) {
+    const int64_t columns = columnsOf(query, i, rows, key, count, reach);
+    float* row = q.scores + i * kBlock;
+    hide(row, reach.first(query + i, key), reach.last(query + i, key, count), columns, kMinusInfinity);
+    softmaxRow(row, columns, q.maxima[i], q.sums[i], q.output + i * width, width);
+  }
+  addProducts(q.scores, values, width, q.output, query, rows, key, count, reach);
+}
+
 inline int64_t attentionScratch(int64_t numKeys, int64_t headDim) {
   const int64_t width = widthOf(headDim);
   const int64_t keys = roundUp(numKeys, kBlock);
-  return keys * headDim + keys * width + 2 * kBlock * width + kBlock * kBlock + 2 * kBlock;
+  return keys * headDim + keys * width + QueryBlock::numbers(width);
 }
 
 template <typename T>
 void attentionForwardOf(const AttentionItem& item, float* scratch) {
   const int64_t E = item.headDim, width = widthOf(E), numKeys = item.numKeys;
   const int64_t keys = roundUp(numKeys, kBlock);
-  const Reach reach{numKeys - item.numQueries, item.window};
+  const Reach reach{item.offset, item.window};
+  const int64_t stateWidth = attentionStateWidth(E);
   float* values = scratch;
   float* transposedKeys = values + keys * width;
-  float* queries = transposedKeys + keys * E;
-  float* output = queries + kBlock * width;
-  float* scores = output + kBlock * width;
-  float* maxima = scores + kBlock * kBlock;
-  float* sums = maxima + kBlock;
+  const QueryBlock q(transposedKeys + keys * E, width);
 
   readRowsAt<T>(item.keyPlaces, item.key, item.keyStride, numKeys, E, values, width);
   transposeBlocks(values, width, numKeys, E, transposedKeys);
@@ -164,30 +218,27 @@ void attentionForwardOf(const AttentionItem& item, float* scratch) {
     const T* query = static_cast<const T*>(item.query) + group * E;
     T* result = static_cast<T*>(item.output) + group * E;
     float* logSumExp = item.logSumExp + group * item.logSumExpStride;
+    float* states = item.states + group * item.statesStride;
     for (int64_t t = 0; t < item.numQueries; t += kBlock) {
       const int64_t rows = smaller(kBlock, item.numQueries - t);
-      readRows<T>(query + t * item.queryStride, item.queryStride, rows, E, queries, width);
-      for (int64_t i = 0; i < rows * width; i++) output[i] = 0;
-      for (int64_t i = 0; i < rows; i++) maxima[i] = kMinusInfinity, sums[i] = 0;
+      readRows<T>(query + t * item.queryStride, item.queryStride, rows, E, q.queries, width);
+      beginRows(q, rows, width, item.goesOn ? states + t * stateWidth : nullptr);
       const int64_t numBlocks = reach.numBlocks(t + rows - 1, numKeys);
       for (int64_t block = reach.firstBlock(t); block < numBlocks; block++) {
         const int64_t key = block * kBlock, count = smaller(kBlock, numKeys - key);
-        scoreBlock(queries, width, E, transposedKeys + block * kBlock * E, scores, t, rows, key, count, reach);
-        for (int64_t i = 0; i < rows; i++) {
-          const int64_t columns = columnsOf(t, i, rows, key, count, reach);
-          float* row = scores + i * kBlock;
-          hide(row, reach.first(t + i, key), reach.last(t + i, key, count), columns, kMinusInfinity);
-          softmaxRow(row, columns, maxima[i], sums[i], output + i * width, width);
-        }
-        addProducts(scores, values + key * width, width, output, t, rows, key, count, reach);
+        attendBlock(q, width, E, transposedKeys + key * E, values + key * width, t, rows, key, count, reach);
+      }
+      if (item.isPart) {
+        keepRows(q, rows, width, states + t * stateWidth);
+        continue;
       }
       for (int64_t i = 0; i < rows; i++) {
         // Without a key at all the result is 0.
-        const float inverse = sums[i] == 0 ? 0 : 1 / sums[i];
-        for (int64_t e = 0; e < width; e++) output[i * width + e] *= inverse;
-        logSumExp[t + i] = sums[i] == 0 ? 0 : maxima[i] + __builtin_logf(sums[i]);
+        const float inverse = q.sums[i] == 0 ? 0 : 1 / q.sums[i];
+        for (int64_t e = 0; e < width; e++) q.output[i * width + e] *= inverse;
+        logSumExp[t + i] = q.sums[i] == 0 ? 0 : q.maxima[i] + __builtin_logf(q.sums[i]);
       }
-      writeRows<T>(output, width, rows, E, result + t * item.outputStride, item.outputStride);
+      writeRows<T>(q.output, width, rows, E, result + t * item.outputStride, item.outputStride);
     }
   }
 }
@@ -211,7 +262,7 @@ template <typename T>
 void attentionBackwardOf(const AttentionItem& item, float* scratch) {
   const int64_t E = item.headDim, width = widthOf(E), numKeys = item.numKeys;
   const int64_t keys = roundUp(numKeys, kBlock);
-  const Reach reach{numKeys - item.numQueries, item.window};
+  const Reach reach{item.offset, item.window};
   float* transposedKeys = scratch;
   float* transposedValues = transposedKeys + keys * E;
   float* keyRows = transposedValues + keys * E;

@@ -6,10 +6,14 @@
 
 namespace adapt {
 
+// Keys that attention takes together, from the first of a sequence on.
+constexpr int64_t kKeyBlock = 64;
+
 // One sequence and one head of keys, with the `numGroups` heads of queries that share it. Lengths and strides in numbers, not bytes.
 struct AttentionItem {
   bool isBfloat16;
   int64_t numQueries, numKeys, headDim, numGroups;
+  int64_t offset;  // query t looks at keys up to offset + t
   int64_t window;  // positions that a position looks back to, itself included
   int64_t queryStride, keyStride, valueStride;  // from one position to the next
   // Heads of queries of a group lie headDim apart.
@@ -19,6 +23,10 @@ struct AttentionItem {
   int64_t outputStride;
   float* logSumExp;       // [numGroups, numQueries], from one head to the next logSumExpStride
   int64_t logSumExpStride;
+  // Forward only. Where these are not all keys of the queries: what was found in those before, and what is found with these, without an output.
+  bool goesOn, isPart;
+  float* states;  // [numGroups, numQueries, attentionStateWidth], from one head to the next statesStride
+  int64_t statesStride;
   // Backward only.
   const void* outputGradient;  // strides of the output
   void *queryGradient, *keyGradient, *valueGradient;
@@ -67,6 +75,7 @@ struct Loops {
   // Numbers of scratch memory that one item takes, 64 bytes aligned.
   int64_t (*attentionScratch)(int64_t numKeys, int64_t headDim);
   void (*attentionForward)(const AttentionItem& item, float* scratch);
+  int64_t (*attentionStateWidth)(int64_t headDim);  // numbers of a state
   int64_t (*attentionBackwardScratch)(int64_t numKeys, int64_t headDim);
   void (*attentionBackward)(const AttentionItem& item, float* scratch);
   void (*rmsNormForward)(const NormRows& rows);

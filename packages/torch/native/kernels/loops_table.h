@@ -12,7 +12,7 @@ namespace {
 
 constexpr Loops loopsCalled(const char* name) {
   return {name,
-          attentionScratch, attentionForward, attentionBackwardScratch, attentionBackward,
+          attentionScratch, attentionForward, attentionStateWidth, attentionBackwardScratch, attentionBackward,
           rmsNormForward, rmsNormBackward, rotaryForward, rotaryBackward, swigluForward,
           swigluBackward};
 }

@@ -27,16 +27,45 @@ inline void store(float* to, Vec x) { *reinterpret_cast<UnalignedVec*>(to) = x; 
 inline Vec broadcast(float x) { return x - Vec{}; }
 inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
 
+// Numbers `distance` apart (a power of 2) change places.
+template <int distance>
+inline Vec swapped(Vec x) {
+  Vec y;
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; i++) y[i] = x[i ^ distance];
+  return y;
+}
+
+// Rows become columns: blocks of `distance` numbers change places beside the diagonal, then the halves of these.
+template <int distance = kWidth / 2>
+inline void transposeTile(Vec (&tile)[kWidth]) {
+  IntVec isSecond;
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; i++) isSecond[i] = i & distance ? -1 : 0;
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; i++) {
+    if (i & distance) continue;
+    const Vec first = tile[i], second = tile[i + distance];
+    tile[i] = isSecond ? swapped<distance>(second) : first;
+    tile[i + distance] = isSecond ? second : swapped<distance>(first);
+  }
+  if constexpr (distance > 1) transposeTile<distance / 2>(tile);
+}
+
+// All numbers of a vector put together, in as many steps as its width has factors of 2.
+template <int distance = kWidth / 2, typename Combine>
+inline float combined(Vec x, Combine combine) {
+  const Vec both = combine(x, swapped<distance>(x));
+  if constexpr (distance > 1) return combined<distance / 2>(both, combine);
+  else return both[0];
+}
+
 inline float sumOf(Vec x) {
-  float sum = 0;
-  for (int i = 0; i < kWidth; i++) sum += x[i];
-  return sum;
+  return combined(x, [](Vec a, Vec b) { return a + b; });
 }
 
 inline float largestOf(Vec x) {
-  float largest = x[0];
-  for (int i = 1; i < kWidth; i++) largest = largest > x[i] ? largest : x[i];
-  return largest;
+  return combined(x, [](Vec a, Vec b) { return larger(a, b); });
 }
 
 // e^x for x <= 88, relative error below 2e-7; 0 below -87; NaN of NaN.

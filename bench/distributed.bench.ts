@@ -11,9 +11,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { LLAMA_PRESETS } from '@adapt-ts/adapt'
 import { buildInfo } from '@adapt-ts/torch'
 import { canMakeNamespaces, LinkedHosts } from './linked-hosts.js'
+import { modelShape } from './model-shapes.js'
 import {
   benchFolder,
   findPeerPython,
@@ -40,8 +40,8 @@ delete process.env.OPENBLAS_CORETYPE
 
 const [numBlocks, stepsPerBlock] = [Number(args.blocks), Number(args.steps)]
 const [rows, length] = [Number(args.rows), Number(args.length)]
-const preset = args.preset as keyof typeof LLAMA_PRESETS
-const config = LLAMA_PRESETS[preset]
+const { preset } = args
+const config = modelShape(preset)
 const folder = mkdtempSync(join(tmpdir(), 'adapt-ranks-'))
 const [data, weights] = [join(folder, 'tokens.bin'), join(folder, 'weights.safetensors')]
 const NUM_RANKS = 2

@@ -15,8 +15,8 @@ import {
   setNumThreads,
   synchronize,
 } from '@adapt-ts/torch'
+import { modelShape } from './model-shapes.js'
 import { readOptions } from './read-options.js'
-import { SFT_MODELS, type SftModel } from './sft-case.js'
 import { medianInterval, rounded } from './statistics.js'
 import { createRandomModel, randomTokens, toBatch, trainerOf } from './step-runner.js'
 
@@ -34,7 +34,7 @@ const args = readOptions(import.meta.url, {
 const { device } = args
 const numSteps = Number(args.steps)
 const numWarmUp = 2
-const config = SFT_MODELS[args.model as SftModel]
+const config = modelShape(args.model)
 const shape = { config, rows: Number(args.rows), length: Number(args.length) }
 const numTokens = shape.rows * shape.length
 

@@ -3,14 +3,13 @@
  * version, in interleaved blocks. The losses of both sides are compared before anything is timed.
  *
  *   npm run bench:peer -- [--blocks 20] [--steps 2] [--dtypes float32,bfloat16] [--threads 2]
- *     [--device cuda] [--no-compile] [--preset llama-120m] [--rows 32] [--length 1024] [--loss-chunk N]
+ *     [--device cuda] [--no-compile] [--preset llama-1m|llama-3m|llama-10m|32m|llama-120m] [--rows 32] [--length 1024] [--loss-chunk N]
  *
  * A second peer goes through torch.compile where its version has that. The last line of the output is one JSON object.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { LLAMA_PRESETS } from '@adapt-ts/adapt'
 import {
   buildInfo,
   type DType,
@@ -21,6 +20,7 @@ import {
   synchronize,
 } from '@adapt-ts/torch'
 import { MatrixProducts, stepFlops } from './matrix-products.js'
+import { modelShape } from './model-shapes.js'
 import { buildPeerAllocator } from './peer-allocator.js'
 import { Peer, peerOptions, peerSizes, requirePeer } from './peer-process.js'
 import { readOptions } from './read-options.js'
@@ -50,7 +50,7 @@ const { device } = args
 const isCpu = device === 'cpu'
 const shape: BenchShape = {
   // The peer has a head of its own.
-  config: { ...LLAMA_PRESETS[args.preset as keyof typeof LLAMA_PRESETS], tieWordEmbeddings: false },
+  config: { ...modelShape(args.preset), tieWordEmbeddings: false },
   rows: Number(args.rows),
   length: Number(args.length),
 }

@@ -4,12 +4,13 @@
  */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { LLAMA_PRESETS, type Trainer } from '@adapt-ts/adapt'
+import type { Trainer } from '@adapt-ts/adapt'
 import { type Collective, distributed, setNumThreads, type Tensor } from '@adapt-ts/torch'
+import { modelShape } from './model-shapes.js'
 import { type BenchShape, createRunner, toBatch, writeWeights } from './step-runner.js'
 
 export interface RankOptions {
-  readonly preset: keyof typeof LLAMA_PRESETS
+  readonly preset: string
   /** Rows of this rank, and ids a row has besides the last label. */
   readonly rows: number
   readonly length: number
@@ -41,7 +42,7 @@ const group = launch && launch.worldSize > 1 ? await distributed.joinProcessGrou
 const collective: Collective = group ?? distributed.singleProcess
 const shape: BenchShape = {
   // The peer has a head of its own.
-  config: { ...LLAMA_PRESETS[options.preset], tieWordEmbeddings: false },
+  config: { ...modelShape(options.preset), tieWordEmbeddings: false },
   ...{ rows: options.rows, length: options.length },
 }
 const trainer = createRunner(shape, { dtype: 'float32', collective })

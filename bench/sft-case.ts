@@ -12,6 +12,7 @@ import {
   tensor,
   writeSafetensors,
 } from '@adapt-ts/torch'
+import { modelShape } from './model-shapes.js'
 import { benchFolder } from './peer-process.js'
 import { createRandomModel } from './step-runner.js'
 
@@ -37,53 +38,6 @@ export interface SftOptions {
   readonly gradients: string | null
 }
 
-const COMMON = {
-  rmsNormEps: 1e-5,
-  ropeTheta: 10_000,
-  initializerRange: 0.02,
-  maxPositionEmbeddings: 4096,
-} as const
-
-/** Bases: a small one for the CPU, and the shapes of Llama 3.2 1B and Llama 2 7B. Heads are their own, but that of 1b. */
-export const SFT_MODELS = {
-  /** 31.6M parameters: 8 layers of width 512, grouped key/value heads. */
-  '32m': {
-    ...COMMON,
-    vocabSize: 8192,
-    hiddenSize: 512,
-    intermediateSize: 1376,
-    numHiddenLayers: 8,
-    numAttentionHeads: 8,
-    numKeyValueHeads: 4,
-    headDim: 64,
-    tieWordEmbeddings: false,
-  },
-  '1b': {
-    ...COMMON,
-    vocabSize: 128_256,
-    hiddenSize: 2048,
-    intermediateSize: 8192,
-    numHiddenLayers: 16,
-    numAttentionHeads: 32,
-    numKeyValueHeads: 8,
-    headDim: 64,
-    tieWordEmbeddings: true,
-  },
-  '7b': {
-    ...COMMON,
-    vocabSize: 32_000,
-    hiddenSize: 4096,
-    intermediateSize: 11_008,
-    numHiddenLayers: 32,
-    numAttentionHeads: 32,
-    numKeyValueHeads: 32,
-    headDim: 128,
-    tieWordEmbeddings: false,
-  },
-} as const satisfies Record<string, ModelConfig>
-
-export type SftModel = keyof typeof SFT_MODELS
-
 const LORA = { r: 16, lora_alpha: 32, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj'] } as const
 const LEAST_LENGTH = 64
 
@@ -103,7 +57,7 @@ export interface SftShape {
   /** Tokens of the longest row, or of every row. */
   readonly length: number
   readonly equalLengths: boolean
-  readonly model: SftModel
+  readonly model: string
   readonly device: Device
 }
 
@@ -191,7 +145,7 @@ export async function writeSftCase(
     data: join(folder, 'data.json'),
   }
   mkdirSync(folder)
-  const config = SFT_MODELS[shape.model]
+  const config = modelShape(shape.model)
   const model =
     shape.device === 'cpu'
       ? createModel(config, { seed: 3 })

@@ -16,7 +16,7 @@ import type { ModelDType } from '@adapt-ts/adapt'
 import { buildInfo, mul, SafetensorsFile, scope, sub, sum } from '@adapt-ts/torch'
 import { benchFolder, findPeerPython, peerEnvironment, StepProcess } from './peer-process.js'
 import { readOptions } from './read-options.js'
-import { type SftModel, type SftRow, type SftShape, writeSftCase } from './sft-case.js'
+import { type SftRow, type SftShape, writeSftCase } from './sft-case.js'
 import type { SftBlock } from './sft-process.js'
 import { medianInterval, rounded } from './statistics.js'
 
@@ -47,7 +47,7 @@ const shape: SftShape = {
   batches: 16,
   length: Number(args.length ?? (equalLengths ? 256 : 448)),
   equalLengths,
-  model: args.model as SftModel,
+  model: args.model,
   device: args.device,
 }
 const onDevice = shape.device !== 'cpu'

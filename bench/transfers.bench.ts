@@ -11,8 +11,9 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Batch, LLAMA_PRESETS, type MethodId, type Trainer } from '@adapt-ts/adapt'
+import type { Batch, MethodId, Trainer } from '@adapt-ts/adapt'
 import { buildInfo, setNumThreads, synchronize } from '@adapt-ts/torch'
+import { modelShape } from './model-shapes.js'
 import { benchFolder } from './peer-process.js'
 import { readOptions } from './read-options.js'
 import { rounded } from './statistics.js'
@@ -118,7 +119,7 @@ function measureShape(shape: BenchShape, methods: readonly MethodId[]) {
 
 function main(): void {
   setNumThreads(Number(args.threads))
-  const config = LLAMA_PRESETS[args.preset as keyof typeof LLAMA_PRESETS]
+  const config = modelShape(args.preset)
   const [rows, length] = [Number(args.rows), Number(args.length)]
   console.log(`LibTorch ${buildInfo().libtorchVersion}, ${args.device}; ${args.preset}, bf16 autocast`)
   const methods = measureShape({ config, rows, length }, ['uniform', 'adapt-calibrated'])

@@ -21,7 +21,7 @@ export interface MemorySetting {
   readonly ranks?: number
   /** Whether each of them keeps its share of the moments alone. */
   readonly shardedMoments?: boolean
-  /** Whether attention and activations run on kernels of ours, which keep less and make again what linear layers read: the CPU. Default false. */
+  /** Whether attention, activations and the loss run on kernels of ours, which keep less and make again what linear layers read: the CPU. Default false. */
   readonly ownKernels?: boolean
 }
 
@@ -133,13 +133,16 @@ function roundedWeightBytes(
   return (computeBytes * matrices) / (checkpointing ? config.numHiddenLayers : 1)
 }
 
-/** Log-probabilities in float32, logits and residual in the dtype of products; the head in that dtype and transposed. */
+/**
+ * Logits in the dtype of products, which a kernel of ours turns into the residual where they are; without it log-probabilities in float32 and the
+ * residual beside them. The head in the dtype of products and transposed.
+ */
 function logitBytes(
   config: ModelConfig,
-  { rows, length, computeBytes: c, lossChunkSize }: MemorySetting,
+  { rows, length, computeBytes: c, lossChunkSize, ownKernels = false }: MemorySetting,
 ): number {
   const positions = Math.min(lossChunkSize, rows * length)
-  const perPosition = FLOAT32 + c + (c === 2 ? 2 : 0)
+  const perPosition = ownKernels ? c : FLOAT32 + c + (c === 2 ? 2 : 0)
   const head = config.vocabSize * config.hiddenSize * c
   return positions * config.vocabSize * perPosition + head
 }

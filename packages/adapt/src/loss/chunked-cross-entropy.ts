@@ -6,16 +6,13 @@ import {
   cat,
   type DType,
   exp_,
-  full,
   gather,
   logSoftmax,
   mm,
   mul,
   narrow,
-  neg,
-  type nn,
+  nn,
   noGrad,
-  scatterAdd_,
   scope,
   squeeze,
   sum,
@@ -27,7 +24,7 @@ import {
   zerosLike,
 } from '@adapt-ts/torch'
 import { defaultChunkSize } from './default-chunk-size.js'
-import { type HeadProducts, headProducts } from './head-products.js'
+import { headProducts } from './head-products.js'
 
 /** Memory and precision of the chunked loss. */
 export interface ChunkedLossOptions {
@@ -49,16 +46,6 @@ const isBelow = bind('aten::lt', 'Tensor')
 const chunkSizeFor = (head: Tensor) => defaultChunkSize(head.device, head.shape[0]!)
 
 const asDType = (x: Tensor, dtype: DType) => (x.dtype === dtype ? x : toDType(x, dtype))
-
-/** -log p[label] of one chunk, and the log-probabilities it was read from. */
-function chunkLosses(
-  hidden_CD: Tensor,
-  products: HeadProducts,
-  label_C1: Tensor,
-): { loss_C: Tensor; logProb_CV: Tensor } {
-  const logProb_CV = logSoftmax(products.toLogits(hidden_CD), -1, 'float32')
-  return { loss_C: neg(squeeze(gather(logProb_CV, 1, label_C1), 1)), logProb_CV }
-}
 
 function* chunks(total: number, size: number): Generator<[start: number, length: number]> {
   for (let start = 0; start < total; start += size) yield [start, Math.min(size, total - start)]
@@ -88,21 +75,18 @@ export function chunkedCrossEntropy(
     scope(() => {
       const numPositions = labels_N.shape[0]!
       const products = headProducts(asDType(head, computeDtype), { forHidden: true })
-      const minusOne_C1 = full([Math.min(chunkSize, numPositions), 1], -1, { device: head.device })
       const headGrad = head.requiresGrad ? (head.grad ?? zerosLike(head)) : undefined
       const losses: Tensor[] = []
       const gradients: Tensor[] = []
       for (const [start, length] of chunks(numPositions, chunkSize)) {
         const [loss_C, gradient_CD] = scope(() => {
           const hidden_CD = narrow(hidden_ND, 0, start, length)
-          const label_C1 = unsqueeze(narrow(labels_N, 0, start, length), 1)
+          const labels_C = narrow(labels_N, 0, start, length)
           const weight_C1 = unsqueeze(narrow(weight_N, 0, start, length), 1)
-          const { loss_C, logProb_CV } = chunkLosses(asDType(hidden_CD, computeDtype), products, label_C1)
-          // p - onehot in place of the log-probabilities; the weights go on the narrow side of each product.
-          const residual_CV = asDType(
-            scatterAdd_(exp_(logProb_CV), 1, label_C1, narrow(minusOne_C1, 0, 0, length)),
-            computeDtype,
-          )
+          const logits_CV = products.toLogits(asDType(hidden_CD, computeDtype))
+          const { loss_C, takeGradient } = nn.spendLogits(logits_CV, labels_C)
+          // The weights go on the narrow side of each product.
+          const residual_CV = takeGradient()
           const gradient_CD = mul(products.toHidden(residual_CV), weight_C1)
           if (headGrad) {
             const weighted_CD = asDType(mul(hidden_CD, weight_C1), computeDtype)
@@ -128,7 +112,13 @@ export function chunkedTokenLosses(
   labels_N: Tensor,
   options: ChunkedLossOptions = {},
 ): Tensor {
-  return readChunks(hidden_ND, head, labels_N, options, ({ loss_C }) => loss_C)
+  return readChunks(
+    hidden_ND,
+    head,
+    labels_N,
+    options,
+    (logits_CV, labels_C) => nn.spendLogits(logits_CV, labels_C).loss_C,
+  )
 }
 
 /**
@@ -142,21 +132,21 @@ export function chunkedTokenMasses(
   labels_N: Tensor,
   options: ChunkedLossOptions = {},
 ): Tensor {
-  return readChunks(hidden_ND, head, labels_N, options, ({ logProb_CV }, label_C1) => {
-    const prob_CV = exp_(logProb_CV)
-    const own_C1 = gather(prob_CV, 1, label_C1)
+  return readChunks(hidden_ND, head, labels_N, options, (logits_CV, labels_C) => {
+    const prob_CV = exp_(logSoftmax(logits_CV, -1, 'float32'))
+    const own_C1 = gather(prob_CV, 1, unsqueeze(labels_C, 1))
     const below_CV = where(isBelow(prob_CV, own_C1) as Tensor, prob_CV, zerosLike(prob_CV))
     return squeeze(add_(sum(below_CV, [1], true), own_C1), 1)
   })
 }
 
-/** A number of each position, from its loss or its log-probabilities; no graph. */
+/** A number of each position, from its logits and its label; no graph. */
 function readChunks(
   hidden_ND: Tensor,
   head: Tensor,
   labels_N: Tensor,
   { chunkSize = chunkSizeFor(head), computeDtype = 'float32' }: ChunkedLossOptions,
-  read: (chunk: ReturnType<typeof chunkLosses>, label_C1: Tensor) => Tensor,
+  read: (logits_CV: Tensor, labels_C: Tensor) => Tensor,
 ): Tensor {
   return noGrad(() =>
     scope(() => {
@@ -164,8 +154,7 @@ function readChunks(
       const values = Array.from(chunks(labels_N.shape[0]!, chunkSize), ([start, length]) =>
         scope(() => {
           const hidden_CD = asDType(narrow(hidden_ND, 0, start, length), computeDtype)
-          const label_C1 = unsqueeze(narrow(labels_N, 0, start, length), 1)
-          return read(chunkLosses(hidden_CD, products, label_C1), label_C1)
+          return read(products.toLogits(hidden_CD), narrow(labels_N, 0, start, length))
         }),
       )
       return cat(values)

@@ -12,8 +12,6 @@ constexpr int64_t kBlock = kKeyBlock;  // queries and keys of a block: its score
 constexpr int64_t kGroup = 8;   // neighbouring rows that a product goes through together
 constexpr int64_t kColumns = kWidth > kGroup ? kWidth : kGroup;  // scores are computed in stretches of this many keys
 
-constexpr float kMinusInfinity = -__builtin_inff();
-
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 

@@ -70,6 +70,13 @@ struct GatedNumbers {
   void *gateGradient, *upGradient;
 };
 
+// Logits of one position, of the vocabulary one after another.
+struct LogitRow {
+  bool isBfloat16;
+  int64_t count, label;
+  void* logits;
+};
+
 struct Loops {
   const char* name;
   // Numbers of scratch memory that one item takes, 64 bytes aligned.
@@ -84,6 +91,9 @@ struct Loops {
   void (*rotaryBackward)(const RotaryHeads& heads);
   void (*swigluForward)(const GatedNumbers& numbers);
   void (*swigluBackward)(const GatedNumbers& numbers);
+  int64_t (*crossEntropyScratch)(int64_t count);
+  // The loss of a row, which becomes the gradient.
+  float (*crossEntropy)(const LogitRow& row, float* scratch);
 };
 
 extern const Loops kGenericLoops;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attention_loops.h"
+#include "cross_entropy_loops.h"
 #include "loops.h"
 #include "rms_norm_loops.h"
 #include "rotary_loops.h"
@@ -14,7 +15,7 @@ constexpr Loops loopsCalled(const char* name) {
   return {name,
           attentionScratch, attentionForward, attentionStateWidth, attentionBackwardScratch, attentionBackward,
           rmsNormForward, rmsNormBackward, rotaryForward, rotaryBackward, swigluForward,
-          swigluBackward};
+          swigluBackward, crossEntropyScratch, crossEntropy};
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace adapt {
 namespace {
 
 constexpr int kWidth = ADAPT_VECTOR_WIDTH;
+constexpr float kMinusInfinity = -__builtin_inff();
 
 typedef float Vec __attribute__((vector_size(4 * ADAPT_VECTOR_WIDTH)));
 typedef int32_t IntVec __attribute__((vector_size(4 * ADAPT_VECTOR_WIDTH)));

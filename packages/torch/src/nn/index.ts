@@ -1,4 +1,5 @@
 export { type CheckpointedPass, runCheckpointed, type Segment } from './checkpoint.js'
+export { type PositionLosses, spendLogits } from './cross-entropy.js'
 export { applyRotary, Embedding, Linear, RMSNorm, RotaryTable, swiglu } from './layers.js'
 export { Module, Parameter } from './module.js'
 export { createParameter, type ParameterDefaults, withParameterDefaults } from './parameter-defaults.js'

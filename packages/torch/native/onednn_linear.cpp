@@ -4,6 +4,9 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "kernels/loops.h"
+#include "kernels/parallel.h"
+
 namespace adapt {
 namespace {
 
@@ -29,6 +32,20 @@ at::Tensor product(const at::Tensor& input, const at::Tensor& weight) {
   return stack[0].toTensor();
 }
 
+// [N, K] -> [K, N]. LibTorch's copy of a transposed view goes number by number.
+at::Tensor transposed(const at::Tensor& weight) {
+  const at::Tensor dense = weight.contiguous();
+  const int64_t N = dense.size(0), K = dense.size(1);
+  const at::Tensor result = at::empty({K, N}, dense.options());
+  const float* from = dense.data_ptr<float>();
+  float* to = result.data_ptr<float>();
+  constexpr int64_t kRows = 64;
+  forEachBlock(N, kRows, [&](int64_t begin, int64_t end) {
+    loops().transpose(from + begin * K, K, end - begin, K, to + begin, N);
+  });
+  return result;
+}
+
 class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight) {
@@ -42,7 +59,7 @@ class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
     const at::Tensor& weight = saved[1];
     const at::Tensor gradient = gradients[0].contiguous();
     at::Tensor inputGradient, weightGradient;
-    if (context->needs_input_grad(0)) inputGradient = product(gradient, weight.t().contiguous());
+    if (context->needs_input_grad(0)) inputGradient = product(gradient, transposed(weight));
     if (context->needs_input_grad(1)) {
       const at::Tensor rows = gradient.reshape({-1, weight.size(0)});
       weightGradient = at::mm(rows.t(), input.reshape({-1, weight.size(1)}));

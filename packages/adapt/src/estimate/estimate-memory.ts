@@ -38,8 +38,8 @@ export interface MemoryEstimate {
   readonly exchange: number
   /** What forward keeps for backward; also copies of weights stored in another dtype than products are made in. */
   readonly activations: number
-  /** Logits of one chunk and what the loss makes of them. */
-  readonly logits: number
+  /** Logits of one chunk and what the loss makes of them; where that is more, what the backward of one block makes. */
+  readonly transient: number
   readonly total: number
 }
 
@@ -63,7 +63,11 @@ export function estimateMemory(config: ModelConfig, setting: MemorySetting): Mem
     average: setting.keepsAverage === true ? counts.trainable * FLOAT32 : 0,
     activations:
       rows * length * activationBytesPerToken(config, setting) + roundedWeightBytes(config, setting),
-    logits: logitBytes(config, setting),
+    transient: Math.max(
+      logitBytes(config, setting),
+      // The gradients of the weights, counted above, are not there yet when all activations still are.
+      backwardBytes(config, setting) - counts.trainable * FLOAT32,
+    ),
   }
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
 }
@@ -81,6 +85,15 @@ function activationBytesPerToken(config: ModelConfig, setting: MemorySetting): n
     ? numHiddenLayers * stream + Math.max(...blocks) + blockGradients
     : blocks.reduce((sum, bytes) => sum + bytes, 0)
   return kept + 5 * d * FLOAT32
+}
+
+/** Gradients of gate and up, what is made again, and the hidden states' gradients of a block; where it recomputes they are counted with its activations. */
+function backwardBytes(
+  config: ModelConfig,
+  { rows, length, computeBytes, checkpointing }: MemorySetting,
+): number {
+  const perToken = 3 * config.intermediateSize * computeBytes + 2 * config.hiddenSize * FLOAT32
+  return checkpointing ? 0 : rows * length * perToken
 }
 
 /** What each block keeps for backward, bytes a token. A linear layer keeps its input only where a weight beside it is trained. */

@@ -63,14 +63,10 @@ inline void writeRows(const float* from, int64_t width, int64_t rows, int64_t co
 // [rows, width] -> blocks of [columns, kBlock], zero where the last block has no row.
 inline void transposeBlocks(const float* from, int64_t width, int64_t rows, int64_t columns, float* to) {
   for (int64_t row = 0; row < rows; row += kBlock, to += columns * kBlock) {
-    for (int64_t i = 0; i < kBlock; i += kWidth) {
-      const int64_t count = larger(0, smaller(kWidth, rows - row - i));
-      for (int64_t e = 0; e < columns; e += kWidth) {
-        Vec tile[kWidth] = {};
-        for (int64_t r = 0; r < count; r++) tile[r] = load(from + (row + i + r) * width + e);
-        transposeTile(tile);
-        for (int64_t r = 0; r < smaller(kWidth, columns - e); r++) store(to + (e + r) * kBlock + i, tile[r]);
-      }
+    const int64_t count = smaller(kBlock, rows - row);
+    transpose(from + row * width, width, count, columns, to, kBlock);
+    for (int64_t e = 0; e < columns && count < kBlock; e++) {
+      for (int64_t i = count; i < kBlock; i++) to[e * kBlock + i] = 0;
     }
   }
 }

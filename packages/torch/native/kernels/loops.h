@@ -91,6 +91,8 @@ struct Loops {
   void (*rotaryBackward)(const RotaryHeads& heads);
   void (*swigluForward)(const GatedNumbers& numbers);
   void (*swigluBackward)(const GatedNumbers& numbers);
+  // [rows, columns] -> [columns, rows], each from one row to the next by its stride.
+  void (*transpose)(const float* from, int64_t fromStride, int64_t rows, int64_t columns, float* to, int64_t toStride);
   int64_t (*crossEntropyScratch)(int64_t count);
   // The loss of a row, which becomes the gradient.
   float (*crossEntropy)(const LogitRow& row, float* scratch);

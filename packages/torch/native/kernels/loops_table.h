@@ -15,7 +15,7 @@ constexpr Loops loopsCalled(const char* name) {
   return {name,
           attentionScratch, attentionForward, attentionStateWidth, attentionBackwardScratch, attentionBackward,
           rmsNormForward, rmsNormBackward, rotaryForward, rotaryBackward, swigluForward,
-          swigluBackward, crossEntropyScratch, crossEntropy};
+          swigluBackward, transpose, crossEntropyScratch, crossEntropy};
 }
 
 }  // namespace

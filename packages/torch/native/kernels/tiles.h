@@ -73,6 +73,26 @@ inline void multiply(const Product& p, int64_t row, int64_t rowEnd, int64_t colu
   for (; row < rowEnd; row++) tileRows<1>(p, row, columns, depth, accumulate);
 }
 
+// Whole tiles in registers, what is left at the edges number by number.
+inline void transpose(const float* from, int64_t fromStride, int64_t rows, int64_t columns, float* to, int64_t toStride) {
+  for (int64_t i = 0; i < rows; i += kWidth) {
+    for (int64_t j = 0; j < columns; j += kWidth) {
+      const float* source = from + i * fromStride + j;
+      float* target = to + j * toStride + i;
+      if (i + kWidth <= rows && j + kWidth <= columns) {
+        Vec tile[kWidth];
+        for (int64_t r = 0; r < kWidth; r++) tile[r] = load(source + r * fromStride);
+        transposeTile(tile);
+        for (int64_t r = 0; r < kWidth; r++) store(target + r * toStride, tile[r]);
+        continue;
+      }
+      for (int64_t r = 0; r < kWidth && i + r < rows; r++) {
+        for (int64_t c = 0; c < kWidth && j + c < columns; c++) target[c * toStride + r] = source[r * fromStride + c];
+      }
+    }
+  }
+}
+
 inline int64_t roundUp(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
 }  // namespace

@@ -155,7 +155,7 @@ const MEMORY_PARTS: readonly (readonly [keyof MemoryEstimate, string])[] = [
   ['average', 'moving average'],
   ['exchange', 'gradients of other ranks'],
   ['activations', 'activations'],
-  ['logits', 'logits of a chunk'],
+  ['transient', 'loss, or backward of a block'],
   ['total', 'total'],
 ]
 

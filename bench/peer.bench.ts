@@ -3,7 +3,7 @@
  * version, in interleaved blocks. The losses of both sides are compared before anything is timed.
  *
  *   npm run bench:peer -- [--blocks 20] [--steps 2] [--dtypes float32,bfloat16] [--threads 2]
- *     [--device cuda] [--no-compile] [--preset llama-1m|llama-3m|llama-10m|32m|llama-120m] [--rows 32] [--length 1024] [--loss-chunk N]
+ *     [--device cuda] [--no-compile] [--preset llama-1m|32m|llama-120m] [--rows 32] [--length 1024] [--loss-chunk N]
  *
  * A second peer goes through torch.compile where its version has that. The last line of the output is one JSON object.
  */

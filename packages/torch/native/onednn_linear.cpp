@@ -34,6 +34,8 @@ at::Tensor product(const at::Tensor& input, const at::Tensor& weight) {
 
 // [N, K] -> [K, N]. LibTorch's copy of a transposed view goes number by number.
 at::Tensor transposed(const at::Tensor& weight) {
+  const at::Tensor turned = weight.t();
+  if (turned.is_contiguous()) return turned;
   const at::Tensor dense = weight.contiguous();
   const int64_t N = dense.size(0), K = dense.size(1);
   const at::Tensor result = at::empty({K, N}, dense.options());

@@ -125,23 +125,37 @@ describe('adapt::attention', () => {
     expect(found.toFloat32Array()).toEqual(expected.toFloat32Array())
   })
 
+  const many = (count: number, text: readonly [number, number]) => Array.from({ length: count }, () => text)
+
+  /** Texts of a tree: new tokens of each, and how many tokens it has in common with the one before. */
+  const TREES: Record<string, readonly (readonly [count: number, kept: number])[]> = {
+    // 64 keys are shared by all but the first, 192 by the last twelve, which have more than 512 queries.
+    nested: [[300, 0], ...many(9, [2, 64]), [132, 64], ...many(12, [60, 192])],
+    ragged: [
+      ...([
+        [300, 0],
+        [90, 200],
+        [3, 280],
+        [70, 283],
+        [1, 64],
+        [600, 64],
+      ] as const),
+      ...([
+        [5, 200],
+        [5, 200],
+        [20, 0],
+        [2, 19],
+      ] as const),
+    ],
+  }
+
   it.each([
-    ['float32', 0],
-    ['bfloat16', 0],
-    ['float32', 100],
-  ] as const)('reads keys that sequences begin with once: %s, window %i, to the bit as alone', (dtype, window) => {
-    // Texts of a tree: new tokens of each, and how many tokens it has in common with the one before.
-    const texts = [
-      [300, 0],
-      [90, 200],
-      [3, 280],
-      [70, 283],
-      [1, 64],
-      [600, 200],
-      [5, 200],
-      [20, 0],
-      [2, 19],
-    ] as const
+    ['nested', 'float32', 0, 1],
+    ['nested', 'bfloat16', 0, 1],
+    ['ragged', 'float32', 0, 2],
+    ['ragged', 'float32', 100, 2],
+  ] as const)('reads keys that texts begin with once, to the bit as alone: %s, %s, window %i', (tree, dtype, window, numGroups) => {
+    const texts = TREES[tree]!
     const path: number[] = []
     const ways: number[][] = []
     let numPositions = 0
@@ -150,7 +164,7 @@ describe('adapt::attention', () => {
       for (let n = 0; n < count; n++) path.push(numPositions++)
       ways.push([...path])
     }
-    const [numHeads, numKeyHeads, headDim] = [4, 2, 20]
+    const [numHeads, numKeyHeads, headDim] = [2 * numGroups, 2, 20]
     const lengths = [[numPositions, numPositions]] as const
     const inputs = drawInputs({ lengths, numHeads, numKeyHeads, headDim, window, dtype })
     const { q_NHE, k_NKE, v_NKE } = inputs

@@ -63,11 +63,7 @@ export function estimateMemory(config: ModelConfig, setting: MemorySetting): Mem
     average: setting.keepsAverage === true ? counts.trainable * FLOAT32 : 0,
     activations:
       rows * length * activationBytesPerToken(config, setting) + roundedWeightBytes(config, setting),
-    transient: Math.max(
-      logitBytes(config, setting),
-      // The gradients of the weights, counted above, are not there yet when all activations still are.
-      backwardBytes(config, setting) - counts.trainable * FLOAT32,
-    ),
+    transient: Math.max(logitBytes(config, setting), backwardBytes(config, setting)),
   }
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
 }
@@ -87,7 +83,7 @@ function activationBytesPerToken(config: ModelConfig, setting: MemorySetting): n
   return kept + 5 * d * FLOAT32
 }
 
-/** Gradients of gate and up, what is made again, and the hidden states' gradients of a block; where it recomputes they are counted with its activations. */
+/** Gradients of gate and up, what is made again, and gradients of hidden states, of the last block. Those of a block that recomputes are counted with its activations. */
 function backwardBytes(
   config: ModelConfig,
   { rows, length, computeBytes, checkpointing }: MemorySetting,

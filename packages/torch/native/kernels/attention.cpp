@@ -1,6 +1,7 @@
 // adapt::attention: causal attention over sequences that stand one after another, with its gradient, on the CPU.
 // N positions of queries, M of keys, H heads of queries, K of keys, E head size.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -130,16 +131,19 @@ void forEachItem(const Attending& attending, const std::vector<Sequence>& sequen
   });
 }
 
-// Queries that look at shared keys in one piece: enough to be worth reading the keys, few enough for all threads to have some.
-constexpr int64_t kSharedQueries = 8 * kKeyBlock;
-
-std::vector<Sequence> inPieces(const std::vector<Sequence>& shared) {
+// Shared keys with queries in pieces that are looked at apart: large ones, because each reads the keys, but enough for all threads to have some.
+std::vector<Sequence> inPieces(const std::vector<Sequence>& shared, int64_t numHeads) {
+  constexpr int64_t kMost = 8 * kKeyBlock, kPiecesOfThread = 4;
+  int64_t numQueries = 0;
+  for (const Sequence& s : shared) numQueries += s.numQueries;
+  const int64_t share = numQueries * numHeads / (kPiecesOfThread * at::get_num_threads());
+  const int64_t size = std::clamp(share / kKeyBlock * kKeyBlock, kKeyBlock, kMost);
   std::vector<Sequence> pieces;
   for (const Sequence& s : shared) {
-    for (int64_t done = 0; done < s.numQueries; done += kSharedQueries) {
+    for (int64_t done = 0; done < s.numQueries; done += size) {
       pieces.push_back(s);
       pieces.back().query += done;
-      pieces.back().numQueries = std::min(kSharedQueries, s.numQueries - done);
+      pieces.back().numQueries = std::min(size, s.numQueries - done);
     }
   }
   return pieces;
@@ -154,7 +158,7 @@ void attendAll(const Attending& attending, std::vector<Sequence> sequences) {
   if (!shared.empty()) {
     states = at::empty({H, attending.query.size(0), kernel.attentionStateWidth(attending.headDim())}, at::kFloat);
   }
-  const auto attend = [&](AttentionItem& item, const Sequence& s, int64_t head, float* memory) {
+  const auto forward = [&](AttentionItem& item, const Sequence& s, int64_t head, float* memory) {
     if (states.defined()) {
       item.states = states.data_ptr<float>() + head * G * states.stride(0) + s.query * states.stride(1);
       item.statesStride = states.stride(0);
@@ -163,7 +167,7 @@ void attendAll(const Attending& attending, std::vector<Sequence> sequences) {
     kernel.attentionForward(item, memory);
   };
   for (const std::vector<Sequence>& level : shared) {
-    std::vector<Sequence> pieces = inPieces(level);
+    std::vector<Sequence> pieces = inPieces(level, attending.heads());
     putLongestFirst(pieces);
     forEachItem(attending, pieces, kernel.attentionScratch,
                 [&](AttentionItem& item, const Sequence& s, int64_t head, float* memory) {
@@ -171,11 +175,11 @@ void attendAll(const Attending& attending, std::vector<Sequence> sequences) {
                   item.offset = s.numKeys;
                   item.window = s.numKeys + s.numQueries;
                   item.isPart = true;
-                  attend(item, s, head, memory);
+                  forward(item, s, head, memory);
                 });
   }
   putLongestFirst(sequences);
-  forEachItem(attending, sequences, kernel.attentionScratch, attend);
+  forEachItem(attending, sequences, kernel.attentionScratch, forward);
 }
 
 struct Attended {

@@ -1,6 +1,7 @@
 // adapt::cross_entropy_: losses of rows of logits, which become the gradient of their losses, on the CPU.
 // C rows, V logits of a row.
 #include <ATen/ATen.h>
+#include <ATen/MemoryOverlap.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -22,6 +23,7 @@ at::Tensor crossEntropyInPlace(at::Tensor& logits, const at::Tensor& labels) {
   require(labels.scalar_type() == at::kLong && labels.dim() == 1 && labels.size(0) == logits.size(0),
           "expected one int64 label a row");
   require(!at::GradMode::is_enabled() || !logits.requires_grad(), "the logits may not have a graph");
+  at::assert_no_internal_overlap(logits);
   const int64_t C = logits.size(0), V = logits.size(1);
   const at::Tensor dense = labels.contiguous();
   const int64_t* label = dense.data_ptr<int64_t>();
@@ -38,6 +40,8 @@ at::Tensor crossEntropyInPlace(at::Tensor& logits, const at::Tensor& labels) {
     for (int64_t c = block * rowsOfBlock; c < end; c++)
       loss[c] = kernel.crossEntropy({isBfloat16, V, label[c], first + c * rowBytes}, scratch);
   });
+  // A node that kept the logits has to find out; tensors of inference mode have no version.
+  if (!logits.is_inference()) logits.unsafeGetTensorImpl()->bump_version();
   return losses;
 }
 

@@ -35,13 +35,14 @@ class SharedKeys {
     // What is not read again against the states that are kept.
     if (static_cast<int64_t>(last - first - 1) * (common - taken) >= numQueries * numGroups_ && common > taken) {
       if (level == levels_.size()) levels_.emplace_back();
-      levels_[level++].push_back({query, numQueries, all_[first].key + taken, common - taken, taken > 0});
+      levels_[level].push_back({query, numQueries, all_[first].key + taken, common - taken, taken > 0});
       for (size_t i = first; i < last; i++) {
         sequences_[i].key = all_[i].key + common;
         sequences_[i].numKeys = all_[i].numKeys - common;
         sequences_[i].goesOn = true;
       }
       taken = common;
+      level += 1;  // what the parts of these take comes after it
     }
     size_t start = first;
     for (size_t i = first + 1; i <= last; i++) {

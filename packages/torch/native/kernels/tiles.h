@@ -1,4 +1,4 @@
-// Small matrix products out of registers: C [M, N] = or += A [M, K] B [K, N], where N is a whole number of vectors.
+// Transposes and small matrix products out of registers: C [M, N] = or += A [M, K] B [K, N], where N is a whole number of vectors.
 #pragma once
 
 #include "vector.h"

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
+  backward,
   bind,
   buildInfo,
   type DType,
+  expand,
   Generator,
   gather,
   logSoftmax,
@@ -15,6 +17,7 @@ import {
   type Scope,
   setNumThreads,
   softmax,
+  sum,
   type Tensor,
   tensor,
   toDType,
@@ -152,6 +155,13 @@ describe('adapt::cross_entropy_', () => {
     expect(valuesOf(logits).map(Number.isNaN)).toEqual(Array.from({ length: 12 }, (_, i) => i >= 6 && i < 9))
   })
 
+  it('is seen by a node that kept the logits', () => {
+    const logits = drawLogits(3, 5, 'float32')
+    const product = mul(zeros([3, 5]).setRequiresGrad(), logits)
+    crossEntropy(logits, labelsOf(3, 5))
+    expect(torchErrorOf(() => backward([sum(product)])).message).toMatch(/modified by an inplace operation/)
+  })
+
   it('refuses what it would misread', () => {
     const logits = () => zeros([3, 5])
     const ids = (...labels: number[]) => tensor(Int32Array.from(labels), [labels.length], { dtype: 'int64' })
@@ -161,6 +171,7 @@ describe('adapt::cross_entropy_', () => {
     expect(messageOf(logits(), ids(0, 1))).toMatch(/one int64 label a row/)
     expect(messageOf(logits(), toDType(ids(0, 1, 1), 'int32'))).toMatch(/one int64 label a row/)
     expect(messageOf(toDType(logits(), 'float64'), ids(0, 1, 1))).toMatch(/float32 or bfloat16/)
+    expect(messageOf(expand(zeros([1, 5]), [3, 5]), ids(0, 1, 1))).toMatch(/more than one element/)
     const trained = logits().setRequiresGrad()
     expect(messageOf(mul(trained, 1), ids(0, 1, 1))).toMatch(/may not have a graph/)
     noGrad(() => crossEntropy(trained, ids(0, 1, 1)))

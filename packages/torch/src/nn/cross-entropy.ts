@@ -7,11 +7,11 @@ import { hasOwnKernel } from './own-kernels.js'
 /** Ours, of the add-on. */
 const ownCrossEntropy = bind('adapt::cross_entropy_')
 
-/** Losses of positions, and the way to their gradient. Both in the current scope, without a graph. */
+/** Losses of positions in the current scope, and the way to their gradient; no graph. */
 export interface PositionLosses {
   /** float32 [C]: -ln softmax(x_c)[y_c], in nats. */
   readonly loss_C: Tensor
-  /** d loss_c / d x_c = softmax(x_c) - onehot(y_c): [C, V] in the dtype of the logits. Once. */
+  /** d loss_c / d x_c = softmax(x_c) - onehot(y_c): [C, V] in the dtype of the logits, which it may be itself. Once. */
   takeGradient(): Tensor
 }
 

@@ -76,19 +76,23 @@ function activationBytesPerToken(config: ModelConfig, setting: MemorySetting): n
   // The residual stream has the dtype of the embedding.
   const stream = d * (lora === undefined ? FLOAT32 : Math.max(baseBytes, computeBytes === 2 ? 2 : FLOAT32))
   // The recomputed block stands whole while its gradients come.
-  const blockGradients = 2 * config.intermediateSize * computeBytes + 2 * d * FLOAT32
+  const blockGradients = gradientBytesPerToken(config, computeBytes)
   const kept = checkpointing
     ? numHiddenLayers * stream + Math.max(...blocks) + blockGradients
     : blocks.reduce((sum, bytes) => sum + bytes, 0)
   return kept + 5 * d * FLOAT32
 }
 
-/** Gradients of gate and up, what is made again, and gradients of hidden states, of the last block. Those of a block that recomputes are counted with its activations. */
+/** Of gate and up and of the hidden states before and behind them. */
+const gradientBytesPerToken = ({ intermediateSize, hiddenSize }: ModelConfig, computeBytes: number) =>
+  2 * intermediateSize * computeBytes + 2 * hiddenSize * FLOAT32
+
+/** Gradients of the last block, and the product of gate and up made again. Gradients of a block that recomputes are counted with its activations. */
 function backwardBytes(
   config: ModelConfig,
   { rows, length, computeBytes, checkpointing }: MemorySetting,
 ): number {
-  const perToken = 3 * config.intermediateSize * computeBytes + 2 * config.hiddenSize * FLOAT32
+  const perToken = gradientBytesPerToken(config, computeBytes) + config.intermediateSize * computeBytes
   return checkpointing ? 0 : rows * length * perToken
 }
 

@@ -76,13 +76,6 @@ std::vector<Sequence> sequencesOf(int64_t numQueries, int64_t numKeys, const at:
   return sequences;
 }
 
-// They decide when the last thread is done.
-void putLongestFirst(std::vector<Sequence>& sequences) {
-  std::stable_sort(sequences.begin(), sequences.end(), [](const Sequence& a, const Sequence& b) {
-    return a.numQueries * a.numKeys > b.numQueries * b.numKeys;
-  });
-}
-
 char* address(const at::Tensor& x, int64_t position, int64_t column) {
   return static_cast<char*>(x.data_ptr()) + (position * x.stride(0) + column) * x.element_size();
 }
@@ -117,10 +110,13 @@ struct Attending {
   }
 };
 
-// Calls work(item, sequence, head of keys) for every sequence and head.
+// Calls work(item, sequence, head of keys) for every sequence and head. Longest first: they decide when the last thread is done.
 template <typename Work>
-void forEachItem(const Attending& attending, const std::vector<Sequence>& sequences,
-                 int64_t (*scratchOf)(int64_t, int64_t), Work work) {
+void forEachItem(const Attending& attending, std::vector<Sequence> sequences, int64_t (*scratchOf)(int64_t, int64_t),
+                 Work work) {
+  std::stable_sort(sequences.begin(), sequences.end(), [](const Sequence& a, const Sequence& b) {
+    return a.numQueries * a.numKeys > b.numQueries * b.numKeys;
+  });
   const int64_t K = attending.heads();
   int64_t scratch = 0;
   for (const Sequence& s : sequences) scratch = std::max(scratch, scratchOf(s.numKeys, attending.headDim()));
@@ -167,9 +163,7 @@ void attendAll(const Attending& attending, std::vector<Sequence> sequences) {
     kernel.attentionForward(item, memory);
   };
   for (const std::vector<Sequence>& level : shared) {
-    std::vector<Sequence> pieces = inPieces(level, attending.heads());
-    putLongestFirst(pieces);
-    forEachItem(attending, pieces, kernel.attentionScratch,
+    forEachItem(attending, inPieces(level, attending.heads()), kernel.attentionScratch,
                 [&](AttentionItem& item, const Sequence& s, int64_t head, float* memory) {
                   // All queries look at all of them.
                   item.offset = s.numKeys;
@@ -178,8 +172,7 @@ void attendAll(const Attending& attending, std::vector<Sequence> sequences) {
                   forward(item, s, head, memory);
                 });
   }
-  putLongestFirst(sequences);
-  forEachItem(attending, sequences, kernel.attentionScratch, forward);
+  forEachItem(attending, std::move(sequences), kernel.attentionScratch, forward);
 }
 
 struct Attended {
@@ -225,14 +218,12 @@ class Attention : public torch::autograd::Function<Attention> {
                               context->saved_data["window"].toInt()};
     const at::Tensor &query = attending.query, &key = attending.key;
     const at::Tensor outputGradient = gradients[0].contiguous();
-    auto sequences = sequencesOf(query.size(0), key.size(0), saved[3], saved[4]);
-    putLongestFirst(sequences);
     const at::Tensor queryGradient = at::empty(query.sizes(), query.options());
     // Keys of a sequence without queries get none.
     const at::Tensor keyGradient = at::zeros(key.sizes(), key.options());
     const at::Tensor valueGradient = at::zeros(key.sizes(), key.options());
     const Loops& kernel = loops();
-    forEachItem(attending, sequences, kernel.attentionBackwardScratch,
+    forEachItem(attending, sequencesOf(query.size(0), key.size(0), saved[3], saved[4]), kernel.attentionBackwardScratch,
                 [&](AttentionItem& item, const Sequence& s, int64_t head, float* memory) {
                   const int64_t E = item.headDim, first = head * item.numGroups * E;
                   item.outputGradient = address(outputGradient, s.query, first);

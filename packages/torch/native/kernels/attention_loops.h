@@ -65,8 +65,8 @@ inline void transposeBlocks(const float* from, int64_t width, int64_t rows, int6
   for (int64_t row = 0; row < rows; row += kBlock, to += columns * kBlock) {
     const int64_t count = smaller(kBlock, rows - row);
     transpose(from + row * width, width, count, columns, to, kBlock);
-    for (int64_t e = 0; e < columns && count < kBlock; e++) {
-      for (int64_t i = count; i < kBlock; i++) to[e * kBlock + i] = 0;
+    for (int64_t i = count; i < kBlock; i++) {
+      for (int64_t e = 0; e < columns; e++) to[e * kBlock + i] = 0;
     }
   }
 }
@@ -151,7 +151,8 @@ struct QueryBlock {
 };
 
 // What is kept of a query between some of its keys and the next: its output, maximum and sum.
-inline int64_t attentionStateWidth(int64_t headDim) { return widthOf(headDim) + 2; }
+inline int64_t stateWidthOf(int64_t width) { return width + 2; }
+inline int64_t attentionStateWidth(int64_t headDim) { return stateWidthOf(widthOf(headDim)); }
 
 inline void beginRows(const QueryBlock& q, int64_t rows, int64_t width, const float* states) {
   if (states == nullptr) {
@@ -159,7 +160,7 @@ inline void beginRows(const QueryBlock& q, int64_t rows, int64_t width, const fl
     for (int64_t i = 0; i < rows; i++) q.maxima[i] = kMinusInfinity, q.sums[i] = 0;
     return;
   }
-  for (int64_t i = 0; i < rows; i++, states += width + 2) {
+  for (int64_t i = 0; i < rows; i++, states += stateWidthOf(width)) {
     for (int64_t e = 0; e < width; e += kWidth) store(q.output + i * width + e, load(states + e));
     q.maxima[i] = states[width];
     q.sums[i] = states[width + 1];
@@ -167,7 +168,7 @@ inline void beginRows(const QueryBlock& q, int64_t rows, int64_t width, const fl
 }
 
 inline void keepRows(const QueryBlock& q, int64_t rows, int64_t width, float* states) {
-  for (int64_t i = 0; i < rows; i++, states += width + 2) {
+  for (int64_t i = 0; i < rows; i++, states += stateWidthOf(width)) {
     for (int64_t e = 0; e < width; e += kWidth) store(states + e, load(q.output + i * width + e));
     states[width] = q.maxima[i];
     states[width + 1] = q.sums[i];
@@ -199,7 +200,7 @@ void attentionForwardOf(const AttentionItem& item, float* scratch) {
   const int64_t E = item.headDim, width = widthOf(E), numKeys = item.numKeys;
   const int64_t keys = roundUp(numKeys, kBlock);
   const Reach reach{item.offset, item.window};
-  const int64_t stateWidth = attentionStateWidth(E);
+  const int64_t stateWidth = stateWidthOf(width);
   float* values = scratch;
   float* transposedKeys = values + keys * width;
   const QueryBlock q(transposedKeys + keys * E, width);

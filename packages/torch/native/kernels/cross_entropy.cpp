@@ -35,9 +35,8 @@ at::Tensor crossEntropyInPlace(at::Tensor& logits, const at::Tensor& labels) {
   const bool isBfloat16 = logits.scalar_type() == at::kBFloat16;
   const Loops& kernel = loops();
   const int64_t rowsOfBlock = std::max<int64_t>(1, kLogitsOfBlock / V);
-  forEachIndex((C + rowsOfBlock - 1) / rowsOfBlock, kernel.crossEntropyScratch(V), [&](int64_t block, float* scratch) {
-    const int64_t end = std::min(C, (block + 1) * rowsOfBlock);
-    for (int64_t c = block * rowsOfBlock; c < end; c++)
+  forEachBlock(C, rowsOfBlock, kernel.crossEntropyScratch(V), [&](int64_t begin, int64_t end, float* scratch) {
+    for (int64_t c = begin; c < end; c++)
       loss[c] = kernel.crossEntropy({isBfloat16, V, label[c], first + c * rowBytes}, scratch);
   });
   // A node that kept the logits has to find out; tensors of inference mode have no version.

@@ -43,8 +43,13 @@ void forEachIndex(int64_t count, int64_t scratchFloats, const std::function<void
 }
 
 void forEachBlock(int64_t count, int64_t blockSize, const std::function<void(int64_t, int64_t)>& work) {
-  forEachIndex((count + blockSize - 1) / blockSize, 0, [&](int64_t block, float*) {
-    work(block * blockSize, std::min(count, (block + 1) * blockSize));
+  forEachBlock(count, blockSize, 0, [&](int64_t begin, int64_t end, float*) { work(begin, end); });
+}
+
+void forEachBlock(int64_t count, int64_t blockSize, int64_t scratchFloats,
+                  const std::function<void(int64_t, int64_t, float*)>& work) {
+  forEachIndex((count + blockSize - 1) / blockSize, scratchFloats, [&](int64_t block, float* scratch) {
+    work(block * blockSize, std::min(count, (block + 1) * blockSize), scratch);
   });
 }
 

@@ -15,4 +15,8 @@ void forEachIndex(int64_t count, int64_t scratchFloats, const std::function<void
 // threads.
 void forEachBlock(int64_t count, int64_t blockSize, const std::function<void(int64_t, int64_t)>& work);
 
+// The same with memory of its own for each: `work(begin, end, scratch)`.
+void forEachBlock(int64_t count, int64_t blockSize, int64_t scratchFloats,
+                  const std::function<void(int64_t, int64_t, float*)>& work);
+
 }  // namespace adapt

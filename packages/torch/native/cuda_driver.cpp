@@ -37,6 +37,7 @@ struct Interface {
   Status (*push)(Context) = nullptr;
   Status (*pop)(Context*) = nullptr;
   Status (*freeBytes)(size_t*, size_t*) = nullptr;
+  Status (*uuid)(unsigned char*, Ordinal) = nullptr;  // of a part of a device where that is one; not every driver has it
 
   explicit Interface(void* library) {
     complete = find(library, "cuInit", init) && find(library, "cuDriverGetVersion", driverVersion) &&
@@ -45,6 +46,7 @@ struct Interface {
                find(library, "cuDeviceGetAttribute", attribute) && find(library, "cuDevicePrimaryCtxRetain", retain) &&
                find(library, "cuDevicePrimaryCtxRelease", releaseContext) && find(library, "cuCtxPushCurrent_v2", push) &&
                find(library, "cuCtxPopCurrent_v2", pop) && find(library, "cuMemGetInfo_v2", freeBytes);
+    if (!find(library, "cuDeviceGetUuid_v2", uuid)) find(library, "cuDeviceGetUuid", uuid);
   }
   bool complete = false;
 
@@ -73,6 +75,10 @@ CudaDevice describe(const Interface& cuda, Ordinal ordinal) {
   cuda.attribute(&device.computeMajor, kComputeMajor, ordinal);
   cuda.attribute(&device.computeMinor, kComputeMinor, ordinal);
   cuda.attribute(&device.multiProcessors, kMultiProcessorCount, ordinal);
+  unsigned char uuid[16];
+  if (cuda.uuid && cuda.uuid(uuid, ordinal) == 0)
+    for (const unsigned char byte : uuid)
+      for (const int digit : {byte >> 4, byte & 15}) device.uuid += "0123456789abcdef"[digit];
   return device;
 }
 

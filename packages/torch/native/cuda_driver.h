@@ -13,6 +13,7 @@ struct CudaDevice {
   int computeMajor = 0;
   int computeMinor = 0;
   int multiProcessors = 0;
+  std::string uuid;  // in hexadecimal; empty where the driver does not say
 };
 
 struct CudaDriver {

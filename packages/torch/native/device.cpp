@@ -22,8 +22,8 @@ c10::Device deviceArgument(Call& call) {
   if (!c10::impl::hasDeviceGuardImpl(type))
     throw CodedError("NO_SUCH_DEVICE", "this LibTorch has no " + c10::DeviceTypeName(type, /*lower_case=*/true) + " devices");
   const c10::impl::DeviceGuardImplInterface* guard = c10::impl::getDeviceGuardImpl(type);
-  if (index >= guard->deviceCount())
-    throw CodedError("NO_SUCH_DEVICE", "there is no device " + std::to_string(index) + ": there are " + std::to_string(guard->deviceCount()));
+  if (std::max<int64_t>(index, 0) >= guard->deviceCount())
+    throw CodedError("NO_SUCH_DEVICE", "there is no device " + std::to_string(std::max<int64_t>(index, 0)) + ": there are " + std::to_string(guard->deviceCount()));
   return index < 0 ? guard->getDevice() : c10::Device(type, static_cast<c10::DeviceIndex>(index));
 }
 
@@ -130,6 +130,7 @@ napi_value cudaInfo(Call& call) {
     call.set(entry, "computeMajor", call.fromNumber(device.computeMajor));
     call.set(entry, "computeMinor", call.fromNumber(device.computeMinor));
     call.set(entry, "multiProcessors", call.fromNumber(device.multiProcessors));
+    call.set(entry, "uuid", call.fromString(device.uuid));
     check(call.env, napi_set_element(call.env, devices, i++, entry));
   }
   call.set(result, "devices", devices);

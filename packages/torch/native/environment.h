@@ -6,7 +6,6 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <node_api.h>
-#include <torch/csrc/api/include/torch/version.h>
 
 #include <cstdint>
 #include <memory>
@@ -16,9 +15,7 @@
 #include <vector>
 
 #include "profiler.h"
-
-#define ADAPT_TORCH_AT_LEAST(major, minor) \
-  (TORCH_VERSION_MAJOR > (major) || (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
+#include "torch_version.h"
 
 namespace adapt {
 

@@ -15,7 +15,7 @@ namespace adapt {
 
 using Clock = std::chrono::steady_clock;
 
-// One collective of a bucket under way, with the host's copies of what lies on another device.
+// One collective of a bucket under way, with copies of what lies on another device than the link exchanges.
 struct Flight {
   WorkPtr work;
   at::Tensor sent, received;
@@ -33,7 +33,7 @@ struct GradientBuckets {
     Flight flight;
   };
 
-  GroupPtr group;  // empty for a world of one
+  LinkPtr link;  // empty for a world of one
   int rank = 0, size = 1;
   std::vector<Parameter> parameters;
   std::vector<Bucket> buckets;
@@ -49,6 +49,8 @@ struct GradientBuckets {
   at::Tensor pieceOf(const Bucket& bucket) const {
     return bucket.flat.narrow(0, rank * pieceLength(bucket), pieceLength(bucket));
   }
+
+  at::Device linkDevice(const Bucket& bucket) const { return link->device ? bucket.flat.device() : at::Device(at::kCPU); }
 
   // Gradients that somebody replaced by tensors of their own come back into the bucket.
   void settle(const Bucket& bucket) {
@@ -67,10 +69,10 @@ struct GradientBuckets {
     Bucket& bucket = buckets[index];
     settle(bucket);
     if (scale.defined()) bucket.flat.mul_(scale);
-    if (!group) return;
-    bucket.flight.sent = bucket.flat.to(at::kCPU);  // the bucket itself where it lies there
+    if (!link) return;
+    bucket.flight.sent = bucket.flat.to(linkDevice(bucket));  // the bucket itself where it lies there
     bucket.flight.received = at::empty_like(bucket.flight.sent);
-    bucket.flight.work = startAllToAll(*group, bucket.flight.received, bucket.flight.sent);
+    bucket.flight.work = startAllToAll(*link, bucket.flight.received, bucket.flight.sent);
   }
 
   // Sums the pieces of buckets that have come, in the order in which they were sent.
@@ -78,12 +80,12 @@ struct GradientBuckets {
     c10::NoGradGuard guard;
     for (; numSummed < numLaunched; ++numSummed) {
       Bucket& bucket = buckets[numSummed];
-      if (!group) continue;
+      if (!link) continue;
       if (!wait && !bucket.flight.work->isCompleted()) return;
       bucket.flight.work->wait();
       const at::Tensor piece = bucket.flight.sent.narrow(0, rank * pieceLength(bucket), pieceLength(bucket));
       sumPieces(piece, bucket.flight.received);
-      if (!bucket.flat.device().is_cpu()) pieceOf(bucket).copy_(piece);
+      if (bucket.flight.sent.device() != bucket.flat.device()) pieceOf(bucket).copy_(piece);
       bucket.flight = Flight();
     }
   }
@@ -130,21 +132,22 @@ struct GradientBuckets {
 
   // Every rank's piece of every bucket to all, a few buckets at a time.
   void gather() {
-    if (!group) return;
+    if (!link) return;
     constexpr size_t kInFlight = 4;
     c10::NoGradGuard guard;
     for (size_t i = 0; i < buckets.size() + kInFlight; ++i) {
       if (i >= kInFlight) {
         Bucket& done = buckets[i - kInFlight];
         done.flight.work->wait();
-        if (!done.flat.device().is_cpu()) done.flat.copy_(done.flight.received);
+        if (done.flight.received.device() != done.flat.device()) done.flat.copy_(done.flight.received);
         done.flight = Flight();
       }
       if (i >= buckets.size()) continue;
       Bucket& next = buckets[i];
-      next.flight.sent = pieceOf(next).to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
-      next.flight.received = next.flat.device().is_cpu() ? next.flat : at::empty(next.flat.sizes(), next.flat.options().device(at::kCPU));
-      next.flight.work = startAllGather(*group, next.flight.received, next.flight.sent);
+      const at::Device device = linkDevice(next);
+      next.flight.sent = pieceOf(next).to(device, /*non_blocking=*/false, /*copy=*/true);
+      next.flight.received = next.flat.device() == device ? next.flat : at::empty(next.flat.sizes(), next.flat.options().device(device));
+      next.flight.work = startAllGather(*link, next.flight.received, next.flight.sent);
     }
   }
 
@@ -179,9 +182,9 @@ napi_value bucketsNew(Call& call) {
   if (3 * numParameters + numBuckets > call.state.bufferLength) throw CodedError("BAD_ARGUMENT", "more parameters than the shared buffer holds");
   auto made = std::make_shared<GradientBuckets>();
   if (call.integer(0) >= 0) {
-    made->group = groupOf(call, 0);
-    made->rank = made->group->getRank();
-    made->size = made->group->getSize();
+    made->link = linkOf(call, 0);
+    made->rank = made->link->group->getRank();
+    made->size = made->link->group->getSize();
   }
   const double* entry = call.state.buffer;
   for (size_t i = 0; i < numParameters; ++i, entry += 3) {

@@ -1,4 +1,4 @@
-// Store, Gloo group and collectives of torch.distributed. Calls block until the group has done them. Sizes are compared by the
+// Store, groups and collectives of torch.distributed. Calls block until the group has done them. Sizes are compared by the
 // caller (src/distributed/process-group.ts): different ones end the process inside Gloo, where nothing can catch it.
 #include "process_group.h"
 
@@ -6,6 +6,7 @@
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <c10/util/Logging.h>
+#include <dlfcn.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
@@ -22,7 +23,7 @@ using std::chrono::milliseconds;
 // stays, with its threads, until the process ends.
 Distributed::~Distributed() {
   for (auto& [id, bucketsOfGroup] : buckets) new std::shared_ptr<GradientBuckets>(std::move(bucketsOfGroup));
-  for (auto& [id, group] : groups) group.release();
+  for (auto& [id, link] : groups) new LinkPtr(std::move(link));
   for (auto& [id, store] : stores) store.release();
 }
 
@@ -44,28 +45,41 @@ StorePtr storeOf(Call& call, size_t i) { return find(distributedOf(call).stores,
 
 }  // namespace
 
-GroupPtr groupOf(Call& call, size_t i) { return find(distributedOf(call).groups, call.integer(i), "process group"); }
+LinkPtr linkOf(Call& call, size_t i) { return find(distributedOf(call).groups, call.integer(i), "process group"); }
 
-at::Tensor bytesOf(const at::Tensor& tensor) {
-  if (!tensor.device().is_cpu() || !tensor.is_contiguous())
-    throw CodedError("BAD_ARGUMENT", "a collective needs a contiguous tensor on the CPU");
-  const at::Tensor owner = tensor.detach();
-  return at::from_blob(owner.data_ptr(), {static_cast<int64_t>(owner.nbytes())}, [owner](void*) {}, at::TensorOptions().dtype(at::kByte));
+bool Link::isIdle() const {
+  return std::all_of(pending.begin(), pending.end(), [](const WorkPtr& work) { return work->isCompleted(); });
 }
 
-WorkPtr startAllToAll(Group& group, const at::Tensor& received, const at::Tensor& sent) {
-  at::Tensor output = bytesOf(received), input = bytesOf(sent);
+at::Tensor bytesOf(const Link& link, const at::Tensor& tensor) {
+  if (tensor.device().is_cpu() != (link.device == nullptr) || !tensor.is_contiguous())
+    throw CodedError("BAD_ARGUMENT", std::string("a collective of this group needs a contiguous tensor on ") + (link.device ? "its device" : "the CPU"));
+  return tensor.detach().view({tensor.numel()}).view(at::kByte);
+}
+
+namespace {
+
+WorkPtr started(Link& link, WorkPtr work) {
+  if (link.device) link.pending.push_back(work);
+  return work;
+}
+
+}  // namespace
+
+WorkPtr startAllToAll(Link& link, const at::Tensor& received, const at::Tensor& sent) {
+  at::Tensor output = bytesOf(link, received), input = bytesOf(link, sent);
   std::vector<int64_t> equalSplits;
-  return group.alltoall_base(output, input, equalSplits, equalSplits);
+  return started(link, link.group->alltoall_base(output, input, equalSplits, equalSplits));
 }
 
-WorkPtr startAllGather(Group& group, const at::Tensor& all, const at::Tensor& piece) {
-  std::vector<at::Tensor> inputs{bytesOf(piece)};
-  const at::Tensor bytes = bytesOf(all);
-  const int64_t length = inputs[0].numel();
+WorkPtr startAllGather(Link& link, const at::Tensor& all, const at::Tensor& piece) {
+  at::Tensor input = bytesOf(link, piece), output = bytesOf(link, all);
+  if (link.device) return started(link, link.group->_allgather_base(output, input));
+  // Gloo's of LibTorch 1.13 has only this one.
+  std::vector<at::Tensor> inputs{input};
   std::vector<std::vector<at::Tensor>> outputs(1);
-  for (int rank = 0; rank < group.getSize(); ++rank) outputs[0].push_back(bytes.narrow(0, rank * length, length));
-  return group.allgather(outputs, inputs);
+  for (int rank = 0; rank < link.group->getSize(); ++rank) outputs[0].push_back(output.narrow(0, rank * input.numel(), input.numel()));
+  return link.group->allgather(outputs, inputs);
 }
 
 namespace {
@@ -94,10 +108,16 @@ void sumPieces(const at::Tensor& out, const at::Tensor& in) {
   const int64_t length = out.numel();
   if (length == 0) return;
   if (in.numel() % length != 0 || in.scalar_type() != out.scalar_type() || !in.is_contiguous() || !out.is_contiguous() ||
-      !in.device().is_cpu() || !out.device().is_cpu())
+      in.device() != out.device())
     throw CodedError("BAD_ARGUMENT", "pieces to sum do not fit their sum");
   const int64_t numPieces = in.numel() / length;
   const at::ScalarType type = out.scalar_type();
+  if (!out.device().is_cpu()) {
+    at::Tensor total = at::zeros(out.sizes(), out.options().dtype(at::isFloatingType(type) ? at::kDouble : at::kLong));
+    for (int64_t piece = 0; piece < numPieces; ++piece) total.add_(in.narrow(0, piece * length, length).view(out.sizes()));
+    out.copy_(total);
+    return;
+  }
   if (at::isFloatingType(type)) {
     AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, type, "sumPieces", [&] {
       sumInRankOrder<scalar_t, double>(out.data_ptr<scalar_t>(), in.data_ptr<scalar_t>(), numPieces, length);
@@ -125,6 +145,12 @@ auto within(milliseconds limit, Action action) -> decltype(action()) {
 napi_value keepStore(Call& call, StorePtr store) {
   Distributed& state = distributedOf(call);
   state.stores[state.next] = std::move(store);
+  return call.fromNumber(static_cast<double>(state.next++));
+}
+
+napi_value keepLink(Call& call, LinkPtr link) {
+  Distributed& state = distributedOf(call);
+  state.groups[state.next] = std::move(link);
   return call.fromNumber(static_cast<double>(state.next++));
 }
 
@@ -199,40 +225,98 @@ napi_value groupOpen(Call& call) {
   }
   if (options->devices.empty())
     options->devices.push_back(host.empty() ? c10d::ProcessGroupGloo::createDefaultDevice() : c10d::ProcessGroupGloo::createDeviceForHostname(host));
-  Distributed& state = distributedOf(call);
-  state.groups[state.next] = c10::make_intrusive<c10d::ProcessGroupGloo>(storeOf(call, 0), static_cast<int>(call.integer(1)),
-                                                                         static_cast<int>(call.integer(2)), options);
-  return call.fromNumber(static_cast<double>(state.next++));
+  return keepLink(call, std::make_shared<Link>(Link{
+                            c10::make_intrusive<c10d::ProcessGroupGloo>(storeOf(call, 0), static_cast<int>(call.integer(1)),
+                                                                        static_cast<int>(call.integer(2)), options),
+                            nullptr,
+                            {}}));
 }
 
-// groupClose(group): only when nothing is under way
+// Libraries of device groups stay loaded. Throws CodedError("NO_DEVICE_GROUPS") for what is none, or needs what is not there.
+const DeviceGroups& deviceGroups(const std::string& library) {
+  void* opened = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!opened) throw CodedError("NO_DEVICE_GROUPS", dlerror());
+  const auto groups = reinterpret_cast<decltype(&adaptDeviceGroups)>(dlsym(opened, "adaptDeviceGroups"));
+  if (!groups) throw CodedError("NO_DEVICE_GROUPS", library + " opens no groups");
+  return *groups();
+}
+
+// deviceGroupsLoad(library): throws why that cannot be used
+napi_value deviceGroupsLoad(Call& call) {
+  deviceGroups(call.string(0));
+  return call.undefined();
+}
+
+// deviceGroupOpen(library, store, rank, size, deviceIndex, timeoutMs) -> group
+napi_value deviceGroupOpen(Call& call) {
+  const DeviceGroups& groups = deviceGroups(call.string(0));
+  return keepLink(call, std::make_shared<Link>(Link{
+                            groups.open(storeOf(call, 1), static_cast<int>(call.integer(2)), static_cast<int>(call.integer(3)),
+                                        static_cast<int>(call.integer(4)), milliseconds(call.count(5))),
+                            &groups,
+                            {}}));
+}
+
+// groupSettle(group, limitMs) -> whether all that was asked of the group is done; waits so long for it. Throws what went wrong.
+napi_value groupSettle(Call& call) {
+  const LinkPtr link = linkOf(call, 0);
+  const auto until = std::chrono::steady_clock::now() + milliseconds(call.count(1));
+  while (!link->isIdle()) {
+    if (std::chrono::steady_clock::now() > until) return call.fromBool(false);
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  const std::vector<WorkPtr> done = std::move(link->pending);
+  link->pending.clear();
+  for (const WorkPtr& work : done)
+    if (work->exception()) std::rethrow_exception(work->exception());
+  return call.fromBool(true);
+}
+
+// groupAbort(group, limitMs): gives up what is under way on a device, so that the process can end
+napi_value groupAbort(Call& call) {
+  const LinkPtr link = linkOf(call, 0);
+  if (link->isIdle()) return call.undefined();
+  auto task = std::make_shared<std::packaged_task<void()>>([link] { link->device->abort(*link->group); });
+  const auto result = task->get_future();
+  std::thread([task] { (*task)(); }).detach();
+  result.wait_for(milliseconds(call.count(1)));
+  return call.undefined();
+}
+
+// groupClose(group): what is under way keeps it until the process ends
 napi_value groupClose(Call& call) {
-  distributedOf(call).groups.erase(call.integer(0));
+  Distributed& state = distributedOf(call);
+  const auto found = state.groups.find(call.integer(0));
+  if (found == state.groups.end()) return call.undefined();
+  const Link& link = *found->second;
+  if (!link.isIdle()) new LinkPtr(found->second);
+  else if (link.device) link.device->close(*link.group);
+  state.groups.erase(found);
   return call.undefined();
 }
 
 // exchange(group, sent, received): uint8 tensors [N * piece]; piece r of `sent` goes to rank r
 napi_value exchange(Call& call) {
-  startAllToAll(*groupOf(call, 0), call.tensor(2), call.tensor(1))->wait();
+  startAllToAll(*linkOf(call, 0), call.tensor(2), call.tensor(1))->wait();
   return call.undefined();
 }
 
 // gatherPieces(group, piece, all)
 napi_value gatherPieces(Call& call) {
-  startAllGather(*groupOf(call, 0), call.tensor(2), call.tensor(1))->wait();
+  startAllGather(*linkOf(call, 0), call.tensor(2), call.tensor(1))->wait();
   return call.undefined();
 }
 
 // sumOverRanks(group, tensor): [N * piece], in place, in rank order
 napi_value sumOverRanks(Call& call) {
-  const GroupPtr group = groupOf(call, 0);
+  const LinkPtr link = linkOf(call, 0);
   const at::Tensor tensor = call.tensor(1).detach();
-  const int64_t length = tensor.numel() / group->getSize();
+  const int64_t length = tensor.numel() / link->group->getSize();
   const at::Tensor received = at::empty_like(tensor);
-  startAllToAll(*group, received, tensor)->wait();
-  const at::Tensor piece = tensor.narrow(0, group->getRank() * length, length);
+  startAllToAll(*link, received, tensor)->wait();
+  const at::Tensor piece = tensor.narrow(0, link->group->getRank() * length, length);
   sumPieces(piece, received);
-  startAllGather(*group, tensor, piece.clone())->wait();
+  startAllGather(*link, tensor, piece.clone())->wait();
   return call.undefined();
 }
 
@@ -244,10 +328,11 @@ napi_value sumStacked(Call& call) {
 
 // broadcastFrom(group, tensor, root): in place
 napi_value broadcastFrom(Call& call) {
-  std::vector<at::Tensor> tensors{bytesOf(call.tensor(1))};
+  const LinkPtr link = linkOf(call, 0);
+  std::vector<at::Tensor> tensors{bytesOf(*link, call.tensor(1))};
   c10d::BroadcastOptions options;
   options.rootRank = call.integer(2);
-  groupOf(call, 0)->broadcast(tensors, options)->wait();
+  started(*link, link->group->broadcast(tensors, options))->wait();
   return call.undefined();
 }
 
@@ -263,13 +348,13 @@ napi_value allReduce(Call& call) {
   std::vector<at::Tensor> tensors{call.tensor(1)};
   c10d::AllreduceOptions options;
   options.reduceOp = reduceOpOf(call.string(2));
-  groupOf(call, 0)->allreduce(tensors, options)->wait();
+  linkOf(call, 0)->group->allreduce(tensors, options)->wait();
   return call.undefined();
 }
 
 // barrier(group): c10d's own
 napi_value barrier(Call& call) {
-  groupOf(call, 0)->barrier()->wait();
+  linkOf(call, 0)->group->barrier()->wait();
   return call.undefined();
 }
 
@@ -284,6 +369,10 @@ void exportProcessGroup(napi_env env, napi_value exports) {
   exportFunction(env, exports, "storeAdd", guarded<storeAdd>);
   exportFunction(env, exports, "storeClose", guarded<storeClose>);
   exportFunction(env, exports, "groupOpen", guarded<groupOpen>);
+  exportFunction(env, exports, "deviceGroupsLoad", guarded<deviceGroupsLoad>);
+  exportFunction(env, exports, "deviceGroupOpen", guarded<deviceGroupOpen>);
+  exportFunction(env, exports, "groupSettle", guarded<groupSettle>);
+  exportFunction(env, exports, "groupAbort", guarded<groupAbort>);
   exportFunction(env, exports, "groupClose", guarded<groupClose>);
   exportFunction(env, exports, "exchange", guarded<exchange>);
   exportFunction(env, exports, "gatherPieces", guarded<gatherPieces>);

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildAddon, buildDirOf } from './build-addon.mjs'
+import { buildNccl } from './build-nccl.mjs'
 import { findLibTorch, thisHost } from './find-libtorch.mjs'
 import { helpText, parseOptions } from './options.mjs'
 import { createProgress } from './progress.mjs'
@@ -48,7 +49,9 @@ async function setUp(options, { run, projectDir, beforeBuild, afterBuild }) {
   progress.line(choiceLine(libtorch))
   await beforeBuild?.(progress)
   const nodeIncludeDir = createRequire(import.meta.url)('node-api-headers').include_dir
-  await buildAddon({ torchDir, libtorch, compiler, nodeIncludeDir, host, progress })
+  const input = { torchDir, libtorch, compiler, nodeIncludeDir, host, progress }
+  await buildAddon(input)
+  await buildNccl(input)
   if (choice.explicit !== undefined) choice.keep(libtorch.root)
   await afterBuild?.(progress)
   progress.line(progress.summary())

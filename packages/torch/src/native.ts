@@ -35,6 +35,8 @@ export interface CudaInfo {
     readonly computeMajor: number
     readonly computeMinor: number
     readonly multiProcessors: number
+    /** Names the piece of hardware; empty where the driver does not say. */
+    readonly uuid: string
   }[]
 }
 
@@ -144,6 +146,18 @@ export interface Native {
     host: string,
     interfaces: string,
   ): number
+  /** @throws where the library of device groups does not load */
+  deviceGroupsLoad(library: string): void
+  deviceGroupOpen(
+    library: string,
+    store: number,
+    rank: number,
+    worldSize: number,
+    deviceIndex: number,
+    timeoutMs: number,
+  ): number
+  groupSettle(group: number, limitMs: number): boolean
+  groupAbort(group: number, limitMs: number): void
   groupClose(group: number): void
   exchange(group: number, sent: number, received: number): void
   gatherPieces(group: number, piece: number, all: number): void
@@ -172,6 +186,8 @@ export interface Build {
     readonly libDir: string
     readonly cuda: boolean
   }
+  /** Where LibTorch has CUDA: the library of NCCL's groups, as `addon`, or why it was not built. */
+  readonly nccl?: { readonly library: string } | { readonly missing: string }
 }
 
 /** The way out of every problem with the add-on; the second command is for a clone of the repository. */
@@ -185,7 +201,12 @@ function readBuild(): Build {
     throw new TorchError('ADDON_NOT_BUILT', `add-on not built: ${HOW_TO_BUILD}`, { path })
   }
   const build = JSON.parse(readFileSync(path, 'utf8')) as Build
-  return { ...build, addon: resolve(folder, build.addon) }
+  const { nccl } = build
+  return {
+    ...build,
+    addon: resolve(folder, build.addon),
+    ...(nccl && 'library' in nccl ? { nccl: { library: resolve(folder, nccl.library) } } : {}),
+  }
 }
 
 /** The LibTorch that the add-on was built for, from the record of the build: loads nothing. @throws {TorchError} ADDON_NOT_BUILT */
@@ -218,6 +239,8 @@ interface Engine {
   readonly buffer: Float64Array
   /** LibTorch's numbers of the device types that have a name here. */
   readonly deviceTypes: ReadonlyMap<string, number>
+  /** Libraries that open groups of ranks on devices of a type, or why there is none. */
+  readonly deviceGroups: ReadonlyMap<string, string | { readonly missing: string }>
 }
 
 let loaded: Engine | undefined
@@ -248,13 +271,16 @@ function load(): Engine {
   ])
   // A device without hardware, where a test named its library: packages/torch/testing-device.
   const testing = process.env.ADAPT_TORCH_TESTING_DEVICE
+  const deviceGroups = new Map<string, string | { readonly missing: string }>()
+  if (build.nccl) deviceGroups.set('cuda', 'library' in build.nccl ? build.nccl.library : build.nccl)
   if (testing) {
     native.loadLibrary(testing)
     deviceTypes.set('privateuseone', native.info().privateUse1)
+    deviceGroups.set('privateuseone', testing)
   }
   const wanted = Number(process.env.ADAPT_NUM_THREADS ?? '')
   native.setNumThreads(Number.isInteger(wanted) && wanted > 0 ? wanted : physicalCores())
-  return { native, build, buffer: native.buffer(BUFFER_LENGTH), deviceTypes }
+  return { native, build, buffer: native.buffer(BUFFER_LENGTH), deviceTypes, deviceGroups }
 }
 
 /** The add-on, loaded on first use (Debian's LibTorch takes about two seconds). */

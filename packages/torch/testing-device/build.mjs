@@ -30,8 +30,13 @@ export async function buildTestingDevice(env = process.env) {
     '-O1',
   ]
   const link = linkFlags({ libtorch, platform: process.platform, openblas: undefined, env })
+  const nativeDir = path.join(path.dirname(sourceDir), 'native')
+  const sources = [
+    ...listFiles(sourceDir, (file) => /\.(cpp|h)$/.test(file)),
+    ...listFiles(nativeDir, (file) => /device_group\.h$|torch_version\.h$|gloo\//.test(file)),
+  ]
   const hash = hashOf({
-    sources: listFiles(sourceDir, (file) => /\.(cpp|h)$/.test(file)).map(contentHash),
+    sources: sources.map(contentHash),
     flags: flagsFor('.'),
     link,
     compiler,
@@ -43,7 +48,15 @@ export async function buildTestingDevice(env = process.env) {
   await withLock(`${library}.lock`, async () => {
     if (existsSync(library)) return
     const temporary = `${library}.${process.pid}.tmp`
-    const args = [...compiler.command.slice(1), ...flagsFor(sourceDir), unit, ...link, '-o', temporary]
+    const args = [
+      ...compiler.command.slice(1),
+      ...flagsFor(sourceDir),
+      `-I${nativeDir}`,
+      unit,
+      ...link,
+      '-o',
+      temporary,
+    ]
     const { code, output } = await runCommand(compiler.command[0], args)
     if (code !== 0) throw new Error(`building the testing device failed:\n${lastLines(output, 60)}`)
     renameSync(temporary, library)

@@ -4,6 +4,7 @@
 #include "aliases.h"
 #include "counters.h"
 #include "fallback.h"
+#include "group.h"
 #include "memory.h"
 #include "runtime.h"
 

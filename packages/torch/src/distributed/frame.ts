@@ -13,6 +13,8 @@ export interface Frame {
   /** Tensors of a sum; source of a broadcast. */
   readonly argument: number
   readonly bytes: number
+  /** 1 where tensors travel from device to device, 0 over the host. */
+  readonly onDevice: number
   readonly shape: readonly number[]
   /** Of the shapes, where there are several. */
   readonly hash: number
@@ -29,13 +31,14 @@ const OPERATIONS = [
   'barrier',
   'buckets',
   'pieces',
+  'device',
   'leave',
 ] as const
 export type Operation = (typeof OPERATIONS)[number]
 
 /** float64 values before the payload; the last of them are the sizes of the dimensions. */
-const HEADER = 16
-const SHAPE_AT = 8
+const HEADER = 17
+const SHAPE_AT = 9
 export const MAX_DIMENSIONS = HEADER - SHAPE_AT
 /** Bytes of a frame, and of the contents that fit in it. */
 export const FRAME_BYTES = 512
@@ -52,6 +55,7 @@ export function writeFrame(frame: Frame, target: Uint8Array): void {
     frame.scalarType,
     frame.argument,
     frame.bytes,
+    frame.onDevice,
     frame.hash,
     Math.min(frame.shape.length, MAX_DIMENSIONS),
     ...frame.shape.slice(0, MAX_DIMENSIONS),
@@ -62,7 +66,8 @@ export function writeFrame(frame: Frame, target: Uint8Array): void {
 /** The frame in `source`; undefined where its bytes are of something else. Its payload is a part of `source`. */
 export function readFrame(source: Uint8Array): Frame | undefined {
   const header = new Float64Array(source.buffer, source.byteOffset, HEADER)
-  const [magic, sequence, operation, scalarType, argument, bytes, hash, dims] = header as unknown as number[]
+  const [magic, sequence, operation, scalarType, argument, bytes, onDevice, hash, dims] =
+    header as unknown as number[]
   if (magic !== MAGIC) return undefined
   return {
     operation: OPERATIONS[operation!]!,
@@ -70,6 +75,7 @@ export function readFrame(source: Uint8Array): Frame | undefined {
     scalarType: scalarType!,
     argument: argument!,
     bytes: bytes!,
+    onDevice: onDevice!,
     hash: hash!,
     shape: Array.from(header.subarray(SHAPE_AT, SHAPE_AT + dims!)),
     payload: source.subarray(HEADER * 8, HEADER * 8 + Math.min(bytes!, PAYLOAD_BYTES)),
@@ -77,12 +83,19 @@ export function readFrame(source: Uint8Array): Frame | undefined {
 }
 
 /** Sizes may differ between ranks. */
-const UNEVEN: ReadonlySet<Operation> = new Set(['gather', 'numbers', 'text'])
+const UNEVEN: ReadonlySet<Operation> = new Set(['gather', 'numbers', 'text', 'device'])
 
 function keyOf(frame: Frame | undefined): string {
   if (frame === undefined) return 'unknown'
-  const { operation, sequence, scalarType, argument, bytes, hash } = frame
-  return [operation, sequence, scalarType, argument, ...(UNEVEN.has(operation) ? [] : [bytes, hash])].join()
+  const { operation, sequence, scalarType, argument, onDevice, bytes, hash } = frame
+  return [
+    operation,
+    sequence,
+    scalarType,
+    argument,
+    onDevice,
+    ...(UNEVEN.has(operation) ? [] : [bytes, hash]),
+  ].join()
 }
 
 /** Ranks that do something other than most, and one line on who does what; undefined when all do the same. */
@@ -103,7 +116,7 @@ export function disagreement(
 
 function describe(frame: Frame | undefined, dtypeName: (scalarType: number) => string): string {
   if (frame === undefined) return 'an unknown message'
-  const { operation, sequence, argument, bytes, scalarType, shape } = frame
+  const { operation, sequence, argument, bytes, onDevice, scalarType, shape } = frame
   const size = `${bytes.toLocaleString('en')} bytes of ${dtypeName(scalarType)}`
   const what: Record<Operation, () => string> = {
     sum: () => `sum of ${argument === 1 ? `[${shape.join(', ')}]` : `${argument} tensors`}, ${size}`,
@@ -114,9 +127,10 @@ function describe(frame: Frame | undefined, dtypeName: (scalarType: number) => s
     barrier: () => 'barrier',
     buckets: () => `gradient buckets of ${argument} parameters, ${bytes.toLocaleString('en')} bytes`,
     pieces: () => `gather of [${shape.join(', ')}], ${size}`,
+    device: () => 'first use of a device',
     leave: () => 'end of the job',
   }
-  return `${what[operation]()} (call ${sequence})`
+  return `${what[operation]()}${onDevice ? ' from device to device' : ''} (call ${sequence})`
 }
 
 /** 52 bits of FNV-1a over whole numbers: tells lists of shapes apart. */

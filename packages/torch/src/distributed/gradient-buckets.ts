@@ -7,7 +7,7 @@ import { clone, copy_, detach, narrow, view, zeros } from '../ops.js'
 import { scope } from '../scope.js'
 import type { Tensor } from '../tensor.js'
 import { type BucketPlan, planBuckets, planShards, type ShardPlan } from './bucket-layout.js'
-import { GlooGroup } from './gloo-group.js'
+import { C10dGroup } from './c10d-group.js'
 import type { ProcessGroup } from './process-group.js'
 
 /** A run of elements of one parameter that this rank updates; `value` shares the parameter's memory. */
@@ -81,7 +81,7 @@ export function createGradientBuckets(
   parameters: readonly Parameter[],
   { capBytes = DEFAULT_CAP_BYTES }: { readonly capBytes?: number } = {},
 ): GradientBuckets {
-  if (!(group instanceof GlooGroup) && group.backend !== 'none')
+  if (!(group instanceof C10dGroup) && group.worldSize > 1)
     throw new TorchError('BAD_ARGUMENT', 'gradient buckets need a process group')
   return noGrad(() => new FlatBuckets(group, parameters, capBytes))
 }
@@ -89,7 +89,7 @@ export function createGradientBuckets(
 class FlatBuckets implements GradientBuckets {
   readonly shards: readonly Shard[]
   readonly bytes: number
-  private readonly group: GlooGroup | undefined
+  private readonly group: C10dGroup | undefined
   /** The engine's number of the buckets. */
   private readonly id: number
   private readonly parameters: readonly Parameter[]
@@ -102,7 +102,7 @@ class FlatBuckets implements GradientBuckets {
 
   constructor(group: ProcessGroup, parameters: readonly Parameter[], capBytes: number) {
     const { worldSize } = group
-    this.group = group instanceof GlooGroup ? group : undefined
+    this.group = group instanceof C10dGroup ? group : undefined
     this.parameters = parameters
     const items = parameters.map(({ numel, dtype }) => ({ numel, dtype, itemBytes: itemBytes(dtype) }))
     this.plans = planBuckets(items, capBytes, worldSize)
@@ -247,7 +247,7 @@ class FlatBuckets implements GradientBuckets {
   private together<T>(times: number, action: () => T): T {
     if (this.group === undefined) return action()
     const bytes = this.plans.reduce((total, plan) => total + pieceBytes(plan), 0)
-    return this.group.transfer(times * bytes * (this.group.worldSize - 1), action)
+    return this.group.transfer(this.id, times * bytes * (this.group.worldSize - 1), action)
   }
 }
 

@@ -81,6 +81,7 @@ export async function runAsRank(
       launch,
       timeoutMs: Number(process.env.TEST_TIMEOUT_MS),
       joinTimeoutMs: Number(process.env.TEST_JOIN_TIMEOUT_MS),
+      backend: (process.env.TEST_BACKEND ?? 'auto') as distributed.Backend,
     })
     startMs = performance.now()
     await send({ report: await tasks[process.argv[2]!]!(group) })

@@ -1,11 +1,13 @@
 import { TorchError } from '../errors.js'
 import { engine } from '../native.js'
+import { C10dGroup } from './c10d-group.js'
 import { singleProcess } from './collective.js'
-import { GlooGroup } from './gloo-group.js'
 import type { Launch } from './launch-environment.js'
+import type { Backend } from './links.js'
 import { PeerError } from './peer-error.js'
 import type { ProcessGroup } from './process-group.js'
 import { meet } from './rendezvous.js'
+import { TransportFailure } from './transport.js'
 
 /** How a process joins the others. */
 export interface JoinOptions {
@@ -16,10 +18,12 @@ export interface JoinOptions {
   readonly joinTimeoutMs?: number
   /** Network interfaces of this machine, separated by commas. Default: GLOO_SOCKET_IFNAME, else that of this host's name. */
   readonly interfaces?: string | undefined
+  /** Default `auto`: tensors of CUDA devices travel by NCCL where every rank has it and a device of its own, else over the host, by Gloo. */
+  readonly backend?: Backend
 }
 
 /**
- * Joins the other processes of a job, over Gloo. A world of one needs no network.
+ * Joins the other processes of a job: over Gloo, and over NCCL once tensors of CUDA devices are to travel. A world of one needs no network.
  *
  * @throws {PeerError} JOIN_FAILED when the ranks do not find each other in time.
  * @throws {TorchError} NO_PROCESS_GROUPS where LibTorch was built without torch.distributed.
@@ -36,10 +40,12 @@ export async function joinProcessGroup(options: JoinOptions): Promise<ProcessGro
     )
   const met = await meet(launch, options.joinTimeoutMs ?? timeoutMs)
   try {
-    return new GlooGroup(launch, met, timeoutMs, options.interfaces ?? process.env.GLOO_SOCKET_IFNAME ?? '')
+    const interfaces = options.interfaces ?? process.env.GLOO_SOCKET_IFNAME ?? ''
+    return new C10dGroup(launch, met, timeoutMs, interfaces, options.backend ?? 'auto')
   } catch (error) {
     met.store.close()
-    const text = String((error as Error).message).split('\n', 1)[0]!
+    const said = error instanceof TransportFailure ? error.cause : error
+    const text = String((said as Error).message).split('\n', 1)[0]!
     throw new PeerError(
       'JOIN_FAILED',
       `rank ${launch.rank} cannot connect to the others: ${text}`,
@@ -52,7 +58,8 @@ export async function joinProcessGroup(options: JoinOptions): Promise<ProcessGro
 function aloneInTheWorld(launch: Launch): ProcessGroup {
   return {
     ...singleProcess,
-    ...{ launch, backend: 'none', members: [], bytesSent: 0, waitedMs: 0 },
+    ...{ launch, members: [], bytesSent: 0, waitedMs: 0 },
+    travel: () => ({ backend: 'none' }),
     gatherNumbers: (values) => [[...values]],
     gatherText: (text) => [text],
     async meet() {},

@@ -150,7 +150,7 @@ describe('a process whose job has one rank', () => {
   it('is a group by itself, without a network', async () => {
     const launch = distributed.readLaunch({ RANK: '0', WORLD_SIZE: '1' })!
     const group = await distributed.joinProcessGroup({ launch })
-    expect([group.rank, group.worldSize, group.backend]).toEqual([0, 1, 'none'])
+    expect([group.rank, group.worldSize, group.travel('cpu').backend]).toEqual([0, 1, 'none'])
     expect([group.gatherText('a'), group.gatherNumbers([1]), group.allReduceNumbers([2])]).toEqual([
       ['a'],
       [[1]],

@@ -1,0 +1,4 @@
+/** See build.mjs. */
+export declare function buildTestingDevice(
+  env?: Readonly<Record<string, string | undefined>>,
+): Promise<string>

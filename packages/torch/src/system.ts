@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type Device, parseDevice } from './device.js'
+import { whyNoDeviceGroups } from './device-groups.js'
 import { rethrow } from './errors.js'
 import { builtLibTorch, engine, type MemoryStats } from './native.js'
 
@@ -21,8 +22,10 @@ export interface BuildInfo {
   readonly hasBf16: boolean
   /** Whether LibTorch has CUDA and can use a device. */
   readonly hasCuda: boolean
-  /** What ranks of one job can talk by: `gloo`, or nothing where LibTorch was built without torch.distributed. */
+  /** What ranks of one job can talk by: `gloo`, and `nccl` for tensors of CUDA devices; nothing where LibTorch was built without torch.distributed. */
   readonly processGroups: readonly string[]
+  /** Why there is no `nccl` where LibTorch has CUDA. */
+  readonly ncclMissing?: string
 }
 
 /** The LibTorch that the add-on was built for. Loads nothing; undefined before the add-on was built. */
@@ -47,6 +50,16 @@ function cpuHasBf16(): boolean {
   }
 }
 
+function processGroups(): Pick<BuildInfo, 'processGroups' | 'ncclMissing'> {
+  const { native, build } = engine()
+  if (native.groupOpen === undefined) return { processGroups: [] }
+  if (!build.libtorch.cuda) return { processGroups: ['gloo'] }
+  const missing = whyNoDeviceGroups('cuda')
+  return missing === undefined
+    ? { processGroups: ['gloo', 'nccl'] }
+    : { processGroups: ['gloo'], ncclMissing: missing }
+}
+
 /** What the engine is running on. Loads LibTorch. */
 export function buildInfo(): BuildInfo {
   const { native, build } = engine()
@@ -62,7 +75,7 @@ export function buildInfo(): BuildInfo {
     kernels: info.kernels,
     hasBf16: cpuHasBf16(),
     hasCuda: info.hasCuda,
-    processGroups: native.groupOpen === undefined ? [] : ['gloo'],
+    ...processGroups(),
   }
 }
 

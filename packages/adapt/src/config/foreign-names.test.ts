@@ -45,7 +45,7 @@ describe('the names of other trainers', () => {
 
   it('say why there is no key for what there is not', () => {
     expect(reasonForNoKey('device')).toBeUndefined()
-    expect(reasonForNoKey('world_size')).toContain('training.device')
+    expect(reasonForNoKey('world_size')).toContain('adapt launch --nproc N')
     expect(reasonForNoKey('constructor')).toBeUndefined()
     // Spelling alone would lead to data.train and model.lora.r.
     expect(reasonForNoKey('do_train')).toContain('the command')

@@ -190,7 +190,7 @@ const NO_KEY: Readonly<Record<string, string>> = {
   ),
   ...named(
     ['deepspeed', 'fsdp', 'fsdp_config', 'ddp', 'world_size', 'num_gpus', 'gpus', 'local_rank'],
-    'a run is one process on one device; training.device chooses it',
+    'ranks are processes with a device each: adapt launch --nproc N, torchrun or srun starts them; training.ddp_backend and training.sharded_optimizer say how they share the work',
   ),
   ...named(
     ['attn_implementation', 'flash_attention', 'flash_attn', 'use_flash_attention_2', 'sdp_attention'],
@@ -210,7 +210,7 @@ const NO_KEY: Readonly<Record<string, string>> = {
     'the engine chooses its kernels',
   ),
   ...named(
-    ['overwrite_cache', 'overwrite_output_dir', 'remove_unused_columns', 'ddp_timeout'],
+    ['overwrite_cache', 'overwrite_output_dir', 'remove_unused_columns'],
     'nothing has to be said: caches are known by their content, unused columns are not read; --overwrite replaces a run',
   ),
   ...named(

@@ -113,6 +113,7 @@ describe('a valid config', () => {
         loss_chunk_size: 'auto',
         dataloader_drop_last: false,
         ddp_timeout: 1800,
+        ddp_backend: 'auto',
         sharded_optimizer: 'auto',
         load_best_model_at_end: false,
         early_stopping_threshold: 0,

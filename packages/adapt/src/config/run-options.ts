@@ -966,6 +966,12 @@ export type RunOptions = {
      */
     readonly ddpTimeout?: number | undefined
     /**
+     * How tensors of CUDA devices travel between ranks. "nccl": from device to device; "gloo": over the host;
+     * "auto": by NCCL where every rank has it and a device of its own. What is on the CPU goes over the host.
+     * Default "auto".
+     */
+    readonly ddpBackend?: 'auto' | 'gloo' | 'nccl' | undefined
+    /**
      * Of several ranks each keeps and updates its share of the moments of the optimizer (ZeRO-1). "off", or
      * false: every rank keeps all of them. A method that reads them has them whole. Default "auto".
      */

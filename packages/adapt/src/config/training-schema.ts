@@ -95,6 +95,12 @@ export const trainingSchema = z
       .describe(
         'Seconds that a rank of several waits for the others before it takes one of them for hanging.',
       ),
+    ddp_backend: z
+      .enum(['auto', 'gloo', 'nccl'])
+      .default('auto')
+      .describe(
+        'How tensors of CUDA devices travel between ranks. "nccl": from device to device; "gloo": over the host; "auto": by NCCL where every rank has it and a device of its own. What is on the CPU goes over the host.',
+      ),
     sharded_optimizer: z
       .union([z.enum(['auto', 'off']), z.literal(false)])
       .default('auto')

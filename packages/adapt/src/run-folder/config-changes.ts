@@ -7,7 +7,7 @@ const FREE_KEYS: readonly RegExp[] = [
   // Which weights were compared so far, and are published, stays.
   /^evaluation(\.(?!weights$)|$)/,
   /^data\.(num_workers|cache_dir|allow_anchor_overlap)$/,
-  /^training\.(logging_steps|logging_dir|report_to|save_steps|save_total_limit|threads|device|ddp_timeout|sharded_optimizer|deterministic|gradient_checkpointing|loss_chunk_size)(\.|$)/,
+  /^training\.(logging_steps|logging_dir|report_to|save_steps|save_total_limit|threads|device|ddp_timeout|ddp_backend|sharded_optimizer|deterministic|gradient_checkpointing|loss_chunk_size)(\.|$)/,
 ]
 
 /** How a step is cut into passes; free while the step has the same rows and no short pass is dropped. */

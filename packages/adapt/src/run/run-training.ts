@@ -73,6 +73,7 @@ export async function runTraining(request: TrainingRequest): Promise<TrainingOut
   if (request.world) return await trainIn(request.world, request)
   return await withinWorld((world) => trainIn(world, world.isFirst ? request : silent(request)), {
     timeoutSeconds: request.config.training.ddp_timeout,
+    backend: request.config.training.ddp_backend,
   })
 }
 
@@ -145,6 +146,8 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
     stop.throwIfRequested(goesOn)
     stop.watchNatively()
     // What can be refused is refused before an older run in the folder is removed.
+    const travel = world.describeTravel(chosen.device)
+    if (travel !== undefined) onLine(travel)
     const built = startTrainer({ ...request, config: held.config }, data, plan, world, start)
     performance.mark('adapt:model')
     try {

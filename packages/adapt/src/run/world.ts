@@ -12,6 +12,8 @@ export interface World extends Ranks {
   readonly collective: Collective
   /** Every rank works: rank 0 before one of each other machine, those before the rest, so that what one leaves in a cache the others find. */
   inTurn<T>(work: () => Promise<T>): Promise<T>
+  /** How tensors of this rank's device travel, as a line; undefined where there is nothing to say. Every rank asks. */
+  describeTravel(device: string): string | undefined
   /** Milliseconds that this rank has spent waiting for the others. */
   readonly waitedMs: number
   /** The machine of each rank. */
@@ -41,6 +43,7 @@ export function aloneWorld(): World {
     localRank: 0,
     collective: distributed.singleProcess,
     inTurn: (work) => work(),
+    describeTravel: () => undefined,
     waitedMs: 0,
     hosts: [hostname()],
     gatherNumbers: (values) => [[...values]],
@@ -61,14 +64,18 @@ export function innerWorld(world: World): World {
  * environment says; alone without one. A rank that fails tells the others, which end by a PeerError that names it.
  *
  * @param options.timeoutSeconds  Longest that a rank waits for another.
+ * @param options.backend  How tensors of CUDA devices travel.
  */
 export async function withinWorld<T>(
   run: (world: World) => Promise<T>,
-  { timeoutSeconds }: { readonly timeoutSeconds: number },
+  { timeoutSeconds, backend }: { readonly timeoutSeconds: number; readonly backend?: distributed.Backend },
 ): Promise<T> {
   const launch = distributed.readLaunch(process.env)
   if (launch === undefined || launch.worldSize === 1) return await run(aloneWorld())
-  const group = await distributed.joinProcessGroup({ launch, timeoutMs: timeoutSeconds * 1000 })
+  const group = await distributed.joinProcessGroup({
+    ...{ launch, timeoutMs: timeoutSeconds * 1000 },
+    ...(backend === undefined ? {} : { backend }),
+  })
   const world = new GroupWorld(group)
   try {
     return await run(world)
@@ -167,6 +174,13 @@ class GroupWorld implements World {
       await this.group.meet()
     }
     return result as T
+  }
+
+  describeTravel(device: string): string | undefined {
+    if (device === 'cpu') return undefined
+    const { backend, detour } = this.group.travel(device)
+    if (backend === 'nccl') return 'ranks exchange gradients from GPU to GPU (NCCL)'
+    return `ranks exchange gradients over the host (Gloo)${detour === undefined ? '' : `: ${detour}`}`
   }
 
   get waitedMs(): number {

@@ -68,7 +68,7 @@ export class C10dGroup implements ProcessGroup {
     if (device === 'cpu') return { backend: 'gloo' }
     const link = this.together(() => this.linkOf(device))
     if (link.device !== 'cpu') return { backend: 'nccl' }
-    const detour = this.links.detours.get(device)
+    const detour = this.links.detourOf(device)
     return { backend: 'gloo', ...(detour === undefined ? {} : { detour }) }
   }
 

@@ -1,4 +1,5 @@
 import type { Device } from '../device.js'
+import { whyNoDeviceGroups } from '../device-groups.js'
 import { cudaIndex } from '../devices.js'
 import { engine } from '../native.js'
 
@@ -17,20 +18,8 @@ export function identify(device: Device, rank: number): DeviceIdentity {
   const index = cudaIndex(device)
   const uuid = index === undefined ? undefined : native.cudaInfo().devices[index]?.uuid
   const hardware = uuid || `${device} of rank ${rank}`
-  const library = deviceGroupsLibrary(device)
-  if (typeof library !== 'string') return { device, hardware, missing: library.missing }
-  try {
-    native.deviceGroupsLoad(library)
-    return { device, hardware }
-  } catch (error) {
-    return { device, hardware, missing: String((error as Error).message).split('\n', 1)[0]! }
-  }
-}
-
-/** The library that opens groups of a device's kind, or why there is none. */
-export function deviceGroupsLibrary(device: Device): string | { readonly missing: string } {
-  const type = device.split(':', 1)[0]!
-  return engine().deviceGroups.get(type) ?? { missing: `no groups of ${type} devices were built` }
+  const missing = whyNoDeviceGroups(device)
+  return { device, hardware, ...(missing === undefined ? {} : { missing }) }
 }
 
 /** Why so many ranks cannot be one group of their devices; undefined where they can. */

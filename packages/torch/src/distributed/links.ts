@@ -1,9 +1,9 @@
-import type { Device } from '../device.js'
-import { parseDevice } from '../device.js'
+import { type Device, parseDevice } from '../device.js'
+import { deviceGroupsLibrary } from '../device-groups.js'
 import { TorchError } from '../errors.js'
 import { engine } from '../native.js'
 import type { ControlPlane } from './control-plane.js'
-import { type DeviceIdentity, deviceGroupsLibrary, identify, whyNoDeviceGroup } from './device-identity.js'
+import { type DeviceIdentity, identify, whyNoDeviceGroup } from './device-identity.js'
 import type { EndOfJob } from './end-of-job.js'
 import { TransportFailure, transport } from './transport.js'
 
@@ -38,8 +38,7 @@ const CLOSE_MS = 500
 /** The connections of a group: one over the host, one of its own for each set of gradient buckets, and those of devices where they can be had. */
 export class Links {
   readonly host: Link
-  /** Why tensors of a device go over the host. */
-  readonly detours = new Map<Device, string>()
+  private readonly detours = new Map<Device, string>()
   private readonly options: LinkOptions
   private readonly ofDevices = new Map<Device, Link>()
   /** Of gradient buckets, by the engine's number of these. */
@@ -53,27 +52,34 @@ export class Links {
 
   /** Whether ranks have to find out how tensors of this device travel. */
   isNew(device: Device): boolean {
-    return this.kindOf(device) !== 'host' && !this.ofDevices.has(device) && !this.detours.has(device)
+    if (device === 'cpu' || this.options.backend === 'gloo') return false
+    return !this.ofDevices.has(whole(device)) && !this.detours.has(whole(device))
   }
 
   /** Finds it out: every rank calls it, each with its own device. @throws {TorchError} NO_PROCESS_GROUPS where NCCL was asked for and cannot be had. */
   meetOn(device: Device, control: ControlPlane): void {
-    const mine = JSON.stringify(identify(device, this.options.job.rank))
+    const own = whole(device)
+    const mine = JSON.stringify(identify(own, this.options.job.rank))
     const identities = control.collectText('device', mine).map((text) => JSON.parse(text) as DeviceIdentity)
     const why = whyNoDeviceGroup(identities)
-    if (why === undefined) this.ofDevices.set(device, this.openDevice(device))
-    else if (this.options.backend !== 'nccl') this.detours.set(device, why)
+    if (why === undefined) this.ofDevices.set(own, this.openDevice(own))
+    else if (this.options.backend !== 'nccl') this.detours.set(own, why)
     else throw new TorchError('NO_PROCESS_GROUPS', `the ranks cannot talk by NCCL: ${why}`)
   }
 
   /** By which tensors of a device travel. */
   of(device: Device): Link {
-    return this.ofDevices.get(device) ?? this.host
+    return this.ofDevices.get(whole(device)) ?? this.host
+  }
+
+  /** Why tensors of a device go over the host; undefined where they do not, or nobody asked for anything else. */
+  detourOf(device: Device): string | undefined {
+    return this.detours.get(whole(device))
   }
 
   /** One more link for tensors of a device, whose traffic meets none of the others'. Every rank calls it. */
   openBeside(device: Device): Link {
-    if (this.of(device) !== this.host) return this.openDevice(device)
+    if (this.of(device) !== this.host) return this.openDevice(whole(device))
     return { id: this.openHost(`buckets-${this.numOpened++}`), device: 'cpu' }
   }
 
@@ -117,10 +123,6 @@ export class Links {
     this.ofDevices.clear()
   }
 
-  private kindOf(device: Device): 'host' | 'device' {
-    return device === 'cpu' || this.options.backend === 'gloo' ? 'host' : 'device'
-  }
-
   private openHost(name: string): number {
     const { host, interfaces, timeoutMs } = this.options
     return this.within(name, (store, rank, size) =>
@@ -149,4 +151,9 @@ export class Links {
       engine().native.storeClose(store)
     }
   }
+}
+
+/** The name that tensors have for their device. */
+function whole(device: Device): Device {
+  return device === 'cpu' || device.includes(':') ? device : `${device}:0`
 }

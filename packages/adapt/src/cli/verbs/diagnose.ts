@@ -191,6 +191,12 @@ export async function doctorCommand(options: { readonly json?: boolean }, io: Cl
   return diagnosis.engine.isReady ? EXIT.done : EXIT.resource
 }
 
+function describeProcessGroups({ processGroups, ncclMissing }: BuildInfo): string {
+  if (processGroups.length === 0) return 'nothing: LibTorch without torch.distributed'
+  const named = processGroups.map((name) => (name === 'nccl' ? 'nccl (not tested on GPUs)' : name))
+  return `${named.join(', ')}${ncclMissing === undefined ? '' : `; no nccl: ${ncclMissing}`}`
+}
+
 /** The diagnosis as lines of `name  value`, warnings last. */
 export function renderDiagnosis(diagnosis: Diagnosis): string {
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`
@@ -214,7 +220,7 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
       ['threads', String(engine.numThreads)],
       ['kernels', `${engine.cpuCapability}; our own ${engine.kernels}`],
       ['bfloat16', engine.hasBf16 ? 'yes' : 'no'],
-      ['ranks by', engine.processGroups.join(', ') || 'nothing: LibTorch without torch.distributed'],
+      ['ranks by', describeProcessGroups(engine)],
       ...(diagnosis.devices === null ? [] : renderDevices(diagnosis.devices)),
     )
   } else {

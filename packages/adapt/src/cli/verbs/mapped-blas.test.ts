@@ -15,6 +15,7 @@ describe('mappedBlas', () => {
       line(`${LIB}/openblas-openmp/libopenblasp-r0.3.21.so`),
       line('/home/blas/lib/libtorch_cpu.so'),
       line('/opt/intel/libmkl_rt.so.2'),
+      line('/env/nvidia/cu13/lib/libcublasLt.so.13'),
       '7f0000000000-7f0000001000 rw-p 00000000 00:00 0                          [heap]',
       '7f0000000000-7f0000001000 rw-p 00000000 00:00 0',
     ].join('\n')

@@ -1,4 +1,5 @@
-const BLAS_LIBRARY = /\/[^/\n]*(?:blas|mkl_(?:rt|core|intel|gnu)|libblis|libnvpl|Accelerate)[^/\n]*$/i
+/** CUDA's is none of the CPU's. */
+const BLAS_LIBRARY = /\/[^/\n]*(?:(?<!cu)blas|mkl_(?:rt|core|intel|gnu)|libblis|libnvpl|Accelerate)[^/\n]*$/i
 
 /**
  * The BLAS libraries that are mapped into a process, which is what really runs, whatever was installed or linked.

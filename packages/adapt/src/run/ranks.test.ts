@@ -214,3 +214,13 @@ describe('a job that is stopped', () => {
     expect(bytes('restarted').equals(bytes('whole'))).toBe(true)
   })
 })
+
+describe('a back end that the device of a run does not have', () => {
+  it('is refused before the first step, on every rank', async () => {
+    await alone('backend', ['training.ddp_backend=nccl'])
+    const { code, stderr } = await launch('no-nccl', 2, ['training.ddp_backend=nccl', 'training.device=cpu'])
+    expect(code).toBe(2)
+    expect(stderr).toContain('training.ddp_backend: nccl is for CUDA devices, and rank ')
+    expect(existsSync(path.join(workshop.runFolder('no-nccl'), 'checkpoints'))).toBe(false)
+  })
+})

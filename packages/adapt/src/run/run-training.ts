@@ -4,7 +4,7 @@ import { FIRST_ROW } from '../batch/index.js'
 import { partsOf, requireNeeds } from '../catalog/index.js'
 import { loadTrainingState } from '../checkpoint/index.js'
 import { planSteps, renderResolvedConfig, type StepPlan } from '../config/index.js'
-import { AdaptError } from '../errors.js'
+import { AdaptError, ConfigError } from '../errors.js'
 import { NO_ARTEFACT } from '../method/index.js'
 import {
   chooseDevice,
@@ -91,6 +91,23 @@ function onOwnDevice(request: TrainingRequest, { worldSize, localRank }: World):
   return { ...request, config: { ...config, training: { ...config.training, device } } }
 }
 
+/** Says how gradients travel between ranks. @throws {ConfigError} where they cannot as the config asks. */
+function sayTravel(
+  world: World,
+  { training }: TrainingRequest['config'],
+  device: string,
+  onLine: (line: string) => void,
+): void {
+  if (world.worldSize > 1 && training.ddp_backend === 'nccl' && !device.startsWith('cuda'))
+    throw new ConfigError(
+      'NO_NCCL',
+      `training.ddp_backend: nccl is for CUDA devices, and rank ${world.rank} trains on ${device}: gloo, or auto, is what there is`,
+      { key: 'training.ddp_backend' },
+    )
+  const line = world.describeTravel(device)
+  if (line !== undefined) onLine(line)
+}
+
 async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOutcome> {
   requireSameRanks(world, { version: packageVersion(), config: renderResolvedConfig(asked.config) })
   const request = onOwnDevice(asked, world)
@@ -146,8 +163,7 @@ async function trainIn(world: World, asked: TrainingRequest): Promise<TrainingOu
     stop.throwIfRequested(goesOn)
     stop.watchNatively()
     // What can be refused is refused before an older run in the folder is removed.
-    const travel = world.describeTravel(chosen.device)
-    if (travel !== undefined) onLine(travel)
+    sayTravel(world, config, chosen.device, onLine)
     const built = startTrainer({ ...request, config: held.config }, data, plan, world, start)
     performance.mark('adapt:model')
     try {

@@ -1,5 +1,5 @@
 /** In-context approximation, arXiv 2510.14459. P samples of the pool, V anchors, D width, S samples of a batch. Page: docs/methods/ica.md. */
-import { cat, clone, matmul, noGrad, scope, type Tensor, tensor, transpose } from '@adapt-ts/torch'
+import { cat, clone, matmul, nn, noGrad, scope, type Tensor, tensor, transpose } from '@adapt-ts/torch'
 import { type Batch, createPermutation } from '../batch/index.js'
 import { ConfigError, DataError } from '../errors.js'
 import { minMaxGate } from '../gate/index.js'
@@ -28,7 +28,6 @@ import {
   poolHidden,
   sampleBatches,
   samplesOf,
-  unitRows,
 } from '../signal/index.js'
 import type { TokenizedSample } from '../tokenize/index.js'
 
@@ -198,7 +197,7 @@ function embedAnchors(model: CausalLM, tools: PreparationTools): Tensor {
   return noGrad(() =>
     scope(() => {
       const parts = tools.anchors.map((batch) =>
-        unitRows(poolHidden(frozenStates(model, batch, tools), batch, POOLING)),
+        nn.unitRows(poolHidden(frozenStates(model, batch, tools), batch, POOLING)),
       )
       return clone(cat(parts)).persist()
     }),
@@ -311,7 +310,7 @@ function readPlain(
       if (unit_VD === undefined) return { loss_S, similarity_SV: undefined }
       const [V, D] = unit_VD.shape as [number, number]
       tools.charge(2 * V * D * batch.samples.length)
-      const unit_SD = unitRows(poolHidden(hidden_BTD, batch, POOLING))
+      const unit_SD = nn.unitRows(poolHidden(hidden_BTD, batch, POOLING))
       return { loss_S, similarity_SV: matmul(unit_SD, transpose(unit_VD, 0, 1)).toFloat32Array() }
     }),
   )

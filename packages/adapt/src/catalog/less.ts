@@ -5,6 +5,7 @@ import {
   copy_,
   matmul,
   narrow,
+  nn,
   noGrad,
   reshape,
   scope,
@@ -26,7 +27,6 @@ import type { CausalLM } from '../model/index.js'
 import { type AnchorTasks, anchorTasks, taskCentroids } from '../signal/anchor-tasks.js'
 import { influenceScores } from '../signal/influence.js'
 import { SignProjection } from '../signal/sign-projection.js'
-import { unitRows } from '../signal/unit-vectors.js'
 
 /** Most numbers of the gradients that are projected together: 256 MiB. */
 const GROUP_SIZE = 2 ** 26
@@ -224,7 +224,7 @@ async function alignWithTasks(
         }
         const rows = narrow(gradient_SP, 0, 0, batches.length)
         if (P > projection.width) tools.charge(2 * P * projection.width * batches.length)
-        return clone(unitRows(projection.apply(rows)))
+        return clone(nn.unitRows(projection.apply(rows)))
       }),
     )
   const centroid_KD = noGrad(() =>

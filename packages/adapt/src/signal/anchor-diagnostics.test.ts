@@ -1,14 +1,13 @@
-import { scope, tensor } from '@adapt-ts/torch'
+import { nn, scope, tensor } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { type Aggregate, scorerOf } from './aggregate-scores.js'
 import { anchorDiagnostics } from './anchor-diagnostics.js'
 import { asOneTask, taskCentroids } from './anchor-tasks.js'
 import { TaskMoments } from './task-moments.js'
-import { unitRows } from './unit-vectors.js'
 
 type Vectors = readonly (readonly number[])[]
 const matrix = (rows: Vectors) =>
-  unitRows(tensor(Float32Array.from(rows.flat()), [rows.length, rows[0]!.length]))
+  nn.unitRows(tensor(Float32Array.from(rows.flat()), [rows.length, rows[0]!.length]))
 const normalise = (v: readonly number[]) => v.map((x) => x / Math.hypot(...v))
 const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0)
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length

@@ -1,5 +1,5 @@
 /** S samples, V anchors, D width. */
-import { mean, reshape, scope, type Tensor, zeros } from '@adapt-ts/torch'
+import { mean, nn, reshape, scope, type Tensor, zeros } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
 import { forwardFlops, numRefreshes } from '../method/flops.js'
 import {
@@ -19,7 +19,7 @@ import { embedAnchors, pickAnchors } from './embed-anchors.js'
 import { KeptTensors } from './kept-tensors.js'
 import { MODEL_EMBEDDING_OPTIONS } from './model-embedding-options.js'
 import { poolHidden } from './pool-hidden.js'
-import { cosineOf, dotRows, unitRows } from './unit-vectors.js'
+import { cosineOf, dotRows } from './unit-vectors.js'
 
 const hasTarget: (others: Readonly<Record<string, unknown>>) => boolean = ({ target }) => target !== 'none'
 
@@ -92,7 +92,7 @@ export class AnchorDirection implements Signal {
     const diagnostics: Record<string, number> = {}
     this.kept.replace('direction', () => {
       const anchors_VD = embedAnchors(batches, tools, this.options)
-      const direction_D = reshape(unitRows(mean(anchors_VD, 0, true)), [-1])
+      const direction_D = reshape(nn.unitRows(mean(anchors_VD, 0, true)), [-1])
       if (before_D) diagnostics.staleness = 1 - cosineOf(before_D, direction_D)
       return direction_D
     })
@@ -126,7 +126,7 @@ export class AnchorDirection implements Signal {
   }
 
   private unit({ hidden_BTD, batch }: Evidence): Tensor {
-    return scope(() => unitRows(poolHidden(hidden_BTD, batch, this.options)))
+    return scope(() => nn.unitRows(poolHidden(hidden_BTD, batch, this.options)))
   }
 
   takeEvents(): readonly MethodEvent[] {

@@ -1,5 +1,5 @@
 /** N samples, V anchors, D width, G rows of the scorer: 1, or one for each task. */
-import { add, cat, mul, narrow, noGrad, scope, sub, type Tensor, zeros } from '@adapt-ts/torch'
+import { add, cat, mul, narrow, nn, noGrad, scope, type Tensor, zeros } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
 import type { PluginState } from '../method/index.js'
@@ -16,7 +16,6 @@ import { KeptTensors } from './kept-tensors.js'
 import type { PooledScorer } from './pooled-scorer.js'
 import type { Reservoir } from './reservoir.js'
 import { TaskMoments } from './task-moments.js'
-import { unitRows } from './unit-vectors.js'
 import type { HalfScores } from './within-sources.js'
 
 /** How similarities become a score. */
@@ -69,7 +68,7 @@ export class AnchorScorer implements PooledScorer {
   /** Unit vectors of pooled ones [N, D], after centring when that is asked for and a mean is known. */
   unit(pooled_ND: Tensor): Tensor {
     const { mean: mean_D } = this
-    return scope(() => unitRows(this.options.center && mean_D ? sub(pooled_ND, mean_D) : pooled_ND))
+    return scope(() => nn.unitRows(pooled_ND, this.options.center ? mean_D : undefined))
   }
 
   /**

@@ -1,5 +1,5 @@
 /** P samples of the pool, V anchors, D width, S samples of a batch, K tasks, Q who takes turns. */
-import { cat, clone, matmul, noGrad, scope, type Tensor, transpose } from '@adapt-ts/torch'
+import { cat, clone, matmul, nn, noGrad, scope, type Tensor, transpose } from '@adapt-ts/torch'
 import { z } from 'zod'
 import { type Batch, buildBatch, likeLengths } from '../batch/index.js'
 import { ConfigError } from '../errors.js'
@@ -12,7 +12,6 @@ import { type AnchorTasks, anchorTasks } from './anchor-tasks.js'
 import { countTokens } from './embed-anchors.js'
 import { type PoolingOptions, poolHidden } from './pool-hidden.js'
 import { roundRobinPlaces } from './round-robin.js'
-import { unitRows } from './unit-vectors.js'
 
 /** A place in the order must be a float32. */
 const MAX_PLACES = 2 ** 24
@@ -163,7 +162,7 @@ export function unitVectors(
   return noGrad(() =>
     scope(() => {
       const hidden_BTD = embedTokens(model, toModelInputs(batch, model.device), { autocastDtype })
-      return unitRows(poolHidden(hidden_BTD, batch, pooling))
+      return nn.unitRows(poolHidden(hidden_BTD, batch, pooling))
     }),
   )
 }

@@ -12,8 +12,17 @@ export interface AnchorTasks {
   readonly counts: readonly number[]
 }
 
+/** By the list of batches, which stays the same for a run and is asked for in every step. */
+const known = new WeakMap<readonly Batch[], AnchorTasks>()
+
 /** The task of an anchor is the source of its sample. */
 export function anchorTasks(anchors: readonly Batch[]): AnchorTasks {
+  const tasks = known.get(anchors) ?? findTasks(anchors)
+  known.set(anchors, tasks)
+  return tasks
+}
+
+function findTasks(anchors: readonly Batch[]): AnchorTasks {
   const sources = anchors.flatMap(({ samples }) => samples.map(({ source }) => source))
   const names = [...new Set(sources)].sort()
   const of = sources.map((source) => names.indexOf(source))

@@ -8,6 +8,7 @@ import {
   matmul,
   mean,
   mul,
+  nn,
   noGrad,
   reshape,
   scope,
@@ -27,7 +28,7 @@ import type { PooledScorer } from './pooled-scorer.js'
 import { separationAuc, spearman } from './rank-statistics.js'
 import type { Reservoir } from './reservoir.js'
 import { SignProjection } from './sign-projection.js'
-import { cosineOf, dotRows, unitRows } from './unit-vectors.js'
+import { cosineOf, dotRows } from './unit-vectors.js'
 import type { HalfScores } from './within-sources.js'
 
 /** How a score is solved for and said. */
@@ -98,7 +99,7 @@ export class ContrastiveScorer implements PooledScorer {
   /** Around m. */
   unit(pooled_ND: Tensor): Tensor {
     const mean_D = this.mean
-    return scope(() => unitRows(mean_D ? sub(pooled_ND, mean_D) : pooled_ND))
+    return scope(() => nn.unitRows(pooled_ND, mean_D))
   }
 
   scores(pooled_ND: Tensor): Tensor {

@@ -81,6 +81,7 @@ describe('gatherInOrder', () => {
     const asked: string[] = []
     const collective: Collective = {
       ...distributed.singleProcess,
+      worldSize: 2,
       allGather(mine) {
         asked.push(mine.device)
         return distributed.singleProcess.allGather(mine)

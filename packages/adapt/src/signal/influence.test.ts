@@ -1,13 +1,12 @@
-import { matmul, scope, tensor, transpose } from '@adapt-ts/torch'
+import { matmul, nn, scope, tensor, transpose } from '@adapt-ts/torch'
 import { describe, expect, it } from 'vitest'
 import { influenceScores, rateShares } from './influence.js'
-import { unitRows } from './unit-vectors.js'
 
 describe('influenceScores', () => {
   it('gives the worked numbers: from a direction to a score', () => {
     const signs = [1, -1, 1, 1, -1, 1]
     const unit = (rows: readonly (readonly number[])[]) =>
-      unitRows(matmul(tensor(rows.flat(), [rows.length, 3]), tensor(signs, [3, 2])))
+      nn.unitRows(matmul(tensor(rows.flat(), [rows.length, 3]), tensor(signs, [3, 2])))
     const anchors = [
       [0.2, 0.1, 0],
       [0, 0.3, 0.1],

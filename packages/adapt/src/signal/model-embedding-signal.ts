@@ -1,5 +1,5 @@
 /** B rows, T positions, D width, S samples, V anchors, R rows of the reservoir, G rows of the scorer. */
-import { cat, clone, mean, narrow, noGrad, scope, sub, type Tensor, tensor } from '@adapt-ts/torch'
+import { cat, clone, mean, narrow, nn, noGrad, scope, type Tensor, tensor } from '@adapt-ts/torch'
 import { ConfigError } from '../errors.js'
 import {
   type Evidence,
@@ -31,7 +31,7 @@ import { probePlaces, type RefreshReason, upkeepDue } from './refresh-schedule.j
 import { Reservoir } from './reservoir.js'
 import { ScoreShrinkage } from './score-shrinkage.js'
 import { shuffledIndexes } from './shuffled-indexes.js'
-import { cosineOf, unitRows } from './unit-vectors.js'
+import { cosineOf } from './unit-vectors.js'
 import { sourceFigures } from './within-sources.js'
 
 /** The training data, where it is at hand. */
@@ -93,7 +93,7 @@ export class ModelEmbeddingSignal implements Signal {
     return noGrad(() => {
       const pooled_SD = poolHidden(hidden_BTD, batch, this.options)
       const sources = data && batch.samples.map(({ index }) => data.sourceIndex(index))
-      this.pending.push({ pooled_SD: clone(pooled_SD).persist(), sources })
+      this.pending.push({ pooled_SD: pooled_SD.persist(), sources })
       const score_S = this.scorer.scores(pooled_SD)
       return this.shrinkage && sources ? this.shrinkage.shrink(score_S, sources) : score_S
     })
@@ -192,7 +192,7 @@ export class ModelEmbeddingSignal implements Signal {
     return noGrad(() =>
       scope(() => {
         const mean_D = this.scorer.mean ?? this.reservoir.mean()
-        const centroidOf = (rows_PD: Tensor) => mean(unitRows(mean_D ? sub(rows_PD, mean_D) : rows_PD), 0)
+        const centroidOf = (rows_PD: Tensor) => mean(nn.unitRows(rows_PD, mean_D), 0)
         const before_PD = cat(places.map((place) => narrow(this.scorer.anchors!, 0, place, 1)))
         const now_PD = this.embed(pickAnchors(tools.anchors, places), tools)
         return 1 - cosineOf(centroidOf(before_PD), centroidOf(now_PD))
@@ -316,7 +316,7 @@ export class ModelEmbeddingSignal implements Signal {
           { device },
         )
         const sources = gatherSources(seen, tools)
-        const seen_ND = gathered.length > 0 ? cat(gathered.map(({ rows }) => rows)) : undefined
+        const seen_ND = gathered.length > 1 ? cat(gathered.map(({ rows }) => rows)) : gathered[0]?.rows
         const kept_ND = seen_ND && this.scorer.toRemember ? this.scorer.toRemember(seen_ND) : seen_ND
         if (kept_ND) this.reservoir.push(kept_ND, sources)
         return this.reservoir.size > 0 && this.scorer.learn(seen_ND, this.reservoir, anchors)
@@ -386,6 +386,7 @@ function gatherSources(
   { collective, data }: StepTools & KnownData,
 ): readonly number[] | undefined {
   if (data === undefined) return undefined
+  if (collective.worldSize === 1) return seen.flatMap(({ sources = [] }) => sources)
   const columns = seen.map(({ sources = [] }) => tensor(Float32Array.from(sources), [sources.length, 1]))
   return gatherInOrder(columns, collective, { device: 'cpu' }).flatMap(({ rows }) => [
     ...rows.toFloat32Array(),

@@ -1,6 +1,11 @@
-/** B rows, T positions, D width, S samples, K the most samples of one row. */
-import { bmm, indexSelect, noGrad, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
+/** B rows, T positions, D width, P = B T, S samples, N positions that are pooled. */
+import { bind, noGrad, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
 import type { Batch } from '../batch/index.js'
+
+/** Sums of weighted rows, a run of a list for each. */
+const embeddingBag = bind('aten::_embedding_bag_forward_only')
+/** The mode of `embeddingBag` that takes weights. */
+const SUM = 0
 
 /** How positions are weighted: by position + 1, all alike, or only the last. */
 export type Pooling = 'position_weighted' | 'mean' | 'last'
@@ -34,49 +39,47 @@ function coefficients(batch: Batch, { pooling, tokens }: PoolingOptions): Float6
 
 /**
  * One vector a sample: phi = sum_i a_i h_i over its real positions i = 1 .. n, with a_i = i / (n (n + 1) / 2) for
- * `position_weighted` (the paper's), 1 / n for `mean`. Accumulated in float32; padding and neighbours in a packed
- * row take no part.
+ * `position_weighted` (the paper's), 1 / n for `mean`. Accumulated in float32 in the order of the positions, so that where a sample lies in a
+ * batch changes no bit; padding and neighbours in a packed row take no part.
  *
  * @param hidden_BTD float32 [B, T, D].
  * @returns float32 [S, D], detached, in the order of `batch.samples`. Belongs to the current scope.
  */
 export function poolHidden(hidden_BTD: Tensor, batch: Batch, options: PoolingOptions): Tensor {
-  const { device } = hidden_BTD
-  const { rows, length, segment_BT, samples } = batch
-  const raw = coefficients(batch, options)
-  const sums = new Float64Array(samples.length)
-  /** Place of each sample among those of its row. */
-  const placeInRow = new Int32Array(samples.length).fill(-1)
-  let K = 1
-  for (let b = 0; b < rows; b++) {
-    let found = 0
-    for (let i = b * length; i < (b + 1) * length; i++) {
-      const segment = segment_BT[i]!
-      if (segment === -1) continue
-      sums[segment]! += raw[i]!
-      if (placeInRow[segment] === -1) placeInRow[segment] = found++
-    }
-    K = Math.max(K, found)
+  const { device, shape } = hidden_BTD
+  const { segment_BT, samples } = batch
+  const raw_P = coefficients(batch, options)
+  const sum_S = new Float64Array(samples.length)
+  const count_S = new Int32Array(samples.length)
+  for (let i = 0; i < raw_P.length; i++) {
+    if (raw_P[i] === 0) continue
+    sum_S[segment_BT[i]!]! += raw_P[i]!
+    count_S[segment_BT[i]!]! += 1
   }
-
-  const pool_BKT = new Float32Array(rows * K * length)
-  const placeOf = new Int32Array(samples.length)
-  for (let b = 0; b < rows; b++) {
-    for (let t = 0; t < length; t++) {
-      const i = b * length + t
-      const segment = segment_BT[i]!
-      if (segment === -1) continue
-      const place = b * K + placeInRow[segment]!
-      placeOf[segment] = place
-      pool_BKT[place * length + t] = raw[i]! / sums[segment]!
-    }
+  let count = 0
+  const next_S = new Int32Array(samples.length)
+  for (let s = 0; s < samples.length; s++) {
+    next_S[s] = count
+    count += count_S[s]!
+  }
+  const offset_S = Int32Array.from(next_S)
+  const position_N = new Int32Array(count)
+  const weight_N = new Float32Array(count)
+  for (let i = 0; i < raw_P.length; i++) {
+    if (raw_P[i] === 0) continue
+    const segment = segment_BT[i]!
+    const place = next_S[segment]!++
+    position_N[place] = i
+    weight_N[place] = raw_P[i]! / sum_S[segment]!
   }
   return noGrad(() =>
     scope(() => {
-      const pool = tensor(pool_BKT, [rows, K, length], { device })
-      const pooled_BKD = bmm(pool, hidden_BTD)
-      const place_S = tensor(placeOf, [samples.length], { dtype: 'int64', device })
-      return indexSelect(reshape(pooled_BKD, [rows * K, hidden_BTD.shape[2]!]), 0, place_S)
+      const rows_PD = reshape(hidden_BTD, [raw_P.length, shape[2]!])
+      const position = tensor(position_N, [count], { dtype: 'int32', device })
+      const offset = tensor(offset_S, [samples.length], { dtype: 'int32', device })
+      const weight = tensor(weight_N, [count], { device })
+      const [pooled_SD] = embeddingBag(rows_PD, position, offset, false, SUM, false, weight) as Tensor[]
+      return pooled_SD!
     }),
   )
 }

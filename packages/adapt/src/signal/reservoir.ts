@@ -1,5 +1,7 @@
-/** R rows of the reservoir, D width. */
-import { copy_, mean, narrow, noGrad, scope, type Tensor, zeros } from '@adapt-ts/torch'
+/** R rows of the reservoir in K blocks, D width. */
+import { bind, copy_, div, narrow, noGrad, scope, sum, type Tensor, zeros } from '@adapt-ts/torch'
+
+const sumInto = bind('aten::sum', 'IntList_out')
 
 /** What a reservoir holds. */
 export interface ReservoirState {
@@ -12,12 +14,16 @@ export interface ReservoirState {
 
 /** Of a sample whose source nobody said. */
 const UNKNOWN = -1
+/** Rows that are summed again when one of them is new: the mean of all is asked for in every step, and their sums are few. */
+const BLOCK = 64
 
 /** The pooled vectors of the last samples and their sources, oldest overwritten first. Order of arrival is the global sample order. */
 export class Reservoir {
   readonly capacity: number
   private readonly source: Int32Array
   private rows_RD: Tensor | undefined
+  /** Sums of blocks; of rows alone, so that it need not be saved. */
+  private sums_KD: Tensor | undefined
   private next = 0
   size = 0
 
@@ -31,11 +37,14 @@ export class Reservoir {
     noGrad(() =>
       scope(() => {
         const [count, width] = pooled_ND.shape as [number, number]
-        this.rows_RD ??= zeros([this.capacity, width], { device: pooled_ND.device }).persist()
+        const { device } = pooled_ND
+        this.rows_RD ??= zeros([this.capacity, width], { device }).persist()
+        this.sums_KD ??= zeros([Math.ceil(this.capacity / BLOCK), width], { device }).persist()
         const skip = Math.max(0, count - this.capacity)
         for (let done = skip; done < count; ) {
           const length = Math.min(count - done, this.capacity - this.next)
           copy_(narrow(this.rows_RD, 0, this.next, length), narrow(pooled_ND, 0, done, length))
+          this.sumBlocks(this.next, length)
           for (let i = 0; i < length; i++) this.source[this.next + i] = sources?.[done + i] ?? UNKNOWN
           this.next = (this.next + length) % this.capacity
           this.size = Math.min(this.capacity, this.size + length)
@@ -43,6 +52,15 @@ export class Reservoir {
         }
       }),
     )
+  }
+
+  /** Sums the blocks anew that hold any of `length` > 0 rows from `start` on. */
+  private sumBlocks(start: number, length: number): void {
+    for (let block = Math.floor(start / BLOCK); block * BLOCK < start + length; block++) {
+      const first = block * BLOCK
+      const rows = narrow(this.rows_RD!, 0, first, Math.min(BLOCK, this.capacity - first))
+      sumInto(rows, [0], true, { out: narrow(this.sums_KD!, 0, block, 1) })
+    }
   }
 
   /** The filled rows [size, D] (a view), or undefined while empty. Belongs to the current scope. */
@@ -60,8 +78,7 @@ export class Reservoir {
   mean(): Tensor | undefined {
     return noGrad(() =>
       scope(() => {
-        const rows = this.rows()
-        return rows && mean(rows, 0)
+        return this.sums_KD && this.size > 0 ? div(sum(this.sums_KD, 0), this.size) : undefined
       }),
     )
   }
@@ -75,8 +92,14 @@ export class Reservoir {
   /** Takes over what `state` gave; the tensor is copied. */
   load({ next, size, sources, rows_RD }: ReservoirState): void {
     this.rows_RD?.dispose()
-    this.rows_RD =
-      rows_RD && scope(() => copy_(zeros(rows_RD.shape, { device: rows_RD.device }), rows_RD)).persist()
+    this.sums_KD?.dispose()
+    this.rows_RD = this.sums_KD = undefined
+    if (rows_RD) {
+      const { shape, device } = rows_RD
+      this.rows_RD = scope(() => copy_(zeros(shape, { device }), rows_RD)).persist()
+      this.sums_KD = zeros([Math.ceil(this.capacity / BLOCK), shape[1]!], { device }).persist()
+      noGrad(() => scope(() => this.sumBlocks(0, this.capacity)))
+    }
     this.next = next
     this.size = size
     this.source.fill(UNKNOWN)
@@ -86,6 +109,7 @@ export class Reservoir {
   /** Frees the rows. */
   dispose(): void {
     this.rows_RD?.dispose()
-    this.rows_RD = undefined
+    this.sums_KD?.dispose()
+    this.rows_RD = this.sums_KD = undefined
   }
 }

@@ -1,9 +1,4 @@
-import { clamp, div, mul, noGrad, norm, scope, sum, type Tensor } from '@adapt-ts/torch'
-
-/** phi / max(|phi|, 1e-8) for every row of [N, D]. */
-export function unitRows(rows_ND: Tensor): Tensor {
-  return noGrad(() => scope(() => div(rows_ND, clamp(norm(rows_ND, -1, true), 1e-8, null))))
-}
+import { mul, noGrad, norm, scope, sum, type Tensor } from '@adapt-ts/torch'
 
 /** <row, vector> for every row: [N, D], [D] -> [N]. */
 export function dotRows(rows_ND: Tensor, vector_D: Tensor): Tensor {

@@ -48,6 +48,15 @@ struct NormRows {
   float* weightGradient;  // [width], the sum over these rows; null where it is not wanted
 };
 
+// Rows of `width` numbers one after another, made as long as 1 after something is subtracted from each.
+struct CentredRows {
+  int64_t numRows, width;
+  double epsilon;  // least length that is divided by
+  const float* input;
+  const float* mean;  // [width]; null: nothing
+  float* output;
+};
+
 // Heads of one position, each of two halves of `half` numbers.
 struct RotaryHeads {
   bool isInputBfloat16, isOutputBfloat16;
@@ -87,6 +96,7 @@ struct Loops {
   void (*attentionBackward)(const AttentionItem& item, float* scratch);
   void (*rmsNormForward)(const NormRows& rows);
   void (*rmsNormBackward)(const NormRows& rows);
+  void (*unitRows)(const CentredRows& rows);
   void (*rotaryForward)(const RotaryHeads& heads);
   void (*rotaryBackward)(const RotaryHeads& heads);
   void (*swigluForward)(const GatedNumbers& numbers);

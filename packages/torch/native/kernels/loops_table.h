@@ -7,6 +7,7 @@
 #include "rms_norm_loops.h"
 #include "rotary_loops.h"
 #include "swiglu_loops.h"
+#include "unit_rows_loops.h"
 
 namespace adapt {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 constexpr Loops loopsCalled(const char* name) {
   return {name,
           attentionScratch, attentionForward, attentionStateWidth, attentionBackwardScratch, attentionBackward,
-          rmsNormForward, rmsNormBackward, rotaryForward, rotaryBackward, swigluForward,
+          rmsNormForward, rmsNormBackward, unitRows, rotaryForward, rotaryBackward, swigluForward,
           swigluBackward, transpose, crossEntropyScratch, crossEntropy};
 }
 

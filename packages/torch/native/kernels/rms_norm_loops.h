@@ -7,23 +7,6 @@
 namespace adapt {
 namespace {
 
-// The mean of what `term(i, extent)` gives over a row, by four sums that do not wait for each other. What is made of it once a row is
-// made in float64: it goes into every number of the row.
-template <typename Term>
-inline __attribute__((always_inline)) double meanOverRow(int64_t count, Term term) {
-  Vec sums[4] = {};
-  int64_t i = 0;
-  for (; i + 4 * kWidth <= count; i += 4 * kWidth) {
-    for (int k = 0; k < 4; k++) sums[k] += term(i + k * kWidth, Whole{});
-  }
-  for (; i + kWidth <= count; i += kWidth) sums[0] += term(i, Whole{});
-  if (i < count) sums[1] += term(i, First{count - i});
-  const Vec all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  double sum = 0;
-  for (int k = 0; k < kWidth; k++) sum += static_cast<double>(all[k]);
-  return sum / static_cast<double>(count);
-}
-
 template <typename In, typename Out>
 void rmsNormForwardOf(const NormRows& rows) {
   const int64_t D = rows.width;

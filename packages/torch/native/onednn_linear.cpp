@@ -1,8 +1,10 @@
 // x W^T in float32 through oneDNN, with its gradient. LibTorch 2 on x86 multiplies float32 with MKL, which takes a
 // slow path on processors that are not Intel's; `mkldnn::_linear_pointwise` does not, but has no backward of its own.
+// P positions, K width in, N width out.
 #include "environment.h"
 
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
 
 #include "kernels/loops.h"
 #include "kernels/parallel.h"
@@ -32,11 +34,11 @@ at::Tensor product(const at::Tensor& input, const at::Tensor& weight) {
   return stack[0].toTensor();
 }
 
-// [N, K] -> [K, N]. LibTorch's copy of a transposed view goes number by number.
-at::Tensor transposed(const at::Tensor& weight) {
-  const at::Tensor turned = weight.t();
+// [N, K] -> [K, N], row by row. LibTorch's copy of a transposed view goes number by number.
+at::Tensor transposed(const at::Tensor& matrix) {
+  const at::Tensor turned = matrix.t();
   if (turned.is_contiguous()) return turned;
-  const at::Tensor dense = weight.contiguous();
+  const at::Tensor dense = matrix.contiguous();
   const int64_t N = dense.size(0), K = dense.size(1);
   const at::Tensor result = at::empty({K, N}, dense.options());
   const float* from = dense.data_ptr<float>();
@@ -46,6 +48,28 @@ at::Tensor transposed(const at::Tensor& weight) {
     loops().transpose(from + begin * K, K, end - begin, K, to + begin, N);
   });
   return result;
+}
+
+bool isIntel() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_is("intel");
+#else
+  return false;
+#endif
+}
+
+// g^T x: [P, N], [P, K] -> [N, K]. oneDNN's linear wants both factors the other way round; copying them costs less than MKL's slow path.
+at::Tensor productOverPositions(const at::Tensor& g, const at::Tensor& x) {
+  static const bool turns = !isIntel();
+  return turns && g.size(0) > 0 ? product(transposed(g), transposed(x)) : at::mm(g.t(), x);
+}
+
+at::Tensor transposedMatrix(const at::Tensor& matrix) {
+  TORCH_CHECK(matrix.dim() == 2 && matrix.scalar_type() == at::kFloat && matrix.device().is_cpu(),
+              "adapt::transposed: expected a matrix of float32 on the CPU");
+  const at::Tensor turned = transposed(matrix);
+  return turned.is_alias_of(matrix) ? turned.clone() : turned;
 }
 
 class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
@@ -64,7 +88,7 @@ class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
     if (context->needs_input_grad(0)) inputGradient = product(gradient, transposed(weight));
     if (context->needs_input_grad(1)) {
       const at::Tensor rows = gradient.reshape({-1, weight.size(0)});
-      weightGradient = at::mm(rows.t(), input.reshape({-1, weight.size(1)}));
+      weightGradient = productOverPositions(rows, input.reshape({-1, weight.size(1)}));
     }
     return {inputGradient, weightGradient};
   }
@@ -86,6 +110,9 @@ napi_value onednnLinear(Call& call) {
 }
 
 }  // namespace
+
+TORCH_LIBRARY_FRAGMENT(adapt, library) { library.def("transposed(Tensor matrix) -> Tensor"); }
+TORCH_LIBRARY_IMPL(adapt, CPU, library) { library.impl("transposed", transposedMatrix); }
 
 void exportOnednnLinear(napi_env env, napi_value exports) {
   exportFunction(env, exports, "onednnLinear", guarded<onednnLinear>);

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
+  add_,
   autocast,
   backward,
   bind,
@@ -156,5 +157,29 @@ describe.runIf(available)('linear by oneDNN (needs mkldnn::_linear_pointwise, Li
   it('serves linear without a bias', () => {
     const [x, weight] = [random(3, 8), random(4, 8)]
     expect(valuesOf(linear(x, weight))).toEqual(valuesOf(onednnLinear(x, weight)))
+  })
+})
+
+describe('adapt::transposed', () => {
+  const transposed = bind('adapt::transposed')
+
+  it.each([
+    [1, 1],
+    [3, 70],
+    [129, 65],
+  ])('is the transposed matrix in memory of its own: [%i, %i]', (N, K) => {
+    const x = random(N, K)
+    for (const matrix of [x, transpose(random(K, N), 0, 1)]) {
+      const before = valuesOf(matrix)
+      const turned = transposed(matrix) as Tensor
+      expect(valuesOf(turned)).toEqual(valuesOf(transpose(matrix, 0, 1)))
+      add_(turned, ones(turned.shape))
+      expect(valuesOf(matrix)).toEqual(before)
+    }
+  })
+
+  it('is of float32 only', () => {
+    expect(codeOf(() => transposed(ones([2, 2], { dtype: 'float64' })))).toBe('TORCH_ERROR')
+    expect(codeOf(() => transposed(ones([2])))).toBe('TORCH_ERROR')
   })
 })

@@ -1,5 +1,7 @@
 /** C positions, D width, V vocabulary. */
-import { contiguous, linear, mm, prefersOnednnLinear, type Tensor, transpose } from '@adapt-ts/torch'
+import { bind, linear, mm, prefersOnednnLinear, type Tensor } from '@adapt-ts/torch'
+
+const transposed = bind('adapt::transposed')
 
 /** The two products with the output head that the loss of a chunk needs. */
 export interface HeadProducts {
@@ -18,6 +20,6 @@ export function headProducts(head_VD: Tensor, { forHidden }: { readonly forHidde
   if (!forHidden || !prefersOnednnLinear(head_VD, head_VD)) {
     return { toLogits, toHidden: (residual_CV) => mm(residual_CV, head_VD) }
   }
-  const head_DV = contiguous(transpose(head_VD, 0, 1))
+  const head_DV = transposed(head_VD) as Tensor
   return { toLogits, toHidden: (residual_CV) => linear(residual_CV, head_DV) }
 }

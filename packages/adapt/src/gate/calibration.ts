@@ -31,6 +31,10 @@ const EDR_TOLERANCE = 1e-6
 /** Tighter inside solveTau, so that the error of mu does not blur the comparison of two temperatures. */
 const INNER_EDR_TOLERANCE = 1e-9
 const ESS_TOLERANCE = 1e-6
+/** Of a bracket of ln tau in which the effective sample size is nearly a straight line. */
+const SECANT_WIDTH = 2
+/** Of ln tau to either side of the last solution. */
+const NEAR = 0.2
 /** Slack of the monotonicity check: rounding, and the steps of a histogram at temperatures near its bin width. */
 const MONOTONE_SLACK = 1e-4
 /** A decayed count below this tells nothing; 0 keeps the list of filled bins short. */
@@ -150,9 +154,10 @@ export function solveMu(points: WeightedScores, tau: number, edr: number): Calib
 
 /**
  * The temperature and threshold that make the mean weight `edr` and the effective sample size `ess` (a ratio).
- * Bisection on ln tau in [ln 1e-3, ln 10]; for a fixed mean weight the effective sample size rises with tau.
+ * On ln tau in [ln 1e-3, ln 10], by bisection and then by secants within the bracket; for a fixed mean weight the effective sample size
+ * rises with tau.
  *
- * @param targets.previous  The constants in force. They are kept when the target cannot be reached on these
+ * @param targets.previous  The constants in force, near which the search begins. They are kept when the target cannot be reached on these
  *   scores (all equal, say) or the rise with tau fails; without them the nearest temperature is returned.
  * @throws {ConfigError} ESS_INFEASIBLE when ess <= edr (w^2 <= w on [0, 1], so ess >= edr for any gate);
  *   CALIBRATION_RANGE when a target is outside (0, 1).
@@ -164,7 +169,7 @@ export function solveTau(
 ): Calibration {
   const { edr, ess, previous } = targets
   requireTargets(edr, ess)
-  let mu: number | undefined
+  let mu = previous?.mu
   const at = (lnTau: number): Calibration => {
     const solved = solveMuWithin(points, Math.exp(lnTau), edr, INNER_EDR_TOLERANCE, mu)
     mu = solved.mu
@@ -172,15 +177,32 @@ export function solveTau(
   }
   const notReached = (nearest: Calibration): Calibration => ({ ...(previous ?? nearest), reached: false })
 
-  let low = Math.log(TAU_MIN)
-  let high = Math.log(TAU_MAX)
+  const [least, most] = [Math.log(TAU_MIN), Math.log(TAU_MAX)]
+  // Scores change slowly: the solution is mostly near the last one.
+  const near = previous?.reached ? Math.log(previous.tau) : undefined
+  let low = near === undefined ? least : Math.max(least, near - NEAR)
+  let high = near === undefined ? most : Math.min(most, near + NEAR)
   let sharp = at(low)
   let flat = at(high)
+  if (low > least && sharp.essRatio > ess) {
+    ;[high, flat] = [low, sharp]
+    low = least
+    sharp = at(low)
+  } else if (high < most && flat.essRatio < ess) {
+    ;[low, sharp] = [high, flat]
+    high = most
+    flat = at(high)
+  }
   if (sharp.essRatio > ess + ESS_TOLERANCE) return notReached(sharp)
   if (flat.essRatio < ess - ESS_TOLERANCE) return notReached(flat)
+  // What is left to the target at both ends, that of an end halved that stays while the other moves twice (Illinois).
+  let [below, above] = [sharp.essRatio - ess, flat.essRatio - ess]
+  let moved: 'low' | 'high' | undefined
   while (high - low > 1e-12) {
-    const middle = (low + high) / 2
-    const solved = at(middle)
+    const secant = low + ((high - low) * below) / (below - above)
+    const isUseful = high - low < SECANT_WIDTH && secant > low && secant < high
+    const place = isUseful ? secant : (low + high) / 2
+    const solved = at(place)
     const distance = solved.essRatio - ess
     if (Math.abs(distance) < ESS_TOLERANCE) return solved
     if (
@@ -190,11 +212,17 @@ export function solveTau(
       return notReached(solved)
     }
     if (distance < 0) {
-      low = middle
+      low = place
       sharp = solved
+      if (moved === 'low') above /= 2
+      below = distance
+      moved = 'low'
     } else {
-      high = middle
+      high = place
       flat = solved
+      if (moved === 'high') below /= 2
+      above = distance
+      moved = 'high'
     }
   }
   return ess - sharp.essRatio < flat.essRatio - ess ? sharp : flat

@@ -9,7 +9,6 @@ import {
   noGrad,
   reshape,
   scope,
-  select,
   sub,
   type Tensor,
   toDType,
@@ -81,7 +80,6 @@ export function taskScores(unit_ND: Tensor, scorer_GD: Tensor): Tensor {
 
 /** Scores of unit vectors [N, D]: float32 [N]. */
 export function scoreUnits(unit_ND: Tensor, scorer_GD: Tensor, options: AggregateOptions): Tensor {
-  if (options.aggregate === 'micro' || options.aggregate === 'macro')
-    return scope(() => dotRows(unit_ND, select(scorer_GD, 0, 0)))
+  if (options.aggregate === 'micro' || options.aggregate === 'macro') return dotRows(unit_ND, scorer_GD)
   return scope(() => aggregateScores(taskScores(unit_ND, scorer_GD), options))
 }

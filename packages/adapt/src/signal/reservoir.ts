@@ -43,7 +43,8 @@ export class Reservoir {
         const skip = Math.max(0, count - this.capacity)
         for (let done = skip; done < count; ) {
           const length = Math.min(count - done, this.capacity - this.next)
-          copy_(narrow(this.rows_RD, 0, this.next, length), narrow(pooled_ND, 0, done, length))
+          const fresh = length === count ? pooled_ND : narrow(pooled_ND, 0, done, length)
+          copy_(narrow(this.rows_RD, 0, this.next, length), fresh)
           this.sumBlocks(this.next, length)
           for (let i = 0; i < length; i++) this.source[this.next + i] = sources?.[done + i] ?? UNKNOWN
           this.next = (this.next + length) % this.capacity

@@ -1,6 +1,6 @@
 import { mul, noGrad, norm, scope, sum, type Tensor } from '@adapt-ts/torch'
 
-/** <row, vector> for every row: [N, D], [D] -> [N]. */
+/** <row, vector> for every row: [N, D] and [D] or [1, D] -> [N]. */
 export function dotRows(rows_ND: Tensor, vector_D: Tensor): Tensor {
   return noGrad(() => scope(() => sum(mul(rows_ND, vector_D), -1)))
 }

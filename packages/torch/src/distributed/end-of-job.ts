@@ -43,6 +43,23 @@ export function hasLastWords({ store }: EndOfJob, rank: number): boolean {
   return store.get(keyOf(rank)) !== undefined
 }
 
+/** "rank 1 (process 17 on node0)" */
+function nameMember({ members }: EndOfJob, rank: number): string {
+  return `rank ${rank} (process ${members[rank]!.pid} on ${members[rank]!.host})`
+}
+
+/** An error that names a rank whose process has ended, where that can be seen from here; a process that was killed counts as ended a moment later. */
+export function findEnded(job: EndOfJob, cause: unknown): PeerError | undefined {
+  const here = job.members[job.rank]!
+  const until = performance.now() + LAST_WORDS_MS / 4
+  do {
+    const gone = job.members.findIndex((member, rank) => rank !== job.rank && hasEnded(member, here) === true)
+    if (gone >= 0) return new PeerError('PEER_FAILED', `${nameMember(job, gone)} ended`, gone, { cause })
+    pause(POLL_MS)
+  } while (performance.now() < until)
+  return undefined
+}
+
 /** The host of the store stays until every rank that is alive has said that it knows, for a second at most. */
 export function waitForReaders(job: EndOfJob): void {
   if (job.storeRank !== job.rank) return
@@ -81,7 +98,7 @@ function judge(job: EndOfJob, timedOut: boolean, timeoutMs: number, text: string
   const silent = () => members.map((_, rank) => rank).filter((rank) => rank !== self && !words.has(rank))
   const ended = () => silent().filter((rank) => hasEnded(members[rank]!, here))
   const until = performance.now() + LAST_WORDS_MS
-  const nameOf = (rank: number) => `rank ${rank} (process ${members[rank]!.pid} on ${members[rank]!.host})`
+  const nameOf = (rank: number) => nameMember(job, rank)
   for (;;) {
     try {
       for (const rank of silent()) {

@@ -2,6 +2,7 @@ import { TorchError } from '../errors.js'
 import { engine } from '../native.js'
 import { C10dGroup } from './c10d-group.js'
 import { singleProcess } from './collective.js'
+import { findEnded } from './end-of-job.js'
 import type { Launch } from './launch-environment.js'
 import type { Backend } from './links.js'
 import { PeerError } from './peer-error.js'
@@ -25,7 +26,7 @@ export interface JoinOptions {
 /**
  * Joins the other processes of a job: over Gloo, and over NCCL once tensors of CUDA devices are to travel. A world of one needs no network.
  *
- * @throws {PeerError} JOIN_FAILED when the ranks do not find each other in time.
+ * @throws {PeerError} JOIN_FAILED when the ranks do not find each other in time; PEER_FAILED when one ends while they connect.
  * @throws {TorchError} NO_PROCESS_GROUPS where LibTorch was built without torch.distributed.
  */
 export async function joinProcessGroup(options: JoinOptions): Promise<ProcessGroup> {
@@ -43,7 +44,10 @@ export async function joinProcessGroup(options: JoinOptions): Promise<ProcessGro
     const interfaces = options.interfaces ?? process.env.GLOO_SOCKET_IFNAME ?? ''
     return new C10dGroup(launch, met, timeoutMs, interfaces, options.backend ?? 'auto')
   } catch (error) {
+    const job = { rank: launch.rank, members: met.members, store: met.store, storeRank: met.storeRank }
+    const ended = error instanceof TransportFailure ? findEnded(job, error.cause) : undefined
     met.store.close()
+    if (ended !== undefined) throw ended
     const said = error instanceof TransportFailure ? error.cause : error
     const text = String((said as Error).message).split('\n', 1)[0]!
     throw new PeerError(

@@ -146,6 +146,17 @@ describe('two processes', () => {
   })
 })
 
+describe('a process that ends while the others connect to it', () => {
+  it('is named by them', async () => {
+    const env = (rank: number) => (rank === 1 ? { GLOO_SOCKET_IFNAME: 'no-such-interface' } : {})
+    const [first, second] = await runJob('collectives', { timeoutMs: 1500, env })
+    expect([second!.failure?.code, second!.failure?.rank]).toEqual(['JOIN_FAILED', undefined])
+    expect(second!.failure!.message).toMatch(/^rank 1 cannot connect to the others: .*no-such-interface/)
+    expect([first!.failure?.code, first!.failure?.rank]).toEqual(['PEER_FAILED', 1])
+    expect(first!.failure!.message).toMatch(/^rank 1 \(process \d+ on .*\) ended$/)
+  })
+})
+
 describe('a process whose job has one rank', () => {
   it('is a group by itself, without a network', async () => {
     const launch = distributed.readLaunch({ RANK: '0', WORLD_SIZE: '1' })!

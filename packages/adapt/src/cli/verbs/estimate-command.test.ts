@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { plannedLibTorch } from '@adapt-ts/torch'
 import { afterAll, describe, expect, it } from 'vitest'
 import { safeIo } from '../terminal/cli-io.js'
 import {
@@ -123,7 +124,8 @@ describe('adapt estimate', () => {
     expect(error.message).not.toContain('\n')
   })
 
-  it('answers without loading the engine', async () => {
+  it('answers without loading the engine', async (context) => {
+    if (plannedLibTorch()?.hasCuda) context.skip('a LibTorch with CUDA is asked which GPUs there are')
     const watch = `process.on('exit', () => {
       const loaded = process.report.getReport().sharedObjects.filter((name) => /torch[^/]*$/.test(name))
       process.stderr.write(String(loaded.length))

@@ -37,7 +37,7 @@ struct Interface {
   Status (*push)(Context) = nullptr;
   Status (*pop)(Context*) = nullptr;
   Status (*freeBytes)(size_t*, size_t*) = nullptr;
-  Status (*uuid)(unsigned char*, Ordinal) = nullptr;  // of a part of a device where that is one; not every driver has it
+  Status (*uuid)(unsigned char*, Ordinal) = nullptr;  // of the whole device where this is a part of one; not every driver has it
 
   explicit Interface(void* library) {
     complete = find(library, "cuInit", init) && find(library, "cuDriverGetVersion", driverVersion) &&
@@ -46,7 +46,7 @@ struct Interface {
                find(library, "cuDeviceGetAttribute", attribute) && find(library, "cuDevicePrimaryCtxRetain", retain) &&
                find(library, "cuDevicePrimaryCtxRelease", releaseContext) && find(library, "cuCtxPushCurrent_v2", push) &&
                find(library, "cuCtxPopCurrent_v2", pop) && find(library, "cuMemGetInfo_v2", freeBytes);
-    if (!find(library, "cuDeviceGetUuid_v2", uuid)) find(library, "cuDeviceGetUuid", uuid);
+    find(library, "cuDeviceGetUuid", uuid);
   }
   bool complete = false;
 

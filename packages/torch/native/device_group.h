@@ -27,17 +27,16 @@ using WorkPtr = c10::intrusive_ptr<c10d::Work>;
 using StorePtr = c10::intrusive_ptr<c10d::Store>;
 
 struct DeviceGroups {
-  // Called by all ranks. The group has alltoall_base, _allgather_base and broadcast of contiguous tensors on that device; Work::wait
-  // returns when what this thread asks of the device next comes after the work, Work::isCompleted says whether the device has done it.
+  // Called by all ranks, on a thread that may be left behind. The group has alltoall_base, _allgather_base and broadcast of contiguous
+  // tensors on that device; Work::wait returns when what this thread asks of the device next comes after the work, Work::isCompleted says
+  // whether the device has done it or given it up, Work::exception why it gave it up.
   GroupPtr (*open)(const StorePtr& store, int rank, int size, int deviceIndex, std::chrono::milliseconds timeout);
-  // The end of a group that has done everything.
-  void (*close)(Group& group);
-  // Gives up what is under way with ranks that are gone.
+  // The end of a group, whether it is at something or not. Asks no other rank.
   void (*abort)(Group& group);
 };
 
 }  // namespace adapt
 
-// What such a library exports.
+// What such a library exports; throws why it cannot be used.
 extern "C" const adapt::DeviceGroups* adaptDeviceGroups();
 #endif

@@ -40,8 +40,9 @@ struct GradientBuckets {
   // Kept alive: the parameters hold them weakly, and the hooks sit on them.
   std::vector<decltype(torch::autograd::impl::grad_accumulator(at::Tensor()))> accumulators;
   at::Tensor scale;
-  bool isArmed = false;
+  bool isArmed = false, isFinishing = false;
   size_t numLaunched = 0, numSummed = 0, numLaunchedInBackward = 0;
+  size_t numSent = 0, numGathered = 0;  // of a gather under way
   std::exception_ptr failure;
   std::mutex mutex;  // a device's backward has threads of its own
 
@@ -75,13 +76,21 @@ struct GradientBuckets {
     bucket.flight.work = startAllToAll(*link, bucket.flight.received, bucket.flight.sent);
   }
 
+  // Whether the work of a flight is done, so that waiting for it takes no time; over the host it is waited for where `wait` says so. Nothing is
+  // asked of a device that waits for another rank: its queue has an end, and who asks beyond it is held where nobody looks after the ranks.
+  bool hasArrived(const Flight& flight, bool wait) const {
+    if (!flight.work->isCompleted() && (link->device || !wait)) return false;
+    if (link->device && flight.work->exception()) std::rethrow_exception(flight.work->exception());
+    return true;
+  }
+
   // Sums the pieces of buckets that have come, in the order in which they were sent.
   void sumArrived(bool wait) {
     c10::NoGradGuard guard;
     for (; numSummed < numLaunched; ++numSummed) {
       Bucket& bucket = buckets[numSummed];
       if (!link) continue;
-      if (!wait && !bucket.flight.work->isCompleted()) return;
+      if (!hasArrived(bucket.flight, wait)) return;
       bucket.flight.work->wait();
       const at::Tensor piece = bucket.flight.sent.narrow(0, rank * pieceLength(bucket), pieceLength(bucket));
       sumPieces(piece, bucket.flight.received);
@@ -120,38 +129,48 @@ struct GradientBuckets {
     isArmed = true;
   }
 
-  void finish(bool gatherSums) {
-    if (!isArmed) throw CodedError("BAD_ARGUMENT", "these gradient buckets are not armed");
-    isArmed = false;
-    if (failure) std::rethrow_exception(failure);
-    for (; numLaunched < buckets.size(); ++numLaunched) launch(numLaunched);
+  // Sends what has not left and takes what has come. Whether that is all; on a device it may be called again.
+  bool finish() {
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (!isArmed && !isFinishing) throw CodedError("BAD_ARGUMENT", "these gradient buckets are not armed");
+    isFinishing = false;
+    if (isArmed) {
+      isArmed = false;
+      if (failure) std::rethrow_exception(failure);
+      for (; numLaunched < buckets.size(); ++numLaunched) launch(numLaunched);
+      scale = at::Tensor();
+    }
     sumArrived(/*wait=*/true);
-    scale = at::Tensor();
-    if (gatherSums) gather();
+    isFinishing = numSummed < buckets.size();
+    return !isFinishing;
   }
 
-  // Every rank's piece of every bucket to all, a few buckets at a time.
-  void gather() {
-    if (!link) return;
+  // Every rank's piece of every bucket to all, a few buckets at a time. Whether that is done, as above.
+  bool gather() {
+    if (!link) return true;
     constexpr size_t kInFlight = 4;
     c10::NoGradGuard guard;
-    for (size_t i = 0; i < buckets.size() + kInFlight; ++i) {
-      if (i >= kInFlight) {
-        Bucket& done = buckets[i - kInFlight];
-        done.flight.work->wait();
-        if (done.flight.received.device() != done.flat.device()) done.flat.copy_(done.flight.received);
-        done.flight = Flight();
+    const std::lock_guard<std::mutex> lock(mutex);
+    for (; numGathered < buckets.size(); ++numGathered) {
+      for (; numSent < std::min(numGathered + kInFlight, buckets.size()); ++numSent) {
+        Bucket& next = buckets[numSent];
+        const at::Device device = linkDevice(next);
+        next.flight.sent = pieceOf(next).to(device, /*non_blocking=*/false, /*copy=*/true);
+        next.flight.received = next.flat.device() == device ? next.flat : at::empty(next.flat.sizes(), next.flat.options().device(device));
+        next.flight.work = startAllGather(*link, next.flight.received, next.flight.sent);
       }
-      if (i >= buckets.size()) continue;
-      Bucket& next = buckets[i];
-      const at::Device device = linkDevice(next);
-      next.flight.sent = pieceOf(next).to(device, /*non_blocking=*/false, /*copy=*/true);
-      next.flight.received = next.flat.device() == device ? next.flat : at::empty(next.flat.sizes(), next.flat.options().device(device));
-      next.flight.work = startAllGather(*link, next.flight.received, next.flight.sent);
+      Bucket& done = buckets[numGathered];
+      if (!hasArrived(done.flight, /*wait=*/true)) return false;
+      done.flight.work->wait();
+      if (done.flight.received.device() != done.flat.device()) done.flat.copy_(done.flight.received);
+      done.flight = Flight();
     }
+    numGathered = numSent = 0;
+    return true;
   }
 
-  bool isIdle() const {
+  bool isIdle() {
+    const std::lock_guard<std::mutex> lock(mutex);
     return std::all_of(buckets.begin(), buckets.end(), [](const Bucket& bucket) { return !bucket.flight.work || bucket.flight.work->isCompleted(); });
   }
 };
@@ -236,21 +255,28 @@ napi_value bucketsReady(Call& call) {
   return call.undefined();
 }
 
-// bucketsFinish(id, gatherSums) -> {waitMs, launchedInBackward}
-napi_value bucketsFinish(Call& call) {
-  GradientBuckets& buckets = bucketsOf(call);
-  const auto start = Clock::now();
-  buckets.finish(call.boolean(1));
-  napi_value result = call.newObject();
-  call.set(result, "waitMs", call.fromNumber(std::chrono::duration<double, std::milli>(Clock::now() - start).count()));
-  call.set(result, "launchedInBackward", call.fromNumber(static_cast<double>(buckets.numLaunchedInBackward)));
-  return result;
+// Calls `step` until it says that it is done, for so long; over the host it waits by itself.
+template <typename Step>
+bool within(int64_t limitMs, Step step) {
+  const auto until = Clock::now() + std::chrono::milliseconds(limitMs);
+  while (!step()) {
+    if (Clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  return true;
 }
 
-// bucketsGather(id): every rank's piece of every bucket to all
+// bucketsFinish(id, limitMs) -> buckets that left in backward; -1 where a device is not done after so long: to be called again
+napi_value bucketsFinish(Call& call) {
+  GradientBuckets& buckets = bucketsOf(call);
+  const bool isDone = within(call.count(1), [&] { return buckets.finish(); });
+  return call.fromNumber(isDone ? static_cast<double>(buckets.numLaunchedInBackward) : -1);
+}
+
+// bucketsGather(id, limitMs): every rank's piece of every bucket to all -> whether that is done, as above
 napi_value bucketsGather(Call& call) {
-  bucketsOf(call).gather();
-  return call.undefined();
+  GradientBuckets& buckets = bucketsOf(call);
+  return call.fromBool(within(call.count(1), [&] { return buckets.gather(); }));
 }
 
 // bucketsClose(id, limitMs) -> whether nothing is under way any more, so that the group may be closed

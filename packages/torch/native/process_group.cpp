@@ -5,6 +5,7 @@
 #ifdef ADAPT_HAS_C10D
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/util/Logging.h>
 #include <dlfcn.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -12,7 +13,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <future>
 #include <thread>
 
 namespace adapt {
@@ -24,6 +24,7 @@ using std::chrono::milliseconds;
 Distributed::~Distributed() {
   for (auto& [id, bucketsOfGroup] : buckets) new std::shared_ptr<GradientBuckets>(std::move(bucketsOfGroup));
   for (auto& [id, link] : groups) new LinkPtr(std::move(link));
+  for (auto& [id, link] : opening) new std::future<LinkPtr>(std::move(link));
   for (auto& [id, store] : stores) store.release();
 }
 
@@ -47,8 +48,41 @@ StorePtr storeOf(Call& call, size_t i) { return find(distributedOf(call).stores,
 
 LinkPtr linkOf(Call& call, size_t i) { return find(distributedOf(call).groups, call.integer(i), "process group"); }
 
-bool Link::isIdle() const {
-  return std::all_of(pending.begin(), pending.end(), [](const WorkPtr& work) { return work->isCompleted(); });
+WorkPtr Link::started(WorkPtr work) {
+  if (!device) return work;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  // Each holds its buffers.
+  const auto isDone = [](const WorkPtr& one) { return one->isCompleted() && !one->exception(); };
+  pending_.erase(std::remove_if(pending_.begin(), pending_.end(), isDone), pending_.end());
+  pending_.push_back(work);
+  return work;
+}
+
+bool Link::settle() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  try {
+    for (const WorkPtr& work : pending_) {
+      if (!work->isCompleted()) return false;
+      if (work->exception()) std::rethrow_exception(work->exception());
+    }
+  } catch (...) {
+    hasFailed_ = true;
+    throw;
+  }
+  pending_.clear();
+  return !hasFailed_;
+}
+
+bool Link::isIdle() noexcept {
+  try {
+    return settle();
+  } catch (...) {
+    return false;
+  }
+}
+
+void Link::abort() {
+  if (device && !isAborted_.exchange(true)) device->abort(*group);
 }
 
 at::Tensor bytesOf(const Link& link, const at::Tensor& tensor) {
@@ -57,24 +91,15 @@ at::Tensor bytesOf(const Link& link, const at::Tensor& tensor) {
   return tensor.detach().view({tensor.numel()}).view(at::kByte);
 }
 
-namespace {
-
-WorkPtr started(Link& link, WorkPtr work) {
-  if (link.device) link.pending.push_back(work);
-  return work;
-}
-
-}  // namespace
-
 WorkPtr startAllToAll(Link& link, const at::Tensor& received, const at::Tensor& sent) {
   at::Tensor output = bytesOf(link, received), input = bytesOf(link, sent);
   std::vector<int64_t> equalSplits;
-  return started(link, link.group->alltoall_base(output, input, equalSplits, equalSplits));
+  return link.started(link.group->alltoall_base(output, input, equalSplits, equalSplits));
 }
 
 WorkPtr startAllGather(Link& link, const at::Tensor& all, const at::Tensor& piece) {
   at::Tensor input = bytesOf(link, piece), output = bytesOf(link, all);
-  if (link.device) return started(link, link.group->_allgather_base(output, input));
+  if (link.device) return link.started(link.group->_allgather_base(output, input));
   // Gloo's of LibTorch 1.13 has only this one.
   std::vector<at::Tensor> inputs{input};
   std::vector<std::vector<at::Tensor>> outputs(1);
@@ -225,11 +250,10 @@ napi_value groupOpen(Call& call) {
   }
   if (options->devices.empty())
     options->devices.push_back(host.empty() ? c10d::ProcessGroupGloo::createDefaultDevice() : c10d::ProcessGroupGloo::createDeviceForHostname(host));
-  return keepLink(call, std::make_shared<Link>(Link{
-                            c10::make_intrusive<c10d::ProcessGroupGloo>(storeOf(call, 0), static_cast<int>(call.integer(1)),
-                                                                        static_cast<int>(call.integer(2)), options),
-                            nullptr,
-                            {}}));
+  auto link = std::make_shared<Link>();
+  link->group = c10::make_intrusive<c10d::ProcessGroupGloo>(storeOf(call, 0), static_cast<int>(call.integer(1)),
+                                                            static_cast<int>(call.integer(2)), options);
+  return keepLink(call, std::move(link));
 }
 
 // Libraries of device groups stay loaded. Throws CodedError("NO_DEVICE_GROUPS") for what is none, or needs what is not there.
@@ -238,7 +262,11 @@ const DeviceGroups& deviceGroups(const std::string& library) {
   if (!opened) throw CodedError("NO_DEVICE_GROUPS", dlerror());
   const auto groups = reinterpret_cast<decltype(&adaptDeviceGroups)>(dlsym(opened, "adaptDeviceGroups"));
   if (!groups) throw CodedError("NO_DEVICE_GROUPS", library + " opens no groups");
-  return *groups();
+  try {
+    return *groups();
+  } catch (const std::exception& error) {
+    throw CodedError("NO_DEVICE_GROUPS", error.what());
+  }
 }
 
 // deviceGroupsLoad(library): throws why that cannot be used
@@ -247,36 +275,63 @@ napi_value deviceGroupsLoad(Call& call) {
   return call.undefined();
 }
 
-// deviceGroupOpen(library, store, rank, size, deviceIndex, timeoutMs) -> group
+// One of each collective: what connects ranks does so in the first, which may take long or fail.
+void tryOut(Link& link, const at::Device& device) {
+  const at::Tensor sent = at::zeros({link.group->getSize()}, at::TensorOptions().dtype(at::kByte).device(device));
+  const at::Tensor received = at::empty_like(sent);
+  startAllToAll(link, received, sent)->wait();
+  startAllGather(link, received, sent.narrow(0, 0, 1).clone())->wait();
+  std::vector<at::Tensor> tensors{sent};
+  link.started(link.group->broadcast(tensors, c10d::BroadcastOptions()))->wait();
+  while (!link.settle()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+// deviceGroupOpen(library, store, rank, size, deviceType, deviceIndex, timeoutMs) -> what deviceGroupReady waits for
 napi_value deviceGroupOpen(Call& call) {
   const DeviceGroups& groups = deviceGroups(call.string(0));
-  return keepLink(call, std::make_shared<Link>(Link{
-                            groups.open(storeOf(call, 1), static_cast<int>(call.integer(2)), static_cast<int>(call.integer(3)),
-                                        static_cast<int>(call.integer(4)), milliseconds(call.count(5))),
-                            &groups,
-                            {}}));
+  const at::Device device(call.deviceType(4), static_cast<c10::DeviceIndex>(call.integer(5)));
+  auto task = std::make_shared<std::packaged_task<LinkPtr()>>(
+      [&groups, device, store = storeOf(call, 1), rank = static_cast<int>(call.integer(2)), size = static_cast<int>(call.integer(3)),
+       timeout = milliseconds(call.count(6))] {
+        const c10::DeviceGuard guard(device);
+        const auto link = std::make_shared<Link>();
+        link->device = &groups;
+        link->group = groups.open(store, rank, size, device.index(), timeout);
+        tryOut(*link, device);
+        return link;
+      });
+  Distributed& state = distributedOf(call);
+  state.opening[state.next] = task->get_future();
+  std::thread([task] { (*task)(); }).detach();
+  return call.fromNumber(static_cast<double>(state.next++));
+}
+
+// deviceGroupReady(opening, limitMs) -> group, or -1 where that takes longer. Throws why it cannot be.
+napi_value deviceGroupReady(Call& call) {
+  Distributed& state = distributedOf(call);
+  const auto found = state.opening.find(call.integer(0));
+  if (found == state.opening.end()) throw CodedError("GROUP_CLOSED", "this group is not being opened");
+  if (found->second.wait_for(milliseconds(call.count(1))) != std::future_status::ready) return call.fromNumber(-1);
+  auto opened = std::move(found->second);
+  state.opening.erase(found);
+  return keepLink(call, opened.get());
 }
 
 // groupSettle(group, limitMs) -> whether all that was asked of the group is done; waits so long for it. Throws what went wrong.
 napi_value groupSettle(Call& call) {
   const LinkPtr link = linkOf(call, 0);
   const auto until = std::chrono::steady_clock::now() + milliseconds(call.count(1));
-  while (!link->isIdle()) {
+  while (!link->settle()) {
     if (std::chrono::steady_clock::now() > until) return call.fromBool(false);
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
-  const std::vector<WorkPtr> done = std::move(link->pending);
-  link->pending.clear();
-  for (const WorkPtr& work : done)
-    if (work->exception()) std::rethrow_exception(work->exception());
   return call.fromBool(true);
 }
 
 // groupAbort(group, limitMs): gives up what is under way on a device, so that the process can end
 napi_value groupAbort(Call& call) {
   const LinkPtr link = linkOf(call, 0);
-  if (link->isIdle()) return call.undefined();
-  auto task = std::make_shared<std::packaged_task<void()>>([link] { link->device->abort(*link->group); });
+  auto task = std::make_shared<std::packaged_task<void()>>([link] { link->abort(); });
   const auto result = task->get_future();
   std::thread([task] { (*task)(); }).detach();
   result.wait_for(milliseconds(call.count(1)));
@@ -288,9 +343,7 @@ napi_value groupClose(Call& call) {
   Distributed& state = distributedOf(call);
   const auto found = state.groups.find(call.integer(0));
   if (found == state.groups.end()) return call.undefined();
-  const Link& link = *found->second;
-  if (!link.isIdle()) new LinkPtr(found->second);
-  else if (link.device) link.device->close(*link.group);
+  if (!found->second->isIdle()) new LinkPtr(found->second);
   state.groups.erase(found);
   return call.undefined();
 }
@@ -332,7 +385,7 @@ napi_value broadcastFrom(Call& call) {
   std::vector<at::Tensor> tensors{bytesOf(*link, call.tensor(1))};
   c10d::BroadcastOptions options;
   options.rootRank = call.integer(2);
-  started(*link, link->group->broadcast(tensors, options))->wait();
+  link->started(link->group->broadcast(tensors, options))->wait();
   return call.undefined();
 }
 
@@ -371,6 +424,7 @@ void exportProcessGroup(napi_env env, napi_value exports) {
   exportFunction(env, exports, "groupOpen", guarded<groupOpen>);
   exportFunction(env, exports, "deviceGroupsLoad", guarded<deviceGroupsLoad>);
   exportFunction(env, exports, "deviceGroupOpen", guarded<deviceGroupOpen>);
+  exportFunction(env, exports, "deviceGroupReady", guarded<deviceGroupReady>);
   exportFunction(env, exports, "groupSettle", guarded<groupSettle>);
   exportFunction(env, exports, "groupAbort", guarded<groupAbort>);
   exportFunction(env, exports, "groupClose", guarded<groupClose>);

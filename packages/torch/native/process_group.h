@@ -8,8 +8,11 @@
 #define USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
+#include <atomic>
 #include <functional>
+#include <future>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -19,9 +22,20 @@ namespace adapt {
 struct Link {
   GroupPtr group;
   const DeviceGroups* device = nullptr;  // null: memory of the CPU
-  std::vector<WorkPtr> pending;          // on a device: not known to be done
 
-  bool isIdle() const;
+  // Remembers what a device has been asked for.
+  WorkPtr started(WorkPtr work);
+  // Whether everything is done, and none of it given up. Throws what a device gave something up for.
+  bool settle();
+  bool isIdle() noexcept;
+  // Ends what a device is at.
+  void abort();
+
+ private:
+  std::mutex mutex_;  // backward has threads of its own
+  std::vector<WorkPtr> pending_;  // not known to be done
+  bool hasFailed_ = false;
+  std::atomic<bool> isAborted_{false};
 };
 using LinkPtr = std::shared_ptr<Link>;
 
@@ -31,6 +45,7 @@ struct GradientBuckets;
 struct Distributed {
   std::unordered_map<int64_t, StorePtr> stores;
   std::unordered_map<int64_t, LinkPtr> groups;
+  std::unordered_map<int64_t, std::future<LinkPtr>> opening;
   std::unordered_map<int64_t, std::shared_ptr<GradientBuckets>> buckets;
   int64_t next = 1;
   ~Distributed();

@@ -153,9 +153,12 @@ export interface Native {
     store: number,
     rank: number,
     worldSize: number,
+    deviceType: number,
     deviceIndex: number,
     timeoutMs: number,
   ): number
+  /** -1 where it is not ready after so long. */
+  deviceGroupReady(opening: number, limitMs: number): number
   groupSettle(group: number, limitMs: number): boolean
   groupAbort(group: number, limitMs: number): void
   groupClose(group: number): void
@@ -170,8 +173,10 @@ export interface Native {
   bucketsZero(id: number): void
   bucketsArm(id: number, scale: number): void
   bucketsReady(id: number, parameter: number): void
-  bucketsFinish(id: number, gatherSums: boolean): { waitMs: number; launchedInBackward: number }
-  bucketsGather(id: number): void
+  /** Buckets that left in backward; -1 where a device is not done after so long. */
+  bucketsFinish(id: number, limitMs: number): number
+  /** Whether it is done after so long. */
+  bucketsGather(id: number, limitMs: number): boolean
   bucketsClose(id: number, limitMs: number): boolean
 }
 

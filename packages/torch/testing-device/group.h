@@ -11,6 +11,8 @@
 #include "memory.h"
 
 #include <atomic>
+#include <cstdlib>
+#include <stdexcept>
 
 namespace testing_device {
 
@@ -34,8 +36,12 @@ struct DeviceWork final : c10d::Work {
   }
   bool isCompleted() override {
     if (state_ == State::Running && host_->isCompleted()) wait(std::chrono::milliseconds(0));
-    return state_ == State::Done;
+    return state_ == State::Done || isAborted;
   }
+  std::exception_ptr exception() const override {
+    return isAborted ? std::make_exception_ptr(std::runtime_error("the group was aborted")) : nullptr;
+  }
+  static inline std::atomic<bool> isAborted{false};
 
  private:
   enum class State { Running, Done, Stuck };
@@ -71,6 +77,7 @@ struct DeviceGroup final : adapt::Group {
 };
 
 inline adapt::GroupPtr openGroup(const adapt::StorePtr& store, int rank, int size, int, std::chrono::milliseconds timeout) {
+  if (std::getenv("ADAPT_TESTING_DEVICE_APART") != nullptr) throw std::runtime_error("no way leads from this device");
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1"));
   return c10::make_intrusive<DeviceGroup>(c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options));
@@ -79,7 +86,7 @@ inline adapt::GroupPtr openGroup(const adapt::StorePtr& store, int rank, int siz
 }  // namespace testing_device
 
 extern "C" __attribute__((visibility("default"))) const adapt::DeviceGroups* adaptDeviceGroups() {
-  static const adapt::DeviceGroups groups{testing_device::openGroup, [](adapt::Group&) {}, [](adapt::Group&) {}};
+  static const adapt::DeviceGroups groups{testing_device::openGroup, [](adapt::Group&) { testing_device::DeviceWork::isAborted = true; }};
   return &groups;
 }
 #endif

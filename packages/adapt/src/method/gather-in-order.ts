@@ -21,7 +21,7 @@ export interface GatheredRows {
 
 /**
  * Rows of all micro-batches of all ranks in global order: every rank's first micro-batch, then every rank's second.
- * Ranks may have different numbers of them, as after a short step. Belongs to the current scope.
+ * Ranks may have different numbers of them, as after a short step. Belongs to the current scope, where it is not a part itself.
  * @param parts This rank's micro-batches, [N, ...] with one width for all.
  * @param options.device  Of all parts: a rank without any must put what it receives where the others have theirs.
  * @param options.dtype  Of all parts. Default float32.
@@ -33,9 +33,9 @@ export function gatherInOrder(
 ): GatheredRows[] {
   if (collective.worldSize === 1)
     return parts.map((part, index) => {
-      const { shape } = part
-      const width = part.numel / Math.max(1, shape[0]!)
-      return { rank: 0, index, rows: shape.length === 2 ? part : reshape(part, [shape[0]!, width]) }
+      const [count, ...rest] = part.shape as [number, ...number[]]
+      const width = rest.reduce((a, b) => a * b, 1)
+      return { rank: 0, index, rows: rest.length === 1 ? part : reshape(part, [count, width]) }
     })
   const numRows = collective
     .allGather(

@@ -177,8 +177,8 @@ class GroupWorld implements World {
   }
 
   describeTravel(device: string): string | undefined {
-    if (device === 'cpu') return undefined
     const { backend, detour } = this.group.travel(device)
+    if (device === 'cpu') return undefined
     if (backend === 'nccl') return 'ranks exchange gradients from GPU to GPU (NCCL)'
     return `ranks exchange gradients over the host (Gloo)${detour === undefined ? '' : `: ${detour}`}`
   }

@@ -65,8 +65,10 @@ export class C10dGroup implements ProcessGroup {
   }
 
   travel(device: Device): Travel {
-    if (device === 'cpu') return { backend: 'gloo' }
-    const link = this.together(() => this.linkOf(device))
+    const link = this.together(() => {
+      this.links.meet(device, this.control, this.look)
+      return this.linkOf(device)
+    })
     if (link.device !== 'cpu') return { backend: 'nccl' }
     const detour = this.links.detourOf(device)
     return { backend: 'gloo', ...(detour === undefined ? {} : { detour }) }
@@ -187,7 +189,7 @@ export class C10dGroup implements ProcessGroup {
     }
   }
 
-  requirePeers = (): void => this.together(() => this.lookAround())
+  requirePeers = (): void => this.together(this.look)
 
   private requireNoneGone(): void {
     const self = this.members[this.rank]!
@@ -196,18 +198,16 @@ export class C10dGroup implements ProcessGroup {
     if (gone >= 0) throw new Error(`rank ${gone} ended before it came`)
   }
 
-  private lookAround(): void {
-    asked(() => this.requireNoneGone())
-  }
+  /** Looks whether the others are there. */
+  private readonly look = () => asked(() => this.requireNoneGone())
 
   fail({ code, message }: { readonly code: string; readonly message: string }): void {
     if (this.failure !== undefined) return
     this.failure = new PeerError('PEER_FAILED', `this rank failed: ${code}: ${message}`, this.rank)
     leaveLastWords(this.job, { own: true, code, message })
+    // The others notice when the connections close; the store must answer them for as long as they ask.
+    this.links.close()
     try {
-      // The others notice when the connections close; the store must answer them for as long as they ask.
-      this.links.abort()
-      this.links.close()
       waitForReaders(this.job)
     } catch {
       // What the caller reports is its own error.
@@ -252,7 +252,7 @@ export class C10dGroup implements ProcessGroup {
         bytes,
         hash: hashNumbers([capBytes, ...shapes]),
       })
-      const link = this.links.openBeside(device)
+      const link = this.links.openBeside(device, this.control, this.look)
       const buckets = make(link.id)
       this.links.keepForBuckets(buckets, link)
       return buckets
@@ -263,10 +263,11 @@ export class C10dGroup implements ProcessGroup {
     this.links.closeBuckets(buckets)
   }
 
-  /** Runs what moves so many bytes to other ranks by the link of these buckets. */
-  transfer<T>(buckets: number, bytes: number, action: () => T): T {
+  /** Runs what moves so many bytes to other ranks by the link of these buckets, again and again until it gives something. */
+  transfer<T>(buckets: number, bytes: number, action: (limitMs: number) => T | undefined): T {
     return this.together(() => {
-      const result = this.carry(this.links.ofBucket(buckets), action)
+      const result = this.links.until(action, this.look)
+      this.links.settle(this.links.ofBucket(buckets), this.look)
       this.tensorBytesSent += bytes
       return result
     })
@@ -301,14 +302,14 @@ export class C10dGroup implements ProcessGroup {
 
   /** By which tensors of a device travel. The first time the ranks find it out together. */
   private linkOf(device: Device): Link {
-    if (this.links.isNew(device)) this.links.meetOn(device, this.control)
+    if (this.links.isNew(device)) this.links.meetOn(device, this.control, this.look)
     return this.links.of(device)
   }
 
   /** Runs what moves tensors by a link, and waits until they are there. */
   private carry<T>(link: Link, action: () => T): T {
     const result = transport(action)
-    this.links.settle(link, () => this.lookAround())
+    this.links.settle(link, this.look)
     return result
   }
 

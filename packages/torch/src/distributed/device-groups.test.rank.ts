@@ -97,6 +97,24 @@ await runAsRank({
   reduce: compare(reduce),
   'killed peer': endOfRankOne('SIGKILL'),
   'stopped peer': endOfRankOne('SIGSTOP'),
+  'own error': (group) =>
+    scope(() => {
+      reduce(group, DEVICE)
+      if (group.rank === 1) {
+        group.fail({ code: 'DATA_DAMAGED', message: 'shard 7 is damaged' })
+        process.exit(3)
+      }
+      reduce(group, DEVICE)
+      return {}
+    }),
+  'different devices asked first': (group) =>
+    scope(() => {
+      const device = group.rank === 1 ? 'cpu' : DEVICE
+      const travel = group.travel(device)
+      const sum = full([2], 1 + group.rank, { device })
+      group.allReduceSum([sum])
+      return { travel, onDevice: valuesOf([sum]) }
+    }),
   'different devices': (group) =>
     scope(() => {
       group.allReduceSum([full([4], 1, { device: group.rank === 1 ? 'cpu' : DEVICE })])

@@ -54,6 +54,39 @@ describe('a device that waits for a rank', () => {
     expect(first!.failure!.message).toMatch(/^no answer from rank 1 .* for 1 s$/)
   })
 
+  it('that fails by its own error ends it with that error', async () => {
+    const [first] = await runJob(file, 'own error', onDevices())
+    expect([first!.exitCode, first!.failure?.code, first!.failure?.rank]).toEqual([6, 'PEER_FAILED', 1])
+    expect(first!.failure!.message).toBe('rank 1 failed: DATA_DAMAGED: shard 7 is damaged')
+  })
+
+  it('whose tensors are elsewhere goes over the host where that is known before', async () => {
+    const reports = await runJob<DeviceReport>(file, 'different devices asked first', onDevices())
+    expect(reports.map(({ report }) => [report!.travel.backend, report!.onDevice])).toEqual([
+      ['gloo', [[3, 3]]],
+      ['gloo', [[3, 3]]],
+    ])
+    expect(reports[0]!.report!.travel.detour).toBe('rank 1: its tensors are on the CPU')
+  })
+
+  it('whose device nothing leads to goes over the host, or is refused where that is not wanted', async () => {
+    const without = (more: Readonly<Record<string, string>>) => ({
+      env: (rank: number) => ({
+        ...{ ADAPT_TORCH_TESTING_DEVICE: library, ...more },
+        ...(rank === 1 ? { ADAPT_TESTING_DEVICE_APART: '1' } : {}),
+      }),
+    })
+    for (const { exitCode, report } of await runJob<DeviceReport>(file, 'exchange', without({}))) {
+      const detour = 'rank 1: no way leads from this device'
+      expect([exitCode, report!.travel]).toEqual([0, { backend: 'gloo', detour }])
+      expect(report!.onDevice).toEqual(report!.onHost)
+    }
+    for (const { exitCode, stderr } of await runJob(file, 'exchange', without({ TEST_BACKEND: 'nccl' }))) {
+      expect(exitCode).toBe(1)
+      expect(stderr).toContain('the ranks cannot talk by NCCL: rank 1: no way leads from this device')
+    }
+  })
+
   it.each([
     [
       'different devices',
@@ -61,7 +94,7 @@ describe('a device that waits for a rank', () => {
     ],
     [
       'different devices later',
-      /rank 0: sum .* from device to device \(call 2\); rank 1: sum .* of float32 \(call 2\)/,
+      /rank 0: sum .* from device to device \(call 3\); rank 1: sum .* of float32 \(call 3\)/,
     ],
   ])('whose tensors are elsewhere says so: %s', async (task, message) => {
     for (const { failure } of await runJob(file, task, onDevices())) {

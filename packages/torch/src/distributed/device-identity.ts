@@ -14,6 +14,8 @@ export interface DeviceIdentity {
 
 /** The device of this rank. @param rank  Tells devices apart that have no name of their own. */
 export function identify(device: Device, rank: number): DeviceIdentity {
+  if (device === 'cpu')
+    return { device, hardware: `cpu of rank ${rank}`, missing: 'its tensors are on the CPU' }
   const { native } = engine()
   const index = cudaIndex(device)
   const uuid = index === undefined ? undefined : native.cudaInfo().devices[index]?.uuid

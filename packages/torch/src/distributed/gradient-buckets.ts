@@ -1,4 +1,6 @@
 import { noGrad } from '../autograd.js'
+import type { Device } from '../device.js'
+import { synchronize } from '../devices.js'
 import { itemBytes } from '../dtype.js'
 import { rethrow, TorchError } from '../errors.js'
 import { engine } from '../native.js'
@@ -90,6 +92,7 @@ class FlatBuckets implements GradientBuckets {
   readonly shards: readonly Shard[]
   readonly bytes: number
   private readonly group: C10dGroup | undefined
+  private readonly device: Device
   /** The engine's number of the buckets. */
   private readonly id: number
   private readonly parameters: readonly Parameter[]
@@ -109,6 +112,7 @@ class FlatBuckets implements GradientBuckets {
     this.shardPlans = planShards(this.plans, group.rank)
     this.bytes = this.plans.reduce((total, plan) => total + pieceBytes(plan) * worldSize, 0)
     const device = parameters[0]?.device ?? 'cpu'
+    this.device = device
     this.flats = this.plans.map(({ pieceLength, dtype }) =>
       zeros([pieceLength * worldSize], { dtype, device }).persist(),
     )
@@ -171,13 +175,21 @@ class FlatBuckets implements GradientBuckets {
   }
 
   finish(result: 'sum' | 'shard'): ReducedGradients {
-    const gathers = result === 'sum'
-    const reduced = this.together(gathers ? 2 : 1, () => engine().native.bucketsFinish(this.id, gathers))
+    const { native } = engine()
+    // What the device still has to do of its own is no time of waiting for others.
+    if (this.group !== undefined) synchronize(this.device)
+    const start = performance.now()
+    const launchedInBackward = this.together((limitMs) => {
+      const count = native.bucketsFinish(this.id, limitMs)
+      return count < 0 ? undefined : count
+    })
+    if (result === 'sum') this.gather()
+    const waitMs = performance.now() - start
     scope(() => {
       for (const [i, { bucket, start, length }] of this.shardPlans.entries())
         this.shards[i]!.value.grad = narrow(this.flats[bucket]!, 0, start, length)
     })
-    return reduced
+    return { waitMs, launchedInBackward }
   }
 
   gatherParameters(): void {
@@ -186,7 +198,7 @@ class FlatBuckets implements GradientBuckets {
         for (const [i, { bucket, start, length }] of this.shardPlans.entries())
           copy_(narrow(this.flats[bucket]!, 0, start, length), detach(this.shards[i]!.value))
       })
-      this.together(1, () => engine().native.bucketsGather(this.id))
+      this.gather()
       scope(() => {
         for (const [bucket, { members }] of this.plans.entries())
           for (const { index, start, length } of members)
@@ -243,11 +255,16 @@ class FlatBuckets implements GradientBuckets {
     for (const flat of this.flats) flat.dispose()
   }
 
-  /** Runs what moves `times` a piece of every bucket to every other rank. */
-  private together<T>(times: number, action: () => T): T {
-    if (this.group === undefined) return action()
+  /** Every rank's piece of every bucket to all. */
+  private gather(): void {
+    this.together((limitMs) => engine().native.bucketsGather(this.id, limitMs) || undefined)
+  }
+
+  /** Runs what moves a piece of every bucket to every other rank. */
+  private together<T>(action: (limitMs: number) => T | undefined): T {
+    if (this.group === undefined) return action(0)!
     const bytes = this.plans.reduce((total, plan) => total + pieceBytes(plan), 0)
-    return this.group.transfer(this.id, times * bytes * (this.group.worldSize - 1), action)
+    return this.group.transfer(this.id, bytes * (this.group.worldSize - 1), action)
   }
 }
 

@@ -47,6 +47,19 @@ export class JobStore {
     return engine().native.storePrefix(this.id, this.prefix + name)
   }
 
+  /** The same on a connection of its own: what waits for a key holds its connection. */
+  openPrefixApart(name: string): number {
+    const { native } = engine()
+    const at = this.address.lastIndexOf(':')
+    const [host, port] = [this.address.slice(0, at), Number(this.address.slice(at + 1))]
+    const apart = native.storeOpen(host, port, false, this.answerMs)
+    try {
+      return native.storePrefix(apart, this.prefix + name)
+    } finally {
+      native.storeClose(apart)
+    }
+  }
+
   close(): void {
     engine().native.storeClose(this.id)
   }

@@ -3,13 +3,16 @@ import { wrapError } from '../errors.js'
 /** What the engine threw while it moved data: a matter of the other side. Errors of this side keep their codes. */
 export class TransportFailure extends Error {}
 
+/** What a device says of itself, wherever it comes to light. */
+const OWN_FAULT = /^CUDA error/
+
 /** Runs what moves data. @throws {TransportFailure} with what the engine said as its cause. */
 export function transport<T>(call: () => T): T {
   try {
     return call()
   } catch (error) {
-    const { code } = error as { readonly code?: string }
-    if (code !== 'TORCH_ERROR') throw wrapError(error, 'process group')
+    const { code, message } = error as { readonly code?: string; readonly message?: string }
+    if (code !== 'TORCH_ERROR' || OWN_FAULT.test(String(message))) throw wrapError(error, 'process group')
     throw new TransportFailure('the transport failed', { cause: error })
   }
 }

@@ -10,13 +10,19 @@ process.on('newListener', (name) => {
 })
 
 const { existsSync } = await import('node:fs')
+const { dirname, join } = await import('node:path')
 const main = new URL('../dist/cli/main.js', import.meta.url)
 if (existsSync(main)) {
   try {
     await import(main.href)
   } catch (error) {
-    // Not a file of ours that is missing, but descriptors or memory.
-    if (typeof error?.code !== 'string' || !/^E[A-Z]+$/.test(error.code)) throw error
+    // Not a file of ours that is missing, but descriptors or memory. Without a descriptor left Node says of a package that it is not there.
+    const file = /^Cannot find (?:package|module) '([^']+)'/.exec(error?.message)?.[1]
+    const isThere =
+      file !== undefined && (existsSync(file) || existsSync(join(dirname(file), 'package.json')))
+    const isSystem = typeof error?.code === 'string' && /^E[A-Z]+$/.test(error.code)
+    if (!isSystem && !(error?.code === 'ERR_MODULE_NOT_FOUND' && isThere)) throw error
+    if (isThere) error.message = `EMFILE: too many open files, import '${file}'`
     process.stderr.write(`error: adapt cannot be loaded: ${error.message}\n`)
     process.exit(5)
   }

@@ -1,3 +1,5 @@
+import { createRequire } from 'node:module'
+import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ConfigError, HostileFileError } from '../../errors.js'
 import { safeIo } from './cli-io.js'
@@ -15,6 +17,18 @@ function withCode(name: string, code: string, message = 'm'): Error {
 }
 
 describe('reportError', () => {
+  it('tells a package that Node cannot open from one that is not there', async () => {
+    const notFound = (file: string) =>
+      Object.assign(new Error(`Cannot find package '${file}' imported from /a.js`), {
+        code: 'ERR_MODULE_NOT_FOUND',
+      })
+    const folder = path.dirname(createRequire(import.meta.url).resolve('yaml/package.json'))
+    const there = await report(notFound(path.join(folder, 'index.js')))
+    expect(there).toMatchObject({ exitCode: 5 })
+    expect(there.stderr).toMatch(/^error: EMFILE: too many open files, import '.*yaml.index.js'\n$/)
+    expect(await report(notFound('/nowhere/yaml/index.js'))).toMatchObject({ exitCode: 1 })
+  })
+
   it('prints one line per problem and gives the exit code of the error', async () => {
     expect(await report(new ConfigError('INVALID_CONFIG', 'first\nsecond', { issues: [] }))).toEqual({
       exitCode: 2,

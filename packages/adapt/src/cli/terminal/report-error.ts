@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { CommanderError } from 'commander'
 import { AdaptError, EXIT } from '../../errors.js'
 import type { CliIo } from './cli-io.js'
@@ -16,7 +18,8 @@ const ENGINE_RESOURCES = new Set([
  * Writes an error to stderr and gives the exit code. Errors a user can cause are one `error:` line per problem;
  * anything else is a bug of ours, whose stack is shown only when ADAPT_DEBUG=1.
  */
-export async function reportError(error: unknown, io: CliIo): Promise<number> {
+export async function reportError(thrown: unknown, io: CliIo): Promise<number> {
+  const error = asSystemError(thrown)
   if (error instanceof CommanderError) {
     // Help, version and usage errors are written by commander itself, through the program's own streams.
     return error.exitCode === 0 ? EXIT.done : EXIT.config
@@ -36,6 +39,17 @@ export async function reportError(error: unknown, io: CliIo): Promise<number> {
     io.stderr.write('This is a bug in adapt. Set ADAPT_DEBUG=1 to see where it happened.\n')
   }
   return exitCode
+}
+
+/** Without a descriptor left Node cannot read a package, and says that it is not there: where it is there, that is what was meant. */
+function asSystemError(error: unknown): unknown {
+  const { code, message } = (error ?? {}) as { readonly code?: unknown; readonly message?: unknown }
+  if (code !== 'ERR_MODULE_NOT_FOUND') return error
+  const file = /^Cannot find (?:package|module) '([^']+)'/.exec(String(message))?.[1]
+  if (file === undefined || !(existsSync(file) || existsSync(join(dirname(file), 'package.json'))))
+    return error
+  const meant = new Error(`EMFILE: too many open files, import '${file}'`, { cause: error })
+  return Object.assign(meant, { code: 'EMFILE' })
 }
 
 /**

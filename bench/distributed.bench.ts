@@ -99,8 +99,8 @@ class Job {
     }
   }
 
-  quit(): void {
-    for (const rank of this.ranks) rank.quit()
+  async quit(): Promise<void> {
+    await Promise.all(this.ranks.map((rank) => rank.quit()))
   }
 }
 
@@ -205,7 +205,7 @@ async function onThisMachine() {
       ),
     }
   } finally {
-    for (const job of Object.values(jobs)) job.quit()
+    await Promise.all(Object.values(jobs).map((job) => job.quit()))
   }
 }
 
@@ -243,7 +243,7 @@ async function overLink(name: string, rate: string) {
       [`wire_bytes_ratio_${name}`]: rounded(onWire / counted.bytes_sent),
     }
   } finally {
-    for (const job of Object.values(jobs)) job.quit()
+    await Promise.all(Object.values(jobs).map((job) => job.quit()))
   }
 }
 

@@ -196,7 +196,7 @@ for (const shots of SHOTS) {
   figures[`requests_per_second_${shots}shot`] = rates.map(([own]) => rounded(own, 1))
   figures[`harness_batch_size_${shots}shot`] = best
 }
-peer.quit()
+await peer.quit()
 model.dispose()
 console.log(
   JSON.stringify({ ...figures, max_abs_loglikelihood_difference: Number(largest.toExponential(2)) }),

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -101,8 +102,10 @@ export class StepProcess<Block> {
     return (await this.read()) as Block
   }
 
-  quit(): void {
+  /** Returns when it has ended: a process that ends still takes the processors from what is measured next. */
+  async quit(): Promise<void> {
     this.child.stdin!.end(`${JSON.stringify({ quit: true })}\n`)
+    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit')
   }
 }
 

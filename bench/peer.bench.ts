@@ -150,7 +150,7 @@ async function measureSameAllocator(dtype: DType): Promise<number | undefined> {
     return medianInterval(ratios).median
   } finally {
     ours.dispose()
-    peer.quit()
+    await peer.quit()
   }
 }
 
@@ -175,7 +175,7 @@ async function startCompiledPeer(dtype: DType, ourLosses: readonly number[]): Pr
     await startPeer(peer, dtype, ourLosses)
     return peer
   } catch (error) {
-    peer.quit()
+    await peer.quit()
     const { message } = error as Error
     if (message.startsWith(DIFFERENT)) throw error
     console.log(`${dtype}: no compiled peer: ${message.split('\n', 1)[0]}`)
@@ -227,7 +227,7 @@ async function measure(dtype: DType): Promise<Figures> {
         `${dtype} block ${block + 1}/${numBlocks}: ${mine.at(-1)!.toFixed(0)} tok/s, peer ${shown.join('; compiled ')}`,
       )
     }
-    for (const peer of peers) peer.quit()
+    for (const peer of peers) await peer.quit()
     ours.dispose()
     const plainSeconds = tokensPerStep / medianInterval(mine).median
     const sameAllocator = isCpu ? await measureSameAllocator(dtype) : undefined
@@ -261,7 +261,7 @@ async function measure(dtype: DType): Promise<Figures> {
     )
     return figures
   } finally {
-    for (const peer of peers) peer.quit()
+    for (const peer of peers) await peer.quit()
   }
 }
 

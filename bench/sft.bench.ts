@@ -186,8 +186,8 @@ async function measure(
     )
     return figures
   } finally {
-    ours.quit()
-    peer.quit()
+    await ours.quit()
+    await peer.quit()
   }
 }
 

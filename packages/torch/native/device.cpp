@@ -22,8 +22,9 @@ c10::Device deviceArgument(Call& call) {
   if (!c10::impl::hasDeviceGuardImpl(type))
     throw CodedError("NO_SUCH_DEVICE", "this LibTorch has no " + c10::DeviceTypeName(type, /*lower_case=*/true) + " devices");
   const c10::impl::DeviceGuardImplInterface* guard = c10::impl::getDeviceGuardImpl(type);
-  if (std::max<int64_t>(index, 0) >= guard->deviceCount())
-    throw CodedError("NO_SUCH_DEVICE", "there is no device " + std::to_string(std::max<int64_t>(index, 0)) + ": there are " + std::to_string(guard->deviceCount()));
+  const int64_t needed = std::max<int64_t>(index, 0);
+  if (needed >= guard->deviceCount())
+    throw CodedError("NO_SUCH_DEVICE", "there is no device " + std::to_string(needed) + ": there are " + std::to_string(guard->deviceCount()));
   return index < 0 ? guard->getDevice() : c10::Device(type, static_cast<c10::DeviceIndex>(index));
 }
 

@@ -255,28 +255,17 @@ napi_value bucketsReady(Call& call) {
   return call.undefined();
 }
 
-// Calls `step` until it says that it is done, for so long; over the host it waits by itself.
-template <typename Step>
-bool within(int64_t limitMs, Step step) {
-  const auto until = Clock::now() + std::chrono::milliseconds(limitMs);
-  while (!step()) {
-    if (Clock::now() > until) return false;
-    std::this_thread::sleep_for(std::chrono::microseconds(50));
-  }
-  return true;
-}
-
 // bucketsFinish(id, limitMs) -> buckets that left in backward; -1 where a device is not done after so long: to be called again
 napi_value bucketsFinish(Call& call) {
   GradientBuckets& buckets = bucketsOf(call);
-  const bool isDone = within(call.count(1), [&] { return buckets.finish(); });
+  const bool isDone = isDoneWithin(std::chrono::milliseconds(call.count(1)), [&] { return buckets.finish(); });
   return call.fromNumber(isDone ? static_cast<double>(buckets.numLaunchedInBackward) : -1);
 }
 
 // bucketsGather(id, limitMs): every rank's piece of every bucket to all -> whether that is done, as above
 napi_value bucketsGather(Call& call) {
   GradientBuckets& buckets = bucketsOf(call);
-  return call.fromBool(within(call.count(1), [&] { return buckets.gather(); }));
+  return call.fromBool(isDoneWithin(std::chrono::milliseconds(call.count(1)), [&] { return buckets.gather(); }));
 }
 
 // bucketsClose(id, limitMs) -> whether nothing is under way any more, so that the group may be closed

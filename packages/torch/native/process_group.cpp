@@ -48,6 +48,15 @@ StorePtr storeOf(Call& call, size_t i) { return find(distributedOf(call).stores,
 
 LinkPtr linkOf(Call& call, size_t i) { return find(distributedOf(call).groups, call.integer(i), "process group"); }
 
+bool isDoneWithin(milliseconds limit, const std::function<bool()>& step) {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  while (!step()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  return true;
+}
+
 WorkPtr Link::started(WorkPtr work) {
   if (!device) return work;
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -320,12 +329,7 @@ napi_value deviceGroupReady(Call& call) {
 // groupSettle(group, limitMs) -> whether all that was asked of the group is done; waits so long for it. Throws what went wrong.
 napi_value groupSettle(Call& call) {
   const LinkPtr link = linkOf(call, 0);
-  const auto until = std::chrono::steady_clock::now() + milliseconds(call.count(1));
-  while (!link->settle()) {
-    if (std::chrono::steady_clock::now() > until) return call.fromBool(false);
-    std::this_thread::sleep_for(std::chrono::microseconds(50));
-  }
-  return call.fromBool(true);
+  return call.fromBool(isDoneWithin(milliseconds(call.count(1)), [&] { return link->settle(); }));
 }
 
 // groupAbort(group, limitMs): gives up what is under way on a device, so that the process can end

@@ -54,6 +54,9 @@ struct Distributed {
 Distributed& distributedOf(Call& call);
 LinkPtr linkOf(Call& call, size_t i);
 
+// Takes `step` again until it says that it is done; whether it did within so long.
+bool isDoneWithin(std::chrono::milliseconds limit, const std::function<bool()>& step);
+
 // The bytes of a contiguous tensor where the link's tensors are, as a tensor over the same memory.
 at::Tensor bytesOf(const Link& link, const at::Tensor& tensor);
 

@@ -15,7 +15,6 @@ import { type Backend, type Link, Links } from './links.js'
 import { hasEnded, type Member } from './members.js'
 import { PeerError } from './peer-error.js'
 import type { ProcessGroup, Travel } from './process-group.js'
-import type { Rendezvous } from './rendezvous.js'
 import { inRuns, product, type Run } from './tensor-runs.js'
 import { asked, TransportFailure, transport } from './transport.js'
 
@@ -47,16 +46,16 @@ export class C10dGroup implements ProcessGroup {
   private meetings = 0
   private failure: PeerError | undefined
 
-  constructor(launch: Launch, met: Rendezvous, timeoutMs: number, interfaces: string, backend: Backend) {
+  constructor(launch: Launch, job: EndOfJob, timeoutMs: number, interfaces: string, backend: Backend) {
     this.launch = launch
     this.rank = launch.rank
     this.worldSize = launch.worldSize
-    this.members = met.members
+    this.members = job.members
     this.timeoutMs = timeoutMs
-    this.job = { rank: launch.rank, members: met.members, store: met.store, storeRank: met.storeRank }
-    const here = met.members[launch.rank]!
-    const host = met.members.every(({ network }) => network === here.network) ? LOOPBACK : ''
-    this.links = new Links({ job: this.job, timeoutMs, host, interfaces, backend })
+    this.job = job
+    const here = job.members[launch.rank]!
+    const host = job.members.every(({ network }) => network === here.network) ? LOOPBACK : ''
+    this.links = new Links({ job, timeoutMs, host, interfaces, backend })
     this.control = new ControlPlane(this.links.host.id, launch.worldSize)
   }
 

@@ -39,14 +39,13 @@ export async function joinProcessGroup(options: JoinOptions): Promise<ProcessGro
       'NO_PROCESS_GROUPS',
       'this LibTorch was built without torch.distributed: ranks cannot talk to each other',
     )
-  const met = await meet(launch, options.joinTimeoutMs ?? timeoutMs)
+  const job = { rank: launch.rank, ...(await meet(launch, options.joinTimeoutMs ?? timeoutMs)) }
   try {
     const interfaces = options.interfaces ?? process.env.GLOO_SOCKET_IFNAME ?? ''
-    return new C10dGroup(launch, met, timeoutMs, interfaces, options.backend ?? 'auto')
+    return new C10dGroup(launch, job, timeoutMs, interfaces, options.backend ?? 'auto')
   } catch (error) {
-    const job = { rank: launch.rank, members: met.members, store: met.store, storeRank: met.storeRank }
     const ended = error instanceof TransportFailure ? findEnded(job, error.cause) : undefined
-    met.store.close()
+    job.store.close()
     if (ended !== undefined) throw ended
     const said = error instanceof TransportFailure ? error.cause : error
     const text = String((said as Error).message).split('\n', 1)[0]!

@@ -75,9 +75,10 @@ export class ScoreHistogram {
   /** counts <- decay x counts + added. */
   decayAndAdd(added: ArrayLike<number>, decay = 0.99): void {
     this.#requireBins(added)
+    const counts = this.#counts
     for (let bin = 0; bin < NUM_SCORE_BINS; bin++) {
-      const kept = this.#counts[bin]! * decay
-      this.#counts[bin] = (kept < NEGLIGIBLE_COUNT ? 0 : kept) + added[bin]!
+      const kept = counts[bin]! * decay
+      counts[bin] = (kept < NEGLIGIBLE_COUNT ? 0 : kept) + added[bin]!
     }
   }
 
@@ -90,14 +91,17 @@ export class ScoreHistogram {
   /** The midpoints and counts of the non-empty bins. */
   weightedScores(): WeightedScores {
     const width = (this.high - this.low) / NUM_SCORE_BINS
-    const scores: number[] = []
-    const counts: number[] = []
+    const { low } = this
+    const all = this.#counts
+    const scores = new Float64Array(NUM_SCORE_BINS)
+    const counts = new Float64Array(NUM_SCORE_BINS)
+    let numFilled = 0
     for (let bin = 0; bin < NUM_SCORE_BINS; bin++) {
-      if (this.#counts[bin] === 0) continue
-      scores.push(this.low + (bin + 0.5) * width)
-      counts.push(this.#counts[bin]!)
+      if (all[bin] === 0) continue
+      scores[numFilled] = low + (bin + 0.5) * width
+      counts[numFilled++] = all[bin]!
     }
-    return { scores: Float64Array.from(scores), counts: Float64Array.from(counts) }
+    return { scores: scores.subarray(0, numFilled), counts: counts.subarray(0, numFilled) }
   }
 
   #requireBins(counts: ArrayLike<number>): void {

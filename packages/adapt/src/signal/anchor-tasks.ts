@@ -1,5 +1,5 @@
 /** V anchors, K tasks, D width. */
-import { matmul, mean, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
+import { matmul, mean, scope, type Tensor, tensor } from '@adapt-ts/torch'
 import { type Batch, createPermutation } from '../batch/index.js'
 
 /** Which task each anchor belongs to. */
@@ -58,10 +58,10 @@ export function halvedTasks({ names, of, counts }: AnchorTasks): AnchorTasks {
 
 /** c_k, the mean of the unit vectors of each task: [V, D] -> [K, D]. Belongs to the current scope. */
 export function taskCentroids(unit_VD: Tensor, { names, of, counts }: AnchorTasks): Tensor {
-  const [V, D] = unit_VD.shape as [number, number]
+  const V = unit_VD.shape[0]!
   const K = names.length
   return scope(() => {
-    if (K === 1) return reshape(mean(unit_VD, 0), [1, D])
+    if (K === 1) return mean(unit_VD, 0, true)
     const share_KV = new Float32Array(K * V)
     for (const [v, task] of of.entries()) share_KV[task * V + v] = 1 / counts[task]!
     return matmul(tensor(share_KV, [K, V], { device: unit_VD.device }), unit_VD)

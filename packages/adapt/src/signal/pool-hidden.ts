@@ -17,24 +17,37 @@ export interface PoolingOptions {
   readonly tokens: 'all' | 'response_only'
 }
 
-/** The coefficient of each position before normalising; 0 leaves the position out. */
-function coefficients(batch: Batch, { pooling, tokens }: PoolingOptions): Float64Array {
+/** How much each position counts in the vector of its sample; P positions, S samples. */
+interface Coefficients {
+  /** Before normalising, [P]; 0 leaves the position out. */
+  readonly raw_P: Float64Array
+  /** Their sum, [S]. */
+  readonly sum_S: Float64Array
+  /** How many are not 0, [S]. */
+  readonly count_S: Int32Array
+}
+
+function coefficients(batch: Batch, { pooling, tokens }: PoolingOptions): Coefficients {
   const { segment_BT, position_BT, labels_BT, samples } = batch
-  const count = segment_BT.length
-  const raw = new Float64Array(count)
-  const lastOf = new Int32Array(samples.length).fill(-1)
-  // Plain loops: this runs for every position of every step.
-  for (let i = 0; i < count; i++) {
+  const raw_P = new Float64Array(segment_BT.length)
+  const sum_S = new Float64Array(samples.length)
+  const count_S = new Int32Array(samples.length)
+  const last_S = new Int32Array(samples.length).fill(-1)
+  const byPosition = pooling === 'position_weighted'
+  // A plain loop: this runs for every position of every step.
+  for (let i = 0; i < raw_P.length; i++) {
     const segment = segment_BT[i]!
     if (segment === -1) continue
     if (tokens !== 'all' && labels_BT[i]! < 0 && samples[segment]!.numLabels > 0) continue
-    if (pooling === 'last') {
-      if (lastOf[segment]! >= 0) raw[lastOf[segment]!] = 0
-      lastOf[segment] = i
-    }
-    raw[i] = pooling === 'position_weighted' ? position_BT[i]! + 1 : 1
+    if (pooling === 'last' && count_S[segment]! > 0)
+      raw_P[last_S[segment]!] = sum_S[segment] = count_S[segment] = 0
+    const coefficient = byPosition ? position_BT[i]! + 1 : 1
+    raw_P[i] = coefficient
+    sum_S[segment]! += coefficient
+    count_S[segment]! += 1
+    last_S[segment] = i
   }
-  return raw
+  return { raw_P, sum_S, count_S }
 }
 
 /**
@@ -48,14 +61,7 @@ function coefficients(batch: Batch, { pooling, tokens }: PoolingOptions): Float6
 export function poolHidden(hidden_BTD: Tensor, batch: Batch, options: PoolingOptions): Tensor {
   const { device, shape } = hidden_BTD
   const { segment_BT, samples } = batch
-  const raw_P = coefficients(batch, options)
-  const sum_S = new Float64Array(samples.length)
-  const count_S = new Int32Array(samples.length)
-  for (let i = 0; i < raw_P.length; i++) {
-    if (raw_P[i] === 0) continue
-    sum_S[segment_BT[i]!]! += raw_P[i]!
-    count_S[segment_BT[i]!]! += 1
-  }
+  const { raw_P, sum_S, count_S } = coefficients(batch, options)
   let count = 0
   const next_S = new Int32Array(samples.length)
   for (let s = 0; s < samples.length; s++) {

@@ -59,10 +59,14 @@ bool isIntel() {
 #endif
 }
 
-// g^T x: [P, N], [P, K] -> [N, K]. oneDNN's linear wants both factors the other way round; copying them costs less than MKL's slow path.
+// g^T x: [P, N], [P, K] -> [N, K]. oneDNN's linear reads its second factor at any strides, but the first one row by row: copying
+// the narrower of the two costs less than MKL's slow path.
 at::Tensor productOverPositions(const at::Tensor& g, const at::Tensor& x) {
-  static const bool turns = !isIntel();
-  return turns && g.size(0) > 0 ? product(transposed(g), transposed(x)) : at::mm(g.t(), x);
+  static const bool turns = linearPointwise().has_value() && !isIntel();
+  if (!turns || g.numel() == 0 || x.numel() == 0) return at::mm(g.t(), x);
+  const at::Tensor rows = g.contiguous(), inputs = x.contiguous();
+  if (rows.size(1) <= inputs.size(1)) return product(transposed(rows), inputs.t());
+  return transposed(product(transposed(inputs), rows.t()));
 }
 
 at::Tensor transposedMatrix(const at::Tensor& matrix) {
@@ -70,6 +74,15 @@ at::Tensor transposedMatrix(const at::Tensor& matrix) {
               "adapt::transposed: expected a matrix of float32 on the CPU");
   const at::Tensor turned = transposed(matrix);
   return turned.is_alias_of(matrix) ? turned.clone() : turned;
+}
+
+at::Tensor productOverRows(const at::Tensor& a, const at::Tensor& b) {
+  for (const at::Tensor* matrix : {&a, &b}) {
+    TORCH_CHECK(matrix->dim() == 2 && matrix->scalar_type() == at::kFloat && matrix->device().is_cpu(),
+                "adapt::product_over_rows: expected matrices of float32 on the CPU");
+  }
+  TORCH_CHECK(a.size(0) == b.size(0), "adapt::product_over_rows: expected [P, N] and [P, K], received ", a.sizes(), " and ", b.sizes());
+  return productOverPositions(a, b);
 }
 
 class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
@@ -111,8 +124,15 @@ napi_value onednnLinear(Call& call) {
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(adapt, library) { library.def("transposed(Tensor matrix) -> Tensor"); }
-TORCH_LIBRARY_IMPL(adapt, CPU, library) { library.impl("transposed", transposedMatrix); }
+TORCH_LIBRARY_FRAGMENT(adapt, library) {
+  library.def("transposed(Tensor matrix) -> Tensor");
+  // a^T b: [P, N], [P, K] -> [N, K]
+  library.def("product_over_rows(Tensor a, Tensor b) -> Tensor");
+}
+TORCH_LIBRARY_IMPL(adapt, CPU, library) {
+  library.impl("transposed", transposedMatrix);
+  library.impl("product_over_rows", productOverRows);
+}
 
 void exportOnednnLinear(napi_env env, napi_value exports) {
   exportFunction(env, exports, "onednnLinear", guarded<onednnLinear>);

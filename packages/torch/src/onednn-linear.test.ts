@@ -6,12 +6,16 @@ import {
   autocast,
   backward,
   bind,
+  cat,
+  contiguous,
   expand,
   Generator,
   grad,
   hasOperator,
   linear,
   memoryStats,
+  mm,
+  narrow,
   noGrad,
   normal_,
   ones,
@@ -113,6 +117,30 @@ describe.runIf(available)('linear by oneDNN (needs mkldnn::_linear_pointwise, Li
     for (const [i, actual] of grad([onednnLinear(x, weight)], [x, weight], [dy]).entries()) {
       expect(relativeError(actual!, expected[i]!)).toBeLessThan(TOLERANCE)
     }
+  })
+
+  it.each([
+    [7, 3, 5],
+    [300, 65, 17],
+    [300, 17, 65],
+    [1, 4, 3],
+    [5, 1, 1],
+    [0, 3, 2],
+  ])('multiplies over rows: %i rows of %i and of %i', (P, N, K) => {
+    const product = bind('adapt::product_over_rows')
+    const [a, b] = [random(P, N), random(P, K)]
+    const expected = mm(transpose(a, 0, 1), b)
+    for (const [left, right] of [
+      [a, b],
+      [narrow(cat([random(P, 2), a], 1), 1, 2, N), transpose(contiguous(transpose(b, 0, 1)), 0, 1)],
+    ]) {
+      const found = product(left, right) as Tensor
+      expect(found.shape).toEqual([N, K])
+      if (P > 0) expect(relativeError(found, expected)).toBeLessThan(TOLERANCE)
+      else expect(valuesOf(found)).toEqual(valuesOf(expected))
+    }
+    expect(codeOf(() => product(a, random(P + 1, K)))).toBe('TORCH_ERROR')
+    expect(codeOf(() => product(a, zeros([P, K], { dtype: 'bfloat16' })))).toBe('TORCH_ERROR')
   })
 
   it('gives gradients only to what requires them', () => {

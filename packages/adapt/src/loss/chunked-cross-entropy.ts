@@ -1,14 +1,12 @@
 /** N labelled positions, C positions of a chunk, D width, V vocabulary. */
 import {
   add_,
-  addmm_,
   bind,
   cat,
   type DType,
   exp_,
   gather,
   logSoftmax,
-  mm,
   mul,
   narrow,
   nn,
@@ -18,7 +16,6 @@ import {
   sum,
   type Tensor,
   toDType,
-  transpose,
   unsqueeze,
   where,
   zerosLike,
@@ -90,9 +87,7 @@ export function chunkedCrossEntropy(
           const gradient_CD = mul(products.toHidden(residual_CV), weight_C1)
           if (headGrad) {
             const weighted_CD = asDType(mul(hidden_CD, weight_C1), computeDtype)
-            const residual_VC = transpose(residual_CV, 0, 1)
-            if (computeDtype === 'float32') addmm_(headGrad, residual_VC, weighted_CD)
-            else add_(headGrad, mm(residual_VC, weighted_CD))
+            products.addToGradient(headGrad, residual_CV, weighted_CD)
           }
           return [loss_C, asDType(gradient_CD, 'float32')] as [Tensor, Tensor]
         })

@@ -23,16 +23,23 @@ export interface LabelledPositions {
 export function labelledPositions(batch: Batch, device: Device): LabelledPositions {
   const { rows, length, labels_BT, segment_BT } = batch
   const total = rows * length
-  const positions: number[] = []
-  for (let i = 0; i < total; i++) if (labels_BT[i]! >= 0) positions.push(i)
-  const count = positions.length
-  const sampleOf = Int32Array.from(positions, (i) => segment_BT[i]!)
+  let count = 0
+  for (let i = 0; i < total; i++) if (labels_BT[i]! >= 0) count++
+  const positions = new Int32Array(count)
+  const labels = new Int32Array(count)
+  const sampleOf = new Int32Array(count)
+  for (let i = 0, n = 0; i < total; i++) {
+    if (labels_BT[i]! < 0) continue
+    positions[n] = i
+    labels[n] = labels_BT[i]!
+    sampleOf[n++] = segment_BT[i]!
+  }
   const ids = (array: Int32Array) => tensor(array, [count], { dtype: 'int64', device })
-  const position_N = ids(Int32Array.from(positions))
+  const position_N = ids(positions)
   return {
     count,
     sampleOf,
-    labels_N: ids(Int32Array.from(positions, (i) => labels_BT[i]!)),
+    labels_N: ids(labels),
     sample_N: ids(sampleOf),
     position_N,
     select: (hidden_BTD) => {

@@ -57,8 +57,13 @@ function isPlain({ rows, length, position_BT }: Batch, stretches: readonly Stret
  * of samples.
  */
 function isFullyPacked({ rows, length }: Batch, stretches: readonly Stretch[]): boolean {
-  const numPositions = stretches.reduce((sum, stretch) => sum + stretch.length, 0)
-  return stretches.length > rows && numPositions > 0.8 * rows * length && length <= MAX_MASKED_LENGTH
+  return (
+    stretches.length > rows && numPositionsOf(stretches) > 0.8 * rows * length && length <= MAX_MASKED_LENGTH
+  )
+}
+
+function numPositionsOf(stretches: readonly Stretch[]): number {
+  return stretches.reduce((sum, { length }) => sum + length, 0)
 }
 
 /** Longest rows that are masked: a mask grows with the square of it. */
@@ -82,23 +87,30 @@ export function toModelInputs(batch: Batch, device: Device): ModelInputs {
       isPacked: true,
     }
   }
-  const place = Int32Array.from(
-    stretches.flatMap(({ row, start, length: count }) =>
-      Array.from({ length: count }, (_, t) => row * length + start + t),
-    ),
-  )
-  const N = place.length
+  const places = placesOf(stretches, length)
+  const N = places.length
   return {
     batch,
-    tokens_BT: ids(
-      place.map((i) => tokens_BT[i]!),
-      [1, N],
-    ),
-    position_BT: ids(
-      place.map((i) => position_BT[i]!),
-      [1, N],
-    ),
-    dense: { lengths: stretches.map((stretch) => stretch.length), place_N: ids(place, [N]) },
+    tokens_BT: ids(pick(tokens_BT, places), [1, N]),
+    position_BT: ids(pick(position_BT, places), [1, N]),
+    dense: { lengths: stretches.map((stretch) => stretch.length), place_N: ids(places, [N]) },
     isPacked: false,
   }
+}
+
+/** Where the positions of the stretches stand among the B * T. Plain loops: this runs for every position of every step. */
+function placesOf(stretches: readonly Stretch[], rowLength: number): Int32Array {
+  const places = new Int32Array(numPositionsOf(stretches))
+  let n = 0
+  for (const { row, start, length } of stretches) {
+    const first = row * rowLength + start
+    for (let t = 0; t < length; t++) places[n++] = first + t
+  }
+  return places
+}
+
+function pick(values: Int32Array, places: Int32Array): Int32Array {
+  const picked = new Int32Array(places.length)
+  for (let n = 0; n < places.length; n++) picked[n] = values[places[n]!]!
+  return picked
 }

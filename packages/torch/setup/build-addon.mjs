@@ -36,7 +36,7 @@ export function buildDirOf(torchDir, env) {
  * @param {object} input
  * @param {string} input.torchDir packages/torch
  * @param {object} input.libtorch what findLibTorch chose
- * @param {{ command: string[], version: string }} input.compiler
+ * @param {{ command: string[], version: string, knownFlags: string[] }} input.compiler
  * @param {string} input.nodeIncludeDir folder of node_api.h
  * @returns {Promise<{ built: boolean, current: object }>}
  * @throws {SetupError} exit code 1 with the compiler's own words; 5 when the folder cannot be written
@@ -63,7 +63,7 @@ export async function buildAddon({ torchDir, libtorch, compiler, nodeIncludeDir,
     libtorch: libraryIdentity(libtorch, host.platform),
   }
   const objects = units.map((source) => {
-    const own = unitFlags(source, host.arch)
+    const own = unitFlags(source, host.arch, compiler.knownFlags)
     const unit = { unit: path.basename(source), own, content: contentHash(source) }
     const key = hashOf({ environment, ...unit }).slice(0, 20)
     return { source, own, object: path.join(buildDir, 'objects', `${key}.o`) }

@@ -198,16 +198,21 @@ describe('flags', () => {
   })
 
   it('give inner loops the instructions that their file is named after, and no other file any', () => {
-    expect(unitFlags('/n/kernels/loops.avx512.cpp', 'x64')).toEqual(
+    const flagsOf = (file, arch = 'x64', known = []) => unitFlags(`/n/kernels/${file}`, arch, known)
+    expect(flagsOf('loops.avx512.cpp')).toEqual(
       expect.arrayContaining(['-O3', '-mfma', '-mavx512f', '-mavx512vl']),
     )
     const flags = ['loops.avx2.cpp', 'loops.generic.cpp', 'loops.cpp', 'attention.cpp'].map((file) =>
-      unitFlags(`/n/kernels/${file}`, 'x64').filter((flag) => /^-m(avx|fma)/.test(flag)),
+      flagsOf(file).filter((flag) => /^-m(avx|fma)/.test(flag)),
     )
     expect(flags).toEqual([['-mavx2', '-mfma'], [], [], []])
-    expect(unitFlags('/n/kernels/loops.avx512.cpp', 'arm64')).toEqual(
-      unitFlags('/n/kernels/loops.generic.cpp', 'arm64'),
-    )
+    expect(flagsOf('loops.avx512.cpp', 'arm64')).toEqual(flagsOf('loops.generic.cpp', 'arm64'))
+  })
+
+  it('leave out what the compiler does not know', () => {
+    const bfloat16 = (known) => unitFlags('loops.avx512bf16.cpp', 'x64', known)
+    expect(bfloat16(['-mavx512bf16'])).toEqual([...bfloat16([]), '-mavx512bf16'])
+    expect(bfloat16([])).toContain('-mavx512f')
   })
 
   it('put the BLAS folder before LibTorch in the run path, and the flags of the user last', () => {

@@ -2,18 +2,31 @@ import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { findProgram, runCommand } from './run-command.mjs'
 
+/** Options of inner loops that an older compiler may not know: what needs them is then left out. */
+const OPTIONAL_FLAGS = ['-mavx512bf16']
+
 /**
  * The C++ compiler: CXX (which may carry a wrapper: "ccache g++"), else g++, c++ or clang++.
- * @returns {Promise<{ command: string[], version: string } | undefined>}
+ * @returns {Promise<{ command: string[], version: string, knownFlags: string[] } | undefined>}
  */
 export async function findCompiler(env) {
   const named = env.CXX?.trim()
   for (const command of named ? [named.split(/\s+/)] : [['g++'], ['c++'], ['clang++']]) {
     if (findProgram(command[0], env) === undefined) continue
     const { code, output } = await runCommand(command[0], [...command.slice(1), '--version'], { env })
-    if (code === 0) return { command, version: output.split('\n')[0].trim() }
+    if (code !== 0) continue
+    const known = await Promise.all(OPTIONAL_FLAGS.map((flag) => knowsFlag(command, flag, env)))
+    const knownFlags = OPTIONAL_FLAGS.filter((_, i) => known[i])
+    return { command, version: output.split('\n')[0].trim(), knownFlags }
   }
   return undefined
+}
+
+async function knowsFlag([program, ...args], flag, env) {
+  const { code } = await runCommand(program, [...args, flag, '-fsyntax-only', '-x', 'c++', '/dev/null'], {
+    env,
+  })
+  return code === 0
 }
 
 /**
@@ -37,13 +50,12 @@ export function compileFlags({ libtorch, nativeDir, nodeIncludeDir, env }) {
   ]
 }
 
-const INSTRUCTION_SETS = {
-  avx2: ['-mavx2', '-mfma'],
-  avx512: [
-    ...['-mavx2', '-mfma', '-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl'],
-    '-mprefer-vector-width=512',
-  ],
-}
+const AVX2 = ['-mavx2', '-mfma']
+const AVX512 = [
+  ...AVX2,
+  ...['-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl', '-mprefer-vector-width=512'],
+]
+const INSTRUCTION_SETS = { avx2: AVX2, avx512: AVX512, avx512bf16: [...AVX512, '-mavx512bf16'] }
 
 /**
  * More flags for the file that holds inner loops: `loops.<instruction set>.cpp`. A sum of products is one operation there, as in
@@ -51,12 +63,14 @@ const INSTRUCTION_SETS = {
  *
  * @param {string} source
  * @param {string} arch as in `process.arch`
+ * @param {readonly string[]} knownFlags what `findCompiler` found
  */
-export function unitFlags(source, arch) {
+export function unitFlags(source, arch, knownFlags) {
   const instructionSet = /\bloops\.(\w+)\.cpp$/.exec(path.basename(source))?.[1]
   if (instructionSet === undefined) return []
   const flags = ['-O3', '-ffp-contract=fast', '-fno-math-errno', '-Wno-psabi']
-  return arch === 'x64' ? [...flags, ...(INSTRUCTION_SETS[instructionSet] ?? [])] : flags
+  const isKnown = (flag) => !OPTIONAL_FLAGS.includes(flag) || knownFlags.includes(flag)
+  return arch === 'x64' ? [...flags, ...(INSTRUCTION_SETS[instructionSet] ?? []).filter(isKnown)] : flags
 }
 
 /**

@@ -42,17 +42,21 @@ describe('adapt::attention', () => {
     expect(attentionErrors('bfloat16')).toBeLessThan(1e-2)
   })
 
-  it.each(['default', 'avx2'])('is the same with the instructions of %s', (capability) => {
+  it.each([
+    ['default', 'generic'],
+    ['avx2', 'avx2'],
+    ['avx512', 'avx512'],
+  ])('is the same with the instructions of %s', (capability, kernels) => {
     const cases = new URL('./testing/attention-cases.test.fixture.js', import.meta.url).href
     const { stdout, stderr } = runModule(
       `const { attentionErrors } = await import(${JSON.stringify(cases)})
        console.log(torch.buildInfo().kernels, attentionErrors('float32') < 3e-6, attentionErrors('bfloat16') < 1e-2)`,
       { ATEN_CPU_CAPABILITY: capability },
     )
-    expect([stdout.trim(), stderr]).toEqual([
-      `${capability === 'avx2' && buildInfo().kernels !== 'generic' ? 'avx2' : 'generic'} true true`,
-      '',
-    ])
+    // What this processor has not is what its best is.
+    const found = stdout.trim().split(' ')
+    expect([...found.slice(1), stderr]).toEqual(['true', 'true', ''])
+    expect([kernels, buildInfo().kernels]).toContain(found[0])
   })
 
   it('does not depend on the number of threads, nor on what stands beside a sequence', () => {
@@ -148,6 +152,7 @@ describe('adapt::attention', () => {
   it.each([
     ['nested', 'float32', 0, 1],
     ['nested', 'bfloat16', 0, 1],
+    ['ragged', 'bfloat16', 100, 2],
     ['ragged', 'float32', 0, 2],
     ['ragged', 'float32', 100, 2],
   ] as const)('reads keys that texts begin with once, to the bit as alone: %s, %s, window %i', (tree, dtype, window, numGroups) => {

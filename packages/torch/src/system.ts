@@ -16,7 +16,7 @@ export interface BuildInfo {
   readonly numThreads: number
   /** Kernel set LibTorch picked, for instance AVX2 or AVX512. */
   readonly cpuCapability: string
-  /** Instruction set that our own kernels run with: generic, avx2 or avx512; ATEN_CPU_CAPABILITY bounds it too. */
+  /** Instruction set that our own kernels run with: generic, avx2, avx512 or avx512bf16; ATEN_CPU_CAPABILITY bounds it too. */
   readonly kernels: string
   /** Whether the CPU multiplies bfloat16 natively (AVX512-BF16, AMX and their like). Says nothing of other devices. */
   readonly hasBf16: boolean

@@ -1,121 +1,17 @@
 // softmax(q k^T) v and its gradient, block by block, so that no more than one block of scores exists (Dao et al. 2022).
 // T queries, U keys, E head size; query t looks at keys up to offset + t, which is U - T + t for all keys. The scale is already in the queries.
+// Sums are float32. Where products are of pairs, probabilities and their gradients are rounded to bfloat16 before they are multiplied.
 #pragma once
 
-#include "loops.h"
-#include "tiles.h"
+#include "attention_blocks.h"
 
 namespace adapt {
 namespace {
 
-constexpr int64_t kBlock = kKeyBlock;  // queries and keys of a block: its scores are 16 KiB
-constexpr int64_t kGroup = 8;   // neighbouring rows that a product goes through together
-constexpr int64_t kColumns = kWidth > kGroup ? kWidth : kGroup;  // scores are computed in stretches of this many keys
-
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
-// Columns of all matrices of one head: E, filled up with zeros.
-inline int64_t widthOf(int64_t headDim) { return roundUp(headDim, kWidth); }
-
-// Which keys of a block a query may look at.
-struct Reach {
-  int64_t offset, window;
-  // The first and the one after the last, within the block at `key`; empty where first >= last.
-  int64_t first(int64_t query, int64_t key) const { return larger(0, query + offset - window + 1 - key); }
-  int64_t last(int64_t query, int64_t key, int64_t count) const {
-    return smaller(count, query + offset + 1 - key);
-  }
-  // Blocks of keys of a block of queries.
-  int64_t firstBlock(int64_t query) const { return larger(0, query + offset - window + 1) / kBlock; }
-  int64_t numBlocks(int64_t lastQuery, int64_t numKeys) const {
-    const int64_t end = smaller(numKeys, lastQuery + offset + 1);
-    return end <= 0 ? 0 : (end + kBlock - 1) / kBlock;
-  }
-};
-
-// Rows of `columns` numbers, filled up with zeros to whole vectors.
-template <typename T>
-inline void readRows(const void* from, int64_t stride, int64_t rows, int64_t columns, float* to, int64_t width) {
-  const T* source = static_cast<const T*>(from);
-  for (int64_t i = 0; i < rows; i++, source += stride, to += width) {
-    forEachVector(columns, [&](int64_t e, auto extent) { store(to + e, load(source + e, extent)); });
-  }
-}
-
-// The same of rows at places.
-template <typename T>
-inline void readRowsAt(const int32_t* places, const void* from, int64_t stride, int64_t rows, int64_t columns,
-                       float* to, int64_t width) {
-  if (places == nullptr) return readRows<T>(from, stride, rows, columns, to, width);
-  const T* source = static_cast<const T*>(from);
-  for (int64_t i = 0; i < rows; i++) readRows<T>(source + places[i] * stride, stride, 1, columns, to + i * width, width);
-}
-
-template <typename T>
-inline void writeRows(const float* from, int64_t width, int64_t rows, int64_t columns, void* to, int64_t stride) {
-  T* target = static_cast<T*>(to);
-  for (int64_t i = 0; i < rows; i++, target += stride, from += width) {
-    forEachVector(columns, [&](int64_t e, auto extent) { store(target + e, load(from + e), extent); });
-  }
-}
-
-// [rows, width] -> blocks of [columns, kBlock], zero where the last block has no row.
-inline void transposeBlocks(const float* from, int64_t width, int64_t rows, int64_t columns, float* to) {
-  for (int64_t row = 0; row < rows; row += kBlock, to += columns * kBlock) {
-    const int64_t count = smaller(kBlock, rows - row);
-    transpose(from + row * width, width, count, columns, to, kBlock);
-    for (int64_t i = count; i < kBlock; i++) {
-      for (int64_t e = 0; e < columns; e++) to[e * kBlock + i] = 0;
-    }
-  }
-}
-
-// a [rows, E] times a transposed block [E, kBlock]: [rows, kBlock], of which no more than each group of rows looks at.
-inline void scoreBlock(const float* a, int64_t width, int64_t headDim, const float* transposed, float* scores,
-                       int64_t query, int64_t rows, int64_t key, int64_t count, const Reach& reach) {
-  const Product product{a, width, 1, transposed, kBlock, scores, kBlock};
-  for (int64_t i = 0; i < rows; i += kGroup) {
-    const int64_t end = smaller(i + kGroup, rows);
-    const int64_t columns = roundUp(larger(0, reach.last(query + end - 1, key, count)), kColumns);
-    multiply(product, i, end, columns, headDim, false);
-  }
-}
-
-// c [rows, E] += probabilities [rows, kBlock] b [count, E]
-inline void addProducts(const float* probabilities, const float* b, int64_t width, float* c, int64_t query,
-                        int64_t rows, int64_t key, int64_t count, const Reach& reach) {
-  const Product product{probabilities, kBlock, 1, b, width, c, width};
-  for (int64_t i = 0; i < rows; i += kGroup) {
-    const int64_t end = smaller(i + kGroup, rows);
-    multiply(product, i, end, width, larger(0, reach.last(query + end - 1, key, count)), true);
-  }
-}
-
-// c [count, E] += probabilities^T b [rows, E]; the first queries may look at none of the later keys.
-inline void addTransposedProducts(const float* probabilities, const float* b, int64_t width, float* c, int64_t query,
-                                  int64_t rows, int64_t key, int64_t count, const Reach& reach) {
-  for (int64_t j = 0; j < count; j += kGroup) {
-    const int64_t end = smaller(j + kGroup, count);
-    const int64_t from = smaller(rows, larger(0, key + j - reach.offset - query));
-    const Product product{probabilities + from * kBlock, 1, kBlock, b + from * width, width, c, width};
-    multiply(product, j, end, width, rows - from, true);
-  }
-}
-
-// -inf or 0 where a query may not look, among the first `columns` of its scores.
-inline void hide(float* scores, int64_t first, int64_t last, int64_t columns, float value) {
-  for (int64_t j = 0; j < smaller(first, columns); j++) scores[j] = value;
-  for (int64_t j = larger(0, last); j < columns; j++) scores[j] = value;
-}
-
-inline int64_t columnsOf(int64_t query, int64_t i, int64_t rows, int64_t key, int64_t count, const Reach& reach) {
-  const int64_t end = smaller(i / kGroup * kGroup + kGroup, rows);
-  return roundUp(larger(0, reach.last(query + end - 1, key, count)), kColumns);
-}
-
-// Scores to unnormalised probabilities, with what was summed up before scaled to the new maximum.
-inline void softmaxRow(float* scores, int64_t columns, float& maximum, float& sum, float* output, int64_t width) {
+// Scores to unnormalised probabilities, with what was summed up before scaled to the new maximum. Those of float32 may take the scores' place.
+template <typename Number>
+inline void softmaxRow(const float* scores, Number* probabilities, int64_t columns, float& maximum, float& sum,
+                       float* output, int64_t width) {
   Vec most = broadcast(maximum);
   for (int64_t j = 0; j < columns; j += kWidth) most = larger(most, load(scores + j));
   const float next = largestOf(most);
@@ -123,9 +19,8 @@ inline void softmaxRow(float* scores, int64_t columns, float& maximum, float& su
   const float base = next == kMinusInfinity ? 0 : next;
   Vec total{};
   for (int64_t j = 0; j < columns; j += kWidth) {
-    const Vec p = exponential(load(scores + j) - base);
-    store(scores + j, p);
-    total += p;
+    store(probabilities + j, exponential(load(scores + j) - base));
+    total += load(probabilities + j);
   }
   const float scale = next == maximum ? 1 : exponential(broadcast(maximum - base))[0];
   sum = sum * scale + sumOf(total);
@@ -135,26 +30,45 @@ inline void softmaxRow(float* scores, int64_t columns, float& maximum, float& su
   maximum = next;
 }
 
+// Memory of `scratch`, a piece after another.
+struct Scratch {
+  float* next;
+  float* numbers(int64_t count) {
+    float* piece = next;
+    next += count;
+    return piece;
+  }
+  template <typename Factor>
+  Factor* factors(int64_t count) {
+    return reinterpret_cast<Factor*>(numbers(count));
+  }
+};
+
 // A block of queries of one head and what was found of it so far.
+template <typename Factor>
 struct QueryBlock {
-  float* queries;  // [kBlock, width]
-  float* output;   // [kBlock, width], not yet divided by the sums
-  float* scores;   // [kBlock, kBlock]
-  float *maxima, *sums;  // [kBlock]
-  static int64_t numbers(int64_t width) { return 2 * kBlock * width + kBlock * kBlock + 2 * kBlock; }
-  QueryBlock(float* scratch, int64_t width)
-      : queries(scratch),
-        output(queries + kBlock * width),
-        scores(output + kBlock * width),
-        maxima(scores + kBlock * kBlock),
-        sums(maxima + kBlock) {}
+  Factor* queries;  // rows [kBlock, width]
+  float* output;    // [kBlock, width], not yet divided by the sums
+  float* scores;    // [kBlock, kBlock]
+  NumberOf<Factor>* probabilities;  // rows [kBlock, kBlock]
+  float *maxima, *sums;             // [kBlock]
+  QueryBlock(Scratch& scratch, int64_t width)
+      : queries(scratch.factors<Factor>(kBlock * width)),
+        output(scratch.numbers(kBlock * width)),
+        scores(scratch.numbers(kBlock * kBlock)),
+        maxima(scratch.numbers(kBlock)),
+        sums(scratch.numbers(kBlock)) {
+    if constexpr (kNumbersOf<Factor> == 1) probabilities = scores;
+    else probabilities = reinterpret_cast<uint16_t*>(scratch.numbers(kBlock * kBlock / 2));
+  }
 };
 
 // What is kept of a query between some of its keys and the next: its output, maximum and sum.
 inline int64_t stateWidthOf(int64_t width) { return width + 2; }
 inline int64_t attentionStateWidth(int64_t headDim) { return stateWidthOf(widthOf(headDim)); }
 
-inline void beginRows(const QueryBlock& q, int64_t rows, int64_t width, const float* states) {
+template <typename Factor>
+inline void beginRows(const QueryBlock<Factor>& q, int64_t rows, int64_t width, const float* states) {
   if (states == nullptr) {
     for (int64_t i = 0; i < rows * width; i++) q.output[i] = 0;
     for (int64_t i = 0; i < rows; i++) q.maxima[i] = kMinusInfinity, q.sums[i] = 0;
@@ -167,7 +81,8 @@ inline void beginRows(const QueryBlock& q, int64_t rows, int64_t width, const fl
   }
 }
 
-inline void keepRows(const QueryBlock& q, int64_t rows, int64_t width, float* states) {
+template <typename Factor>
+inline void keepRows(const QueryBlock<Factor>& q, int64_t rows, int64_t width, float* states) {
   for (int64_t i = 0; i < rows; i++, states += stateWidthOf(width)) {
     for (int64_t e = 0; e < width; e += kWidth) store(states + e, load(q.output + i * width + e));
     states[width] = q.maxima[i];
@@ -176,38 +91,43 @@ inline void keepRows(const QueryBlock& q, int64_t rows, int64_t width, float* st
 }
 
 // Queries from `query` on look at the keys of the block at `key`.
-inline void attendBlock(const QueryBlock& q, int64_t width, int64_t headDim, const float* transposedKeys,
-                        const float* values, int64_t query, int64_t rows, int64_t key, int64_t count,
+template <typename Factor>
+inline void attendBlock(const QueryBlock<Factor>& q, int64_t width, int64_t headDim, const Factor* transposedKeys,
+                        const Factor* values, int64_t query, int64_t rows, int64_t key, int64_t count,
                         const Reach& reach) {
   scoreBlock(q.queries, width, headDim, transposedKeys, q.scores, query, rows, key, count, reach);
   for (int64_t i = 0; i < rows; i++) {
     const int64_t columns = columnsOf(query, i, rows, key, count, reach);
     float* row = q.scores + i * kBlock;
     hide(row, reach.first(query + i, key), reach.last(query + i, key, count), columns, kMinusInfinity);
-    softmaxRow(row, columns, q.maxima[i], q.sums[i], q.output + i * width, width);
+    softmaxRow(row, q.probabilities + i * kBlock, columns, q.maxima[i], q.sums[i], q.output + i * width, width);
   }
-  addProducts(q.scores, values, width, q.output, query, rows, key, count, reach);
+  addProducts(q.probabilities, values, width, q.output, query, rows, key, count, reach);
 }
 
+// Of either kind of factors.
 inline int64_t attentionScratch(int64_t numKeys, int64_t headDim) {
   const int64_t width = widthOf(headDim);
   const int64_t keys = roundUp(numKeys, kBlock);
-  return keys * headDim + keys * width + QueryBlock::numbers(width);
+  return keys * headDim + keys * width + 2 * kBlock * width + 2 * kBlock * kBlock + 2 * kBlock;
 }
 
 template <typename T>
-void attentionForwardOf(const AttentionItem& item, float* scratch) {
+void attentionForwardOf(const AttentionItem& item, float* memory) {
+  using Factor = FactorOf<T>;
+  constexpr int64_t kNumbers = kNumbersOf<Factor>;
   const int64_t E = item.headDim, width = widthOf(E), numKeys = item.numKeys;
-  const int64_t keys = roundUp(numKeys, kBlock);
+  const int64_t keys = roundUp(numKeys, kBlock), depth = depthOf<Factor>(E);
   const Reach reach{item.offset, item.window};
   const int64_t stateWidth = stateWidthOf(width);
-  float* values = scratch;
-  float* transposedKeys = values + keys * width;
-  const QueryBlock q(transposedKeys + keys * E, width);
+  Scratch scratch{memory};
+  Factor* values = scratch.factors<Factor>(keys * width);
+  Factor* transposedKeys = scratch.factors<Factor>(keys * E);
+  const QueryBlock<Factor> q(scratch, width);
 
-  readRowsAt<T>(item.keyPlaces, item.key, item.keyStride, numKeys, E, values, width);
-  transposeBlocks(values, width, numKeys, E, transposedKeys);
-  readRowsAt<T>(item.keyPlaces, item.value, item.valueStride, numKeys, E, values, width);
+  readRows(static_cast<const T*>(item.key), item.keyStride, item.keyPlaces, numKeys, E, values, width);
+  transposeBlocks(values, width / kNumbers, numKeys, depth, transposedKeys);
+  readStacks(static_cast<const T*>(item.value), item.valueStride, item.keyPlaces, numKeys, E, values, width);
 
   for (int64_t group = 0; group < item.numGroups; group++) {
     const T* query = static_cast<const T*>(item.query) + group * E;
@@ -216,12 +136,12 @@ void attentionForwardOf(const AttentionItem& item, float* scratch) {
     float* states = item.states + group * item.statesStride;
     for (int64_t t = 0; t < item.numQueries; t += kBlock) {
       const int64_t rows = smaller(kBlock, item.numQueries - t);
-      readRows<T>(query + t * item.queryStride, item.queryStride, rows, E, q.queries, width);
+      readRows(query + t * item.queryStride, item.queryStride, nullptr, rows, E, q.queries, width);
       beginRows(q, rows, width, item.goesOn ? states + t * stateWidth : nullptr);
       const int64_t numBlocks = reach.numBlocks(t + rows - 1, numKeys);
       for (int64_t block = reach.firstBlock(t); block < numBlocks; block++) {
         const int64_t key = block * kBlock, count = smaller(kBlock, numKeys - key);
-        attendBlock(q, width, E, transposedKeys + key * E, values + key * width, t, rows, key, count, reach);
+        attendBlock(q, width, E, transposedKeys + key * depth, values + key / kNumbers * width, t, rows, key, count, reach);
       }
       if (item.isPart) {
         keepRows(q, rows, width, states + t * stateWidth);
@@ -238,44 +158,102 @@ void attentionForwardOf(const AttentionItem& item, float* scratch) {
   }
 }
 
-inline int64_t attentionBackwardScratch(int64_t numKeys, int64_t headDim) {
-  const int64_t width = widthOf(headDim);
-  const int64_t keys = roundUp(numKeys, kBlock);
-  return 2 * keys * headDim + 4 * keys * width + 4 * kBlock * width + 2 * kBlock * kBlock + kBlock;
-}
+// Rows of queries, or of their gradients, in both forms that they are multiplied in.
+template <typename Factor>
+struct FactorBlock {
+  Factor *rows, *stacks;
+  FactorBlock(Scratch& scratch, int64_t width) : rows(scratch.factors<Factor>(kBlock * width)), stacks(rows) {
+    if constexpr (kNumbersOf<Factor> > 1) stacks += kBlock * width / kNumbersOf<Factor>;
+  }
+  template <typename T>
+  void read(const T* from, int64_t stride, int64_t count, int64_t columns, int64_t width) const {
+    readRows(from, stride, nullptr, count, columns, rows, width);
+    if constexpr (kNumbersOf<Factor> > 1) readStacks(from, stride, nullptr, count, columns, stacks, width);
+  }
+};
 
-// P = exp(S - logsumexp) in `scores`; dS = P (dP - delta) in place of dP.
-inline void scoreGradients(float* scores, float* gradients, int64_t columns, float logSumExp, float delta) {
+// A block of scores S and dP, and what becomes of them: P = exp(S - logsumexp), dS = P (dP - delta). Of single numbers all in place.
+template <typename Factor>
+struct ScoreBlock {
+  float *scores, *gradients;          // [kBlock, kBlock]
+  NumberOf<Factor>* gradientRows;     // dS
+  Factor *probabilityStacks, *gradientStacks;
+  explicit ScoreBlock(Scratch& scratch) : scores(scratch.numbers(kBlock * kBlock)), gradients(scratch.numbers(kBlock * kBlock)) {
+    if constexpr (kNumbersOf<Factor> == 1) {
+      gradientRows = gradientStacks = gradients;
+      probabilityStacks = scores;
+    } else {
+      gradientRows = reinterpret_cast<uint16_t*>(scratch.numbers(kBlock * kBlock / 2));
+      gradientStacks = scratch.factors<Factor>(kBlock * kBlock / 2);
+      probabilityStacks = scratch.factors<Factor>(kBlock * kBlock / 2);
+    }
+  }
+};
+
+inline void takeGradients(const ScoreBlock<float>& block, int64_t row, int64_t, int64_t columns, const float* logSumExp,
+                          const float* deltas) {
+  float* scores = block.scores + row * kBlock;
+  float* gradients = block.gradients + row * kBlock;
   for (int64_t j = 0; j < columns; j += kWidth) {
-    const Vec p = exponential(load(scores + j) - logSumExp);
+    const Vec p = exponential(load(scores + j) - logSumExp[row]);
     store(scores + j, p);
-    store(gradients + j, p * (load(gradients + j) - delta));
+    store(gradients + j, p * (load(gradients + j) - deltas[row]));
   }
 }
 
-template <typename T>
-void attentionBackwardOf(const AttentionItem& item, float* scratch) {
-  const int64_t E = item.headDim, width = widthOf(E), numKeys = item.numKeys;
-  const int64_t keys = roundUp(numKeys, kBlock);
-  const Reach reach{item.offset, item.window};
-  float* transposedKeys = scratch;
-  float* transposedValues = transposedKeys + keys * E;
-  float* keyRows = transposedValues + keys * E;
-  float* valueRows = keyRows + keys * width;  // read once, to be transposed
-  float* keyGradients = valueRows + keys * width;
-  float* valueGradients = keyGradients + keys * width;
-  float* queries = valueGradients + keys * width;
-  float* outputs = queries + kBlock * width;
-  float* outputGradients = outputs + kBlock * width;
-  float* queryGradients = outputGradients + kBlock * width;
-  float* scores = queryGradients + kBlock * width;
-  float* gradients = scores + kBlock * kBlock;
-  float* deltas = gradients + kBlock * kBlock;
+#if defined(__AVX512BF16__)
+// Of a row and the next one; there is none after the last of an odd number.
+inline void takeGradients(const ScoreBlock<BfloatPair>& block, int64_t row, int64_t rows, int64_t columns,
+                          const float* logSumExp, const float* deltas) {
+  const int64_t at = row * kBlock, stack = at / 2;
+  const bool hasNext = row + 1 < rows;
+  for (int64_t j = 0; j < columns; j += kWidth) {
+    HalfVec p[2]{}, gradient[2]{};
+    for (int64_t i = 0; i < 1 + hasNext; i++) {
+      const int64_t place = at + i * kBlock + j;
+      const Vec probability = exponential(load(block.scores + place) - logSumExp[row + i]);
+      p[i] = halvesOf(probability);
+      gradient[i] = halvesOf(probability * (load(block.gradients + place) - deltas[row + i]));
+      __builtin_memcpy(block.gradientRows + place, &gradient[i], sizeof gradient[i]);
+    }
+    storePairs(block.probabilityStacks + stack + j, p[0], p[1]);
+    storePairs(block.gradientStacks + stack + j, gradient[0], gradient[1]);
+  }
+}
+#endif
 
-  readRows<T>(item.value, item.valueStride, numKeys, E, valueRows, width);
-  transposeBlocks(valueRows, width, numKeys, E, transposedValues);
-  readRows<T>(item.key, item.keyStride, numKeys, E, keyRows, width);
-  transposeBlocks(keyRows, width, numKeys, E, transposedKeys);
+// Of either kind of factors.
+inline int64_t attentionBackwardScratch(int64_t numKeys, int64_t headDim) {
+  const int64_t width = widthOf(headDim);
+  const int64_t keys = roundUp(numKeys, kBlock);
+  return 2 * keys * headDim + 4 * keys * width + 3 * kBlock * width + 4 * kBlock * kBlock + kBlock;
+}
+
+template <typename T>
+void attentionBackwardOf(const AttentionItem& item, float* memory) {
+  using Factor = FactorOf<T>;
+  constexpr int64_t kNumbers = kNumbersOf<Factor>;
+  const int64_t E = item.headDim, width = widthOf(E), numKeys = item.numKeys;
+  const int64_t keys = roundUp(numKeys, kBlock), depth = depthOf<Factor>(E);
+  const Reach reach{item.offset, item.window};
+  Scratch scratch{memory};
+  Factor* transposedKeys = scratch.factors<Factor>(keys * E);
+  Factor* transposedValues = scratch.factors<Factor>(keys * E);
+  Factor* keyRows = scratch.factors<Factor>(keys * width);
+  Factor* valueRows = scratch.factors<Factor>(keys * width);  // read once, to be transposed
+  float* keyGradients = scratch.numbers(keys * width);
+  float* valueGradients = scratch.numbers(keys * width);
+  const FactorBlock<Factor> queries(scratch, width), outputGradients(scratch, width);
+  float* queryGradients = scratch.numbers(kBlock * width);
+  const ScoreBlock<Factor> block(scratch);
+  float* deltas = scratch.numbers(kBlock);
+
+  const T* key = static_cast<const T*>(item.key);
+  readRows(static_cast<const T*>(item.value), item.valueStride, nullptr, numKeys, E, valueRows, width);
+  transposeBlocks(valueRows, width / kNumbers, numKeys, depth, transposedValues);
+  readRows(key, item.keyStride, nullptr, numKeys, E, keyRows, width);
+  transposeBlocks(keyRows, width / kNumbers, numKeys, depth, transposedKeys);
+  if constexpr (kNumbers > 1) readStacks(key, item.keyStride, nullptr, numKeys, E, keyRows, width);
   for (int64_t i = 0; i < keys * width; i++) keyGradients[i] = 0;
   for (int64_t i = 0; i < keys * width; i++) valueGradients[i] = 0;
 
@@ -284,34 +262,36 @@ void attentionBackwardOf(const AttentionItem& item, float* scratch) {
     const float* logSumExp = item.logSumExp + group * item.logSumExpStride;
     for (int64_t t = 0; t < item.numQueries; t += kBlock) {
       const int64_t rows = smaller(kBlock, item.numQueries - t);
-      const int64_t at = t * item.outputStride + head;
-      readRows<T>(static_cast<const T*>(item.query) + t * item.queryStride + head, item.queryStride, rows, E, queries,
-                  width);
-      readRows<T>(static_cast<const T*>(item.output) + at, item.outputStride, rows, E, outputs, width);
-      readRows<T>(static_cast<const T*>(item.outputGradient) + at, item.outputStride, rows, E, outputGradients, width);
+      const T* output = static_cast<const T*>(item.output) + t * item.outputStride + head;
+      const T* outputGradient = static_cast<const T*>(item.outputGradient) + t * item.outputStride + head;
+      queries.read(static_cast<const T*>(item.query) + t * item.queryStride + head, item.queryStride, rows, E, width);
+      outputGradients.read(outputGradient, item.outputStride, rows, E, width);
       for (int64_t i = 0; i < rows; i++) {
         Vec sum{};
-        for (int64_t e = 0; e < width; e += kWidth)
-          sum += load(outputs + i * width + e) * load(outputGradients + i * width + e);
+        forEachVector(E, [&](int64_t e, auto extent) {
+          const int64_t place = i * item.outputStride + e;
+          sum += load(output + place, extent) * load(outputGradient + place, extent);
+        });
         deltas[i] = sumOf(sum);
       }
       for (int64_t i = 0; i < rows * width; i++) queryGradients[i] = 0;
       const int64_t numBlocks = reach.numBlocks(t + rows - 1, numKeys);
-      for (int64_t block = reach.firstBlock(t); block < numBlocks; block++) {
-        const int64_t key = block * kBlock, count = smaller(kBlock, numKeys - key);
-        scoreBlock(queries, width, E, transposedKeys + key * E, scores, t, rows, key, count, reach);
-        scoreBlock(outputGradients, width, E, transposedValues + key * E, gradients, t, rows, key, count, reach);
+      for (int64_t b = reach.firstBlock(t); b < numBlocks; b++) {
+        const int64_t first = b * kBlock, count = smaller(kBlock, numKeys - first);
+        const Factor* keyStacks = keyRows + first / kNumbers * width;
+        scoreBlock(queries.rows, width, E, transposedKeys + first * depth, block.scores, t, rows, first, count, reach);
+        scoreBlock(outputGradients.rows, width, E, transposedValues + first * depth, block.gradients, t, rows, first, count, reach);
         for (int64_t i = 0; i < rows; i++) {
-          const int64_t columns = columnsOf(t, i, rows, key, count, reach);
-          float* row = scores + i * kBlock;
-          hide(row, reach.first(t + i, key), reach.last(t + i, key, count), columns, kMinusInfinity);
-          scoreGradients(row, gradients + i * kBlock, columns, logSumExp[t + i], deltas[i]);
+          hide(block.scores + i * kBlock, reach.first(t + i, first), reach.last(t + i, first, count),
+               columnsOf(t, i, rows, first, count, reach), kMinusInfinity);
         }
+        for (int64_t i = 0; i < rows; i += kNumbers)
+          takeGradients(block, i, rows, columnsOf(t, i, rows, first, count, reach), logSumExp + t, deltas);
         // Keys beyond what a group of rows looks at were not written: they are skipped below as well.
-        addProducts(gradients, keyRows + key * width, width, queryGradients, t, rows, key, count, reach);
-        addTransposedProducts(gradients, queries, width, keyGradients + key * width, t, rows, key, count, reach);
-        addTransposedProducts(scores, outputGradients, width, valueGradients + key * width, t, rows, key, count,
-                              reach);
+        addProducts(block.gradientRows, keyStacks, width, queryGradients, t, rows, first, count, reach);
+        addTransposedProducts(block.gradientStacks, queries.stacks, width, keyGradients + first * width, t, rows, first, count, reach);
+        addTransposedProducts(block.probabilityStacks, outputGradients.stacks, width, valueGradients + first * width, t, rows, first,
+                              count, reach);
       }
       writeRows<T>(queryGradients, width, rows, E,
                    static_cast<T*>(item.queryGradient) + t * item.queryGradientStride + head,

@@ -112,9 +112,11 @@ extern const Loops kGenericLoops;
 #if defined(__x86_64__)
 extern const Loops kAvx2Loops;
 extern const Loops kAvx512Loops;
+extern const Loops* const kAvx512Bf16Loops;  // null where the compiler did not know the instructions
 #endif
 
-// Those of the best instruction set that this processor has and ATEN_CPU_CAPABILITY (default, avx2, avx512) allows.
+// Those of the best instruction set that this processor has and ATEN_CPU_CAPABILITY (default, avx2, avx512) allows. Named avx512, it is
+// without the products of bfloat16.
 const Loops& loops();
 
 }  // namespace adapt

@@ -1,23 +1,58 @@
 // Transposes and small matrix products out of registers: C [M, N] = or += A [M, K] B [K, N], where N is a whole number of vectors.
 #pragma once
 
+#include <type_traits>
+
 #include "vector.h"
 
 namespace adapt {
 namespace {
 
+// What one instruction multiplies: a number, or two of bfloat16 that follow one another along the sum.
+struct __attribute__((may_alias)) BfloatPair {
+  uint32_t bits;
+};
+
+// Of numbers in memory of type T: pairs where the processor adds up products of pairs in float32.
+#if defined(__AVX512BF16__)
+template <typename T>
+using FactorOf = std::conditional_t<std::is_same_v<T, uint16_t>, BfloatPair, float>;
+#else
+template <typename T>
+using FactorOf = float;
+#endif
+
+template <typename Factor>
+constexpr int64_t kNumbersOf = std::is_same_v<Factor, BfloatPair> ? 2 : 1;
+// How the numbers of a factor are stored.
+template <typename Factor>
+using NumberOf = std::conditional_t<std::is_same_v<Factor, BfloatPair>, uint16_t, float>;
+
+inline Vec loadFactors(const float* from) { return load(from); }
+inline Vec plusProduct(Vec sum, float left, Vec right) { return sum + broadcast(left) * right; }
+#if defined(__AVX512BF16__)
+inline BitsVec loadFactors(const BfloatPair* from) {
+  typedef uint32_t UnalignedBitsVec __attribute__((vector_size(4 * ADAPT_VECTOR_WIDTH), aligned(4), may_alias));
+  return *reinterpret_cast<const UnalignedBitsVec*>(from);
+}
+inline Vec plusProduct(Vec sum, BfloatPair left, BitsVec right) {
+  return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)(BitsVec{} + left.bits), (__m512bh)right);
+}
+#endif
+
 // A in any strides (its transpose costs nothing), B and C by rows.
+template <typename Factor>
 struct Product {
-  const float* a;
+  const Factor* a;
   int64_t aRow, aColumn;
-  const float* b;
+  const Factor* b;
   int64_t bRow;
   float* c;
   int64_t cRow;
 };
 
-template <int kRows, int kVectors>
-inline __attribute__((always_inline)) void tile(const Product& p, int64_t row, int64_t column, int64_t depth,
+template <int kRows, int kVectors, typename Factor>
+inline __attribute__((always_inline)) void tile(const Product<Factor>& p, int64_t row, int64_t column, int64_t depth,
                                                 bool accumulate) {
   Vec sums[kRows][kVectors];
   float* c = p.c + row * p.cRow + column;
@@ -26,17 +61,17 @@ inline __attribute__((always_inline)) void tile(const Product& p, int64_t row, i
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; j++) sums[i][j] = accumulate ? load(c + i * p.cRow + j * kWidth) : Vec{};
   }
-  const float* a = p.a + row * p.aRow;
-  const float* b = p.b + column;
+  const Factor* a = p.a + row * p.aRow;
+  const Factor* b = p.b + column;
   for (int64_t k = 0; k < depth; k++, a += p.aColumn, b += p.bRow) {
-    Vec right[kVectors];
+    decltype(loadFactors(b)) right[kVectors];
 #pragma GCC unroll 16
-    for (int j = 0; j < kVectors; j++) right[j] = load(b + j * kWidth);
+    for (int j = 0; j < kVectors; j++) right[j] = loadFactors(b + j * kWidth);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; i++) {
-      const Vec left = broadcast(a[i * p.aRow]);
+      const Factor left = a[i * p.aRow];
 #pragma GCC unroll 16
-      for (int j = 0; j < kVectors; j++) sums[i][j] += left * right[j];
+      for (int j = 0; j < kVectors; j++) sums[i][j] = plusProduct(sums[i][j], left, right[j]);
     }
   }
 #pragma GCC unroll 16
@@ -46,8 +81,8 @@ inline __attribute__((always_inline)) void tile(const Product& p, int64_t row, i
   }
 }
 
-template <int kRows>
-inline void tileRows(const Product& p, int64_t row, int64_t columns, int64_t depth, bool accumulate) {
+template <int kRows, typename Factor>
+inline void tileRows(const Product<Factor>& p, int64_t row, int64_t columns, int64_t depth, bool accumulate) {
   int64_t column = 0;
 #if ADAPT_VECTOR_WIDTH == 16
   // 32 registers: more sums at once where rows are few.
@@ -63,8 +98,10 @@ inline void tileRows(const Product& p, int64_t row, int64_t columns, int64_t dep
   for (; column < columns; column += kWidth) tile<kRows, 1>(p, row, column, depth, accumulate);
 }
 
-// Rows [row, rowEnd) of the product, `columns` of them a multiple of the vector's width.
-inline void multiply(const Product& p, int64_t row, int64_t rowEnd, int64_t columns, int64_t depth, bool accumulate) {
+// Rows [row, rowEnd) of the product, `columns` of them a multiple of the vector's width. The depth is in factors.
+template <typename Factor>
+inline void multiply(const Product<Factor>& p, int64_t row, int64_t rowEnd, int64_t columns, int64_t depth,
+                     bool accumulate) {
   const int64_t step = ADAPT_VECTOR_WIDTH == 16 && columns <= 2 * kWidth ? 8 : 4;
   if (step == 8) {
     for (; row + 8 <= rowEnd; row += 8) tileRows<8>(p, row, columns, depth, accumulate);

@@ -4,6 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
 
 #if defined(__AVX512F__)
 #define ADAPT_VECTOR_WIDTH 16
@@ -102,12 +105,18 @@ inline Vec load(const uint16_t* from) {
   return (Vec)(__builtin_convertvector(halves, BitsVec) << 16);
 }
 
-inline void store(uint16_t* to, Vec x) {
+inline HalfVec halvesOf(Vec x) {
+#if defined(__AVX512BF16__)
+  return (HalfVec)_mm512_cvtneps_pbh((__m512)x);  // the same but for numbers below 2^-126, which become 0
+#else
   const BitsVec bits = (BitsVec)x;
   const BitsVec rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
   const BitsVec kept = x == x ? rounded : BitsVec{} + 0x7FC0;
-  *reinterpret_cast<UnalignedHalfVec*>(to) = __builtin_convertvector(kept, HalfVec);
+  return __builtin_convertvector(kept, HalfVec);
+#endif
 }
+
+inline void store(uint16_t* to, Vec x) { *reinterpret_cast<UnalignedHalfVec*>(to) = halvesOf(x); }
 
 // How much of a vector a place holds: all, or the first numbers of it (the others are read as 0 and not written).
 struct Whole {};

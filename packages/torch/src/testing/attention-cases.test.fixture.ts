@@ -67,6 +67,23 @@ export const ATTENTION_CASES: readonly AttentionCase[] = [
   },
   { lengths: causal([129]), numHeads: 2, numKeyHeads: 1, headDim: 130, window: 0, dtype: 'float32' },
   { lengths: causal([100, 30]), numHeads: 4, numKeyHeads: 2, headDim: 32, window: 0, dtype: 'bfloat16' },
+  // Products of pairs: odd head sizes, and odd numbers of queries and of keys.
+  { lengths: causal([1, 2, 65]), numHeads: 1, numKeyHeads: 1, headDim: 1, window: 0, dtype: 'bfloat16' },
+  { lengths: causal([129, 63, 7]), numHeads: 4, numKeyHeads: 2, headDim: 21, window: 0, dtype: 'bfloat16' },
+  { lengths: causal([201, 64]), numHeads: 2, numKeyHeads: 1, headDim: 16, window: 67, dtype: 'bfloat16' },
+  { lengths: causal([150]), numHeads: 2, numKeyHeads: 2, headDim: 130, window: 1, dtype: 'bfloat16' },
+  {
+    lengths: [
+      [66, 141],
+      [9, 9],
+      [3, 10],
+    ],
+    numHeads: 2,
+    numKeyHeads: 2,
+    headDim: 40,
+    window: 0,
+    dtype: 'bfloat16',
+  },
 ]
 
 export function startsOf(lengths: readonly number[]): Tensor {

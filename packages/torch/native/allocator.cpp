@@ -1,5 +1,5 @@
 // Caching CPU allocator. Training frees and takes the same large blocks every step; glibc gives them back to the
-// kernel each time and pays page faults. Blocks of 1 MiB and more come from a range of addresses of which the used part is
+// kernel each time and pays page faults. Blocks of 128 KiB and more come from a range of addresses of which the used part is
 // kept (huge pages where the kernel offers them); smaller ones go to the C allocator.
 #include "allocator.h"
 
@@ -24,7 +24,7 @@
 namespace adapt {
 namespace {
 
-constexpr size_t kLarge = size_t{1} << 20;
+constexpr size_t kLarge = size_t{1} << 17;
 constexpr size_t kAlignment = 64;
 constexpr size_t kGranule = size_t{64} << 10;     // of large blocks
 constexpr size_t kPage = size_t{2} << 20;         // a huge page: in such the kernel gives memory and gets it back

@@ -3,6 +3,7 @@ import {
   add_,
   bind,
   cat,
+  type Device,
   type DType,
   exp_,
   gather,
@@ -18,6 +19,7 @@ import {
   toDType,
   unsqueeze,
   where,
+  zeros,
   zerosLike,
 } from '@adapt-ts/torch'
 import { defaultChunkSize } from './default-chunk-size.js'
@@ -44,8 +46,30 @@ const chunkSizeFor = (head: Tensor) => defaultChunkSize(head.device, head.shape[
 
 const asDType = (x: Tensor, dtype: DType) => (x.dtype === dtype ? x : toDType(x, dtype))
 
-function* chunks(total: number, size: number): Generator<[start: number, length: number]> {
-  for (let start = 0; start < total; start += size) yield [start, Math.min(size, total - start)]
+/** Rows of the last chunk on a CPU, where LibTorch prepares every product of a new shape, are made a multiple of this. */
+const CPU_ROWS = 64
+
+/** Some of the positions, and rows of zeros that go through the products with them. */
+interface Chunk {
+  /** [positions, ...] -> [length + rows of zeros, ...] */
+  take(x: Tensor): Tensor
+  /** [length + rows of zeros, ...] -> [length, ...] */
+  drop(x: Tensor): Tensor
+}
+
+function* chunks(total: number, size: number, device: Device): Generator<Chunk> {
+  for (let start = 0; start < total; start += size) {
+    const length = Math.min(size, total - start)
+    const numZeros = device === 'cpu' ? Math.min(size, Math.ceil(length / CPU_ROWS) * CPU_ROWS) - length : 0
+    yield {
+      take(x) {
+        const rows = narrow(x, 0, start, length)
+        if (numZeros === 0) return rows
+        return cat([rows, zeros([numZeros, ...x.shape.slice(1)], { dtype: x.dtype, device })])
+      },
+      drop: (x) => (numZeros === 0 ? x : narrow(x, 0, 0, length)),
+    }
+  }
 }
 
 /**
@@ -70,16 +94,15 @@ export function chunkedCrossEntropy(
 ): ChunkedLoss {
   return noGrad(() =>
     scope(() => {
-      const numPositions = labels_N.shape[0]!
       const products = headProducts(asDType(head, computeDtype), { forHidden: true })
       const headGrad = head.requiresGrad ? (head.grad ?? zerosLike(head)) : undefined
       const losses: Tensor[] = []
       const gradients: Tensor[] = []
-      for (const [start, length] of chunks(numPositions, chunkSize)) {
+      for (const { take, drop } of chunks(labels_N.shape[0]!, chunkSize, head.device)) {
         const [loss_C, gradient_CD] = scope(() => {
-          const hidden_CD = narrow(hidden_ND, 0, start, length)
-          const labels_C = narrow(labels_N, 0, start, length)
-          const weight_C1 = unsqueeze(narrow(weight_N, 0, start, length), 1)
+          const hidden_CD = take(hidden_ND)
+          const labels_C = take(labels_N)
+          const weight_C1 = unsqueeze(take(weight_N), 1)
           const logits_CV = products.toLogits(asDType(hidden_CD, computeDtype))
           const { loss_C, takeGradient } = nn.spendLogits(logits_CV, labels_C)
           // The weights go on the narrow side of each product.
@@ -89,7 +112,7 @@ export function chunkedCrossEntropy(
             const weighted_CD = asDType(mul(hidden_CD, weight_C1), computeDtype)
             products.addToGradient(headGrad, residual_CV, weighted_CD)
           }
-          return [loss_C, asDType(gradient_CD, 'float32')] as [Tensor, Tensor]
+          return [drop(loss_C), asDType(drop(gradient_CD), 'float32')] as [Tensor, Tensor]
         })
         losses.push(loss_C)
         gradients.push(gradient_CD)
@@ -146,11 +169,8 @@ function readChunks(
   return noGrad(() =>
     scope(() => {
       const products = headProducts(asDType(head, computeDtype), { forHidden: false })
-      const values = Array.from(chunks(labels_N.shape[0]!, chunkSize), ([start, length]) =>
-        scope(() => {
-          const hidden_CD = asDType(narrow(hidden_ND, 0, start, length), computeDtype)
-          return read(products.toLogits(hidden_CD), narrow(labels_N, 0, start, length))
-        }),
+      const values = Array.from(chunks(labels_N.shape[0]!, chunkSize, head.device), ({ take, drop }) =>
+        scope(() => drop(read(products.toLogits(asDType(take(hidden_ND), computeDtype)), take(labels_N)))),
       )
       return cat(values)
     }),

@@ -50,7 +50,7 @@ function fillRows(
   return scope(() => {
     const ids = (values: readonly number[]) =>
       tensor(Int32Array.from(values), [values.length], { dtype: 'int64', device })
-    const inputs = toModelInputs(batchTokens(texts), device)
+    const inputs = toModelInputs(batchTokens(texts), device, { fill: false })
     const context = { ...prepareForward(model, inputs, computeDtype), cache }
     const places = texts.flatMap(({ length }, row) => {
       const start = (first + row) * cache.maxLength + cache.padding[first + row]!

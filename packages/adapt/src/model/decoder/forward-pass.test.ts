@@ -11,7 +11,7 @@ import {
 } from '../tiny-llama.test.fixture.js'
 import { hasSequenceAttention } from './attend-sequences.js'
 import { hasFusedAttention } from './attention.js'
-import { embedTokens, runForward } from './forward-pass.js'
+import { embedTokens, runForward, runTappedForward } from './forward-pass.js'
 import { toModelInputs } from './model-inputs.js'
 
 const model = createTinyLlama()
@@ -172,6 +172,60 @@ describe('toModelInputs', () => {
       expect([...loose.dense!.place_N.toInt32Array()].slice(-2)).toEqual([17, 18])
       expect(loose.isPacked).toBe(false)
     })
+  })
+})
+
+describe('a number of positions that is rounded up', () => {
+  const texts = Array.from({ length: 40 }, (_, i) => ({ tokens: draw(i % 2 === 0 ? 25 : 24) }))
+  const batch = batchOf(texts.map((text) => [text]))
+  const N = 40 * 24.5
+
+  it('repeats the first ones as a sample of their own', () => {
+    scope(() => {
+      const { tokens_BT, position_BT, dense } = toModelInputs(batch, 'cpu')
+      expect([tokens_BT.shape, dense!.filling, dense!.lengths.at(-1)]).toEqual([[1, 984], 4, 4])
+      for (const values of [tokens_BT, position_BT!, dense!.place_N].map((x) => [...x.toInt32Array()]))
+        expect(values.slice(N)).toEqual(values.slice(0, 4))
+      expect(toModelInputs(batch, 'cpu', { fill: false }).dense!.filling).toBe(0)
+      // Never more than with all padding: 43 x 25 is no multiple of 16.
+      const nearlyFull = [
+        ...texts.slice(0, 1),
+        ...Array.from({ length: 41 }, () => ({ tokens: draw(25) })),
+        texts[1]!,
+      ]
+      const { dense: most } = toModelInputs(batchOf(nearlyFull.map((text) => [text])), 'cpu')
+      expect([most!.filling, most!.place_N.shape]).toEqual([1, [43 * 25]])
+    })
+  })
+
+  it('changes no hidden state, no gradient and no factor of a layer, whatever stands at padding', () => {
+    const run = (fill: boolean) => {
+      model.zeroGrad()
+      return scope(() => {
+        const inputs = toModelInputs(batch, model.device, { fill })
+        const pass = runForward(model, inputs)
+        pass.backward(full(pass.hidden_BTD.shape, 0.5, { device: model.device }))
+        const tapped = runTappedForward(model, inputs, {}, ({ shape }) => ({
+          loss_N: zeros([N]),
+          gradient_BTD: full(shape, 0.5, { device: model.device }),
+        }))
+        const factors = tapped.layers.flatMap(({ input_PI, gradient_PO }) => [input_PI, gradient_PO])
+        expect(tapped.sampleOf_P.length).toBe(N)
+        return {
+          hidden: pass.hidden_BTD.toFloat32Array(),
+          gradients: gradientValues(model),
+          factors: factors.map((factor) => ({ rows: factor.shape[0], values: factor.toFloat32Array() })),
+        }
+      })
+    }
+    const [plain, filled] = [run(false), run(true)]
+    expect(relativeDistance(filled.hidden, plain.hidden)).toBeLessThan(1e-6)
+    for (const [name, values] of plain.gradients)
+      expect(relativeDistance(filled.gradients.get(name)!, values)).toBeLessThan(1e-5)
+    for (const [i, { rows, values }] of plain.factors.entries()) {
+      expect([filled.factors[i]!.rows, rows]).toEqual([N, N])
+      expect(relativeDistance(filled.factors[i]!.values, values)).toBeLessThan(1e-5)
+    }
   })
 })
 

@@ -5,9 +5,11 @@ import {
   type DType,
   detach,
   enableGrad,
+  fill_,
   grad,
   indexCopy_,
   indexSelect,
+  narrow,
   nn,
   noGrad,
   reshape,
@@ -89,17 +91,25 @@ function spread(hidden_BTD: Tensor, { dense, batch }: ModelInputs): Tensor {
     scope(() => {
       const width = hidden_BTD.shape[2]!
       const flat = zeros([batch.rows * batch.length, width], { device, dtype: hidden_BTD.dtype })
-      const hidden_ND = reshape(hidden_BTD, [dense.place_N.shape[0]!, width])
-      return reshape(indexCopy_(flat, 0, dense.place_N, hidden_ND), [batch.rows, batch.length, width])
+      const N = dense.place_N.shape[0]!
+      const real = (x_N: Tensor) => (dense.filling === 0 ? x_N : narrow(x_N, 0, 0, N - dense.filling))
+      indexCopy_(flat, 0, real(dense.place_N), real(reshape(hidden_BTD, [N, width])))
+      return reshape(flat, [batch.rows, batch.length, width])
     }),
   )
 }
 
-/** [B, T, D] -> [1, N, D]. */
+/** [B, T, D] -> [1, N, D], zero on the filling. */
 function gather(gradient_BTD: Tensor, { dense }: ModelInputs): Tensor {
   if (!dense) return gradient_BTD
-  const width = gradient_BTD.shape[2]!
-  return noGrad(() => unsqueeze(indexSelect(reshape(gradient_BTD, [-1, width]), 0, dense.place_N), 0))
+  const { place_N, filling } = dense
+  return noGrad(() =>
+    scope(() => {
+      const gradient_ND = indexSelect(reshape(gradient_BTD, [-1, gradient_BTD.shape[2]!]), 0, place_N)
+      if (filling > 0) fill_(narrow(gradient_ND, 0, place_N.shape[0]! - filling, filling), 0)
+      return unsqueeze(gradient_ND, 0)
+    }),
+  )
 }
 
 /**

@@ -79,7 +79,12 @@ export function sampleOfPositions({ batch }: ModelInputs): Int32Array {
 
 /** Where those positions stand among the computed ones; undefined where they are all of them. */
 function placesOf({ batch, dense, tokens_BT: { device } }: ModelInputs): Tensor | undefined {
-  if (dense) return undefined
+  if (dense?.filling === 0) return undefined
+  if (dense) {
+    const count = dense.place_N.shape[0]! - dense.filling
+    const first = Int32Array.from({ length: count }, (_, i) => i)
+    return tensor(first, [count], { dtype: 'int64', device })
+  }
   const { rows, length } = batch
   const places = stretchesOf(batch).flatMap(({ row, start, length: count }) =>
     Array.from({ length: count }, (_, t) => row * length + start + t),

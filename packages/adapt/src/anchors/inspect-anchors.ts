@@ -1,5 +1,5 @@
 /** V anchors, N training samples, K tasks, D width. */
-import { cat, clone, mean, noGrad, scope, type Tensor } from '@adapt-ts/torch'
+import { cat, clone, mean, nn, noGrad, scope, type Tensor } from '@adapt-ts/torch'
 import { type Batch, buildBatch, createPermutation } from '../batch/index.js'
 import { resolveMethod, type SignalConfig } from '../catalog/index.js'
 import type { RunConfig } from '../config/index.js'
@@ -16,7 +16,7 @@ import {
   openTrainingData,
   prepareAnchors,
 } from '../open/index.js'
-import { AnchorScorer, anchorTasks, dotRows, lengthOf, poolHidden, sourceFigures } from '../signal/index.js'
+import { AnchorScorer, anchorTasks, lengthOf, poolHidden, sourceFigures } from '../signal/index.js'
 import type { TokenDataset } from '../tokenize/index.js'
 import { findContamination, type OverlapTable } from './find-contamination.js'
 
@@ -159,7 +159,8 @@ function embedAndMeasure(
       const tokensOf = (task: number) =>
         samples.reduce((total, { numTokens }, v) => total + (tasks.of[v] === task ? numTokens : 0), 0)
       const center_D = mean(unit_VD, 0)
-      const cosines = dotRows(unit_VD, center_D)
+      const cosines = nn
+        .dotRows(unit_VD, center_D)
         .toFloat64Array()
         .map((dot) => dot / lengthOf(center_D))
       const sources = training.flatMap((batch) => batch.samples.map(({ source }) => source))

@@ -6,6 +6,7 @@ import {
   matmul,
   mean,
   mul,
+  nn,
   noGrad,
   reshape,
   scope,
@@ -15,7 +16,6 @@ import {
   transpose,
 } from '@adapt-ts/torch'
 import type { TaskMoments } from './task-moments.js'
-import { dotRows } from './unit-vectors.js'
 
 const amax = bind('aten::amax')
 const logsumexp = bind('aten::logsumexp')
@@ -80,6 +80,6 @@ export function taskScores(unit_ND: Tensor, scorer_GD: Tensor): Tensor {
 
 /** Scores of unit vectors [N, D]: float32 [N]. */
 export function scoreUnits(unit_ND: Tensor, scorer_GD: Tensor, options: AggregateOptions): Tensor {
-  if (options.aggregate === 'micro' || options.aggregate === 'macro') return dotRows(unit_ND, scorer_GD)
+  if (options.aggregate === 'micro' || options.aggregate === 'macro') return nn.dotRows(unit_ND, scorer_GD)
   return scope(() => aggregateScores(taskScores(unit_ND, scorer_GD), options))
 }

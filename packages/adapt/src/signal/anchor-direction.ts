@@ -19,7 +19,7 @@ import { embedAnchors, pickAnchors } from './embed-anchors.js'
 import { KeptTensors } from './kept-tensors.js'
 import { MODEL_EMBEDDING_OPTIONS } from './model-embedding-options.js'
 import { poolHidden } from './pool-hidden.js'
-import { cosineOf, dotRows } from './unit-vectors.js'
+import { cosineOf } from './unit-vectors.js'
 
 const hasTarget: (others: Readonly<Record<string, unknown>>) => boolean = ({ target }) => target !== 'none'
 
@@ -118,7 +118,7 @@ export class AnchorDirection implements Signal {
     const direction_D = this.kept.get('direction')
     const { length } = evidence.batch.samples
     if (direction_D === undefined) return zeros([length], { device: evidence.hidden_BTD.device })
-    return scope(() => dotRows(this.unit(evidence), direction_D))
+    return scope(() => nn.dotRows(this.unit(evidence), direction_D))
   }
 
   interactions(step: readonly Evidence[], facts: StepFacts): Tensor {

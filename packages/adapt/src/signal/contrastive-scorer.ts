@@ -28,7 +28,7 @@ import type { PooledScorer } from './pooled-scorer.js'
 import { separationAuc, spearman } from './rank-statistics.js'
 import type { Reservoir } from './reservoir.js'
 import { SignProjection } from './sign-projection.js'
-import { cosineOf, dotRows } from './unit-vectors.js'
+import { cosineOf } from './unit-vectors.js'
 import type { HalfScores } from './within-sources.js'
 
 /** How a score is solved for and said. */
@@ -114,7 +114,7 @@ export class ContrastiveScorer implements PooledScorer {
     if (!direction_D) return zeros([centred_ND.shape[0]!], { device: centred_ND.device })
     return noGrad(() =>
       scope(() => {
-        const score_N = add(dotRows(centred_ND, direction_D), offset)
+        const score_N = add(nn.dotRows(centred_ND, direction_D), offset)
         return options.form === 'odds' ? score_N : div(clamp(score_N, -Z_RANGE, Z_RANGE), Z_RANGE)
       }),
     )
@@ -207,7 +207,7 @@ export class ContrastiveScorer implements PooledScorer {
     residual_RD: Tensor,
   ): Readonly<Record<string, number>> {
     const direction_D = this.direction
-    const along = (v_D: Tensor) => dotRows(residual_RD, v_D).toFloat64Array()
+    const along = (v_D: Tensor) => nn.dotRows(residual_RD, v_D).toFloat64Array()
     const scores = along(next_D)
     const figures: Record<string, number> = { squaredDistance: distance }
     if (others && halves) {

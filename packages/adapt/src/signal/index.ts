@@ -74,6 +74,6 @@ export {
   type TransportProbabilities,
   transportProbabilities,
 } from './transport.js'
-export { cosineOf, dotRows, lengthOf } from './unit-vectors.js'
+export { cosineOf, lengthOf } from './unit-vectors.js'
 export { updateAlignment } from './update-alignment.js'
 export { betweenSources, type HalfScores, sourceFigures } from './within-sources.js'

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Batch } from '../batch/index.js'
 import { batchOf } from '../model/tiny-llama.test.fixture.js'
 import { type PoolingOptions, poolHidden } from './pool-hidden.js'
-import { dotRows, lengthOf } from './unit-vectors.js'
+import { lengthOf } from './unit-vectors.js'
 
 const DEFAULT: PoolingOptions = { pooling: 'position_weighted', tokens: 'all' }
 
@@ -80,7 +80,9 @@ describe('poolHidden', () => {
       [5 / Math.sqrt(74), 7 / Math.sqrt(74)],
     ])
     const scores = scope(() => [
-      ...dotRows(tensor(Float32Array.from(units.flat()), [2, 2]), tensor([0.6, 0.2], [2])).toFloat32Array(),
+      ...nn
+        .dotRows(tensor(Float32Array.from(units.flat()), [2, 2]), tensor([0.6, 0.2], [2]))
+        .toFloat32Array(),
     ])
     expectClose([scores], [[1 / Math.sqrt(5), 4.4 / Math.sqrt(74)]])
     expect(scores.map((score) => 1 / (1 + Math.exp(-score)))[1]).toBeCloseTo(0.625156, 6)
@@ -138,7 +140,7 @@ describe('the mean cosine to the anchors', () => {
       const [row] = unit(phi)
       const cosines = units.map((anchor) => anchor.reduce((sum, value, d) => sum + value * row![d]!, 0))
       expectClose([cosines], [[0.212, 0.890398, 0.795587]])
-      const score = dotRows(tensor(row!, [1, 3]), centroid_D).item()
+      const score = nn.dotRows(tensor(row!, [1, 3]), centroid_D).item()
       expect(score).toBeCloseTo(0.632662, 6)
       expect(score).toBeCloseTo(cosines.reduce((a, b) => a + b) / 3, 6)
       expect(score).toBeLessThanOrEqual(lengthOf(centroid_D))

@@ -97,6 +97,8 @@ struct Loops {
   void (*rmsNormForward)(const NormRows& rows);
   void (*rmsNormBackward)(const NormRows& rows);
   void (*unitRows)(const CentredRows& rows);
+  // Of rows one after another with a vector: [numRows].
+  void (*dotRows)(const float* rows, int64_t numRows, int64_t width, const float* vector, float* output);
   void (*rotaryForward)(const RotaryHeads& heads);
   void (*rotaryBackward)(const RotaryHeads& heads);
   void (*swigluForward)(const GatedNumbers& numbers);

@@ -15,8 +15,8 @@ namespace {
 constexpr Loops loopsCalled(const char* name) {
   return {name,
           attentionScratch, attentionForward, attentionStateWidth, attentionBackwardScratch, attentionBackward,
-          rmsNormForward, rmsNormBackward, unitRows, rotaryForward, rotaryBackward, swigluForward,
-          swigluBackward, transpose, crossEntropyScratch, crossEntropy};
+          rmsNormForward, rmsNormBackward, unitRows, dotRows, rotaryForward, rotaryBackward,
+          swigluForward, swigluBackward, transpose, crossEntropyScratch, crossEntropy};
 }
 
 }  // namespace

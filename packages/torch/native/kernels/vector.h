@@ -156,10 +156,10 @@ inline __attribute__((always_inline)) void forEachVector(int64_t count, Body bod
   if (i < count) body(i, First{count - i});
 }
 
-// The mean of what `term(i, extent)` gives over a row, by four sums that do not wait for each other. What is made of it once a row is
+// The sum of what `term(i, extent)` gives over a row, by four sums that do not wait for each other. What is made of it once a row is
 // made in float64: it goes into every number of the row.
 template <typename Term>
-inline __attribute__((always_inline)) double meanOverRow(int64_t count, Term term) {
+inline __attribute__((always_inline)) double sumOverRow(int64_t count, Term term) {
   Vec sums[4] = {};
   int64_t i = 0;
   for (; i + 4 * kWidth <= count; i += 4 * kWidth) {
@@ -170,7 +170,12 @@ inline __attribute__((always_inline)) double meanOverRow(int64_t count, Term ter
   const Vec all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   double sum = 0;
   for (int k = 0; k < kWidth; k++) sum += static_cast<double>(all[k]);
-  return sum / static_cast<double>(count);
+  return sum;
+}
+
+template <typename Term>
+inline __attribute__((always_inline)) double meanOverRow(int64_t count, Term term) {
+  return sumOverRow(count, term) / static_cast<double>(count);
 }
 
 // body(In, Out) with a number of either dtype: float32 as float, bfloat16 as uint16_t.

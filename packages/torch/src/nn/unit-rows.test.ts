@@ -6,6 +6,7 @@ import {
   div,
   full,
   Generator,
+  mul,
   narrow,
   nn,
   norm,
@@ -14,6 +15,7 @@ import {
   type Scope,
   setNumThreads,
   sub,
+  sum,
   type Tensor,
   tensor,
   toDType,
@@ -97,5 +99,30 @@ describe('unitRows', () => {
       () => kernel(zeros([3, 2]), undefined, 0),
     ])
       expect(codeOf(call)).toBe('TORCH_ERROR')
+  })
+})
+
+describe('dotRows', () => {
+  it.each(SHAPES)('gives what float64 gives to 1e-6: [%i, %i]', (N, D) => {
+    const [x, vector] = [drawn([N, D]), drawn([1, D], 2)]
+    const expected = sum(mul(toDType(x, 'float64'), toDType(vector, 'float64')), -1)
+    expect(relativeError(nn.dotRows(x, vector), expected)).toBeLessThan(1e-6)
+    expect(relativeError(nn.dotRows(toDType(x, 'float64'), toDType(vector, 'float64')), expected)).toBe(0)
+    // Whatever else is asked about.
+    const last = narrow(x, 0, N - 1, 1)
+    expect(valuesOf(nn.dotRows(last, vector))).toEqual(valuesOf(nn.dotRows(x, vector)).slice(-1))
+    expect(nn.dotRows(x, vector).shape).toEqual([N])
+  })
+
+  it('refuses what does not fit', () => {
+    const kernel = bind('adapt::dot_rows')
+    for (const call of [
+      () => kernel(zeros([3]), zeros([3])),
+      () => kernel(zeros([3, 2], { dtype: 'bfloat16' }), zeros([2])),
+      () => kernel(zeros([3, 2]), zeros([3])),
+    ])
+      expect(codeOf(call)).toBe('TORCH_ERROR')
+    expect(nn.dotRows(zeros([0, 4]), zeros([4])).shape).toEqual([0])
+    expect(valuesOf(nn.dotRows(zeros([2, 0]), zeros([0])))).toEqual([0, 0])
   })
 })

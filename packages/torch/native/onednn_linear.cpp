@@ -6,6 +6,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <algorithm>
+
 #include "kernels/loops.h"
 #include "kernels/parallel.h"
 
@@ -21,11 +23,12 @@ const c10::optional<c10::OperatorHandle>& linearPointwise() {
   return handle;
 }
 
-// [..., K] x [N, K] -> [..., N]
+// [..., K] x [N, K] -> [..., N]. A weight that is dense neither way would be read a hundred times slower.
 at::Tensor product(const at::Tensor& input, const at::Tensor& weight) {
+  const bool isDense = weight.is_contiguous() || weight.t().is_contiguous();
   torch::jit::Stack stack;
   stack.emplace_back(input);
-  stack.emplace_back(weight);
+  stack.emplace_back(isDense ? weight : weight.contiguous());
   stack.emplace_back(c10::IValue());  // bias
   stack.emplace_back(std::string("none"));
   stack.emplace_back(c10::List<c10::optional<at::Scalar>>());
@@ -38,14 +41,14 @@ at::Tensor product(const at::Tensor& input, const at::Tensor& weight) {
 at::Tensor transposed(const at::Tensor& matrix) {
   const at::Tensor turned = matrix.t();
   if (turned.is_contiguous()) return turned;
-  const at::Tensor dense = matrix.contiguous();
-  const int64_t N = dense.size(0), K = dense.size(1);
+  const at::Tensor dense = matrix.stride(1) == 1 ? matrix : matrix.contiguous();
+  const int64_t N = dense.size(0), K = dense.size(1), stride = dense.stride(0);
   const at::Tensor result = at::empty({K, N}, dense.options());
   const float* from = dense.data_ptr<float>();
   float* to = result.data_ptr<float>();
   constexpr int64_t kRows = 64;
   forEachBlock(N, kRows, [&](int64_t begin, int64_t end) {
-    loops().transpose(from + begin * K, K, end - begin, K, to + begin, N);
+    loops().transpose(from + begin * stride, stride, end - begin, K, to + begin, N);
   });
   return result;
 }
@@ -59,14 +62,19 @@ bool isIntel() {
 #endif
 }
 
-// g^T x: [P, N], [P, K] -> [N, K]. oneDNN's linear reads its second factor at any strides, but the first one row by row: copying
-// the narrower of the two costs less than MKL's slow path.
-at::Tensor productOverPositions(const at::Tensor& g, const at::Tensor& x) {
+// Whether g^T x goes through oneDNN: MKL multiplies float32 well on Intel's processors.
+bool turnsProducts() {
   static const bool turns = linearPointwise().has_value() && !isIntel();
-  if (!turns || g.numel() == 0 || x.numel() == 0) return at::mm(g.t(), x);
-  const at::Tensor rows = g.contiguous(), inputs = x.contiguous();
-  if (rows.size(1) <= inputs.size(1)) return product(transposed(rows), inputs.t());
-  return transposed(product(transposed(inputs), rows.t()));
+  return turns;
+}
+
+// g^T x: [P, N], [P, K] -> [N, K]. oneDNN's linear wants the first factor row by row and takes the second either way: g is transposed, or x and
+// then the product, whichever moves fewer numbers. That costs less than MKL's slow path.
+at::Tensor productOverPositions(const at::Tensor& g, const at::Tensor& x) {
+  if (!turnsProducts() || g.numel() == 0 || x.numel() == 0) return at::mm(g.t(), x);
+  const int64_t P = g.size(0), N = g.size(1), K = x.size(1);
+  if (P * N <= P * K + N * K) return product(transposed(g), x.t());
+  return transposed(product(transposed(x), g.t()));
 }
 
 at::Tensor transposedMatrix(const at::Tensor& matrix) {
@@ -76,13 +84,24 @@ at::Tensor transposedMatrix(const at::Tensor& matrix) {
   return turned.is_alias_of(matrix) ? turned.clone() : turned;
 }
 
-at::Tensor productOverRows(const at::Tensor& a, const at::Tensor& b) {
-  for (const at::Tensor* matrix : {&a, &b}) {
+// sum += a^T b, a stretch of columns of `a` at a time: what is made besides stays in the caches.
+at::Tensor& addProductOverRows(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  for (const at::Tensor* matrix : {static_cast<const at::Tensor*>(&sum), &a, &b}) {
     TORCH_CHECK(matrix->dim() == 2 && matrix->scalar_type() == at::kFloat && matrix->device().is_cpu(),
-                "adapt::product_over_rows: expected matrices of float32 on the CPU");
+                "adapt::add_product_over_rows_: expected matrices of float32 on the CPU");
   }
-  TORCH_CHECK(a.size(0) == b.size(0), "adapt::product_over_rows: expected [P, N] and [P, K], received ", a.sizes(), " and ", b.sizes());
-  return productOverPositions(a, b);
+  const int64_t P = a.size(0), N = a.size(1), K = b.size(1);
+  TORCH_CHECK(b.size(0) == P && sum.size(0) == N && sum.size(1) == K, "adapt::add_product_over_rows_: expected [N, K], [P, N] and [P, K], received ",
+              sum.sizes(), ", ", a.sizes(), " and ", b.sizes());
+  if (!turnsProducts()) return sum.addmm_(a.t(), b);
+  constexpr int64_t kNumbers = int64_t{1} << 19;
+  const int64_t step = std::max<int64_t>(64, kNumbers / std::max<int64_t>(1, std::max(P, K)));
+  const at::Tensor right = b.contiguous().t();
+  for (int64_t begin = 0; begin < N && P > 0 && K > 0; begin += step) {
+    const int64_t count = std::min(step, N - begin);
+    sum.narrow(0, begin, count).add_(product(transposed(a.narrow(1, begin, count)), right));
+  }
+  return sum;
 }
 
 class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
@@ -126,12 +145,12 @@ napi_value onednnLinear(Call& call) {
 
 TORCH_LIBRARY_FRAGMENT(adapt, library) {
   library.def("transposed(Tensor matrix) -> Tensor");
-  // a^T b: [P, N], [P, K] -> [N, K]
-  library.def("product_over_rows(Tensor a, Tensor b) -> Tensor");
+  // sum [N, K] += a^T b, [P, N] and [P, K]
+  library.def("add_product_over_rows_(Tensor(a!) sum, Tensor a, Tensor b) -> Tensor(a!)");
 }
 TORCH_LIBRARY_IMPL(adapt, CPU, library) {
   library.impl("transposed", transposedMatrix);
-  library.impl("product_over_rows", productOverRows);
+  library.impl("add_product_over_rows_", addProductOverRows);
 }
 
 void exportOnednnLinear(napi_env env, napi_value exports) {

@@ -1,9 +1,10 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { findProgram, runCommand } from './run-command.mjs'
 
-/** Options of inner loops that an older compiler may not know: what needs them is then left out. */
-const OPTIONAL_FLAGS = ['-mavx512bf16']
+/** Options of inner loops that an older compiler, or its assembler, may not know, each with an instruction of it: what needs them is then left out. */
+const OPTIONAL_FLAGS = { '-mavx512bf16': 'vdpbf16ps %zmm0, %zmm0, %zmm0' }
 
 /**
  * The C++ compiler: CXX (which may carry a wrapper: "ccache g++"), else g++, c++ or clang++.
@@ -15,18 +16,25 @@ export async function findCompiler(env) {
     if (findProgram(command[0], env) === undefined) continue
     const { code, output } = await runCommand(command[0], [...command.slice(1), '--version'], { env })
     if (code !== 0) continue
-    const known = await Promise.all(OPTIONAL_FLAGS.map((flag) => knowsFlag(command, flag, env)))
-    const knownFlags = OPTIONAL_FLAGS.filter((_, i) => known[i])
+    const knownFlags = []
+    for (const [flag, instruction] of Object.entries(OPTIONAL_FLAGS)) {
+      if (await knowsInstruction(command, flag, instruction, env)) knownFlags.push(flag)
+    }
     return { command, version: output.split('\n')[0].trim(), knownFlags }
   }
   return undefined
 }
 
-async function knowsFlag([program, ...args], flag, env) {
-  const { code } = await runCommand(program, [...args, flag, '-fsyntax-only', '-x', 'c++', '/dev/null'], {
-    env,
-  })
-  return code === 0
+async function knowsInstruction([program, ...args], flag, instruction, env) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'adapt-compiler-'))
+  try {
+    const source = path.join(folder, 'probe.cpp')
+    writeFileSync(source, `void probe() { __asm__("${instruction}"); }\n`)
+    const object = path.join(folder, 'probe.o')
+    return (await runCommand(program, [...args, flag, '-c', source, '-o', object], { env })).code === 0
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 /**
@@ -69,7 +77,7 @@ export function unitFlags(source, arch, knownFlags) {
   const instructionSet = /\bloops\.(\w+)\.cpp$/.exec(path.basename(source))?.[1]
   if (instructionSet === undefined) return []
   const flags = ['-O3', '-ffp-contract=fast', '-fno-math-errno', '-Wno-psabi']
-  const isKnown = (flag) => !OPTIONAL_FLAGS.includes(flag) || knownFlags.includes(flag)
+  const isKnown = (flag) => !(flag in OPTIONAL_FLAGS) || knownFlags.includes(flag)
   return arch === 'x64' ? [...flags, ...(INSTRUCTION_SETS[instructionSet] ?? []).filter(isKnown)] : flags
 }
 

@@ -3,10 +3,12 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   add_,
+  addmm_,
   autocast,
   backward,
   bind,
   cat,
+  clone,
   contiguous,
   expand,
   Generator,
@@ -14,7 +16,6 @@ import {
   hasOperator,
   linear,
   memoryStats,
-  mm,
   narrow,
   noGrad,
   normal_,
@@ -126,21 +127,24 @@ describe.runIf(available)('linear by oneDNN (needs mkldnn::_linear_pointwise, Li
     [1, 4, 3],
     [5, 1, 1],
     [0, 3, 2],
-  ])('multiplies over rows: %i rows of %i and of %i', (P, N, K) => {
-    const product = bind('adapt::product_over_rows')
-    const [a, b] = [random(P, N), random(P, K)]
-    const expected = mm(transpose(a, 0, 1), b)
+    // More columns than are taken at a time.
+    [512, 1500, 20],
+    [70, 20_000, 3],
+  ])('adds products over rows: %i rows of %i and of %i', (P, N, K) => {
+    const add = bind('adapt::add_product_over_rows_')
+    const [a, b, before] = [random(P, N), random(P, K), random(N, K)]
+    const expected = addmm_(clone(before), transpose(a, 0, 1), b)
     for (const [left, right] of [
       [a, b],
       [narrow(cat([random(P, 2), a], 1), 1, 2, N), transpose(contiguous(transpose(b, 0, 1)), 0, 1)],
     ]) {
-      const found = product(left, right) as Tensor
-      expect(found.shape).toEqual([N, K])
-      if (P > 0) expect(relativeError(found, expected)).toBeLessThan(TOLERANCE)
-      else expect(valuesOf(found)).toEqual(valuesOf(expected))
+      const sum = clone(before)
+      add(sum, left, right)
+      expect(relativeError(sum, expected)).toBeLessThan(TOLERANCE)
     }
-    expect(codeOf(() => product(a, random(P + 1, K)))).toBe('TORCH_ERROR')
-    expect(codeOf(() => product(a, zeros([P, K], { dtype: 'bfloat16' })))).toBe('TORCH_ERROR')
+    expect(codeOf(() => add(before, a, random(P + 1, K)))).toBe('TORCH_ERROR')
+    expect(codeOf(() => add(random(N + 1, K), a, b))).toBe('TORCH_ERROR')
+    expect(codeOf(() => add(before, a, zeros([P, K], { dtype: 'bfloat16' })))).toBe('TORCH_ERROR')
   })
 
   it('gives gradients only to what requires them', () => {

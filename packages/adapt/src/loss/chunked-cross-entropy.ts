@@ -46,7 +46,7 @@ const chunkSizeFor = (head: Tensor) => defaultChunkSize(head.device, head.shape[
 
 const asDType = (x: Tensor, dtype: DType) => (x.dtype === dtype ? x : toDType(x, dtype))
 
-/** Rows of the last chunk on a CPU, where LibTorch prepares every product of a new shape, are made a multiple of this. */
+/** Rows of the last chunk on a CPU, where oneDNN prepares every product of a new shape, are made a multiple of this, or a whole chunk. */
 const CPU_ROWS = 64
 
 /** Some of the positions, and rows of zeros that go through the products with them. */

@@ -12,7 +12,7 @@ import {
 } from '@adapt-ts/torch'
 
 const transposed = bind('adapt::transposed')
-const productOverRows = bind('adapt::product_over_rows')
+const addProductOverRows_ = bind('adapt::add_product_over_rows_')
 
 /** The products with the output head that the loss of a chunk needs. */
 export interface HeadProducts {
@@ -25,8 +25,8 @@ export interface HeadProducts {
 }
 
 /**
- * Products with a head [V, D] for one loss. Where `linear` is faster than `mm`, the others go the same way: `toHidden` wants its
- * second factor row by row, hence one transposed copy of the head. Belongs to the current scope.
+ * Products with a head [V, D] for one loss. Where `linear` is faster than `mm`, the others go the same way: it is fastest with a second
+ * factor row by row, hence one transposed copy of the head for `toHidden`. Belongs to the current scope.
  */
 export function headProducts(head_VD: Tensor, { forHidden }: { readonly forHidden: boolean }): HeadProducts {
   const toLogits = (hidden_CD: Tensor) => linear(hidden_CD, head_VD)
@@ -38,7 +38,7 @@ export function headProducts(head_VD: Tensor, { forHidden }: { readonly forHidde
     toLogits,
     toHidden: (residual_CV) => linear(residual_CV, head_DV),
     addToGradient(gradient_VD, residual_CV, hidden_CD) {
-      scope(() => void add_(gradient_VD, productOverRows(residual_CV, hidden_CD) as Tensor))
+      scope(() => void addProductOverRows_(gradient_VD, residual_CV, hidden_CD))
     },
   }
 }

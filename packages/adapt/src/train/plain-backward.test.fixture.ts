@@ -30,7 +30,7 @@ export function plainBackward(
 ): number {
   return scope(() => {
     const { device } = model
-    const { tokens_BT, position_BT, dense, isPacked } = toModelInputs(batch, device)
+    const { tokens_BT, position_BT, dense, isPacked } = toModelInputs(batch, device, { fill: false })
     const groups = dense && attentionGroups(dense.lengths, device)
     const mask = isPacked ? packedMask(batch, device) : attentionMask(batch.length, device)
     const context = { rotation: model.rotation(position_BT, batch.length), mask, slidingMask: mask, groups }

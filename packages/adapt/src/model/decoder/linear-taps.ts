@@ -1,5 +1,15 @@
 /** B rows, T positions, P positions that are no padding, I inputs, O outputs of a layer. */
-import { detach, indexSelect, type nn, noGrad, reshape, scope, type Tensor, tensor } from '@adapt-ts/torch'
+import {
+  detach,
+  indexSelect,
+  narrow,
+  type nn,
+  noGrad,
+  reshape,
+  scope,
+  type Tensor,
+  tensor,
+} from '@adapt-ts/torch'
 import { type ModelInputs, stretchesOf } from './model-inputs.js'
 
 /** What a trained linear layer read in a forward and what came back to it: its gradient is gradient_PO^T input_PI. */
@@ -47,9 +57,11 @@ export class LinearTaps {
     return noGrad(() =>
       scope(() => {
         const place_P = placesOf(inputs)
+        const filling = inputs.dense?.filling ?? 0
         const flat = (x: Tensor): Tensor => {
           const all = reshape(detach(x), [-1, x.shape.at(-1)!])
-          return place_P ? indexSelect(all, 0, place_P) : all
+          if (place_P) return indexSelect(all, 0, place_P)
+          return filling > 0 ? narrow(all, 0, 0, all.shape[0]! - filling) : all
         }
         const seen = new Map<Tensor, Tensor>()
         return this.kept.map(({ weight, input }, i): TappedLayer => {
@@ -77,14 +89,9 @@ export function sampleOfPositions({ batch }: ModelInputs): Int32Array {
   )
 }
 
-/** Where those positions stand among the computed ones; undefined where they are all of them. */
+/** Where those positions stand among the computed ones; undefined where they are the first of them. */
 function placesOf({ batch, dense, tokens_BT: { device } }: ModelInputs): Tensor | undefined {
-  if (dense?.filling === 0) return undefined
-  if (dense) {
-    const count = dense.place_N.shape[0]! - dense.filling
-    const first = Int32Array.from({ length: count }, (_, i) => i)
-    return tensor(first, [count], { dtype: 'int64', device })
-  }
+  if (dense) return undefined
   const { rows, length } = batch
   const places = stretchesOf(batch).flatMap(({ row, start, length: count }) =>
     Array.from({ length: count }, (_, t) => row * length + start + t),

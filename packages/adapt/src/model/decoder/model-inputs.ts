@@ -1,4 +1,4 @@
-/** B rows, T positions, N positions that are no padding. */
+/** B rows, T positions, N positions that are computed: those that are no padding, and a few more. */
 import { type Device, type Tensor, tensor } from '@adapt-ts/torch'
 import type { Batch } from '../../batch/index.js'
 import { hasSequenceAttention } from './attend-sequences.js'

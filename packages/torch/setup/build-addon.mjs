@@ -13,7 +13,7 @@ import {
 import os from 'node:os'
 import path from 'node:path'
 import { openblasDir, usesSystemBlas } from './apt.mjs'
-import { compileFlags, linkFlags, unitFlags } from './compiler.mjs'
+import { compileFlags, knownFlags, linkFlags, unitFlags } from './compiler.mjs'
 import { formatSeconds } from './progress.mjs'
 import { lastLines, runCommand } from './run-command.mjs'
 import { SetupError } from './setup-error.mjs'
@@ -36,7 +36,7 @@ export function buildDirOf(torchDir, env) {
  * @param {object} input
  * @param {string} input.torchDir packages/torch
  * @param {object} input.libtorch what findLibTorch chose
- * @param {{ command: string[], version: string, knownFlags: string[] }} input.compiler
+ * @param {{ command: string[], version: string }} input.compiler
  * @param {string} input.nodeIncludeDir folder of node_api.h
  * @returns {Promise<{ built: boolean, current: object }>}
  * @throws {SetupError} exit code 1 with the compiler's own words; 5 when the folder cannot be written
@@ -63,7 +63,7 @@ export async function buildAddon({ torchDir, libtorch, compiler, nodeIncludeDir,
     libtorch: libraryIdentity(libtorch, host.platform),
   }
   const objects = units.map((source) => {
-    const own = unitFlags(source, host.arch, compiler.knownFlags)
+    const own = unitFlags(source, host.arch)
     const unit = { unit: path.basename(source), own, content: contentHash(source) }
     const key = hashOf({ environment, ...unit }).slice(0, 20)
     return { source, own, object: path.join(buildDir, 'objects', `${key}.o`) }
@@ -141,7 +141,8 @@ async function compileObjects(objects, { compiler, flags, command, progress }) {
       const { source, own, object } = waiting[numStarted++]
       const beganMs = performance.now()
       const temporary = `${object}.${process.pid}.tmp`
-      const args = [...compiler.command.slice(1), ...flags, ...own, '-c', source, '-o', temporary]
+      const known = await knownFlags(compiler, own)
+      const args = [...compiler.command.slice(1), ...flags, ...known, '-c', source, '-o', temporary]
       const { code, output } = await runCommand(compiler.command[0], args)
       const seconds = (performance.now() - beganMs) / 1000
       if (code === 0) renameSync(temporary, object)

@@ -8,30 +8,33 @@ const OPTIONAL_FLAGS = { '-mavx512bf16': 'vdpbf16ps %zmm0, %zmm0, %zmm0' }
 
 /**
  * The C++ compiler: CXX (which may carry a wrapper: "ccache g++"), else g++, c++ or clang++.
- * @returns {Promise<{ command: string[], version: string, knownFlags: string[] } | undefined>}
+ * @returns {Promise<{ command: string[], version: string } | undefined>}
  */
 export async function findCompiler(env) {
   const named = env.CXX?.trim()
   for (const command of named ? [named.split(/\s+/)] : [['g++'], ['c++'], ['clang++']]) {
     if (findProgram(command[0], env) === undefined) continue
     const { code, output } = await runCommand(command[0], [...command.slice(1), '--version'], { env })
-    if (code !== 0) continue
-    const knownFlags = []
-    for (const [flag, instruction] of Object.entries(OPTIONAL_FLAGS)) {
-      if (await knowsInstruction(command, flag, instruction, env)) knownFlags.push(flag)
-    }
-    return { command, version: output.split('\n')[0].trim(), knownFlags }
+    if (code === 0) return { command, version: output.split('\n')[0].trim() }
   }
   return undefined
 }
 
-async function knowsInstruction([program, ...args], flag, instruction, env) {
+/** Those of the flags that the compiler knows. Only the optional ones are asked about. */
+export async function knownFlags({ command }, flags) {
+  const known = await Promise.all(
+    flags.map((flag) => !(flag in OPTIONAL_FLAGS) || assembles(command, flag, OPTIONAL_FLAGS[flag])),
+  )
+  return flags.filter((_, i) => known[i])
+}
+
+async function assembles([program, ...args], flag, instruction) {
   const folder = mkdtempSync(path.join(tmpdir(), 'adapt-compiler-'))
   try {
     const source = path.join(folder, 'probe.cpp')
     writeFileSync(source, `void probe() { __asm__("${instruction}"); }\n`)
     const object = path.join(folder, 'probe.o')
-    return (await runCommand(program, [...args, flag, '-c', source, '-o', object], { env })).code === 0
+    return (await runCommand(program, [...args, flag, '-c', source, '-o', object])).code === 0
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -71,14 +74,12 @@ const INSTRUCTION_SETS = { avx2: AVX2, avx512: AVX512, avx512bf16: [...AVX512, '
  *
  * @param {string} source
  * @param {string} arch as in `process.arch`
- * @param {readonly string[]} knownFlags what `findCompiler` found
  */
-export function unitFlags(source, arch, knownFlags) {
+export function unitFlags(source, arch) {
   const instructionSet = /\bloops\.(\w+)\.cpp$/.exec(path.basename(source))?.[1]
   if (instructionSet === undefined) return []
   const flags = ['-O3', '-ffp-contract=fast', '-fno-math-errno', '-Wno-psabi']
-  const isKnown = (flag) => !(flag in OPTIONAL_FLAGS) || knownFlags.includes(flag)
-  return arch === 'x64' ? [...flags, ...(INSTRUCTION_SETS[instructionSet] ?? []).filter(isKnown)] : flags
+  return arch === 'x64' ? [...flags, ...(INSTRUCTION_SETS[instructionSet] ?? [])] : flags
 }
 
 /**

@@ -36,18 +36,24 @@ struct Reach {
   }
 };
 
-// Rows of `columns` numbers, filled up with zeros to whole vectors: at places, or one after another where there are none.
+// A row at its place, or one after another where there are no places.
+template <typename T>
+inline const T* rowAt(const T* from, int64_t stride, const int32_t* places, int64_t i) {
+  return from + (places ? places[i] : i) * stride;
+}
+
+// Rows of `columns` numbers, filled up with zeros to whole vectors.
 template <typename T>
 inline void readRows(const T* from, int64_t stride, const int32_t* places, int64_t rows, int64_t columns, float* to,
                      int64_t width) {
   for (int64_t i = 0; i < rows; i++, to += width) {
-    const T* row = from + (places ? places[i] : i) * stride;
+    const T* row = rowAt(from, stride, places, i);
     forEachVector(columns, [&](int64_t e, auto extent) { store(to + e, load(row + e, extent)); });
   }
 }
 
 #if defined(__AVX512BF16__)
-inline HalfVec loadHalves(const uint16_t* from, Whole) { return *reinterpret_cast<const UnalignedHalfVec*>(from); }
+inline HalfVec loadHalves(const uint16_t* from, Whole) { return loadHalves(from); }
 inline HalfVec loadHalves(const uint16_t* from, First first) {
   HalfVec halves{};
   for (int64_t i = 0; i < first.count; i++) halves[i] = from[i];
@@ -62,7 +68,7 @@ inline void storePairs(BfloatPair* to, HalfVec first, HalfVec second) {
 inline void readRows(const uint16_t* from, int64_t stride, const int32_t* places, int64_t rows, int64_t columns,
                      BfloatPair* to, int64_t width) {
   for (int64_t i = 0; i < rows; i++, to += width / 2) {
-    const uint16_t* row = from + (places ? places[i] : i) * stride;
+    const uint16_t* row = rowAt(from, stride, places, i);
     forEachVector(columns, [&](int64_t e, auto extent) {
       const HalfVec halves = loadHalves(row + e, extent);
       __builtin_memcpy(to + e / 2, &halves, sizeof halves);
@@ -74,8 +80,8 @@ inline void readRows(const uint16_t* from, int64_t stride, const int32_t* places
 inline void readStacks(const uint16_t* from, int64_t stride, const int32_t* places, int64_t rows, int64_t columns,
                        BfloatPair* to, int64_t width) {
   for (int64_t i = 0; i < rows; i += 2, to += width) {
-    const uint16_t* first = from + (places ? places[i] : i) * stride;
-    const uint16_t* second = i + 1 < rows ? from + (places ? places[i + 1] : i + 1) * stride : nullptr;
+    const uint16_t* first = rowAt(from, stride, places, i);
+    const uint16_t* second = i + 1 < rows ? rowAt(from, stride, places, i + 1) : nullptr;
     forEachVector(columns, [&](int64_t e, auto extent) {
       storePairs(to + e, loadHalves(first + e, extent), second ? loadHalves(second + e, extent) : HalfVec{});
     });

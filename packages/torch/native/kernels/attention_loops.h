@@ -281,12 +281,13 @@ void attentionBackwardOf(const AttentionItem& item, float* memory) {
         const Factor* keyStacks = keyRows + first / kNumbers * width;
         scoreBlock(queries.rows, width, E, transposedKeys + first * depth, block.scores, t, rows, first, count, reach);
         scoreBlock(outputGradients.rows, width, E, transposedValues + first * depth, block.gradients, t, rows, first, count, reach);
-        for (int64_t i = 0; i < rows; i++) {
-          hide(block.scores + i * kBlock, reach.first(t + i, first), reach.last(t + i, first, count),
-               columnsOf(t, i, rows, first, count, reach), kMinusInfinity);
+        for (int64_t i = 0; i < rows; i += kNumbers) {
+          // The same for both rows of a pair: they are of one group.
+          const int64_t columns = columnsOf(t, i, rows, first, count, reach);
+          for (int64_t r = i; r < smaller(i + kNumbers, rows); r++)
+            hide(block.scores + r * kBlock, reach.first(t + r, first), reach.last(t + r, first, count), columns, kMinusInfinity);
+          takeGradients(block, i, rows, columns, logSumExp + t, deltas);
         }
-        for (int64_t i = 0; i < rows; i += kNumbers)
-          takeGradients(block, i, rows, columnsOf(t, i, rows, first, count, reach), logSumExp + t, deltas);
         // Keys beyond what a group of rows looks at were not written: they are skipped below as well.
         addProducts(block.gradientRows, keyStacks, width, queryGradients, t, rows, first, count, reach);
         addTransposedProducts(block.gradientStacks, queries.stacks, width, keyGradients + first * width, t, rows, first, count, reach);

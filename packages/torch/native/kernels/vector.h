@@ -100,10 +100,8 @@ typedef uint16_t HalfVec __attribute__((vector_size(2 * ADAPT_VECTOR_WIDTH)));
 typedef uint16_t UnalignedHalfVec __attribute__((vector_size(2 * ADAPT_VECTOR_WIDTH), aligned(2), may_alias));
 
 // bfloat16 is the upper half of a float32; a rounding is to the nearest, to even in the middle, and NaN stays one.
-inline Vec load(const uint16_t* from) {
-  const HalfVec halves = *reinterpret_cast<const UnalignedHalfVec*>(from);
-  return (Vec)(__builtin_convertvector(halves, BitsVec) << 16);
-}
+inline HalfVec loadHalves(const uint16_t* from) { return *reinterpret_cast<const UnalignedHalfVec*>(from); }
+inline Vec load(const uint16_t* from) { return (Vec)(__builtin_convertvector(loadHalves(from), BitsVec) << 16); }
 
 inline HalfVec halvesOf(Vec x) {
 #if defined(__AVX512BF16__)

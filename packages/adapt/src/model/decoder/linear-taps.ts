@@ -10,7 +10,7 @@ import {
   type Tensor,
   tensor,
 } from '@adapt-ts/torch'
-import { type ModelInputs, stretchesOf } from './model-inputs.js'
+import { type ModelInputs, placesOf, stretchesOf } from './model-inputs.js'
 
 /** What a trained linear layer read in a forward and what came back to it: its gradient is gradient_PO^T input_PI. */
 export interface TappedLayer {
@@ -56,7 +56,7 @@ export class LinearTaps {
     const nameOf = new Map(Array.from(named, ([name, weight]) => [weight, name]))
     return noGrad(() =>
       scope(() => {
-        const place_P = placesOf(inputs)
+        const place_P = realPlaces(inputs)
         const filling = inputs.dense?.filling ?? 0
         const flat = (x: Tensor): Tensor => {
           const all = reshape(detach(x), [-1, x.shape.at(-1)!])
@@ -90,12 +90,10 @@ export function sampleOfPositions({ batch }: ModelInputs): Int32Array {
 }
 
 /** Where those positions stand among the computed ones; undefined where they are the first of them. */
-function placesOf({ batch, dense, tokens_BT: { device } }: ModelInputs): Tensor | undefined {
+function realPlaces({ batch, dense, tokens_BT: { device } }: ModelInputs): Tensor | undefined {
   if (dense) return undefined
   const { rows, length } = batch
-  const places = stretchesOf(batch).flatMap(({ row, start, length: count }) =>
-    Array.from({ length: count }, (_, t) => row * length + start + t),
-  )
+  const places = placesOf(stretchesOf(batch), length)
   if (places.length === rows * length) return undefined
-  return tensor(Int32Array.from(places), [places.length], { dtype: 'int64', device })
+  return tensor(places, [places.length], { dtype: 'int64', device })
 }

@@ -116,7 +116,7 @@ export function toModelInputs(batch: Batch, device: Device, { fill = true } = {}
 }
 
 /** Where the positions of the stretches stand among the B * T, the first ones once more. Plain loops: this runs for every position of every step. */
-function placesOf(stretches: readonly Stretch[], rowLength: number, filling: number): Int32Array {
+export function placesOf(stretches: readonly Stretch[], rowLength: number, filling = 0): Int32Array {
   const count = numPositionsOf(stretches)
   const places = new Int32Array(count + filling)
   let n = 0

@@ -43,16 +43,41 @@ export function hasLastWords({ store }: EndOfJob, rank: number): boolean {
   return store.get(keyOf(rank)) !== undefined
 }
 
+/** Its last words; undefined also where nobody hosts the store any more. */
+function wordsOf({ store }: EndOfJob, rank: number): LastWords | undefined {
+  try {
+    const found = store.get(keyOf(rank), LAST_WORDS_MS)
+    return found === undefined ? undefined : (JSON.parse(found) as LastWords)
+  } catch {
+    return undefined
+  }
+}
+
 /** "rank 1 (process 17 on node0)" */
 function nameMember({ members }: EndOfJob, rank: number): string {
   return `rank ${rank} (process ${members[rank]!.pid} on ${members[rank]!.host})`
 }
 
-/** An error that names a rank whose process has ended, where that can be seen from here; a process that was killed counts as ended a moment later. */
+/** What a rank said of an error of its own, for the others. */
+function ownError(rank: number, { code, message }: LastWords, cause: unknown): PeerError {
+  return new PeerError('PEER_FAILED', `rank ${rank} failed: ${code}: ${message}`, rank, {
+    cause,
+    ownCode: code,
+  })
+}
+
+/**
+ * An error that names a rank that has said that it fails, or whose process has ended, where that can be seen from here; a process that was
+ * killed counts as ended a moment later.
+ */
 export function findEnded(job: EndOfJob, cause: unknown): PeerError | undefined {
   const here = job.members[job.rank]!
   const until = performance.now() + LAST_WORDS_MS / 4
   do {
+    for (const rank of job.members.keys()) {
+      const words = rank === job.rank ? undefined : wordsOf(job, rank)
+      if (words?.own) return ownError(rank, words, cause)
+    }
     const gone = job.members.findIndex((member, rank) => rank !== job.rank && hasEnded(member, here) === true)
     if (gone >= 0) return new PeerError('PEER_FAILED', `${nameMember(job, gone)} ended`, gone, { cause })
     pause(POLL_MS)
@@ -119,12 +144,7 @@ function judge(job: EndOfJob, timedOut: boolean, timeoutMs: number, text: string
             { cause },
           )
     }
-    for (const [rank, { own, code, message }] of words)
-      if (own)
-        return new PeerError('PEER_FAILED', `rank ${rank} failed: ${code}: ${message}`, rank, {
-          cause,
-          ownCode: code,
-        })
+    for (const [rank, said] of words) if (said.own) return ownError(rank, said, cause)
     const gone = ended()[0]
     if (gone !== undefined && isStillSilent(job, gone))
       return new PeerError('PEER_FAILED', `${nameOf(gone)} ended`, gone, { cause })
@@ -143,9 +163,5 @@ function judge(job: EndOfJob, timedOut: boolean, timeoutMs: number, text: string
 
 /** Its last words may have come between the look at the store and the look at the process. */
 function isStillSilent(job: EndOfJob, rank: number): boolean {
-  try {
-    return job.store.get(keyOf(rank), LAST_WORDS_MS) === undefined
-  } catch {
-    return true
-  }
+  return wordsOf(job, rank) === undefined
 }

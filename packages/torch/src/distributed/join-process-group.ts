@@ -26,7 +26,7 @@ export interface JoinOptions {
 /**
  * Joins the other processes of a job: over Gloo, and over NCCL once tensors of CUDA devices are to travel. A world of one needs no network.
  *
- * @throws {PeerError} JOIN_FAILED when the ranks do not find each other in time; PEER_FAILED when one ends while they connect.
+ * @throws {PeerError} JOIN_FAILED when the ranks do not find each other in time; PEER_FAILED when one fails or ends while they connect.
  * @throws {TorchError} NO_PROCESS_GROUPS where LibTorch was built without torch.distributed.
  */
 export async function joinProcessGroup(options: JoinOptions): Promise<ProcessGroup> {
